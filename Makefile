@@ -1,0 +1,35 @@
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: setup demo test check benchmarks clean
+
+setup: $(READY)  ## make .venv with the package, its extras and the tools of the tests
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Expected Python 3.11 or newer, got {v.major}.{v.minor}. Name one: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[viz,dev]'
+	@touch $(READY)
+
+demo: $(READY)  ## track a rendered scene, print scores, write tracks, an overlay video and the association graph
+	$(BIN)/python experiments/run_vis.py --output out/demo --save-graph
+
+check: $(READY)  ## style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check  ## everything CI runs
+	$(BIN)/python -m pytest -n auto
+
+benchmarks: $(READY)  ## print the tables of docs/benchmarks.md
+	$(BIN)/python benchmarks/transition_gnn.py
+	$(BIN)/python benchmarks/association_overhead.py
+	$(BIN)/python benchmarks/stream_memory.py
+
+clean:
+	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,283 @@
+import json
+import os
+import platform
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from tltm_graph.association import ArgmaxSolver, GreedySolver, HungarianSolver, PublishedAffinity
+from tltm_graph.data import MovingShapes
+from tltm_graph.detectors import Detector, build_detector
+from tltm_graph.io import FrameReader, TrackWriter, VideoWriter, read_frames, write_atomically
+from tltm_graph.metrics import IdentityMeter
+from tltm_graph.structures import Frame
+from tltm_graph.tracking import AssociationGraph, PublishedLifeCycle, Tracker
+
+SOLVERS: dict[str, Callable[[Detector], Tracker]] = {
+    "hungarian": lambda detector: Tracker(detector, solver=HungarianSolver()),
+    "greedy": lambda detector: Tracker(detector, solver=GreedySolver()),
+    # The published rule is all three parts together.
+    "argmax": lambda detector: Tracker(
+        detector,
+        affinity=PublishedAffinity(match=0.5, score=1.5, iou=2.5),
+        solver=ArgmaxSolver(),
+        life_cycle=PublishedLifeCycle(),
+    ),
+}
+"""A tracker for each name of a solver."""
+
+NOISY_ORACLE = "oracle?miss_rate=0.1&jitter=0.03&false_positives=0.2&class_noise=0.03"
+DEFAULT_DETECTOR = "torchvision:maskrcnn_resnet50_fpn_v2"
+
+
+def track(
+    source: str | None = None,
+    detector: str | None = None,
+    solver: str = "hungarian",
+    output: str | Path = "out/track",
+    max_frames: int | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    save_graph: bool = False,
+    overlay: bool = True,
+) -> dict[str, Any]:
+    """Tracks the objects of a video and writes what it found.
+
+    Written to ``output``: ``tracks.json``, ``overlay.mp4``, ``run.json`` and, on request, ``graph.json`` and
+    ``graph.png``. Each appears when it is complete; after an error none does. An interrupt (Ctrl-C) ends the video at the
+    current frame.
+
+    Args:
+        source: What :func:`tltm_graph.io.read_frames` opens; None renders a scene whose truth is known.
+        detector: What :func:`tltm_graph.detectors.build_detector` builds; None takes a Mask R-CNN for a source, and the
+            scene's truth with mistakes without one.
+        solver: One of :data:`SOLVERS`.
+        output: Folder to write to.
+        max_frames: Stop after so many frames.
+        device: ``"cpu"``, ``"cuda"``, …; ``"auto"`` takes a GPU if there is one.
+        seed: Of the rendered scene, the oracle and whatever else is random.
+        save_graph: Also write the association graph.
+        overlay: Write the overlay video.
+
+    Returns:
+        What is in ``run.json``.
+
+    Raises:
+        ValueError: If an argument is not understood, or the video or the detections are not valid.
+        OSError: If a file cannot be read or written.
+    """
+    settings = {name: str(value) if isinstance(value, Path) else value for name, value in locals().items()}
+    if solver not in SOLVERS:
+        raise ValueError(f"Expected a solver of {sorted(SOLVERS)}, got '{solver}'")
+    if max_frames is not None and max_frames < 1:
+        raise ValueError(f"Expected max_frames of at least 1, got {max_frames}")
+    device = _device(device)
+    torch.manual_seed(seed)
+
+    scene = MovingShapes(seed=seed) if source is None else None
+    frames: FrameReader | MovingShapes = scene if scene is not None else read_frames(source or "")
+    description = detector or (NOISY_ORACLE if scene else DEFAULT_DETECTOR)
+    finder = build_detector(
+        description,
+        device=device,
+        truth=scene.truth if scene else None,
+        class_names=scene.class_names if scene else None,
+        seed=seed,
+    )
+    _check_length(finder, frames)
+    tracker = SOLVERS[solver](finder)
+    length = (
+        frames.num_frames if max_frames is None or frames.num_frames is None else min(frames.num_frames, max_frames)
+    )
+    meter = IdentityMeter() if scene else None
+    graph = AssociationGraph() if save_graph else None
+    seconds: dict[str, list[float]] = defaultdict(list)
+    shown: set[int] = set()
+
+    with _output_folder(Path(output)) as folder, ExitStack() as stack, _Interrupt() as interrupt:
+        tracks = stack.enter_context(TrackWriter(folder / "tracks.json"))
+        picture = _overlay(stack, folder, finder, frames) if overlay else None
+        state = tracker.start()
+        began = time.perf_counter()
+        for frame in tqdm(
+            _limited(frames, max_frames, interrupt, seconds["read"]),
+            total=length,
+            unit=" frames",
+            desc="tracking",
+            file=sys.stderr,
+        ):
+            state, detections = tracker.step(state, frame)
+            assert detections.ids is not None
+            shown.update(detections.ids[detections.ids >= 0].tolist())
+            for stage, value in state.seconds.items():
+                seconds[stage].append(value)
+            with _timed(seconds["write"]):
+                tracks.write(frame.index, detections)
+                if graph is not None:
+                    graph.add(state, detections)
+            if picture is not None:
+                with _timed(seconds["draw"]):
+                    picture(frame, detections)
+            if meter is not None and scene is not None:
+                meter.update(scene.truth(frame.index), detections)
+        elapsed = time.perf_counter() - began
+        num_frames = tracks.num_frames
+        if num_frames == 0:
+            raise ValueError(f"Expected at least one frame in '{source}', got none")
+        _check_exhausted(finder, frames, num_frames, complete=max_frames is None and not interrupt.requested)
+    # From here on the tracks and the overlay are complete.
+
+    written = ["tracks.json", *(["overlay.mp4"] if overlay else [])]
+    if graph is not None:
+        written += _save_graph(graph, folder)
+    run = {
+        "settings": {**settings, "detector": description, "device": device},
+        "tracker": repr(tracker),
+        "class_names": finder.class_names,
+        "frames": num_frames,
+        "interrupted": interrupt.requested,
+        "tracks": len(shown),
+        "frames_per_second": round(num_frames / elapsed, 2),
+        "milliseconds": {stage: _percentiles(values) for stage, values in seconds.items()},
+        "scores": _scores(meter) if meter else None,
+        "versions": _versions(),
+        "files": [*written, "run.json"],
+    }
+    with write_atomically(folder / "run.json") as temporary:
+        temporary.write_text(json.dumps(run, indent=2, ensure_ascii=False) + "\n")
+    return run
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"Expected a device of this machine such as 'cpu' or 'cuda', got '{name}': {error}") from error
+    return name
+
+
+def _check_length(detector: Detector, frames: FrameReader | MovingShapes) -> None:
+    """Before any work: detections made for a video of another length are for another video."""
+    known = getattr(detector, "num_frames", None)
+    if known is not None and frames.num_frames is not None and known != frames.num_frames:
+        raise ValueError(
+            f"Expected detections for {frames.num_frames} frames, {detector} has them for {known}: "
+            "they belong to another video"
+        )
+
+
+def _check_exhausted(detector: Detector, frames: FrameReader | MovingShapes, done: int, complete: bool) -> None:
+    """The same at the end of a source that did not know its length."""
+    known = getattr(detector, "num_frames", None)
+    if complete and frames.num_frames is None and known is not None and known != done:
+        raise ValueError(f"Expected detections for {done} frames, {detector} has them for {known}: another video?")
+
+
+@contextmanager
+def _output_folder(folder: Path) -> Iterator[Path]:
+    """The folder, made if needed; taken away again if the block fails and it was made for nothing."""
+    made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".{os.getpid()}.probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OSError(f"Expected a folder to write to at '{folder}', got: {error.strerror or error}") from error
+    try:
+        yield folder
+    except BaseException:
+        for parent in made:
+            if not any(parent.iterdir()):
+                parent.rmdir()
+        raise
+
+
+def _overlay(
+    stack: ExitStack, folder: Path, detector: Detector, frames: FrameReader | MovingShapes
+) -> Callable[[Frame, Any], None]:
+    from tltm_graph.visualization import Overlay
+
+    drawing = Overlay(detector.class_names)
+    video = stack.enter_context(VideoWriter(folder / "overlay.mp4", frames.fps or 30.0))
+    return lambda frame, detections: video.write(drawing.draw(frame, detections))
+
+
+def _save_graph(graph: AssociationGraph, folder: Path) -> list[str]:
+    from tltm_graph.visualization import draw_association_graph
+
+    graph.save(folder / "graph.json")
+    draw_association_graph(graph.graph, folder / "graph.png")
+    return ["graph.json", "graph.png"]
+
+
+def _limited(
+    frames: FrameReader | MovingShapes, max_frames: int | None, interrupt: "_Interrupt", seconds: list[float]
+) -> Iterator[Frame]:
+    iterator, count = iter(frames), 0
+    while not interrupt.requested and (max_frames is None or count < max_frames):
+        with _timed(seconds):
+            frame = next(iterator, None)
+        if frame is None:
+            return
+        yield frame
+        count += 1
+
+
+@contextmanager
+def _timed(seconds: list[float]) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds.append(time.perf_counter() - start)
+
+
+class _Interrupt:
+    """Turns the first Ctrl-C into a request to stop after the current frame; the second one works as always."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._main = threading.current_thread() is threading.main_thread()
+
+    def __enter__(self) -> "_Interrupt":
+        if self._main:
+            self._before = signal.signal(signal.SIGINT, self._request)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._main:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _request(self, *_: object) -> None:
+        self.requested = True
+        signal.signal(signal.SIGINT, self._before)
+        warnings.warn("interrupted: finishing this frame and closing the files", stacklevel=2)
+
+
+def _percentiles(seconds: list[float]) -> dict[str, float]:
+    p50, p95 = np.percentile(seconds, [50, 95]) * 1000 if seconds else (0.0, 0.0)
+    return {"p50": round(float(p50), 3), "p95": round(float(p95), 3)}
+
+
+def _scores(meter: IdentityMeter) -> dict[str, float]:
+    scores = meter.compute()
+    return {**asdict(scores), "recall": round(scores.recall, 4), "whole_share": round(scores.whole_share, 4)}
+
+
+def _versions() -> dict[str, str]:
+    names = ("tltm-graph", "torch", "torchvision", "torch-geometric", "networkx", "numpy", "av", "pycocotools")
+    return {"python": platform.python_version(), "platform": platform.platform(), **{n: version(n) for n in names}}

@@ -1,0 +1,128 @@
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl
+
+from tltm_graph.detectors.detector import Detector
+from tltm_graph.detectors.oracle import OracleDetector
+from tltm_graph.detectors.precomputed import PrecomputedDetector
+from tltm_graph.detectors.torchvision_models import TorchvisionDetector
+from tltm_graph.io import read_tracks
+from tltm_graph.structures import Detections
+
+
+def build_detector(
+    description: str,
+    device: str = "cpu",
+    truth: Callable[[int], Detections] | None = None,
+    class_names: tuple[str, ...] | None = None,
+    seed: int = 0,
+) -> Detector:
+    """Builds a detector from one line of text, ``NAME[:ARGUMENT][?OPTION=VALUE&…]``.
+
+    ==========================  ========================================================================
+    ``torchvision:MODEL``       :meth:`TorchvisionDetector.from_name`
+    ``precomputed:FILE``        :meth:`PrecomputedDetector.from_file`
+    ``oracle[:TRACKS.json]``    :class:`OracleDetector` over the tracks of a file, or over ``truth``
+    ``package.module.Class``    a class (or function) of your own; the argument, if any, goes to it first
+    ==========================  ========================================================================
+
+    Options are the keyword arguments of these: ``torchvision:maskrcnn_resnet50_fpn_v2?score_threshold=0.5``.
+
+    Args:
+        description: The line.
+        device: Where a model runs, for those that take a ``device``.
+        truth: For the oracle: the true objects of a frame, by its index.
+        class_names: For the oracle: the names of the classes.
+        seed: For the oracle.
+
+    Raises:
+        ValueError: If the name, the argument or an option is not understood.
+    """
+    described, _, query = description.partition("?")
+    name, _, argument = described.partition(":")
+    options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+    if name == "torchvision":
+        _require(argument, "torchvision:maskrcnn_resnet50_fpn_v2", description)
+        return _call(TorchvisionDetector.from_name, [argument], options, description, device=device)
+    if name == "precomputed":
+        _require(argument, "precomputed:detections.json.gz", description)
+        return _call(PrecomputedDetector.from_file, [argument], options, description)
+    if name == "oracle":
+        truth = read_tracks(argument).at if argument else truth
+        if truth is None:
+            raise ValueError(
+                "Expected truth for the detector 'oracle', got none: name a file of tracks (oracle:tracks.json), or "
+                "leave the source out to render a scene that has truth"
+            )
+        return _call(OracleDetector, [truth, class_names], options, description, seed=seed)
+    if "." not in name:
+        raise ValueError(
+            f"Expected the detector 'torchvision:MODEL', 'precomputed:FILE', 'oracle' or the dotted path of a class, "
+            f"got '{description}'"
+        )
+    factory = _import(name)
+    takes_device = "device" in inspect.signature(factory).parameters
+    detector = _call(
+        factory, [argument] if argument else [], options, description, **({"device": device} if takes_device else {})
+    )
+    if not isinstance(detector, Detector):
+        missing = [part for part in ("detect", "class_names") if not hasattr(detector, part)]
+        raise ValueError(f"Expected '{name}' to make a detector, got a {type(detector).__name__} without {missing}")
+    return detector
+
+
+def _require(argument: str, example: str, description: str) -> None:
+    if not argument:
+        raise ValueError(f"Expected an argument, as in '{example}', got '{description}'")
+
+
+def _import(path: str) -> Callable[..., Any]:
+    module_name, _, attribute = path.rpartition(".")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"Expected the dotted path of a class, got '{path}': {error}; is it on the Python path?"
+        ) from error
+    if not hasattr(module, attribute):
+        raise ValueError(f"Expected '{attribute}' in the module '{module_name}', found none")
+    return getattr(module, attribute)
+
+
+def _call(
+    factory: Callable[..., Any], arguments: list[Any], options: dict[str, str], description: str, **defaults: Any
+) -> Any:
+    parameters = inspect.signature(factory).parameters
+    free = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    taken = list(parameters)[: len(arguments)]
+    choices = [
+        name
+        for name, p in parameters.items()
+        if name not in taken and p.kind not in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    ]
+    unknown = [name for name in options if name not in choices]
+    if unknown and not free:
+        raise ValueError(f"Expected options among {choices} in '{description}', got {unknown}")
+    values = {name: _value(name, text, parameters.get(name)) for name, text in options.items()}
+    return factory(*arguments, **{**defaults, **values})
+
+
+def _value(name: str, text: str, parameter: inspect.Parameter | None) -> Any:
+    """The text of an option as the type of the parameter's default or annotation; free options by their looks."""
+    default = parameter.default if parameter is not None else None
+    annotation = str(parameter.annotation) if parameter is not None else ""
+    if isinstance(default, str) or "str" in annotation:
+        return text
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    if parameter is not None and isinstance(default, int | float):
+        wanted = "true or false" if isinstance(default, bool) else "a number"
+        raise ValueError(f"Expected {wanted} for the option '{name}', got '{text}'")
+    return text

@@ -1,0 +1,241 @@
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+
+from tltm_graph.ops import Rle, decode_rle, rle_to_box
+from tltm_graph.structures import Detections, Frame
+
+
+class PrecomputedDetector:
+    """Detections that some model wrote to a file, frame by frame.
+
+    Masks stay encoded until their frame is asked for.
+
+    Args:
+        rows: For each frame index, the objects of that frame: dictionaries with ``bbox`` [x, y, width, height] in
+            pixels, ``score``, ``label`` (from 0) and, for masks, ``rle`` (COCO's compressed run lengths).
+        class_names: Names of the classes.
+        size: Height and width of the frames the detections are for, None if unknown.
+        num_frames: Number of frames they are for, None if unknown.
+        name: Of the file, for error messages.
+        score_threshold: Weaker objects are left out.
+        rescale: Fits boxes to frames of another size with the same aspect ratio, instead of refusing them. Masks are
+            resampled with nearest neighbours.
+    """
+
+    def __init__(
+        self,
+        rows: dict[int, list[dict[str, Any]]],
+        class_names: tuple[str, ...] | None = None,
+        size: tuple[int, int] | None = None,
+        num_frames: int | None = None,
+        name: str = "detections",
+        score_threshold: float = 0.0,
+        rescale: bool = False,
+    ) -> None:
+        self.rows = rows
+        self.class_names = class_names
+        self.size = size
+        self.num_frames = num_frames
+        self.name = name
+        self.score_threshold = score_threshold
+        self.rescale = rescale
+
+    @classmethod
+    def from_file(
+        cls,
+        path: str | Path,
+        model: str | None = None,
+        first_frame: int | None = None,
+        score_threshold: float = 0.0,
+        rescale: bool = False,
+    ) -> Self:
+        """Reads detections; the format is recognised by the content, ``.gz`` by the name.
+
+        Known formats:
+
+        - *frames*: JSON, a list with one entry a frame: ``{"height", "width", MODEL: [{"category", "score", "bbox"
+          [x, y, w, h], "rle"}]}``. With several models in a file, the first whose objects have masks is taken, unless
+          ``model`` names one. Classes are numbered in alphabetical order of their names.
+        - *COCO results*: JSON, a list of ``{"image_id", "category_id", "bbox", "score", "segmentation"}`` with RLE
+          segmentations or none. ``image_id`` is the frame, counted from ``first_frame`` (default 0); classes count
+          from 1.
+        - *MOT*: text, ``frame, id, x, y, w, h, confidence, …`` a line, frames counted from ``first_frame`` (default 1).
+
+        Raises:
+            ValueError: If the file is none of these, or damaged.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"Expected a file with detections, found none at '{path}'")
+        try:
+            with gzip.open(path, "rt") if path.suffix == ".gz" else open(path) as file:
+                text = file.read()
+        except (OSError, EOFError, UnicodeDecodeError) as error:
+            raise ValueError(f"Expected readable detections in '{path}', got a damaged file: {error}") from error
+        options: dict[str, Any] = {"name": path.name, "score_threshold": score_threshold, "rescale": rescale}
+        if not text.lstrip().startswith(("[", "{")):
+            return cls(**_read_mot(text, path, 1 if first_frame is None else first_frame), **options)
+        try:
+            content = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"Expected JSON in '{path}', got a damaged file: {error}") from error
+        if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
+            raise ValueError(
+                f"Expected a list of frames or of COCO results in '{path}', got a {type(content).__name__}; "
+                "a COCO data set's annotations are truth, not detections"
+            )
+        if content and "height" in content[0] and "image_id" not in content[0]:
+            try:
+                return cls(**_read_frames(content, path, model), **options)
+            except (KeyError, TypeError, AttributeError) as error:
+                raise ValueError(
+                    f"Expected frames with 'height', 'width' and objects with 'category', 'score' and 'bbox' in "
+                    f"'{path}', got one with {type(error).__name__}: {error}"
+                ) from error
+        return cls(**_read_coco_results(content, path, first_frame or 0), **options)
+
+    def detect(self, frame: Frame, context: Any = None) -> tuple[Detections, None]:
+        """The objects stored for ``frame``; see :class:`tltm_graph.detectors.Detector`.
+
+        Raises:
+            ValueError: If the detections are for another video: another size, fewer frames, objects outside the image.
+        """
+        if self.num_frames is not None and frame.index >= self.num_frames:
+            raise ValueError(
+                f"Expected detections for frame {frame.index}, but '{self.name}' ends after {self.num_frames} frames: "
+                "it belongs to another video"
+            )
+        scale = self._scale(frame.size)
+        rows = [row for row in self.rows.get(frame.index, []) if row["score"] >= self.score_threshold]
+        rows.sort(key=lambda row: -row["score"])
+        boxes = torch.tensor([row["bbox"] for row in rows], dtype=torch.float32).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]
+        rles: list[Rle] = [row["rle"] for row in rows if row.get("rle") is not None]
+        masks = None
+        if rows and len(rles) == len(rows):
+            masks = decode_rle(rles, self.size or frame.size)
+            if scale != (1.0, 1.0):
+                resized = torch.nn.functional.interpolate(masks[None].float(), frame.size, mode="nearest")
+                masks = resized[0].bool()
+        try:
+            detections = Detections(
+                boxes=boxes * torch.tensor([*scale, *scale]),
+                scores=torch.tensor([row["score"] for row in rows], dtype=torch.float32),
+                labels=torch.tensor([row["label"] for row in rows], dtype=torch.int64),
+                masks=masks,
+            )
+        except ValueError as error:
+            raise ValueError(f"Frame {frame.index} of '{self.name}': {error}") from error
+        outside = detections.outside(frame.size)
+        if outside.any():
+            box = [round(value, 1) for value in detections.boxes[outside][0].tolist()]
+            raise ValueError(
+                f"Expected boxes in an image of {frame.size[0]}×{frame.size[1]} (H×W), got {box} (x0, y0, x1, y1) in "
+                f"frame {frame.index} of '{self.name}': the file belongs to another video, or has other units"
+            )
+        return detections, None
+
+    def _scale(self, size: tuple[int, int]) -> tuple[float, float]:
+        """How much wider and higher frames of ``size`` are than those of the file."""
+        if self.size is None or self.size == size:
+            return 1.0, 1.0
+        y, x = size[0] / self.size[0], size[1] / self.size[1]
+        here, there = f"{size[0]}×{size[1]}", f"{self.size[0]}×{self.size[1]}"
+        if not self.rescale:
+            raise ValueError(
+                f"Expected detections for frames of {here} pixels (H×W), '{self.name}' has them for {there}: "
+                "take the file of this video, or ask for rescale=true if it is the same video at another size"
+            )
+        if abs(x / y - 1) > 0.02:
+            raise ValueError(f"Expected detections for frames shaped like {here} (H×W), '{self.name}' has {there}")
+        return x, y
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}('{self.name}', {len(self.rows)} frames with objects)"
+
+
+def _read_frames(content: list[dict[str, Any]], path: Path, model: str | None) -> dict[str, Any]:
+    models = [key for key, value in content[0].items() if isinstance(value, list)]
+    if model is None:
+        with_masks = [m for m in models if any("rle" in row for entry in content for row in entry.get(m, []))]
+        model = next(iter(with_masks or models), None)
+    if model not in models:
+        raise ValueError(f"Expected detections of one of the models {models} in '{path}', got '{model}'")
+    sizes = {(entry["height"], entry["width"]) for entry in content}
+    if len(sizes) > 1:
+        raise ValueError(f"Expected frames of one size in '{path}', got {sorted(sizes)}")
+    size = sizes.pop()
+    names = sorted({row["category"] for entry in content for row in entry[model]})
+    label = {name: index for index, name in enumerate(names)}
+    rows = {
+        index: [
+            {
+                "bbox": row["bbox"],
+                "score": row["score"],
+                "label": label[row["category"]],
+                "rle": _rle(row.get("rle"), size),
+            }
+            for row in entry[model]
+        ]
+        for index, entry in enumerate(content)
+    }
+    return {"rows": rows, "class_names": tuple(names), "size": size, "num_frames": len(content)}
+
+
+def _read_coco_results(content: list[dict[str, Any]], path: Path, first_frame: int) -> dict[str, Any]:
+    rows: dict[int, list[dict[str, Any]]] = {}
+    size = None
+    for number, row in enumerate(content):
+        try:
+            frame, label, score = int(row["image_id"]) - first_frame, int(row["category_id"]) - 1, float(row["score"])
+            rle = row.get("segmentation")
+            if rle is not None and not (isinstance(rle, dict) and isinstance(rle.get("counts"), str)):
+                raise ValueError("segmentation is not compressed RLE")
+            if rle is not None:
+                size = tuple(rle["size"])
+            box = row["bbox"] if rle is None else row.get("bbox") or rle_to_box(rle)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"Expected COCO results in '{path}' (image_id, category_id from 1, score, bbox, segmentation), "
+                f"got entry {number} with {error}"
+            ) from error
+        if frame < 0 or label < 0:
+            raise ValueError(
+                f"Expected images counted from {first_frame} and classes from 1 in '{path}', "
+                f"got image {row['image_id']} and class {row['category_id']} in entry {number}"
+            )
+        rows.setdefault(frame, []).append({"bbox": box, "score": score, "label": label, "rle": rle})
+    return {"rows": rows, "size": size}
+
+
+def _read_mot(text: str, path: Path, first_frame: int) -> dict[str, Any]:
+    rows: dict[int, list[dict[str, Any]]] = {}
+    for line, values in _numbers(text, path):
+        if len(values) < 7:
+            raise ValueError(f"Expected frame, id, x, y, w, h, confidence in line {line} of '{path}', got {values}")
+        frame = int(values[0]) - first_frame
+        if frame < 0:
+            raise ValueError(f"Expected frames counted from {first_frame} in '{path}', got {values[0]} in line {line}")
+        rows.setdefault(frame, []).append({"bbox": values[2:6], "score": values[6], "label": 0})
+    return {"rows": rows, "class_names": ("object",)}
+
+
+def _numbers(text: str, path: Path) -> Iterator[tuple[int, list[float]]]:
+    for line, content in enumerate(text.splitlines(), start=1):
+        if content.strip():
+            try:
+                yield line, [float(value) for value in content.replace(",", " ").split()]
+            except ValueError:
+                raise ValueError(
+                    f"Expected detections as JSON, or as numbers separated by commas (MOT), in '{path}', "
+                    f"got '{content[:60]}' in line {line}"
+                ) from None
+
+
+def _rle(counts: str | None, size: tuple[int, int]) -> Rle | None:
+    return None if counts is None else {"size": list(size), "counts": counts}

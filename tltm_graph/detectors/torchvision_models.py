@@ -1,0 +1,162 @@
+from collections.abc import Sequence
+from typing import Any, Self
+from urllib.error import URLError
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import detection, get_model, get_model_weights, list_models
+from torchvision.ops import MultiScaleRoIAlign
+
+from tltm_graph.structures import Detections, Frame
+
+
+class TorchvisionDetector:
+    """Any detection model of torchvision, with or without masks.
+
+    The node features of an object are its region of the model's feature pyramid, pooled to 14×14: the pyramid is the
+    one the detection was made from, nothing is computed twice. Models without a pyramid give no features.
+
+    Args:
+        model: A model of :mod:`torchvision.models.detection`, or one that is called and answers the same way.
+        class_names: Names of the classes, background left out.
+        score_threshold: Weaker objects are left out.
+        max_objects: At most so many objects a frame, the most confident ones.
+        features: Whether to pool node features. Without a relation model nobody looks at them.
+        device: Where the model runs.
+    """
+
+    resolution = 14
+
+    def __init__(
+        self,
+        model: nn.Module,
+        class_names: Sequence[str] | None = None,
+        score_threshold: float = 0.3,
+        max_objects: int = 100,
+        features: bool = True,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.model = model.eval().to(device)
+        self.class_names = tuple(class_names) if class_names is not None else None
+        self.score_threshold = score_threshold
+        self.max_objects = max_objects
+        self.features = features
+        self.device = torch.device(device)
+
+    @classmethod
+    def from_name(
+        cls,
+        name: str,
+        weights: str = "DEFAULT",
+        score_threshold: float = 0.3,
+        max_objects: int = 100,
+        features: bool = True,
+        device: str | torch.device = "cpu",
+        **model_options: Any,
+    ) -> Self:
+        """Builds a model by its torchvision name.
+
+        Args:
+            name: Such as ``"maskrcnn_resnet50_fpn_v2"``.
+            weights: A name of its weights, ``"none"`` for random ones, or the path of a ``state_dict`` to load.
+            score_threshold: As in the class.
+            max_objects: As in the class.
+            features: As in the class.
+            device: As in the class.
+            **model_options: Passed on to the model.
+
+        Raises:
+            ValueError: If torchvision has no such detection model or weights.
+            ConnectionError: If the weights are to be downloaded and cannot be.
+        """
+        known = list_models(module=detection)
+        if name not in known:
+            raise ValueError(f"Expected one of torchvision's detection models {known}, got '{name}'")
+        options = dict(score_threshold=score_threshold, max_objects=max_objects, features=features, device=device)
+        if weights.lower() == "none":
+            return cls(get_model(name, weights=None, weights_backbone=None, **model_options), **options)
+        choices = get_model_weights(name)
+        if weights in choices.__members__ or weights == "DEFAULT":
+            choice = choices[weights]
+            try:
+                model = get_model(name, weights=choice, **model_options)
+            except (URLError, OSError) as error:
+                raise ConnectionError(
+                    f"Expected to download the weights {choice} from {choice.url}, got: {error}. Download them "
+                    f"elsewhere and name the file (weights=PATH), or take random ones (weights=none)"
+                ) from error
+            categories = choice.meta["categories"]
+            return cls(model, categories[1:], **options)  # torchvision's class 0 is the background
+        try:
+            state = torch.load(weights, map_location="cpu", weights_only=True)
+        except FileNotFoundError:
+            raise ValueError(
+                f"Expected weights 'none', a file, or one of {list(choices.__members__)}, got '{weights}'"
+            ) from None
+        model = get_model(name, weights=None, weights_backbone=None, **model_options)
+        model.load_state_dict(state)
+        return cls(model, **options)
+
+    @torch.no_grad()
+    def detect(self, frame: Frame, context: Any = None) -> tuple[Detections, None]:
+        """See :class:`tltm_graph.detectors.Detector`."""
+        image = frame.image.to(self.device).float() / 255
+        with _Taps(self.model) as taps:
+            (output,) = self.model([image])
+        keep = (output["scores"] >= self.score_threshold).nonzero().flatten()
+        keep = keep[output["scores"][keep].argsort(descending=True, stable=True)][: self.max_objects]
+        boxes = output["boxes"][keep]
+        masks = output["masks"][keep, 0] >= 0.5 if "masks" in output else None  # (N, H, W)
+        detections = Detections(
+            boxes=boxes,
+            scores=output["scores"][keep],
+            labels=output["labels"][keep] - 1,
+            masks=masks,
+            features=self._pool(taps, boxes, frame.size) if self.features else None,
+        )
+        return detections, None
+
+    def _pool(self, taps: "_Taps", boxes: Tensor, size: tuple[int, int]) -> Tensor | None:
+        """The pyramid's features of each box (N, C, 14, 14), or None where there is no pyramid."""
+        maps = taps.pyramid()
+        if not maps or taps.image_size is None:
+            return None
+        scale = boxes.new_tensor([taps.image_size[1] / size[1], taps.image_size[0] / size[0]]).repeat(2)
+        pool = MultiScaleRoIAlign(list(maps), output_size=self.resolution, sampling_ratio=2)
+        return pool(maps, [boxes * scale], [taps.image_size])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({type(self.model).__name__}, score_threshold={self.score_threshold})"
+
+
+class _Taps:
+    """Listens in on one forward pass: the feature maps of the backbone, and the size the image was resized to."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.maps: dict[str, Tensor] = {}
+        self.image_size: tuple[int, int] | None = None
+        self._model = model
+        self._handles: list[Any] = []
+
+    def __enter__(self) -> "_Taps":
+        for name, hook in (("backbone", self._hear_backbone), ("transform", self._hear_transform)):
+            module = getattr(self._model, name, None)
+            if isinstance(module, nn.Module):
+                self._handles.append(module.register_forward_hook(hook))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def pyramid(self) -> dict[str, Tensor]:
+        """The maps of a feature pyramid, finest first: those of as many channels as the finest, without the pooled one."""
+        channels = next((m.shape[1] for m in self.maps.values()), None)
+        return {name: m for name, m in self.maps.items() if m.shape[1] == channels and name != "pool"}
+
+    def _hear_backbone(self, module: nn.Module, args: Any, output: Any) -> None:
+        self.maps = dict(output) if isinstance(output, dict) else {"0": output}
+
+    def _hear_transform(self, module: nn.Module, args: Any, output: Any) -> None:
+        height, width = output[0].image_sizes[0]
+        self.image_size = int(height), int(width)

@@ -1,0 +1,257 @@
+import glob
+import re
+import warnings
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from tltm_graph.structures import Frame
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+
+Source = str | int | Path | np.ndarray | Tensor | Iterable[np.ndarray]
+
+
+class FrameReader(Iterator[Frame]):
+    """A lazy iterator over the frames of a source; holds one frame at a time, whatever the length.
+
+    Args:
+        pictures: Yields RGB pictures (H, W, 3) uint8, the time of each in seconds, and a name for error messages.
+        name: Of the source.
+        fps: Frames a second, for writing the video anew; None if unknown.
+        num_frames: Length according to the source, None if it does not know. A damaged file may have fewer.
+
+    Raises:
+        ValueError: While iterating, if a frame differs in size from the first.
+    """
+
+    def __init__(
+        self, pictures: Iterator[tuple[np.ndarray, float, str]], name: str, fps: float | None, num_frames: int | None
+    ) -> None:
+        self.name = name
+        self.fps = fps
+        self.num_frames = num_frames
+        self._frames = self._read(pictures)
+
+    def __next__(self) -> Frame:
+        return next(self._frames)
+
+    def _read(self, pictures: Iterator[tuple[np.ndarray, float, str]]) -> Iterator[Frame]:
+        size = None
+        for index, (picture, time, name) in enumerate(pictures):
+            size = size or picture.shape[:2]
+            if picture.shape[:2] != size:
+                raise ValueError(
+                    f"Expected all frames of {size[0]}×{size[1]} pixels (H×W) like the first, got "
+                    f"{picture.shape[0]}×{picture.shape[1]} in {name}: resize them to one size"
+                )
+            image = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+            yield Frame(image, index, time)
+
+    def __repr__(self) -> str:
+        length = "?" if self.num_frames is None else self.num_frames
+        return f"{type(self).__name__}('{self.name}', {length} frames)"
+
+
+def read_frames(source: Source, fps: float = 30.0) -> FrameReader:
+    """Opens anything that shows frames.
+
+    Args:
+        source: A video file (whatever FFmpeg reads: mp4, mov, avi, gif, …), an image, a folder of images or a pattern
+            such as ``"frames/*.jpg"`` (in the order of the numbers in their names), a webcam's number, an ``rtsp://`` or
+            ``http://`` address, an array or tensor (T, H, W, 3) of uint8 RGB, or any iterable of such pictures.
+        fps: Frames a second of sources that have no clock: images and arrays.
+
+    Returns:
+        A lazy iterator of :class:`tltm_graph.structures.Frame`, upright and in RGB. A video that breaks off in the
+        middle yields the frames before the damage, then warns and ends.
+
+    Raises:
+        FileNotFoundError: If there is no such file, folder or camera.
+        ValueError: If it has no frames, or cannot be read as any of the above.
+    """
+    if isinstance(source, int) or (isinstance(source, str) and source.isdigit()):
+        return _open_camera(int(source))
+    if isinstance(source, str | Path):
+        return _open_path(str(source), fps)
+    if isinstance(source, Tensor):
+        source = source.cpu().numpy()
+    if isinstance(source, np.ndarray) and (source.ndim != 4 or source.shape[-1] != 3 or source.dtype != np.uint8):
+        raise ValueError(f"Expected frames (T, H, W, 3) of uint8 RGB, got {source.shape} of {source.dtype}")
+    count = len(source) if isinstance(source, np.ndarray | list | tuple) else None
+    return FrameReader(_array_pictures(source, fps), "array", fps, count)
+
+
+def _open_path(source: str, fps: float) -> FrameReader:
+    if re.match(r"^(rtsp|rtmp|https?|udp|tcp)://", source):
+        return _open_video(source, live=True)
+    path = Path(source)
+    if path.is_dir():
+        files = [file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
+        if not files:
+            raise ValueError(
+                f"Expected images ({', '.join(sorted(IMAGE_SUFFIXES))}) in the folder '{source}', got none"
+            )
+        return _open_images(files, source, fps)
+    if path.is_file():
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            return _open_images([path], source, fps)
+        return _open_video(source)
+    if glob.has_magic(source):
+        files = [Path(name) for name in glob.glob(source, recursive=True)]
+        if not files:
+            raise FileNotFoundError(f"Expected files that match '{source}', found none")
+        return _open_images(files, source, fps)
+    raise FileNotFoundError(
+        f"Expected a video, an image, a folder, a pattern or an address, found nothing at '{source}'"
+    )
+
+
+def _open_images(files: list[Path], name: str, fps: float) -> FrameReader:
+    files = sorted(files, key=_natural_order)
+    return FrameReader(_image_pictures(files, fps), name, fps, len(files))
+
+
+def _natural_order(file: Path) -> list[Any]:
+    """frame2 before frame10."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", str(file))]
+
+
+def _image_pictures(files: list[Path], fps: float) -> Iterator[tuple[np.ndarray, float, str]]:
+    for index, file in enumerate(files):
+        try:
+            with Image.open(file) as image:
+                image.load()
+                upright = ImageOps.exif_transpose(image)
+        except (UnidentifiedImageError, OSError) as error:
+            raise ValueError(f"Expected an image in '{file}', got: {error}") from error
+        pixels = np.asarray(upright)
+        if pixels.dtype != np.uint8 and pixels.dtype != np.bool_ and pixels.ndim == 2:
+            upright = Image.fromarray(_to_bytes(pixels))
+        yield np.asarray(upright.convert("RGB")), index / fps, f"'{file}'"
+
+
+def _to_bytes(pixels: np.ndarray) -> np.ndarray:
+    """16-bit grey levels (microscopes, depth) as 8 bits: converting them as they are would saturate nearly all."""
+    return (pixels.astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8)
+
+
+def _array_pictures(source: Iterable[np.ndarray], fps: float) -> Iterator[tuple[np.ndarray, float, str]]:
+    for index, picture in enumerate(source):
+        picture = np.asarray(picture)
+        if picture.ndim != 3 or picture.shape[-1] != 3 or picture.dtype != np.uint8:
+            raise ValueError(
+                f"Expected (H, W, 3) of uint8 RGB, got {picture.shape} of {picture.dtype} in frame {index}"
+            )
+        yield picture, index / fps, f"frame {index}"
+
+
+def _open_camera(number: int) -> FrameReader:
+    device = f"/dev/video{number}"
+    if not Path(device).exists():
+        raise FileNotFoundError(f"Expected a camera number {number}, found none at {device}")
+    return _open_video(device, live=True, container_format="v4l2")
+
+
+def _open_video(source: str, live: bool = False, container_format: str | None = None) -> FrameReader:
+    try:
+        container = av.open(source, format=container_format, timeout=(10.0, 30.0) if live else None)
+    except (av.FFmpegError, OSError) as error:
+        raise ValueError(f"Expected a readable video at '{source}', got a damaged or unknown file: {error}") from error
+    if not container.streams.video:
+        container.close()
+        raise ValueError(f"Expected a video at '{source}', got a file without a picture track")
+    stream = container.streams.video[0]
+    stream.thread_type = "AUTO"
+    rate = stream.average_rate or stream.guessed_rate
+    count = stream.frames or None
+    return FrameReader(
+        _video_pictures(container, source, count, live), source, float(rate) if rate else None, None if live else count
+    )
+
+
+def _video_pictures(
+    container: Any, source: str, expected: int | None, live: bool
+) -> Iterator[tuple[np.ndarray, float, str]]:
+    done, start, damage = 0, None, ""
+    with container:
+        try:
+            for picture in container.decode(video=0):
+                if picture.is_corrupt:
+                    damage = "a corrupt frame"
+                    break
+                time = picture.time if picture.time is not None else float(done)
+                start = time if start is None else start
+                pixels = picture.to_ndarray(format="rgb24")
+                yield np.rot90(pixels, picture.rotation // 90), time - start, f"frame {done} of '{source}'"
+                done += 1
+        except av.FFmpegError as error:
+            damage = str(error)
+    if done == 0:
+        raise ValueError(f"Expected frames in '{source}', got none{': ' + damage if damage else ''}")
+    if damage or (expected is not None and done < expected and not live):
+        of = f" of {expected}" if expected else ""
+        reason = f": {damage}" if damage else ""
+        warnings.warn(f"'{source}' breaks off after {done}{of} frames{reason}; the rest is lost", stacklevel=2)
+
+
+class VideoWriter:
+    """Writes an H.264 video that browsers and players open, one frame at a time.
+
+    The file appears under its name when the writer is closed; if the ``with`` block fails, nothing is left behind.
+
+    Args:
+        path: Where to, ending in ``.mp4``.
+        fps: Frames a second.
+    """
+
+    def __init__(self, path: str | Path, fps: float = 30.0) -> None:
+        self.path = Path(path)
+        self.fps = Fraction(fps).limit_denominator(1001)
+        self._temporary = self.path.with_name(f".{self.path.stem}.partial{self.path.suffix}")
+        self._container: Any = None
+        self._stream: Any = None
+
+    def write(self, image: Tensor) -> None:
+        """Appends an RGB picture (3, H, W) uint8. H.264 wants even sizes: an odd one is repeated at the edge."""
+        picture = image.cpu().numpy().transpose(1, 2, 0)
+        height, width = picture.shape[:2]
+        picture = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        if self._container is None:
+            self._container = av.open(str(self._temporary), "w", options={"movflags": "+faststart"})
+            self._stream = self._container.add_stream("libx264", rate=self.fps)
+            self._stream.width, self._stream.height = picture.shape[1], picture.shape[0]
+            self._stream.pix_fmt = "yuv420p"
+            self._stream.options = {"crf": "20", "preset": "veryfast"}
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+        self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """Finishes the file and gives it its name. Without a single frame there is none."""
+        if self._container is not None:
+            self._container.mux(self._stream.encode())
+            self._container.close()
+            self._container = None
+            self._temporary.replace(self.path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+            return
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+        self._temporary.unlink(missing_ok=True)

@@ -1,0 +1,7 @@
+"""The learned parts of the relation model, each a plain module that knows nothing of detectors and trackers."""
+
+from tltm_graph.nn.instance_encoder import InstanceEncoder
+from tltm_graph.nn.res_fuser import ResFuser
+from tltm_graph.nn.transition_gnn import TransitionGNN
+
+__all__ = ["InstanceEncoder", "ResFuser", "TransitionGNN"]

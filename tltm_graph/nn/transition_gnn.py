@@ -1,0 +1,195 @@
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch_geometric.nn import MessagePassing
+from torch_geometric.nn.aggr import MeanAggregation, SumAggregation
+from torch_geometric.nn.inits import reset
+from torch_geometric.typing import OptTensor, PairTensor  # noqa: F401 (PairTensor: named in a comment that PyG reads)
+from torch_geometric.utils import degree
+
+
+class TransitionGNN(MessagePassing):
+    r"""Scores the transitions between the instances of two frames, after `"Two-Level Temporal Relation Model for
+    Online Video Instance Segmentation" <https://arxiv.org/abs/2210.16795>`_ (equations 3 and 4).
+
+    Instances are nodes of a bipartite graph: those of frame :math:`t` (*previous*), those of frame :math:`t+1`
+    (*current*), and an edge for every transition to be judged. Each previous node gathers messages from its edges and
+    predicts how it changes; the edges are then classified with the changed nodes.
+
+    .. math::
+        e_{ij} &= f_e(z_i \Vert z_j \Vert a_{ij}), \qquad
+        \Delta z_i = f_n\Big(z_i \Vert \bigoplus_{j \in \mathcal{N}(i)} e_{ij}\Big), \qquad
+        z'_i = z_i + \Delta z_i
+
+        s_{ij} &= f_c(z'_i \Vert z_j \Vert a_{ij})
+
+    with :math:`z_i` previous and :math:`z_j` current node features, :math:`a_{ij}` optional edge features,
+    :math:`\bigoplus` the aggregation, and :math:`f_e, f_n, f_c` two- and three-layer perceptrons. The first line is
+    repeated ``num_steps`` times. :math:`s_{ij}` is the log-odds that :math:`i` and :math:`j` are the same object.
+
+    The defaults are the published network (460,673 parameters). Its ``state_dict`` has the names and shapes of the
+    published weights.
+
+    Args:
+        channels (int): Size of each node feature.
+        hidden_channels (int): Size of the hidden layers and of each message.
+        edge_dim (int, optional): Size of each edge feature, if there are any.
+        num_steps (int): Rounds of message passing, all with the same weights.
+        aggr (str or Aggregation): How messages are gathered. The published network sums them.
+        **kwargs: Further arguments of :class:`torch_geometric.nn.MessagePassing`.
+
+    Shapes:
+        - **input:** node features :math:`((|V_{previous}|, F), (|V_{current}|, F))`, edge indices
+          :math:`(2, |E|)` with previous nodes in row 0 and current nodes in row 1, edge features
+          :math:`(|E|, D)` *(optional)*. Any of them may be empty.
+        - **output:** edge logits :math:`(|E|,)`
+    """
+
+    def __init__(
+        self,
+        channels: int = 512,
+        hidden_channels: int = 128,
+        edge_dim: int | None = None,
+        num_steps: int = 1,
+        aggr: Any = "sum",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(aggr=aggr, **kwargs)
+        self.channels = channels
+        self.hidden_channels = hidden_channels
+        self.edge_dim = edge_dim
+        self.num_steps = num_steps
+
+        self.edge_mlp = nn.Sequential(
+            _PairLinear(channels, edge_dim or 0, hidden_channels),
+            nn.ReLU(),
+            nn.Linear(hidden_channels, hidden_channels),
+            nn.LayerNorm(hidden_channels),
+            nn.ReLU(),
+            nn.Linear(hidden_channels, hidden_channels),
+        )
+        self.node_mlp = nn.Sequential(
+            nn.Linear(channels + hidden_channels, hidden_channels),
+            nn.ReLU(),
+            nn.Linear(hidden_channels, hidden_channels),
+            nn.LayerNorm(hidden_channels),
+            nn.ReLU(),
+            nn.Linear(hidden_channels, channels),
+        )
+        self.edge_predictor = nn.Sequential(
+            _PairLinear(channels, edge_dim or 0, hidden_channels),
+            nn.ReLU(),
+            nn.Linear(hidden_channels, 1),
+        )
+
+    def reset_parameters(self) -> None:
+        """Draws all weights anew."""
+        super().reset_parameters()
+        reset(self.edge_mlp)
+        reset(self.node_mlp)
+        reset(self.edge_predictor)
+
+    def forward(self, x: tuple[Tensor, Tensor], edge_index: Tensor, edge_attr: OptTensor = None) -> Tensor:
+        """Edge logits; see the class."""
+        previous, current = x
+        self._check(previous, current, edge_index, edge_attr)
+        messages_to = edge_index.flip(0)
+        previous = previous + self._delta(previous, current, messages_to, edge_attr)
+        pair_linear, _, _ = self.edge_predictor
+        # edge_updater_type: (z: PairTensor, edge_term: OptTensor)
+        return self.edge_updater(messages_to, **pair_linear.split(previous, current, edge_attr))  # (E,)
+
+    def transition(self, x: tuple[Tensor, Tensor], edge_index: Tensor, edge_attr: OptTensor = None) -> Tensor:
+        r"""How each previous node changes until the current frame: :math:`\Delta z` of equation 3, (\|V_previous\|, F).
+
+        ``x[0] + transition(x, …)`` is the state :math:`z_{t+1}` that the network expects of frame t's objects.
+        """
+        previous, current = x
+        self._check(previous, current, edge_index, edge_attr)
+        return self._delta(previous, current, edge_index.flip(0), edge_attr)
+
+    def _delta(self, previous: Tensor, current: Tensor, messages_to: Tensor, edge_attr: OptTensor) -> Tensor:
+        delta = self._step(previous, current, messages_to, edge_attr)  # (V_previous, F)
+        for _ in range(self.num_steps - 1):
+            delta = delta + self._step(previous + delta, current, messages_to, edge_attr)
+        return delta
+
+    def _step(self, previous: Tensor, current: Tensor, messages_to: Tensor, edge_attr: OptTensor) -> Tensor:
+        # PyG sends from row 0 to row 1, and with two node sets takes the first as the senders whatever `flow` says.
+        # Messages go to the previous nodes, so the edges come flipped: `messages_to` = (current, previous).
+        pair_linear, *_, last = self.edge_mlp
+        # propagate_type: (z: PairTensor, edge_term: OptTensor)
+        messages = self.propagate(
+            messages_to,
+            **pair_linear.split(previous, current, edge_attr),
+            size=(current.shape[0], previous.shape[0]),
+        )  # (V_previous, H)
+        if self._projects_after_aggregation:
+            # sum_j (W h_ij + b) = W (sum_j h_ij) + degree · b: one product a node instead of one an edge.
+            weight = degree(messages_to[1], previous.shape[0], messages.dtype)  # (V_previous,)
+            if isinstance(self.aggr_module, MeanAggregation):
+                weight = weight.clamp(max=1)
+            messages = torch.addr(F.linear(messages, last.weight), weight, last.bias)
+        return self.node_mlp(torch.cat([previous, messages], dim=-1))
+
+    def message(self, z_i: Tensor, z_j: Tensor, edge_term: OptTensor) -> Tensor:
+        _, _, linear, norm, _, last = self.edge_mlp
+        hidden = F.relu(norm(linear(_activate(z_i + z_j, edge_term))), inplace=True)  # (E, H)
+        return hidden if self._projects_after_aggregation else last(hidden)
+
+    def edge_update(self, z_i: Tensor, z_j: Tensor, edge_term: OptTensor) -> Tensor:
+        _, _, last = self.edge_predictor
+        return last(_activate(z_i + z_j, edge_term)).squeeze(-1)  # (E,)
+
+    @property
+    def _projects_after_aggregation(self) -> bool:
+        # An explanation masks whole messages, bias included, so they must exist one by one.
+        return not self.explain and isinstance(self.aggr_module, SumAggregation | MeanAggregation)
+
+    def _check(self, previous: Tensor, current: Tensor, edge_index: Tensor, edge_attr: OptTensor) -> None:
+        if previous.shape[-1] != self.channels or current.shape[-1] != self.channels:
+            raise ValueError(
+                f"Expected node features (V, {self.channels}) for previous and current, "
+                f"got {tuple(previous.shape)} and {tuple(current.shape)}"
+            )
+        if edge_index.ndim != 2 or edge_index.shape[0] != 2:
+            raise ValueError(f"Expected 'edge_index' of shape (2, E), got {tuple(edge_index.shape)}")
+        if (edge_attr is None) != (self.edge_dim is None):
+            wanted = f"of size {self.edge_dim}" if self.edge_dim else "none"
+            raise ValueError(f"Expected edge features {wanted}, got {None if edge_attr is None else edge_attr.shape}")
+        if edge_attr is not None and tuple(edge_attr.shape) != (edge_index.shape[1], self.edge_dim):
+            raise ValueError(
+                f"Expected 'edge_attr' of shape {(edge_index.shape[1], self.edge_dim)}, got {tuple(edge_attr.shape)}"
+            )
+
+    def __repr__(self) -> str:
+        edge_dim = f", edge_dim={self.edge_dim}" if self.edge_dim else ""
+        return (
+            f"{type(self).__name__}({self.channels}, hidden_channels={self.hidden_channels}{edge_dim}, "
+            f"num_steps={self.num_steps})"
+        )
+
+
+class _PairLinear(nn.Linear):
+    """A linear layer over [z_i ; z_j ; a_ij], applied to its three parts apart.
+
+    W [z_i ; z_j ; a_ij] + b = (W_p z_i + b) + W_c z_j + W_a a_ij costs one product a node instead of one an edge.
+    """
+
+    def __init__(self, channels: int, edge_dim: int, out_channels: int) -> None:
+        super().__init__(2 * channels + edge_dim, out_channels)
+        self.channels = channels
+
+    def split(self, previous: Tensor, current: Tensor, edge_attr: OptTensor) -> dict[str, Any]:
+        """The three terms, as arguments of ``propagate`` and ``edge_updater`` over edges from current to previous."""
+        c = self.channels
+        z_previous = F.linear(previous, self.weight[:, :c], self.bias)  # (V_previous, H)
+        z_current = F.linear(current, self.weight[:, c : 2 * c])  # (V_current, H)
+        edge_term = None if edge_attr is None else F.linear(edge_attr, self.weight[:, 2 * c :])  # (E, H)
+        return {"z": (z_current, z_previous), "edge_term": edge_term}
+
+
+def _activate(pair: Tensor, edge_term: OptTensor) -> Tensor:
+    return F.relu(pair if edge_term is None else pair + edge_term, inplace=True)

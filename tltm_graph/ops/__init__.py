@@ -1,0 +1,6 @@
+"""Pure functions on boxes and masks that torchvision does not have."""
+
+from tltm_graph.ops.masks import mask_iou, masks_to_boxes
+from tltm_graph.ops.rle import Rle, decode_rle, encode_rle, rle_to_box
+
+__all__ = ["Rle", "decode_rle", "encode_rle", "mask_iou", "masks_to_boxes", "rle_to_box"]

@@ -1,0 +1,53 @@
+import torch
+from torch import Tensor
+
+
+def mask_iou(masks: Tensor, others: Tensor) -> Tensor:
+    r"""Intersection over union of every mask with every other mask.
+
+    .. math:: IoU_{ij} = |A_i \cap B_j| / |A_i \cup B_j|
+
+    Two empty masks have IoU 0: there is nothing they share.
+
+    Args:
+        masks: Bool masks (N, H, W).
+        others: Bool masks (M, H, W) of the same frame.
+
+    Returns:
+        IoU in [0, 1], float32 (N, M).
+
+    Raises:
+        ValueError: If the masks are not 3-D or their frames differ in size.
+    """
+    if masks.ndim != 3 or others.ndim != 3 or masks.shape[1:] != others.shape[1:]:
+        raise ValueError(
+            f"Expected masks (N, H, W) and (M, H, W) of one frame, got {tuple(masks.shape)} and {tuple(others.shape)}"
+        )
+    a, b = masks.flatten(1).float(), others.flatten(1).float()
+    intersection = a @ b.T  # (N, M), exact: float32 counts pixels up to 2**24
+    union = a.sum(1)[:, None] + b.sum(1)[None, :] - intersection
+    return intersection / union.clamp(min=1)
+
+
+def masks_to_boxes(masks: Tensor) -> Tensor:
+    """Tight boxes of masks: (x0, y0, x1 + 1, y1 + 1), so that width and height count pixels; zeros for an empty mask.
+
+    Args:
+        masks: Bool masks (N, H, W).
+
+    Returns:
+        Boxes xyxy in pixels, float32 (N, 4).
+    """
+    if masks.shape[0] == 0:
+        return masks.new_zeros((0, 4), dtype=torch.float32)
+
+    def extent(occupied: Tensor) -> tuple[Tensor, Tensor]:
+        size = occupied.shape[1]
+        first = occupied.to(torch.uint8).argmax(dim=1)  # argmax gives the first of equal values
+        last = size - occupied.flip(1).to(torch.uint8).argmax(dim=1)
+        return first, last
+
+    x0, x1 = extent(masks.any(dim=1))
+    y0, y1 = extent(masks.any(dim=2))
+    boxes = torch.stack([x0, y0, x1, y1], dim=1).float()  # (N, 4)
+    return boxes * masks.flatten(1).any(dim=1)[:, None]

@@ -1,0 +1,7 @@
+"""The types that flow through the library: frames in, detections with ids, tracks out."""
+
+from tltm_graph.structures.detections import Detections
+from tltm_graph.structures.frame import Frame
+from tltm_graph.structures.tracks import Track, Tracks
+
+__all__ = ["Detections", "Frame", "Track", "Tracks"]

@@ -1,0 +1,126 @@
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """The objects of one frame: ground truth, a detector's output and a tracker's output are all this type.
+
+    Args:
+        boxes: Corners (x0, y0, x1, y1) in pixels of the frame, floating point (N, 4), x0 ≤ x1 and y0 ≤ y1. They may
+            stick out of the image.
+        scores: Confidence (N,), higher is surer. In [0, 1] for every detector of this package; files may have others.
+        labels: Class indices from 0, int64 (N,).
+        masks: Bool (N, H, W), or None for boxes alone.
+        features: Whatever the detector knows about each object (N, …), floating point, or None.
+        ids: Track of each object, int64 (N,), -1 where it has none yet, or None before tracking.
+
+    Raises:
+        ValueError: If a field has another type or shape than the above, the lengths differ, or — for tensors on the
+            CPU, where looking costs no synchronisation — a value is not finite, a box is turned inside out, a label is
+            negative or an id occurs twice. :meth:`check_values` does the same for tensors anywhere.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    masks: Tensor | None = None
+    features: Tensor | None = None
+    ids: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        n = self.boxes.shape[0]
+        _expect("boxes", self.boxes, (n, 4), floating=True)
+        _expect("scores", self.scores, (n,), floating=True)
+        _expect("labels", self.labels, (n,), dtype=torch.int64)
+        if self.masks is not None:
+            _expect("masks", self.masks, (n, *self.masks.shape[-2:]), dtype=torch.bool)
+        if self.features is not None:
+            _expect("features", self.features, (n, *self.features.shape[1:]), floating=True)
+        if self.ids is not None:
+            _expect("ids", self.ids, (n,), dtype=torch.int64)
+        if self.boxes.device.type == "cpu":
+            self.check_values()
+
+    def check_values(self) -> None:
+        """Raises ValueError for values that no later step could make sense of."""
+        if len(self) == 0:
+            return
+        for name, values in (("boxes", self.boxes), ("scores", self.scores)):
+            bad = ~torch.isfinite(values.reshape(len(self), -1)).all(dim=1)
+            if bad.any():
+                row = int(bad.nonzero()[0])
+                raise ValueError(f"Expected finite '{name}', got {values[row].tolist()} in row {row}")
+        inverted = (self.boxes[:, 2:] < self.boxes[:, :2]).any(dim=1)
+        if inverted.any():
+            row = int(inverted.nonzero()[0])
+            raise ValueError(
+                f"Expected 'boxes' as corners (x0, y0, x1, y1) with x0 <= x1 and y0 <= y1, "
+                f"got {self.boxes[row].tolist()} in row {row}; boxes given as (x, y, width, height) need converting"
+            )
+        if (self.labels < 0).any():
+            raise ValueError(f"Expected 'labels' counted from 0, got {int(self.labels.min())}")
+        if self.ids is not None:
+            known = self.ids[self.ids >= 0]
+            if known.unique().numel() != known.numel():
+                raise ValueError(f"Expected each of 'ids' at most once in a frame, got {self.ids.tolist()}")
+
+    @classmethod
+    def empty(cls, device: torch.device | str = "cpu") -> Self:
+        """A frame without objects."""
+        return cls(
+            boxes=torch.zeros((0, 4), device=device),
+            scores=torch.zeros(0, device=device),
+            labels=torch.zeros(0, dtype=torch.int64, device=device),
+        )
+
+    def __len__(self) -> int:
+        return self.boxes.shape[0]
+
+    def __getitem__(self, rows: Tensor | slice | Sequence[int]) -> Self:
+        """The objects at ``rows``: indices, a bool mask (N,) or a slice, never one bare integer."""
+        if not isinstance(rows, slice):
+            rows = torch.as_tensor(rows, device=self.boxes.device)
+            if rows.ndim != 1:
+                raise TypeError("Expected several rows, as a slice, a list or a 1-D tensor; for row i write [i:i + 1]")
+            if rows.numel() == 0 and rows.dtype != torch.bool:
+                rows = rows.long()
+        return type(self)(**{name: None if value is None else value[rows] for name, value in self._fields()})
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+    def to(self, device: torch.device | str) -> Self:
+        """A copy with every tensor on ``device``."""
+        return type(self)(**{name: None if value is None else value.to(device) for name, value in self._fields()})
+
+    def outside(self, size: tuple[int, int]) -> Tensor:
+        """Bool (N,): which boxes share no pixel with an image of ``size`` (H, W)."""
+        height, width = size
+        x0, y0, x1, y1 = self.boxes.unbind(dim=1)
+        return (x1 <= 0) | (y1 <= 0) | (x0 >= width) | (y0 >= height)
+
+    def _fields(self) -> list[tuple[str, Tensor | None]]:
+        return [(field.name, getattr(self, field.name)) for field in fields(self)]
+
+    def __repr__(self) -> str:
+        optional = [name for name, value in self._fields()[3:] if value is not None]
+        return f"{type(self).__name__}({len(self)} objects{', with ' + ', '.join(optional) if optional else ''})"
+
+
+def _expect(
+    name: str, value: Tensor, shape: tuple[int, ...], dtype: torch.dtype | None = None, floating: bool = False
+) -> None:
+    wrong_type = value.dtype != dtype if dtype else floating and not value.is_floating_point()
+    if tuple(value.shape) != shape or wrong_type:
+        wanted = {"boxes": "(N, 4)", "masks": "(N, H, W)", "features": "(N, …)"}.get(name, "(N,)")
+        kind = str(dtype).removeprefix("torch.") if dtype else "floating point"
+        raise ValueError(
+            f"Expected '{name}' of shape {wanted} with N = {shape[0]} and type {kind}, "
+            f"got {tuple(value.shape)} and {str(value.dtype).removeprefix('torch.')}"
+        )

@@ -1,0 +1,39 @@
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One frame of a video.
+
+    Args:
+        image: RGB pixels (3, H, W), uint8.
+        index: Position in the video, from 0. Strictly increasing within one video; gaps are dropped frames.
+        time: Seconds since the start of the video.
+
+    Raises:
+        ValueError: If a field has another type, shape or range.
+    """
+
+    image: Tensor
+    index: int
+    time: float
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 3 or self.image.shape[0] != 3 or self.image.dtype != torch.uint8:
+            raise ValueError(
+                f"Expected 'image' of shape (3, H, W) and type uint8 in RGB order, "
+                f"got {tuple(self.image.shape)} and {self.image.dtype}"
+            )
+        if self.index < 0:
+            raise ValueError(f"Expected 'index' counted from 0, got {self.index}")
+        if not math.isfinite(self.time):
+            raise ValueError(f"Expected 'time' in seconds, got {self.time}")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.image.shape[1], self.image.shape[2]

@@ -1,0 +1,83 @@
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from tltm_graph.structures import Detections
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """The tracks a tracker knows, one row each. Rows move when others leave; their ids do not change.
+
+    Args:
+        ids: Identity of each track (M,), unique, never used again after the track is forgotten.
+        hits: Frames each track was seen in (M,).
+        misses: Frames since, in a row, that it was not (M,).
+        last_seen: Index of the frame it was last seen in (M,).
+        velocity: Motion of the box centre in pixels a frame (M, 2).
+        detections: How each looked then, M rows, without masks: only what association reads is kept.
+        next_id: The id of the next new track.
+
+    Raises:
+        ValueError: If the lengths differ or an id occurs twice.
+    """
+
+    ids: Tensor
+    hits: Tensor
+    misses: Tensor
+    last_seen: Tensor
+    velocity: Tensor
+    detections: Detections
+    next_id: int
+
+    def __post_init__(self) -> None:
+        m = len(self.detections)
+        for name in ("ids", "hits", "misses", "last_seen", "velocity"):
+            value = getattr(self, name)
+            if value.shape[0] != m:
+                raise ValueError(f"Expected '{name}' of {m} tracks, got {value.shape[0]}")
+        if self.ids.unique().numel() != m:
+            raise ValueError(f"Expected unique ids, got {self.ids.tolist()}")
+
+    @classmethod
+    def empty(cls, device: torch.device | str = "cpu") -> Self:
+        """A memory of nothing. The bookkeeping lives on the CPU, what the graph reads on ``device``."""
+        none = torch.zeros(0, dtype=torch.int64)
+        return cls(none, none, none, none, torch.zeros((0, 2), device=device), Detections.empty(device), next_id=0)
+
+    def __len__(self) -> int:
+        return len(self.detections)
+
+    def __getitem__(self, rows: Tensor) -> Self:
+        return type(self)(
+            self.ids[rows],
+            self.hits[rows],
+            self.misses[rows],
+            self.last_seen[rows],
+            self.velocity[rows.to(self.velocity.device)],
+            self.detections[rows],
+            self.next_id,
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence[Self], next_id: int) -> Self:
+        """One memory with the rows of several."""
+        parts = [part for part in parts if len(part)] or list(parts[:1])
+        detections = [part.detections for part in parts]
+        features = [d.features for d in detections if d.features is not None]
+        return cls(
+            *(
+                torch.cat([getattr(part, name) for part in parts])
+                for name in ("ids", "hits", "misses", "last_seen", "velocity")
+            ),
+            detections=Detections(
+                boxes=torch.cat([d.boxes for d in detections]),
+                scores=torch.cat([d.scores for d in detections]),
+                labels=torch.cat([d.labels for d in detections]),
+                features=torch.cat(features) if len(features) == len(detections) else None,
+            ),
+            next_id=next_id,
+        )

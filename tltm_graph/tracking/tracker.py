@@ -1,0 +1,195 @@
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+from torch_geometric.transforms import BaseTransform
+
+from tltm_graph.association import Affinity, Assignment, EdgeScores, HungarianSolver, Solver
+from tltm_graph.detectors import Detector
+from tltm_graph.graph import TRANSITION, frame_pair_graph
+from tltm_graph.structures import Detections, Frame
+from tltm_graph.tracking.life_cycle import LifeCycle
+from tltm_graph.tracking.memory import Memory
+from tltm_graph.tracking.published import PublishedLifeCycle
+
+
+class Relation(Protocol):
+    """A learned judgement of transitions, such as :class:`tltm_graph.models.RelationModel`."""
+
+    def encode(self, detections: Detections) -> Tensor:
+        """Node features (N, F) of the objects of one frame."""
+        ...
+
+    def score(self, graph: HeteroData) -> Tensor:
+        """Edge logits (E,) of a graph whose nodes have ``x``."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Transition:
+    """What a step decided, and on what grounds.
+
+    Args:
+        graph: The frame pair, memory against current objects; its transitions carry ``score (E,)``.
+        scores: All scores the solver saw.
+        assignment: What it chose.
+        previous_tracks: Track of each previous object (M,).
+        current_tracks: Track of each current object (N,), -1 for none; tentative tracks included.
+    """
+
+    graph: HeteroData
+    scores: EdgeScores
+    assignment: Assignment
+    previous_tracks: Tensor
+    current_tracks: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class TrackerState:
+    """All that a tracker carries from one frame of a video to the next; its size does not grow with the video.
+
+    Args:
+        memory: The tracks known.
+        context: What the detector wants back with the next frame.
+        frame: Index of the last frame, -1 before the first.
+        size: Height and width of the video, None before the first frame.
+        transition: The decision of the last step, None before the first.
+        seconds: Wall-clock time of each stage of the last step.
+    """
+
+    memory: Memory
+    context: Any = None
+    frame: int = -1
+    size: tuple[int, int] | None = None
+    transition: Transition | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class Tracker:
+    """Follows the objects of a video, frame by frame.
+
+    The tracker itself never changes: everything it learns of a video is in the state it returns, so one tracker can
+    follow any number of videos in turns.
+
+    >>> tracker = Tracker(detector)
+    >>> for frame, detections in tracker.track(read_frames("video.mp4")):
+    ...     detections.ids
+
+    Args:
+        detector: Finds the objects of a frame.
+        relation: Judges transitions by features; without one, geometry and class decide.
+        transform: Applied to each graph before it is scored, such as :class:`tltm_graph.graph.PruneCandidates`.
+        affinity: Turns a graph, and the relation's logits, into scores.
+        solver: Picks the best transitions.
+        life_cycle: How tracks move, are born and forgotten.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        relation: Relation | None = None,
+        transform: BaseTransform | None = None,
+        affinity: Callable[[HeteroData, Tensor | None], EdgeScores] | None = None,
+        solver: Solver | None = None,
+        life_cycle: LifeCycle | PublishedLifeCycle | None = None,
+    ) -> None:
+        if relation is not None and not getattr(relation, "is_trained", True):
+            warnings.warn(
+                "The relation model has random weights, so its scores mean nothing: load trained weights into it, or "
+                "leave it out to associate by geometry and class",
+                stacklevel=2,
+            )
+        self.detector = detector
+        self.relation = relation
+        self.transform = transform
+        self.affinity = affinity or Affinity()
+        self.solver = solver or HungarianSolver()
+        self.life_cycle = life_cycle or LifeCycle()
+
+    def start(self) -> TrackerState:
+        """The state before the first frame of a video."""
+        return TrackerState(Memory.empty())
+
+    @torch.no_grad()
+    def step(self, state: TrackerState, frame: Frame) -> tuple[TrackerState, Detections]:
+        """Detects the objects of ``frame`` and finds out which they are.
+
+        Args:
+            state: From :meth:`start` or the step before. It is not changed.
+            frame: The next frame of the same video.
+
+        Returns:
+            The new state, and the detector's objects, row by row, with ``ids (N,)``: -1 where an object belongs to no
+            confirmed track.
+
+        Raises:
+            ValueError: If the frame is not later than the last one or differs in size, or the detector's output is not
+                valid.
+        """
+        if frame.index <= state.frame:
+            raise ValueError(f"Expected a frame after {state.frame}, got {frame.index}: start() a state for each video")
+        if state.size is not None and frame.size != state.size:
+            raise ValueError(
+                f"Expected frames of {state.size[0]}×{state.size[1]} pixels (H×W) as before, got "
+                f"{frame.size[0]}×{frame.size[1]} in frame {frame.index}: start() a state for each video"
+            )
+        clock = _Clock()
+        detections, context = self.detector.detect(frame, state.context)
+        detections.check_values()
+        clock.lap("detect")
+
+        memory = state.memory if len(state.memory) else Memory.empty(detections.boxes.device)
+        current = detections.replace(
+            masks=None, ids=None, features=None if self.relation is None else self.relation.encode(detections)
+        )
+        graph = frame_pair_graph(self.life_cycle.predict(memory, frame.index), current)
+        graph["previous"].age = (frame.index - memory.last_seen).to(current.boxes.device)
+        if self.transform is not None:
+            graph = self.transform(graph)
+        clock.lap("graph")
+
+        logits = None if self.relation is None else self.relation.score(graph)
+        clock.lap("relate")
+
+        scores = self.affinity(graph, logits)
+        graph[TRANSITION].score = scores.edges
+        sizes = len(memory), len(current)
+        assignment = self.solver(graph[TRANSITION].edge_index, scores.edges, sizes, scores.births, scores.misses)
+        clock.lap("associate")
+
+        after, tracks, ids = self.life_cycle.update(memory, current, assignment, frame.index)
+        transition = Transition(graph, scores, assignment, memory.ids, tracks)
+        clock.lap("remember")
+
+        new_state = TrackerState(after, context, frame.index, frame.size, transition, clock.seconds)
+        return new_state, detections.replace(ids=ids.to(detections.boxes.device))
+
+    def track(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Detections]]:
+        """Follows the objects of one video, yielding each frame with its detections as soon as it is done."""
+        state = self.start()
+        for frame in frames:
+            state, detections = self.step(state, frame)
+            yield frame, detections
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(\n"
+            f"  detector={self.detector!r},\n  relation={self.relation!r},\n  transform={self.transform!r},\n"
+            f"  affinity={self.affinity!r},\n  solver={self.solver!r},\n  life_cycle={self.life_cycle!r},\n)"
+        )
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage] = now - self._last
+        self._last = now

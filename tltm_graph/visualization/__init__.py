@@ -1,0 +1,6 @@
+"""Pictures of results. Needs the extra ``viz``: ``pip install 'tltm-graph[viz]'``."""
+
+from tltm_graph.visualization.association_graph import draw_association_graph
+from tltm_graph.visualization.draw import Overlay
+
+__all__ = ["Overlay", "draw_association_graph"]

@@ -1,0 +1,74 @@
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+
+from tltm_graph.io import write_atomically
+from tltm_graph.visualization.draw import PALETTE
+
+
+def draw_association_graph(graph: nx.DiGraph, path: str | Path, max_frames: int = 400) -> None:
+    """Draws an association graph as a picture: x is the frame, y the track, the darkness of an edge its score.
+
+    Chosen transitions are solid, in the colour of the track; the others are grey and dotted. Objects of no track lie on
+    the lowest line.
+
+    Args:
+        graph: Of :class:`tltm_graph.tracking.AssociationGraph`.
+        path: Where to; the suffix says the format (png, svg, pdf).
+        max_frames: Only so many of the last frames are drawn, so that the picture stays readable.
+
+    Raises:
+        ImportError: If the extra ``viz`` is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("Expected 'matplotlib' for drawing, found none: pip install 'tltm-graph[viz]'") from error
+    last = max((frame for _, frame in graph.nodes(data="frame")), default=0)
+    graph = graph.subgraph([node for node, frame in graph.nodes(data="frame") if frame > last - max_frames])
+    tracks = sorted({track for _, track in graph.nodes(data="track") if track >= 0})
+    height = {track: index + 1 for index, track in enumerate(tracks)} | {-1: 0}
+    position = {node: (data["frame"], height[data["track"]]) for node, data in graph.nodes(data=True)}
+    first = min((x for x, _ in position.values()), default=0)
+
+    figure = Figure(figsize=(min(4 + (last - first) * 0.07, 40), min(2 + len(tracks) * 0.3, 40)), layout="constrained")
+    axes = figure.add_subplot()
+    options: dict[str, Any] = {"ax": axes, "arrows": False, "node_size": 0}
+    for chosen, style in ((False, "dotted"), (True, "solid")):
+        edges = [(a, b, score) for a, b, score in graph.edges(data="score") if graph.edges[a, b]["chosen"] == chosen]
+        colours = [_colour(graph.nodes[b]["track"]) if chosen else "grey" for _, b, _ in edges]
+        alpha = _darkness([score for *_, score in edges])
+        drawn = nx.draw_networkx_edges(
+            graph, position, [(a, b) for a, b, _ in edges], edge_color=colours, style=style, **options
+        )
+        if edges:
+            drawn.set_alpha(alpha)
+    nodes = list(graph)
+    nx.draw_networkx_nodes(
+        graph,
+        position,
+        nodes,
+        node_size=9,
+        node_color=[_colour(graph.nodes[node]["track"]) for node in nodes],
+        ax=axes,
+    )
+    axes.set_axis_on()
+    axes.tick_params(left=True, bottom=True, labelleft=True, labelbottom=True)
+    axes.set_yticks(list(height.values()), [str(track) if track >= 0 else "none" for track in height])
+    axes.set_ylim(-0.8, len(tracks) + 0.8)
+    axes.set_xlabel("frame")
+    axes.set_ylabel("track")
+    axes.spines[["top", "right"]].set_visible(False)
+    with write_atomically(path) as temporary:
+        figure.savefig(temporary, dpi=120)
+
+
+def _colour(track: int) -> str:
+    return PALETTE[track % len(PALETTE)] if track >= 0 else "black"
+
+
+def _darkness(scores: list[float]) -> list[float]:
+    """Opacity of each edge: from faint for the lowest score to full for the highest."""
+    low, high = min(scores, default=0.0), max(scores, default=1.0)
+    return [0.15 + 0.85 * (score - low) / max(high - low, 1e-9) for score in scores]

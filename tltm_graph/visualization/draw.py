@@ -1,0 +1,85 @@
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tltm_graph.structures import Detections, Frame
+
+# Sixteen hues far apart from their neighbours, readable on dark and light pictures.
+PALETTE = (
+    *("#e6194b", "#3cb44b", "#ffe119", "#4363d8", "#f58231", "#911eb4", "#46f0f0", "#f032e6"),
+    *("#bcf60c", "#fabebe", "#008080", "#e6beff", "#9a6324", "#aaffc3", "#808000", "#ffd8b1"),
+)
+
+
+class Overlay:
+    """Draws the objects of a video into its frames: masks or boxes, ids, class names and the trail each has left.
+
+    An id keeps its colour through the video. Objects without an id are left out. Use one overlay for one video: it
+    remembers where objects have been.
+
+    Args:
+        class_names: Names of the classes, None to show ids alone.
+        trail: Frames that a trail reaches back.
+
+    Raises:
+        ImportError: If the extra ``viz`` is not installed.
+    """
+
+    def __init__(self, class_names: tuple[str, ...] | None = None, trail: int = 30) -> None:
+        try:
+            import supervision
+        except ImportError as error:
+            raise ImportError(
+                "Expected 'supervision' for drawing, found none: pip install 'tltm-graph[viz]'"
+            ) from error
+        self.class_names = class_names
+        self._supervision = supervision
+        by_id = {
+            "color": supervision.ColorPalette.from_hex(list(PALETTE)),
+            "color_lookup": supervision.ColorLookup.TRACK,
+        }
+        self._trail = supervision.TraceAnnotator(
+            **by_id, position=supervision.Position.CENTER, trace_length=trail, thickness=2
+        )
+        self._mask = supervision.MaskAnnotator(**by_id, opacity=0.45)
+        self._outline = supervision.PolygonAnnotator(**by_id, thickness=2)
+        self._box = supervision.BoxAnnotator(**by_id, thickness=2)
+        self._label = supervision.LabelAnnotator(
+            **by_id, text_color=supervision.Color.BLACK, text_scale=0.45, text_padding=3
+        )
+
+    def draw(self, frame: Frame, detections: Detections) -> Tensor:
+        """The frame with its objects drawn in: RGB (3, H, W) uint8, a new picture.
+
+        Args:
+            frame: The frame. It is not changed.
+            detections: Its objects, with ids.
+        """
+        if detections.ids is None:
+            raise ValueError("Expected detections with ids, got none: run them through a Tracker")
+        known = detections[detections.ids >= 0].to("cpu")
+        assert known.ids is not None
+        scene = np.ascontiguousarray(frame.image.cpu().numpy().transpose(1, 2, 0)[:, :, ::-1])  # supervision wants BGR
+        objects = self._supervision.Detections(
+            xyxy=known.boxes.numpy(),
+            mask=known.masks.numpy() if known.masks is not None else None,
+            confidence=known.scores.numpy(),
+            class_id=known.labels.numpy(),
+            tracker_id=known.ids.numpy(),
+        )
+        if len(known):
+            annotators: list[Any] = [self._box] if known.masks is None else [self._mask, self._outline]
+            for annotator in [*annotators, self._trail]:
+                scene = annotator.annotate(scene, objects)
+            names = [
+                self._caption(i, label) for i, label in zip(known.ids.tolist(), known.labels.tolist(), strict=True)
+            ]
+            scene = self._label.annotate(scene, objects, labels=names)
+        return torch.from_numpy(np.ascontiguousarray(scene[:, :, ::-1].transpose(2, 0, 1)))
+
+    def _caption(self, track: int, label: int) -> str:
+        return (
+            f"{track} {self.class_names[label]}" if self.class_names and label < len(self.class_names) else str(track)
+        )
