@@ -3,7 +3,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
-from torchvision.ops import box_iou
 
 from tltm_graph.graph import TRANSITION
 
@@ -32,32 +31,37 @@ class Affinity:
         s_{ij} = IoU_{ij} + r\, \sigma(\ell_{ij}) - c\, [label_i \ne label_j] - a\, (age_i - 1), \qquad
         birth_j = \tau, \quad miss_i = 0
 
-    with :math:`\ell` the relation model's logits. A match is worth making when :math:`s_{ij} > \tau`. Class is evidence,
-    not a wall: an object whose label flips keeps its track where it overlaps well enough. A track seen longer ago gives
-    way to a fresher one. All terms are in units of IoU.
+    where both boxes are grown by a margin of :math:`b + b' \sqrt{age_i - 1}` of their size on each side: small and fast
+    objects still overlap themselves, and the longer a track was not seen, the farther off it may turn up.
+
+    :math:`\ell` are the relation model's logits. A match is worth making when :math:`s_{ij} > \tau`. Class is
+    evidence, not a wall: an object whose label flips keeps its track where it overlaps well enough. A track seen longer
+    ago gives way to a fresher one. All terms are in units of IoU.
 
     Args:
         threshold: τ, the least score of a match.
         label: c, the price of another class.
         age: a, the price of every frame a track has not been seen.
         relation: r, the weight of the relation model, if the tracker has one.
-        buffer: Boxes are grown by this fraction of their size on each side before the IoU is taken, so that small or
-            fast objects still overlap themselves.
+        margin: b.
+        margin_growth: b′.
     """
 
     def __init__(
         self,
         threshold: float = 0.2,
         label: float = 0.2,
-        age: float = 0.005,
+        age: float = 0.01,
         relation: float = 1.0,
-        buffer: float = 0.15,
+        margin: float = 0.15,
+        margin_growth: float = 0.05,
     ) -> None:
         self.threshold = threshold
         self.label = label
         self.age = age
         self.relation = relation
-        self.buffer = buffer
+        self.margin = margin
+        self.margin_growth = margin_growth
 
     def __call__(self, graph: HeteroData, logits: Tensor | None = None) -> EdgeScores:
         """Scores the transitions of ``graph``.
@@ -69,19 +73,19 @@ class Affinity:
         """
         previous, current = graph["previous"], graph["current"]
         row, column = graph[TRANSITION].edge_index
-        overlap = box_iou(_grow(previous.boxes, self.buffer), _grow(current.boxes, self.buffer))  # (M, N)
+        unseen = (previous.age - 1).float() if "age" in previous else previous.boxes.new_zeros(len(previous.boxes))
+        margin = (self.margin + self.margin_growth * unseen.sqrt())[row, None]  # (E, 1)
         terms = {
-            "iou": overlap[row, column],
+            "iou": _pairwise_iou(_grow(previous.boxes[row], margin), _grow(current.boxes[column], margin)),
             "label": -self.label * (previous.labels[row] != current.labels[column]).float(),
+            "age": -self.age * unseen[row],
         }
-        if "age" in previous:
-            terms["age"] = -self.age * (previous.age[row] - 1).float()
         if logits is not None:
             terms["relation"] = self.relation * logits.sigmoid()
         return EdgeScores(
             edges=torch.stack(list(terms.values())).sum(dim=0),  # (E,)
-            births=overlap.new_full((len(current.boxes),), self.threshold),
-            misses=overlap.new_zeros(len(previous.boxes)),
+            births=previous.boxes.new_full((len(current.boxes),), self.threshold),
+            misses=previous.boxes.new_zeros(len(previous.boxes)),
             terms=terms,
         )
 
@@ -90,6 +94,14 @@ class Affinity:
         return f"{type(self).__name__}({settings})"
 
 
-def _grow(boxes: Tensor, fraction: float) -> Tensor:
-    margin = fraction * (boxes[:, 2:] - boxes[:, :2])
-    return torch.cat([boxes[:, :2] - margin, boxes[:, 2:] + margin], dim=1)
+def _grow(boxes: Tensor, margin: Tensor) -> Tensor:
+    border = margin * (boxes[:, 2:] - boxes[:, :2])
+    return torch.cat([boxes[:, :2] - border, boxes[:, 2:] + border], dim=1)
+
+
+def _pairwise_iou(boxes: Tensor, others: Tensor) -> Tensor:
+    """IoU (E,) of each box with the other box in its row; 0 for two boxes without area."""
+    low, high = torch.maximum(boxes[:, :2], others[:, :2]), torch.minimum(boxes[:, 2:], others[:, 2:])
+    intersection = (high - low).clamp(min=0).prod(dim=1)
+    union = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1) + (others[:, 2:] - others[:, :2]).prod(dim=1) - intersection
+    return intersection / union.clamp(min=1e-9)

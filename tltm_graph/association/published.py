@@ -103,9 +103,9 @@ class ArgmaxAssignment(Assignment):
 class ArgmaxSolver:
     """The rule of the released code: every current object takes its best column, the best claim on a track wins.
 
-    Current objects choose between all previous ones and a birth, each for itself. Of those that choose the same previous
-    object the one with the highest score gets it — the first of equals; the others are rejected: neither their second
-    choice nor a birth. A claim must score above -100. ``misses`` are ignored.
+    Current objects choose between all previous ones and a birth, each for itself. Of those that choose the same
+    previous object the one with the highest score gets it — the first of equals; the others are rejected: neither their
+    second choice nor a birth. A claim must score above -100. ``misses`` are ignored.
     """
 
     def __call__(

@@ -51,7 +51,7 @@ class HungarianSolver:
 
 
 class GreedySolver:
-    """Takes the edge that gains most over leaving its ends unmatched, then the next one between free objects, and so on.
+    """Takes the edge that gains most over leaving its ends unmatched, then the next one between free objects, …
 
     Edges that are the best of both their ends are taken together: the result is that of one at a time.
     """

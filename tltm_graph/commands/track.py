@@ -57,8 +57,8 @@ def track(
     """Tracks the objects of a video and writes what it found.
 
     Written to ``output``: ``tracks.json``, ``overlay.mp4``, ``run.json`` and, on request, ``graph.json`` and
-    ``graph.png``. Each appears when it is complete; after an error none does. An interrupt (Ctrl-C) ends the video at the
-    current frame.
+    ``graph.png``. Each appears when it is complete; after an error none does. An interrupt (Ctrl-C) ends the video at
+    the current frame.
 
     Args:
         source: What :func:`tltm_graph.io.read_frames` opens; None renders a scene whose truth is known.

@@ -67,7 +67,7 @@ class OracleDetector:
             seen = seen.replace(scores=0.6 + 0.4 * torch.rand(len(seen), generator=random))
         if self.false_positives > 0 and len(truth) > 0:
             false = _moved_copies(truth, self.false_positives, frame.size, random)
-            seen = _join(seen, false)
+            seen = Detections.cat([seen, false])
         return seen[seen.scores.argsort(descending=True, stable=True)], None
 
     def __repr__(self) -> str:
@@ -102,7 +102,7 @@ def _moved_copies(objects: Detections, mean: float, size: tuple[int, int], rando
 
 
 def _with_masks(objects: Detections, masks: Tensor, centre: Tensor, shift: Tensor, scale: Tensor) -> Detections:
-    """Each object's mask moved by ``shift`` and scaled about its centre, and its box tight around it; empty ones left out."""
+    """Masks moved by ``shift`` and scaled about their centre, boxes tight around them; empty ones left out."""
     height, width = masks.shape[1:]
     middle = torch.tensor([width / 2, height / 2])
     moved = []
@@ -114,13 +114,3 @@ def _with_masks(objects: Detections, masks: Tensor, centre: Tensor, shift: Tenso
     new_masks = torch.stack(moved)
     visible = new_masks.flatten(1).any(dim=1)
     return objects.replace(masks=new_masks, boxes=masks_to_boxes(new_masks))[visible]
-
-
-def _join(first: Detections, second: Detections) -> Detections:
-    masks = [d.masks for d in (first, second) if d.masks is not None]
-    return Detections(
-        boxes=torch.cat([first.boxes, second.boxes]),
-        scores=torch.cat([first.scores, second.scores]),
-        labels=torch.cat([first.labels, second.labels]),
-        masks=torch.cat(masks) if len(masks) == 2 else None,
-    )

@@ -193,12 +193,16 @@ def _read_coco_results(content: list[dict[str, Any]], path: Path, first_frame: i
     for number, row in enumerate(content):
         try:
             frame, label, score = int(row["image_id"]) - first_frame, int(row["category_id"]) - 1, float(row["score"])
-            rle = row.get("segmentation")
+            rle: Any = row.get("segmentation")
             if rle is not None and not (isinstance(rle, dict) and isinstance(rle.get("counts"), str)):
                 raise ValueError("segmentation is not compressed RLE")
             if rle is not None:
                 size = tuple(rle["size"])
-            box = row["bbox"] if rle is None else row.get("bbox") or rle_to_box(rle)
+            box = (
+                row["bbox"]
+                if rle is None
+                else row.get("bbox") or rle_to_box(Rle(size=rle["size"], counts=rle["counts"]))
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"Expected COCO results in '{path}' (image_id, category_id from 1, score, bbox, segmentation), "

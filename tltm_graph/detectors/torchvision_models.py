@@ -72,7 +72,12 @@ class TorchvisionDetector:
         known = list_models(module=detection)
         if name not in known:
             raise ValueError(f"Expected one of torchvision's detection models {known}, got '{name}'")
-        options = dict(score_threshold=score_threshold, max_objects=max_objects, features=features, device=device)
+        options: dict[str, Any] = {
+            "score_threshold": score_threshold,
+            "max_objects": max_objects,
+            "features": features,
+            "device": device,
+        }
         if weights.lower() == "none":
             return cls(get_model(name, weights=None, weights_backbone=None, **model_options), **options)
         choices = get_model_weights(name)
@@ -150,7 +155,7 @@ class _Taps:
             handle.remove()
 
     def pyramid(self) -> dict[str, Tensor]:
-        """The maps of a feature pyramid, finest first: those of as many channels as the finest, without the pooled one."""
+        """The maps of a feature pyramid, finest first: those as wide as the finest, but for the pooled one."""
         channels = next((m.shape[1] for m in self.maps.values()), None)
         return {name: m for name, m in self.maps.items() if m.shape[1] == channels and name != "pool"}
 

@@ -66,8 +66,8 @@ def read_frames(source: Source, fps: float = 30.0) -> FrameReader:
 
     Args:
         source: A video file (whatever FFmpeg reads: mp4, mov, avi, gif, …), an image, a folder of images or a pattern
-            such as ``"frames/*.jpg"`` (in the order of the numbers in their names), a webcam's number, an ``rtsp://`` or
-            ``http://`` address, an array or tensor (T, H, W, 3) of uint8 RGB, or any iterable of such pictures.
+            such as ``"frames/*.jpg"`` (in the order of the numbers in their names), a webcam's number, an ``rtsp://``
+            or ``http://`` address, an array or tensor (T, H, W, 3) of uint8 RGB, or any iterable of such pictures.
         fps: Frames a second of sources that have no clock: images and arrays.
 
     Returns:

@@ -97,7 +97,7 @@ class TransitionGNN(MessagePassing):
         self._check(previous, current, edge_index, edge_attr)
         messages_to = edge_index.flip(0)
         previous = previous + self._delta(previous, current, messages_to, edge_attr)
-        pair_linear, _, _ = self.edge_predictor
+        pair_linear: Any = self.edge_predictor[0]
         # edge_updater_type: (z: PairTensor, edge_term: OptTensor)
         return self.edge_updater(messages_to, **pair_linear.split(previous, current, edge_attr))  # (E,)
 
@@ -119,6 +119,8 @@ class TransitionGNN(MessagePassing):
     def _step(self, previous: Tensor, current: Tensor, messages_to: Tensor, edge_attr: OptTensor) -> Tensor:
         # PyG sends from row 0 to row 1, and with two node sets takes the first as the senders whatever `flow` says.
         # Messages go to the previous nodes, so the edges come flipped: `messages_to` = (current, previous).
+        pair_linear: Any
+        last: Any
         pair_linear, *_, last = self.edge_mlp
         # propagate_type: (z: PairTensor, edge_term: OptTensor)
         messages = self.propagate(

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
@@ -78,6 +78,22 @@ class Detections:
             labels=torch.zeros(0, dtype=torch.int64, device=device),
         )
 
+    @classmethod
+    def cat(cls, parts: Sequence[Self]) -> Self:
+        """The objects of several, in order. Parts without objects need not have the fields that the others have.
+
+        Raises:
+            ValueError: If masks, features or ids are known for some of the objects only.
+        """
+        parts = [part for part in parts if len(part)] or list(parts[:1])
+        values: dict[str, Any] = {}
+        for name in (field.name for field in fields(cls)):
+            known = [getattr(part, name) for part in parts if getattr(part, name) is not None]
+            if known and len(known) < len(parts):
+                raise ValueError(f"Expected '{name}' of all objects or of none, got them for some")
+            values[name] = torch.cat(known) if known else None
+        return cls(**values)
+
     def __len__(self) -> int:
         return self.boxes.shape[0]
 
@@ -89,7 +105,7 @@ class Detections:
                 raise TypeError("Expected several rows, as a slice, a list or a 1-D tensor; for row i write [i:i + 1]")
             if rows.numel() == 0 and rows.dtype != torch.bool:
                 rows = rows.long()
-        return type(self)(**{name: None if value is None else value[rows] for name, value in self._fields()})
+        return self._map(lambda value: value[rows])
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed."""
@@ -97,7 +113,7 @@ class Detections:
 
     def to(self, device: torch.device | str) -> Self:
         """A copy with every tensor on ``device``."""
-        return type(self)(**{name: None if value is None else value.to(device) for name, value in self._fields()})
+        return self._map(lambda value: value.to(device))
 
     def outside(self, size: tuple[int, int]) -> Tensor:
         """Bool (N,): which boxes share no pixel with an image of ``size`` (H, W)."""
@@ -105,11 +121,15 @@ class Detections:
         x0, y0, x1, y1 = self.boxes.unbind(dim=1)
         return (x1 <= 0) | (y1 <= 0) | (x0 >= width) | (y0 >= height)
 
-    def _fields(self) -> list[tuple[str, Tensor | None]]:
-        return [(field.name, getattr(self, field.name)) for field in fields(self)]
+    def _map(self, function: Callable[[Tensor], Tensor]) -> Self:
+        changed: dict[str, Any] = {}
+        for name in (field.name for field in fields(self)):
+            value = getattr(self, name)
+            changed[name] = None if value is None else function(value)
+        return type(self)(**changed)
 
     def __repr__(self) -> str:
-        optional = [name for name, value in self._fields()[3:] if value is not None]
+        optional = [name for name in ("masks", "features", "ids") if getattr(self, name) is not None]
         return f"{type(self).__name__}({len(self)} objects{', with ' + ', '.join(optional) if optional else ''})"
 
 

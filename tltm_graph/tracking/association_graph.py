@@ -56,7 +56,7 @@ class AssociationGraph:
         store = transition.graph[TRANSITION]
         sources = [self._last_seen.get(track) for track in transition.previous_tracks.tolist()]
         chosen = set(zip(transition.assignment.previous.tolist(), transition.assignment.current.tolist(), strict=True))
-        for previous, current, score in self._best(store.edge_index, store.score):
+        for previous, current, score in self._best(store.edge_index, store.score, chosen):
             if sources[previous] is not None:
                 pair = (previous, current)
                 self.graph.add_edge(sources[previous], names[current], score=round(score, 4), chosen=pair in chosen)
@@ -66,13 +66,13 @@ class AssociationGraph:
         for forgotten in self._last_seen.keys() - set(state.memory.ids.tolist()):
             del self._last_seen[forgotten]
 
-    def _best(self, edge_index: Tensor, score: Tensor) -> list[tuple[int, int, float]]:
-        """For each current object, its ``max_edges`` best transitions; a solver's choice is nearly always among them."""
+    def _best(self, edge_index: Tensor, score: Tensor, chosen: set[tuple[int, int]]) -> list[tuple[int, int, float]]:
+        """For each current object, its ``max_edges`` best transitions, and the chosen one whatever its rank."""
         order = score.argsort(descending=True)
         kept: list[tuple[int, int, float]] = []
         count: dict[int, int] = {}
         for previous, current, value in zip(*edge_index[:, order].tolist(), score[order].tolist(), strict=True):
-            if count.get(current, 0) < self.max_edges:
+            if count.get(current, 0) < self.max_edges or (previous, current) in chosen:
                 count[current] = count.get(current, 0) + 1
                 kept.append((previous, current, value))
         return kept

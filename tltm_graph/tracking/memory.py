@@ -18,7 +18,8 @@ class Memory:
         misses: Frames since, in a row, that it was not (M,).
         last_seen: Index of the frame it was last seen in (M,).
         velocity: Motion of the box centre in pixels a frame (M, 2).
-        detections: How each looked then, M rows, without masks: only what association reads is kept.
+        detections: How each was then, M rows, boxes freed of jitter, without masks: only what association reads is
+            kept.
         next_id: The id of the next new track.
 
     Raises:
@@ -65,19 +66,12 @@ class Memory:
     @classmethod
     def join(cls, parts: Sequence[Self], next_id: int) -> Self:
         """One memory with the rows of several."""
-        parts = [part for part in parts if len(part)] or list(parts[:1])
-        detections = [part.detections for part in parts]
-        features = [d.features for d in detections if d.features is not None]
         return cls(
-            *(
-                torch.cat([getattr(part, name) for part in parts])
-                for name in ("ids", "hits", "misses", "last_seen", "velocity")
-            ),
-            detections=Detections(
-                boxes=torch.cat([d.boxes for d in detections]),
-                scores=torch.cat([d.scores for d in detections]),
-                labels=torch.cat([d.labels for d in detections]),
-                features=torch.cat(features) if len(features) == len(detections) else None,
-            ),
+            ids=torch.cat([part.ids for part in parts]),
+            hits=torch.cat([part.hits for part in parts]),
+            misses=torch.cat([part.misses for part in parts]),
+            last_seen=torch.cat([part.last_seen for part in parts]),
+            velocity=torch.cat([part.velocity for part in parts]),
+            detections=Detections.cat([part.detections for part in parts]),
             next_id=next_id,
         )

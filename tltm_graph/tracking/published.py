@@ -65,22 +65,10 @@ class PublishedLifeCycle:
 
 def _overwrite(memory: Detections, detections: Detections, source: Tensor, births: Tensor) -> Detections:
     """``memory`` with the rows that were seen replaced (all but their label) and the born ones appended."""
-    both = _concatenate(memory, detections)
+    both = Detections.cat([memory, detections.replace(masks=None)])
     matched = (source >= 0).nonzero().flatten()
     rows = torch.cat([torch.arange(len(memory)), len(memory) + births])
     rows[matched] = len(memory) + source[matched]
-    after = both[rows]
+    after = both[rows].replace(masks=None)
     labels = torch.cat([memory.labels, detections.labels[births.to(detections.labels.device)]])
     return after.replace(labels=labels)
-
-
-def _concatenate(first: Detections, second: Detections) -> Detections:
-    features = None
-    if second.features is not None:
-        features = second.features if len(first) == 0 else torch.cat([first.features, second.features])
-    return Detections(
-        boxes=torch.cat([first.boxes, second.boxes]),
-        scores=torch.cat([first.scores, second.scores]),
-        labels=torch.cat([first.labels, second.labels]),
-        features=features,
-    )

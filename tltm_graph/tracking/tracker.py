@@ -145,7 +145,7 @@ class Tracker:
 
         memory = state.memory if len(state.memory) else Memory.empty(detections.boxes.device)
         current = detections.replace(
-            masks=None, ids=None, features=None if self.relation is None else self.relation.encode(detections)
+            ids=None, features=None if self.relation is None else self.relation.encode(detections)
         )
         graph = frame_pair_graph(self.life_cycle.predict(memory, frame.index), current)
         graph["previous"].age = (frame.index - memory.last_seen).to(current.boxes.device)

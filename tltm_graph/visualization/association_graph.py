@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import Any
 
 import networkx as nx
 
@@ -10,8 +9,8 @@ from tltm_graph.visualization.draw import PALETTE
 def draw_association_graph(graph: nx.DiGraph, path: str | Path, max_frames: int = 400) -> None:
     """Draws an association graph as a picture: x is the frame, y the track, the darkness of an edge its score.
 
-    Chosen transitions are solid, in the colour of the track; the others are grey and dotted. Objects of no track lie on
-    the lowest line.
+    Chosen transitions are solid, in the colour of the track. Their rivals, dotted and grey, are those that were not
+    chosen though they score no less than the weakest chosen one. Objects of no track lie on the lowest line.
 
     Args:
         graph: Of :class:`tltm_graph.tracking.AssociationGraph`.
@@ -34,16 +33,21 @@ def draw_association_graph(graph: nx.DiGraph, path: str | Path, max_frames: int 
 
     figure = Figure(figsize=(min(4 + (last - first) * 0.07, 40), min(2 + len(tracks) * 0.3, 40)), layout="constrained")
     axes = figure.add_subplot()
-    options: dict[str, Any] = {"ax": axes, "arrows": False, "node_size": 0}
+    transitions = list(graph.edges(data=True))
+    weakest = min((data["score"] for *_, data in transitions if data["chosen"]), default=float("inf"))
     for chosen, style in ((False, "dotted"), (True, "solid")):
-        edges = [(a, b, score) for a, b, score in graph.edges(data="score") if graph.edges[a, b]["chosen"] == chosen]
-        colours = [_colour(graph.nodes[b]["track"]) if chosen else "grey" for _, b, _ in edges]
-        alpha = _darkness([score for *_, score in edges])
-        drawn = nx.draw_networkx_edges(
-            graph, position, [(a, b) for a, b, _ in edges], edge_color=colours, style=style, **options
-        )
-        if edges:
-            drawn.set_alpha(alpha)
+        drawn = [(a, b, data) for a, b, data in transitions if data["chosen"] == chosen and data["score"] >= weakest]
+        if drawn:
+            lines = nx.draw_networkx_edges(
+                graph,
+                position,
+                [(a, b) for a, b, _ in drawn],
+                edge_color=[_colour(graph.nodes[b]["track"]) if chosen else "grey" for _, b, _ in drawn],
+                style=style,
+                ax=axes,
+                arrows=False,
+            )
+            lines.set_alpha(_darkness([data["score"] for *_, data in drawn]))
     nodes = list(graph)
     nx.draw_networkx_nodes(
         graph,

@@ -36,7 +36,7 @@ class Overlay:
             ) from error
         self.class_names = class_names
         self._supervision = supervision
-        by_id = {
+        by_id: dict[str, Any] = {
             "color": supervision.ColorPalette.from_hex(list(PALETTE)),
             "color_lookup": supervision.ColorLookup.TRACK,
         }
@@ -47,7 +47,7 @@ class Overlay:
         self._outline = supervision.PolygonAnnotator(**by_id, thickness=2)
         self._box = supervision.BoxAnnotator(**by_id, thickness=2)
         self._label = supervision.LabelAnnotator(
-            **by_id, text_color=supervision.Color.BLACK, text_scale=0.45, text_padding=3
+            **by_id, text_color=supervision.Color.BLACK, text_scale=0.45, text_padding=3, smart_position=True
         )
 
     def draw(self, frame: Frame, detections: Detections) -> Tensor:

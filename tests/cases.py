@@ -1,0 +1,70 @@
+"""Situations that tests share, drawn. Time runs down; a letter is an object, its column the place on a line."""
+
+import torch
+
+from tltm_graph import Detections, Frame
+
+SIZE = (40, 200)
+
+CROSSING = """
+    a.......b
+    .a.....b.
+    ..a...b..
+    ...a.b...
+    ....b....  a is hidden behind b
+    ...b.a...
+    ..b...a..
+    .b.....a.
+"""
+
+LEAVING = """
+    a....b
+    a....b
+    a.....
+    a.....
+    a.....
+    a....b
+    a....b
+"""
+
+EMPTY_FRAMES = """
+    ......
+    a.....
+    ......
+    .a....
+"""
+
+
+def drawn(picture: str, label: dict[str, int] | None = None) -> list[Detections]:
+    """The detections of each line, 16 pixels wide every 16 pixels, ids by letter (a is 0)."""
+    frames = []
+    for line in picture.strip().splitlines():
+        cells = line.split()[0]
+        seen = sorted((letter, place) for place, letter in enumerate(cells) if letter != ".")
+        boxes = [(16.0 * place, 10.0, 16.0 * place + 16, 30.0) for _, place in seen]
+        frames.append(
+            Detections(
+                boxes=torch.tensor(boxes).reshape(-1, 4),
+                scores=torch.full((len(seen),), 0.9),
+                labels=torch.tensor([(label or {}).get(letter, 0) for letter, _ in seen], dtype=torch.int64),
+                ids=torch.tensor([ord(letter) - ord("a") for letter, _ in seen], dtype=torch.int64),
+            )
+        )
+    return frames
+
+
+def blank(index: int, size: tuple[int, int] = SIZE) -> Frame:
+    """A black frame."""
+    return Frame(torch.zeros(3, *size, dtype=torch.uint8), index, index / 25)
+
+
+class Script:
+    """A detector that says what it was told: one entry a frame, ids not passed on."""
+
+    class_names = ("one", "two", "three")
+
+    def __init__(self, frames: list[Detections]) -> None:
+        self.frames = frames
+
+    def detect(self, frame: Frame, context=None) -> tuple[Detections, None]:
+        return self.frames[frame.index].replace(ids=None), None
