@@ -36,12 +36,12 @@ EMPTY_FRAMES = """
 
 
 def drawn(picture: str, label: dict[str, int] | None = None) -> list[Detections]:
-    """The detections of each line, 16 pixels wide every 16 pixels, ids by letter (a is 0)."""
+    """The detections of each line: boxes of 40×20 every 16 pixels, ids by letter (a is 0)."""
     frames = []
     for line in picture.strip().splitlines():
         cells = line.split()[0]
         seen = sorted((letter, place) for place, letter in enumerate(cells) if letter != ".")
-        boxes = [(16.0 * place, 10.0, 16.0 * place + 16, 30.0) for _, place in seen]
+        boxes = [(16.0 * place, 10.0, 16.0 * place + 40, 30.0) for _, place in seen]
         frames.append(
             Detections(
                 boxes=torch.tensor(boxes).reshape(-1, 4),

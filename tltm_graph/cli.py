@@ -73,13 +73,14 @@ def add_track_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_track(options: dict[str, Any]) -> int:
     """Runs ``tltm-graph track`` with parsed options and reports in plain words."""
-    warnings.showwarning = _show_warning
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", category=DeprecationWarning)
     try:
-        from tltm_graph.commands import track
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            warnings.simplefilter("ignore")  # other libraries' advice to their developers
+            warnings.simplefilter("always", UserWarning)
+            from tltm_graph.commands import track
 
-        run = track(**options)
+            run = track(**options)
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

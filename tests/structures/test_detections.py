@@ -62,7 +62,10 @@ def test_to_and_outside():
         ({"masks": torch.zeros(2, 4, 5, dtype=torch.bool)}, r"'masks' of shape \(N, H, W\)"),
         ({"features": torch.zeros(2, 4)}, r"'features' of shape \(N, …\)"),
         ({"ids": torch.zeros(3, 1, dtype=torch.int64)}, r"'ids' of shape \(N,\)"),
-        ({"boxes": torch.tensor([[0.0, 0, 1, 1], [0, 0, float("nan"), 1], [0, 0, 1, 1]])}, "finite 'boxes', .* in row 1"),
+        (
+            {"boxes": torch.tensor([[0.0, 0, 1, 1], [0, 0, float("nan"), 1], [0, 0, 1, 1]])},
+            "finite 'boxes', .* in row 1",
+        ),
         ({"scores": torch.tensor([0.0, 1.0, float("inf")])}, "finite 'scores', got inf in row 2"),
         ({"boxes": torch.tensor([[5.0, 0, 1, 1]] * 3)}, "x0 <= x1 .* need converting"),
         ({"labels": torch.tensor([0, -1, 0])}, "counted from 0, got -1"),

@@ -24,8 +24,8 @@ class LifeCycle:
 
     *Life.* An object nobody claims starts a track if it scores at least ``birth_score`` and is not a second detection
     of something else: its mask does not lie, by more than a share of ``duplicate``, within that of an object of its
-    class that is claimed or more confident. (Boxes alone do not tell: people do stand in front of each other.) A track shows
-    its id from its ``min_hits``-th sighting on; missed before that, it is forgotten at once. A confirmed track is
+    class that is claimed or more confident. (Boxes alone do not tell: people do stand in front of each other.) A track
+    shows its id from its ``min_hits``-th sighting on; missed before that, it is forgotten at once. A confirmed track is
     forgotten after more than ``max_misses`` misses in a row. Never more than ``max_tracks`` are kept: those longest
     unseen go first.
 

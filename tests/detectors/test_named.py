@@ -1,0 +1,67 @@
+import pytest
+import torch
+
+from tests.cases import blank
+from tltm_graph import Detections, MovingShapes
+from tltm_graph.detectors import build_detector
+
+
+class Mine:
+    class_names = ("thing",)
+
+    def __init__(self, path: str = "", strength: float = 1.0, fast: bool = False, device: str = "cpu") -> None:
+        self.path, self.strength, self.fast, self.device = path, strength, fast, device
+
+    def detect(self, frame, context=None):
+        return Detections.empty(), None
+
+
+class NoDetector:
+    pass
+
+
+def test_a_class_of_ones_own():
+    mine = build_detector("tests.detectors.test_named.Mine:some/file?strength=2&fast=true", device="meta")
+    assert (mine.path, mine.strength, mine.fast, mine.device) == ("some/file", 2, True, "meta")
+    assert build_detector("tests.detectors.test_named.Mine").path == ""
+
+
+def test_torchvision():
+    detector = build_detector(
+        "torchvision:fasterrcnn_mobilenet_v3_large_320_fpn?weights=none&score_threshold=0.1&box_score_thresh=0.01"
+    )
+    assert detector.score_threshold == 0.1
+    assert detector.model.roi_heads.score_thresh == 0.01
+
+
+def test_precomputed(tmp_path):
+    (tmp_path / "det.txt").write_text("5,-1,1,1,8,8,0.9\n")
+    detector = build_detector(f"precomputed:{tmp_path}/det.txt?first_frame=5&score_threshold=0.5")
+    assert len(detector.detect(blank(0))[0]) == 1
+
+
+def test_oracle():
+    scene = MovingShapes(2, (48, 64))
+    oracle = build_detector("oracle?miss_rate=1", truth=scene.truth, class_names=scene.class_names, seed=4)
+    assert (oracle.miss_rate, oracle.seed) == (1, 4)
+    assert torch.equal(oracle.detect(scene.frame(0))[0].labels, torch.zeros(0, dtype=torch.int64))
+
+
+@pytest.mark.parametrize(
+    ("description", "message"),
+    [
+        ("yolo", "Expected the detector 'torchvision:MODEL', .* got 'yolo'"),
+        ("torchvision", "Expected an argument, as in 'torchvision:"),
+        ("precomputed:", "Expected an argument, as in 'precomputed:"),
+        ("oracle", "Expected truth for the detector 'oracle', got none"),
+        ("oracle:nowhere.json", "found none at 'nowhere.json'"),
+        ("nothing.here.Detector", "No module named 'nothing'; is it on the Python path"),
+        ("tests.detectors.test_named.Nobody", "Expected 'Nobody' in the module"),
+        ("tests.detectors.test_named.NoDetector", r"got a NoDetector without \['detect', 'class_names'\]"),
+        ("tests.detectors.test_named.Mine?speed=3", r"options among \['path', 'strength', 'fast', 'device'\]"),
+        ("tests.detectors.test_named.Mine?strength=much", "Expected a number for the option 'strength', got 'much'"),
+    ],
+)
+def test_bad_descriptions(description, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        build_detector(description)

@@ -1,0 +1,115 @@
+import pytest
+import torch
+from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn, maskrcnn_resnet50_fpn
+from torchvision.ops import roi_align
+
+from tests.cases import blank
+from tests.parity import seeded
+from tltm_graph import Frame, RelationModel, TorchvisionDetector, Tracker
+from tltm_graph.testing import check_detector
+
+
+@pytest.fixture(scope="module")
+def mask_rcnn():
+    torch.manual_seed(0)
+    return maskrcnn_resnet50_fpn(
+        weights=None, weights_backbone=None, min_size=96, max_size=128, box_score_thresh=0.0, box_detections_per_img=6
+    )
+
+
+def noise(index: int) -> Frame:
+    return Frame((seeded(f"frame {index}", (3, 72, 96)).clamp(-2, 2) * 60 + 128).to(torch.uint8), index, 0.0)
+
+
+def test_masks_and_features(mask_rcnn):
+    detector = TorchvisionDetector(mask_rcnn, score_threshold=0.0)
+    detections, context = detector.detect(noise(0))
+    assert context is None
+    assert 0 < len(detections) <= 6
+    assert detections.masks.shape == (len(detections), 72, 96)
+    assert detections.features.shape == (len(detections), 256, 14, 14)
+    assert not any(module._forward_hooks for module in mask_rcnn.modules()), "nothing is left on the model"
+    check_detector(detector, [noise(0), noise(1)])
+
+
+def test_features_are_pooled_where_the_object_is(mask_rcnn):
+    """By hand: the finest level alone, for boxes small enough to be pooled from it."""
+    detector = TorchvisionDetector(mask_rcnn, score_threshold=0.0)
+    frame = noise(0)
+    detections, _ = detector.detect(frame)
+    with torch.no_grad():
+        images, _ = mask_rcnn.transform([frame.image / 255])
+        maps = mask_rcnn.backbone(images.tensors)
+    height, width = images.image_sizes[0]
+    boxes = detections.boxes * torch.tensor([width / 96, height / 72] * 2)
+    level = (4 + torch.log2((boxes[:, 2:] - boxes[:, :2]).prod(1).sqrt() / max(height, width) + 1e-6)).floor()
+    small = level <= 2
+    by_hand = roi_align(maps["0"], [boxes], (14, 14), 1 / 4, sampling_ratio=2)
+    if small.any():
+        torch.testing.assert_close(detections.features[small], by_hand[small])
+    assert detections.features.abs().sum() > 0
+
+
+def test_nothing_found_keeps_the_shapes(mask_rcnn):
+    detections, _ = TorchvisionDetector(mask_rcnn, score_threshold=2.0).detect(noise(0))
+    assert len(detections) == 0
+    assert detections.features.shape == (0, 256, 14, 14)
+    assert detections.masks.shape == (0, 72, 96)
+
+
+def test_it_feeds_the_published_relation_model(mask_rcnn):
+    relation = RelationModel().eval()
+    relation.is_trained.fill_(True)
+    tracker = Tracker(TorchvisionDetector(mask_rcnn, score_threshold=0.0), relation=relation)
+    for _, detections in tracker.track([noise(0), noise(1)]):
+        assert len(detections.ids) == len(detections)
+
+
+def test_boxes_without_masks_and_without_features():
+    model = fasterrcnn_mobilenet_v3_large_320_fpn(weights=None, weights_backbone=None, box_score_thresh=0.0)
+    detections, _ = TorchvisionDetector(model, score_threshold=0.0, max_objects=3, features=False).detect(noise(0))
+    assert len(detections) == 3
+    assert detections.masks is None
+    assert detections.features is None
+    assert detections.labels.min() >= 0
+
+
+class NoPyramid(torch.nn.Module):
+    """Answers like a torchvision model, with nothing inside to listen to."""
+
+    def forward(self, images):
+        return [{"boxes": torch.tensor([[1.0, 2, 30, 20]]), "labels": torch.tensor([3]), "scores": torch.tensor([0.9])}]
+
+
+def test_a_model_without_a_pyramid_gives_no_features():
+    detections, _ = TorchvisionDetector(NoPyramid(), ["a", "b", "c"]).detect(blank(0))
+    assert detections.features is None
+    assert detections.labels.tolist() == [2]
+
+
+def test_by_name(tmp_path):
+    name = "ssdlite320_mobilenet_v3_large"
+    detector = TorchvisionDetector.from_name(name, weights="none", score_threshold=0.0, max_objects=2)
+    torch.save(detector.model.state_dict(), tmp_path / "weights.pth")
+    loaded = TorchvisionDetector.from_name(
+        name, weights=str(tmp_path / "weights.pth"), score_threshold=0.0, max_objects=2
+    )
+    a, b = detector.detect(noise(0))[0], loaded.detect(noise(0))[0]
+    assert torch.equal(a.boxes, b.boxes)
+    with pytest.raises(ValueError, match="Expected one of torchvision's detection models .* got 'yolo'"):
+        TorchvisionDetector.from_name("yolo")
+    with pytest.raises(
+        ValueError, match=r"weights 'none', a file, or one of \['COCO_V1', 'DEFAULT'\], got 'nothing.pth'"
+    ):
+        TorchvisionDetector.from_name(name, weights="nothing.pth")
+
+
+def test_offline_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+
+    def refuse(*args, **kwargs):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
+    with pytest.raises(ConnectionError, match=r"Download them elsewhere and name the file \(weights=PATH\)"):
+        TorchvisionDetector.from_name("ssdlite320_mobilenet_v3_large")

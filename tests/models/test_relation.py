@@ -1,0 +1,34 @@
+import pytest
+import torch
+
+from tests.cases import drawn
+from tltm_graph import RelationModel, frame_pair_graph
+from tltm_graph.graph import AddGeometry
+from tltm_graph.nn import InstanceEncoder, TransitionGNN
+
+
+def test_encode_and_score():
+    model = RelationModel(InstanceEncoder(4, 16, 12, resolution=8), TransitionGNN(12, 8))
+    before, now = (d.replace(features=torch.randn(len(d), 4, 8, 8)) for d in drawn("ab\nabc"))
+    nodes = [d.replace(features=model.encode(d)) for d in (before, now)]
+    graph = frame_pair_graph(*nodes)
+    torch.testing.assert_close(
+        model.score(graph), model.gnn((nodes[0].features, nodes[1].features), graph_edges(graph))
+    )
+
+
+def test_edge_features_reach_the_gnn():
+    model = RelationModel(gnn=TransitionGNN(12, 8, edge_dim=6))
+    graph = AddGeometry()(frame_pair_graph(*(d.replace(features=torch.randn(len(d), 12)) for d in drawn("ab\nabc"))))
+    assert model.score(graph).shape == (6,)
+
+
+def graph_edges(graph):
+    return graph["previous", "transition", "current"].edge_index
+
+
+def test_detectors_without_features():
+    model = RelationModel()
+    assert model.encode(drawn("..")[0]).shape == (0, 512)
+    with pytest.raises(ValueError, match="this detector cannot feed a relation model"):
+        model.encode(drawn("a")[0])

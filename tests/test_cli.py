@@ -1,0 +1,222 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import networkx as nx
+import numpy as np
+import pytest
+from PIL import Image
+
+from tltm_graph import MovingShapes, __version__, read_frames
+from tltm_graph.cli import main
+from tltm_graph.io import TrackWriter, VideoWriter, read_tracks
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory) -> Path:
+    """A clip of 12 frames with its true tracks and detections beside it."""
+    folder = tmp_path_factory.mktemp("clip")
+    scene = MovingShapes(12, (96, 128), num_objects=3, seed=4)
+    with VideoWriter(folder / "clip.mp4", 25) as clip, TrackWriter(folder / "truth.json") as truth:
+        for frame in scene:
+            clip.write(frame.image)
+            truth.write(frame.index, scene.truth(frame.index))
+    entries = [
+        {"height": 96, "width": 128, "m": [{"category": "shape", "score": 0.9, "bbox": [10 + t, 10, 30, 30]}]}
+        for t in range(12)
+    ]
+    (folder / "detections.json").write_text(json.dumps(entries))
+    return folder / "clip.mp4"
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} if folder.exists() else set()
+
+
+def test_everything_is_written(video, tmp_path, capsys):
+    out = tmp_path / "out"
+    status = main(
+        [
+            "track",
+            "--source",
+            str(video),
+            "--detector",
+            f"oracle:{video.parent}/truth.json",
+            "--output",
+            str(out),
+            "--save-graph",
+            "--seed",
+            "3",
+            "--device",
+            "cpu",
+        ]
+    )
+    assert status == 0
+    assert files(out) == {"tracks.json", "overlay.mp4", "run.json", "graph.json", "graph.png"}
+    assert "12 frames" in capsys.readouterr().out
+    overlay = list(read_frames(out / "overlay.mp4"))
+    assert len(overlay) == 12
+    assert overlay[0].size == (96, 128)
+    tracks, truth = read_tracks(out / "tracks.json"), read_tracks(video.parent / "truth.json")
+    assert [t.frames for t in tracks.values()] == [t.frames for t in truth.values()]
+    graph = nx.node_link_graph(json.loads((out / "graph.json").read_text()), edges="edges")
+    assert graph.number_of_nodes() == sum(map(len, truth.values()))
+    run = json.loads((out / "run.json").read_text())
+    assert run["settings"]["seed"] == 3
+    assert run["versions"]["tltm-graph"] == __version__
+    assert set(run["milliseconds"]) >= {"read", "detect", "graph", "associate", "remember", "draw", "write"}
+    assert all(stage["p50"] <= stage["p95"] for stage in run["milliseconds"].values())
+
+
+def test_the_demo_scores_itself(tmp_path, capsys):
+    assert main(["track", "--output", str(tmp_path / "a"), "--max-frames", "10", "--no-overlay"]) == 0
+    assert "objects followed by one id" in capsys.readouterr().out
+    assert files(tmp_path / "a") == {"tracks.json", "run.json"}
+    main(["track", "--output", str(tmp_path / "b"), "--max-frames", "10", "--no-overlay"])
+    assert (tmp_path / "a/tracks.json").read_text() == (tmp_path / "b/tracks.json").read_text()
+
+
+@pytest.mark.parametrize("solver", ["greedy", "argmax"])
+def test_solvers(video, tmp_path, solver):
+    arguments = ["track", "--source", str(video), "--detector", f"precomputed:{video.parent}/detections.json"]
+    assert main([*arguments, "--solver", solver, "--output", str(tmp_path), "--no-overlay"]) == 0
+    assert len(read_tracks(tmp_path / "tracks.json", (96, 128))) == 1
+
+
+def test_a_folder_equals_its_video(video, tmp_path):
+    """The same pictures give the same tracks, whatever they come in."""
+    (tmp_path / "frames").mkdir()
+    for frame in read_frames(video):
+        Image.fromarray(frame.image.numpy().transpose(1, 2, 0)).save(tmp_path / f"frames/{frame.index}.png")
+    detector = f"oracle:{video.parent}/truth.json?jitter=0.1"
+    for name, source in (("a", video), ("b", tmp_path / "frames")):
+        main(
+            ["track", "--source", str(source), "--detector", detector, "--output", str(tmp_path / name), "--no-overlay"]
+        )
+    assert (tmp_path / "a/tracks.json").read_text() == (tmp_path / "b/tracks.json").read_text()
+
+
+def wrong(tmp_path, capsys, *arguments: str) -> str:
+    """Runs what must fail; returns its one line."""
+    out = tmp_path / "deep" / "out"
+    assert main(["track", "--output", str(out), *arguments]) == 1
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.replace("\r", "\n").splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, captured.err
+    assert "Traceback" not in captured.err
+    assert not (tmp_path / "deep").exists(), "nothing half-written is left"
+    return lines[0]
+
+
+def test_bad_sources(video, tmp_path, capsys):
+    oracle = f"oracle:{video.parent}/truth.json"
+    assert "found nothing at" in wrong(tmp_path, capsys, "--source", "missing.mp4", "--detector", oracle)
+    (tmp_path / "empty").mkdir()
+    assert "Expected images" in wrong(tmp_path, capsys, "--source", str(tmp_path / "empty"), "--detector", oracle)
+    sizes = tmp_path / "sizes"
+    sizes.mkdir()
+    for t, size in enumerate([(96, 128), (96, 128), (90, 128)]):
+        Image.fromarray(np.zeros((*size, 3), np.uint8)).save(sizes / f"{t}.png")
+    assert "got 90×128" in wrong(tmp_path, capsys, "--source", str(sizes), "--detector", oracle)
+
+
+def test_bad_detections(video, tmp_path, capsys):
+    def detected(**changes) -> str:
+        entries = json.loads((video.parent / "detections.json").read_text())
+        entries[7]["m"][0].update(changes)
+        (tmp_path / "d.json").write_text(json.dumps(entries))
+        return wrong(tmp_path, capsys, "--source", str(video), "--detector", f"precomputed:{tmp_path}/d.json")
+
+    assert "finite 'scores'" in detected(score=float("nan"))
+    assert "finite 'boxes'" in detected(bbox=[0, float("nan"), 3, 3])
+    assert "Expected boxes in an image" in detected(bbox=[900, 0, 3, 3])
+
+    entries = json.loads((video.parent / "detections.json").read_text())
+    for name, other in (("short", entries[:5]), ("long", entries * 2)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(other))
+        line = wrong(tmp_path, capsys, "--source", str(video), "--detector", f"precomputed:{tmp_path}/{name}.json")
+        assert "for 12 frames" in line
+        assert "another video" in line
+    (tmp_path / "big.json").write_text(json.dumps([{**entry, "height": 999} for entry in entries]))
+    line = wrong(tmp_path, capsys, "--source", str(video), "--detector", f"precomputed:{tmp_path}/big.json")
+    assert "has them for 999×128" in line
+
+
+def test_bad_names_and_folders(video, tmp_path, capsys):
+    assert "got 'magic'" in wrong(tmp_path, capsys, "--source", str(video), "--detector", "magic")
+    assert "got 'tpu'" in wrong(tmp_path, capsys, "--device", "tpu")
+    with pytest.raises(SystemExit) as stop:
+        main(["track", "--solver", "magic"])
+    assert stop.value.code == 2
+    assert "invalid choice: 'magic'" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert main(["track", "--output", str(tmp_path / "file" / "out")]) == 1
+    assert "error: Expected a folder to write to" in capsys.readouterr().err
+
+
+def test_a_truncated_video_still_gives_its_tracks(tmp_path, capsys):
+    scene = MovingShapes(40, (120, 160), seed=1)
+    with VideoWriter(tmp_path / "whole.mp4") as clip, TrackWriter(tmp_path / "truth.json") as truth:
+        for frame in scene:
+            clip.write(frame.image)
+            truth.write(frame.index, scene.truth(frame.index))
+    data = (tmp_path / "whole.mp4").read_bytes()
+    (tmp_path / "broken.mp4").write_bytes(data[: len(data) * 2 // 3])
+    detector = f"oracle:{tmp_path}/truth.json"
+    out = tmp_path / "out"
+    status = main(["track", "--source", str(tmp_path / "broken.mp4"), "--detector", detector, "--output", str(out)])
+    assert status == 0
+    assert "warning: " in capsys.readouterr().err
+    tracks = read_tracks(out / "tracks.json")
+    assert 5 < tracks.num_frames < 40
+    assert len(list(read_frames(out / "overlay.mp4"))) == tracks.num_frames
+
+
+def test_ctrl_c_leaves_valid_files(tmp_path):
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, "experiments/run_vis.py", "--output", str(out), "--save-graph"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list(out.glob(".overlay*")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 130, error
+    assert "Traceback" not in error
+    assert files(out) == {"tracks.json", "overlay.mp4", "run.json", "graph.json", "graph.png"}
+    run = json.loads((out / "run.json").read_text())
+    assert run["interrupted"]
+    assert 0 < run["frames"] < 150
+    assert len(list(read_frames(out / "overlay.mp4"))) == run["frames"] == read_tracks(out / "tracks.json").num_frames
+
+
+def test_help_is_quick_and_importing_is_light():
+    code = (
+        "import sys, tltm_graph, tltm_graph.cli; print([m for m in ('torch', 'av', 'matplotlib') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+    shown = subprocess.run(
+        [sys.executable, "experiments/run_vis.py", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "100"},
+    )
+    assert shown.returncode == 0
+    for option in ("--source", "--detector", "--solver", "--output", "--max-frames", "--device", "--seed"):
+        assert option in shown.stdout
+    heavy = "('lightning', 'supervision', 'matplotlib')"
+    heavy = f"import sys, tltm_graph.tracking; print([m for m in {heavy} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True).stdout.strip() == "[]"

@@ -1,0 +1,130 @@
+import pytest
+import torch
+
+from tests.cases import CROSSING, LEAVING, Script, blank, drawn
+from tltm_graph import Detections, LifeCycle, Tracker
+from tltm_graph.association import Assignment
+from tltm_graph.tracking import Memory
+
+
+def ids(frames: list[Detections], **life) -> list[list[int]]:
+    tracker = Tracker(Script(frames), life_cycle=LifeCycle(**life))
+    return [d.ids.tolist() for _, d in tracker.track(blank(t) for t in range(len(frames)))]
+
+
+def index(values: list[int]) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.int64)
+
+
+def step(life: LifeCycle, memory: Memory, frame: int, seen: Detections, pairs=(), births=(), misses=()) -> Memory:
+    assignment = Assignment(
+        index([p for p, _ in pairs]), index([c for _, c in pairs]), index([*births]), index([*misses])
+    )
+    return life.update(memory, seen, assignment, frame)[0]
+
+
+def test_motion_carries_objects_past_each_other():
+    frames = drawn(CROSSING)
+    assert ids(frames)[5:] == [[0, 1]] * 3
+    assert ids(frames, window=1)[5:] != [[0, 1]] * 3, "without motion they swap"
+
+
+@pytest.mark.parametrize("window", [1, 2, 4, 10])
+def test_gains_draw_the_least_squares_line(window):
+    life = LifeCycle(window=window, damping=0.0)
+    random = torch.Generator().manual_seed(0)
+    places = (10 + 3 * torch.arange(window) + torch.randn(window, generator=random)).double()
+
+    def seen(x: float) -> Detections:
+        box = torch.tensor([[x - 8, 0, x + 8, 20]], dtype=torch.float64)
+        return Detections(box, torch.ones(1), torch.zeros(1, dtype=torch.int64))
+
+    memory = step(life, Memory.empty(), 0, seen(float(places[0])), births=[0])
+    memory = Memory(**{**vars(memory), "velocity": memory.velocity.double()})
+    for t in range(1, window):
+        memory = step(life, memory, t, seen(float(places[t])), pairs=[(0, 0)])
+    centre = float((memory.detections.boxes[0, 0] + memory.detections.boxes[0, 2]) / 2)
+    if window == 1:
+        assert centre == pytest.approx(float(places[0]))
+        return
+    t = torch.arange(window).double()
+    slope = ((t - t.mean()) * (places - places.mean())).sum() / (t - t.mean()).square().sum()
+    assert centre == pytest.approx(float(places.mean() + slope * (window - 1 - t.mean())))
+    assert float(memory.velocity[0, 0]) == pytest.approx(float(slope))
+
+
+def test_unseen_tracks_slow_down():
+    life = LifeCycle(damping=0.5)
+    memory = step(life, Memory.empty(), 0, drawn("a")[0], births=[0])
+    memory = Memory(**{**vars(memory), "velocity": torch.tensor([[8.0, 0.0]])})
+    places = [float(life.predict(memory, frame).boxes[0, 0]) for frame in (1, 2, 3, 50)]
+    assert places == pytest.approx([8, 12, 14, 16])
+
+
+def test_objects_come_back_until_they_are_forgotten():
+    frames = drawn(LEAVING)
+    assert [row[-1] for row in ids(frames, max_misses=3)[-2:]] == [1, 1]
+    assert [row[-1] for row in ids(frames, max_misses=2)[-2:]] == [2, 2], "a new id, never an old one"
+
+
+def test_misses_are_counted_in_a_row():
+    flicker = drawn("a.\na.\n..\na.\n..\na.\n..\na.")
+    assert [row for row in ids(flicker, max_misses=1) if row] == [[0]] * 5
+
+
+def test_ids_wait_for_confirmation_and_tentative_tracks_die_at_once():
+    frames = drawn("a..\na..\na.b\na..\na.b\na.b")
+    assert ids(frames, min_hits=2) == [[-1], [0], [0, -1], [0], [0, -1], [0, 2]]
+    assert ids(frames) == [[0], [0], [0, 1], [0], [0, 1], [0, 1]]
+
+
+def test_weak_detections_continue_but_do_not_start():
+    strong, weak = drawn("a")[0], drawn("a")[0].replace(scores=torch.tensor([0.2]))
+    assert ids([weak, strong, weak], birth_score=0.5) == [[-1], [0], [0]]
+
+
+def masked(detections: Detections, areas: list[tuple[slice, slice]]) -> Detections:
+    masks = torch.zeros(len(areas), 40, 200, dtype=torch.bool)
+    for mask, area in zip(masks, areas, strict=True):
+        mask[area] = True
+    return detections.replace(masks=masks)
+
+
+def test_a_second_detection_of_the_same_thing_is_not_born():
+    first, second = drawn("a")[0], drawn("ab")[0]
+    alone = masked(first, [(slice(10, 30), slice(0, 40))])
+    inside = masked(second, [(slice(10, 30), slice(0, 40)), (slice(10, 26), slice(16, 36))])
+    apart = masked(second, [(slice(10, 30), slice(0, 16)), (slice(10, 30), slice(16, 36))])
+    assert ids([alone, inside]) == [[0], [0, -1]]
+    assert ids([alone, inside], duplicate=1.0) == [[0], [0, 1]]
+    assert ids([alone, apart]) == [[0], [0, 1]]
+    assert ids([inside]) == [[0, -1]], "nor when both are new: the more confident one counts"
+    other_class = inside.replace(labels=torch.tensor([0, 1]))
+    assert ids([alone, other_class]) == [[0], [0, 1]]
+
+
+def test_the_memory_is_capped_and_the_longest_unseen_go_first():
+    frames = drawn("a.b.c.....\na.b.......\na...d.e...\nb.........")
+    tracker = Tracker(Script(frames), life_cycle=LifeCycle(max_tracks=3))
+    state, sizes, shown = tracker.start(), [], []
+    for t in range(4):
+        state, detections = tracker.step(state, blank(t))
+        sizes.append(len(state.memory))
+        shown.append(detections.ids.tolist())
+    assert max(sizes) == 3
+    assert shown[2][0] == 0
+    assert len({i for row in shown for i in row}) == state.memory.next_id, "no id was given twice"
+
+
+def test_objects_beyond_the_cap_get_no_id():
+    assert ids(drawn("a.b.c.d"), max_tracks=2) == [[0, 1, -1, -1]]
+
+
+def test_bad_settings():
+    with pytest.raises(ValueError, match="of at least 1"):
+        LifeCycle(min_hits=0)
+    with pytest.raises(ValueError, match=r"damping in \[0, 1\)"):
+        LifeCycle(damping=1.0)
+    with pytest.raises(ValueError, match="Expected unique ids"):
+        one = step(LifeCycle(), Memory.empty(), 0, drawn("ab")[0], births=[0, 1])
+        Memory(**{**vars(one), "ids": index([3, 3])})

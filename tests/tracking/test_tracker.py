@@ -1,0 +1,144 @@
+import warnings
+
+import pytest
+import torch
+
+from tests.cases import CROSSING, EMPTY_FRAMES, LEAVING, Script, blank, drawn
+from tests.parity import seeded
+from tltm_graph import (
+    Affinity,
+    Detections,
+    GreedySolver,
+    InstanceEncoder,
+    MovingShapes,
+    OracleDetector,
+    RelationModel,
+    Tracker,
+    TransitionGNN,
+)
+from tltm_graph.graph import TRANSITION, PruneCandidates
+
+
+def test_repr_names_the_parts():
+    text = str(Tracker(Script([]), solver=GreedySolver()))
+    assert "solver=GreedySolver()" in text
+    assert "affinity=Affinity(" in text
+
+
+def test_rows_align_with_the_detector():
+    frames = drawn(CROSSING)
+    for (_, out), given in zip(Tracker(Script(frames)).track(map(blank, range(8))), frames, strict=True):
+        assert torch.equal(out.boxes, given.boxes)
+        assert torch.equal(out.scores, given.scores)
+        assert out.ids.shape == (len(given),)
+
+
+def test_frames_without_objects_are_ordinary():
+    out = [d.ids.tolist() for _, d in Tracker(Script(drawn(EMPTY_FRAMES))).track(map(blank, range(4)))]
+    assert out == [[], [0], [], [0]]
+
+
+def test_two_videos_in_turns_equal_two_videos_apart():
+    scenes = [MovingShapes(20, (96, 128), seed=seed) for seed in (1, 2)]
+    noise = {"miss_rate": 0.2, "jitter": 0.05, "false_positives": 0.5}
+    trackers = [Tracker(OracleDetector(s.truth, s.class_names, **noise)) for s in scenes]
+    apart = [[d.ids.tolist() for _, d in tracker.track(scene)] for tracker, scene in zip(trackers, scenes, strict=True)]
+    states, together = [t.start() for t in trackers], [[], []]
+    for t in range(20):
+        for video in (1, 0):
+            states[video], detections = trackers[video].step(states[video], scenes[video].frame(t))
+            together[video].append(detections.ids.tolist())
+    assert together == apart
+
+
+def test_a_state_can_be_gone_back_to():
+    frames = drawn(LEAVING)
+    tracker = Tracker(Script(frames))
+    state = tracker.start()
+    for t in range(3):
+        state, _ = tracker.step(state, blank(t))
+    first = tracker.step(state, blank(5))[1].ids.tolist()
+    tracker.step(state, blank(3))
+    assert tracker.step(state, blank(5))[1].ids.tolist() == first
+
+
+def test_dropped_frames_are_gaps_in_the_index():
+    frames = drawn("a.......\n.a......\n..a.....\n...a....\n....a...\n.....a..\n......a.")
+    tracker = Tracker(Script(frames))
+    state, shown = tracker.start(), []
+    for t in (0, 1, 2, 3, 6):
+        state, detections = tracker.step(state, blank(t))
+        shown.append(detections.ids.tolist())
+    assert shown == [[0]] * 5, "the velocity carries it over three dropped frames"
+    assert state.transition.graph["previous"].age.tolist() == [3]
+
+
+def with_features(frames: list[Detections]) -> list[Detections]:
+    """Objects that look the same in every frame, by id."""
+    return [f.replace(features=torch.stack([seeded(f"look {i}", (8,)) for i in f.ids.tolist()])) for f in frames]
+
+
+class SameLooks:
+    """A relation that is sure of what it sees: logits from the likeness of features."""
+
+    def encode(self, detections: Detections) -> torch.Tensor:
+        return detections.features
+
+    def score(self, graph) -> torch.Tensor:
+        row, column = graph[TRANSITION].edge_index
+        likeness = torch.cosine_similarity(graph["previous"].x[row], graph["current"].x[column])
+        return 20 * (likeness - 0.9)
+
+
+def test_a_relation_makes_matches_that_geometry_cannot():
+    frames = with_features(drawn("a........b\nb........a"))
+    plain = [d.ids.tolist() for _, d in Tracker(Script(frames)).track(map(blank, range(2)))]
+    assert plain == [[0, 1], [1, 0]]
+    swapped = [f.replace(boxes=f.boxes.flip(0)) if t else f for t, f in enumerate(drawn("a........b\na........b"))]
+    swapped = with_features(swapped)
+    assert [d.ids.tolist() for _, d in Tracker(Script(swapped)).track(map(blank, range(2)))] == [[0, 1], [1, 0]]
+    seen = Tracker(Script(swapped), relation=SameLooks(), affinity=Affinity(relation=2)).track(map(blank, range(2)))
+    assert [d.ids.tolist() for _, d in seen] == [[0, 1], [0, 1]], "it jumped across the picture and was known again"
+
+
+def test_a_relation_runs_with_features_through_empty_frames_and_pruning():
+    frames = [
+        Detections(
+            torch.rand(n, 2).repeat(1, 2) * 20 + torch.tensor([0, 0, 10, 10]),
+            torch.ones(n),
+            torch.zeros(n, dtype=torch.int64),
+            features=torch.randn(n, 4, 8, 8),
+        )
+        for n in (0, 2, 0, 3, 1)
+    ]
+    relation = RelationModel(InstanceEncoder(4, 16, 12, resolution=8), TransitionGNN(12, 8)).eval()
+    relation.is_trained.fill_(True)
+    tracker = Tracker(Script(frames), relation=relation, transform=PruneCandidates(2))
+    assert [len(d) for _, d in tracker.track(map(blank, range(5)))] == [0, 2, 0, 3, 1]
+
+
+def test_random_weights_are_not_used_silently():
+    relation = RelationModel(InstanceEncoder(4, 16, 12, resolution=8), TransitionGNN(12, 8))
+    with pytest.warns(UserWarning, match="random weights, so its scores mean nothing"):
+        Tracker(Script([]), relation=relation)
+    relation.is_trained.fill_(True)
+    loaded = RelationModel(InstanceEncoder(4, 16, 12, resolution=8), TransitionGNN(12, 8))
+    loaded.load_state_dict(relation.state_dict())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Tracker(Script([]), relation=loaded)
+
+
+def test_bad_input():
+    frames = drawn("a\na")
+    tracker = Tracker(Script(frames))
+    state, _ = tracker.step(tracker.start(), blank(0))
+    with pytest.raises(ValueError, match=r"a frame after 0, got 0: start\(\) a state for each video"):
+        tracker.step(state, blank(0))
+    with pytest.raises(ValueError, match="frames of 40×200 pixels .* got 20×20 in frame 1"):
+        tracker.step(state, blank(1, (20, 20)))
+    with pytest.raises(ValueError, match="Expected detections with features, got none"):
+        relation = RelationModel()
+        relation.is_trained.fill_(True)
+        tracker = Tracker(Script(frames), relation=relation)
+        tracker.step(tracker.start(), blank(0))

@@ -1,0 +1,31 @@
+import networkx as nx
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.cases import CROSSING, Script, blank, drawn
+from tltm_graph import AssociationGraph, Tracker
+from tltm_graph.visualization import draw_association_graph
+
+
+@pytest.mark.parametrize("frames", [CROSSING, "...\n...", "abc"])
+def test_it_draws(tmp_path, frames):
+    frames = drawn(frames)
+    tracker, graph = Tracker(Script(frames)), AssociationGraph()
+    state = tracker.start()
+    for t in range(len(frames)):
+        state, detections = tracker.step(state, blank(t))
+        graph.add(state, detections)
+    draw_association_graph(graph.graph, tmp_path / "graph.png")
+    pixels = np.asarray(Image.open(tmp_path / "graph.png").convert("RGB"))
+    if any(map(len, frames)):
+        red = (abs(pixels.astype(int) - [0xE6, 0x19, 0x4B]).sum(axis=2) < 30).sum()
+        assert red > 20, "track 0 is drawn in its colour"
+
+
+def test_only_the_last_frames_of_a_long_video(tmp_path):
+    graph = nx.DiGraph()
+    for frame in range(1000):
+        graph.add_node(f"{frame}:0", frame=frame, track=0)
+    draw_association_graph(graph, tmp_path / "graph.png", max_frames=50)
+    assert Image.open(tmp_path / "graph.png").width < 1200
