@@ -41,22 +41,9 @@ def files(folder: Path) -> set[str]:
 
 def test_everything_is_written(video, tmp_path, capsys):
     out = tmp_path / "out"
-    status = main(
-        [
-            "track",
-            "--source",
-            str(video),
-            "--detector",
-            f"oracle:{video.parent}/truth.json",
-            "--output",
-            str(out),
-            "--save-graph",
-            "--seed",
-            "3",
-            "--device",
-            "cpu",
-        ]
-    )
+    oracle = f"oracle:{video.parent}/truth.json"
+    options = ["--save-graph", "--seed", "3", "--device", "cpu"]
+    status = main(["track", "--source", str(video), "--detector", oracle, "--output", str(out), *options])
     assert status == 0
     assert files(out) == {"tracks.json", "overlay.mp4", "run.json", "graph.json", "graph.png"}
     assert "12 frames" in capsys.readouterr().out

@@ -14,6 +14,7 @@ _HOME = {
     "AssociationGraph": "tracking",
     "Detections": "structures",
     "Detector": "detectors",
+    "FoldedTransitionGNN": "nn",
     "Frame": "structures",
     "GreedySolver": "association",
     "HungarianSolver": "association",

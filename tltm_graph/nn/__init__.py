@@ -1,7 +1,8 @@
 """The learned parts of the relation model, each a plain module that knows nothing of detectors and trackers."""
 
+from tltm_graph.nn.folded_transition_gnn import FoldedTransitionGNN
 from tltm_graph.nn.instance_encoder import InstanceEncoder
 from tltm_graph.nn.res_fuser import ResFuser
 from tltm_graph.nn.transition_gnn import TransitionGNN
 
-__all__ = ["InstanceEncoder", "ResFuser", "TransitionGNN"]
+__all__ = ["FoldedTransitionGNN", "InstanceEncoder", "ResFuser", "TransitionGNN"]

@@ -138,12 +138,12 @@ class TransitionGNN(MessagePassing):
 
     def message(self, z_i: Tensor, z_j: Tensor, edge_term: OptTensor) -> Tensor:
         _, _, linear, norm, _, last = self.edge_mlp
-        hidden = F.relu(norm(linear(_activate(z_i + z_j, edge_term))), inplace=True)  # (E, H)
+        hidden = F.relu(norm(linear(_activate(z_i, z_j, edge_term))), inplace=True)  # (E, H)
         return hidden if self._projects_after_aggregation else last(hidden)
 
     def edge_update(self, z_i: Tensor, z_j: Tensor, edge_term: OptTensor) -> Tensor:
         _, _, last = self.edge_predictor
-        return last(_activate(z_i + z_j, edge_term)).squeeze(-1)  # (E,)
+        return last(_activate(z_i, z_j, edge_term)).squeeze(-1)  # (E,)
 
     @property
     def _projects_after_aggregation(self) -> bool:
@@ -193,5 +193,7 @@ class _PairLinear(nn.Linear):
         return {"z": (z_current, z_previous), "edge_term": edge_term}
 
 
-def _activate(pair: Tensor, edge_term: OptTensor) -> Tensor:
-    return F.relu(pair if edge_term is None else pair + edge_term, inplace=True)
+def _activate(z_i: Tensor, z_j: Tensor, edge_term: OptTensor) -> Tensor:
+    # z_i was lifted to the edges for this call alone: adding in place spares two tensors of the size of all messages.
+    pair = z_i.add_(z_j)
+    return F.relu(pair if edge_term is None else pair.add_(edge_term), inplace=True)  # (E, H)

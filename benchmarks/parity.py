@@ -1,0 +1,149 @@
+"""How far the components are from the released code: the worst difference in each set of reference numbers.
+
+Run: python benchmarks/parity.py [--fixtures FOLDER]
+With the full reference folder (fixture_comp_*.npz, fixture_tracker_synth.npz) all of its arrays are compared, else
+those kept beside the tests.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.parity import FIXTURES, fill, seeded
+from tltm_graph import ArgmaxSolver, Detections, Frame, InstanceEncoder, ResFuser, Tracker, TransitionGNN
+from tltm_graph.association import PublishedAffinity
+from tltm_graph.graph import TRANSITION
+from tltm_graph.tracking import PublishedLifeCycle
+
+SETTINGS = {
+    "r50_ytvis": ((0.5, 1.5, 2.5, 10), None),
+    "r101_ytvis": ((1.25, 1, 2.5, 10), None),
+    "baseline_nognn": ((0, 1.5, 2.5, 10), None),
+    "forget3": ((1, 1, 2, 10), 3),
+    "forget1": ((1, 1, 2, 10), 1),
+}
+
+
+class Differences:
+    """The largest difference of each quantity, against its tolerance."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str], tuple[int, float, float]] = {}
+
+    def add(self, component: str, quantity: str, ours: Tensor, expected: np.ndarray, tolerance: float) -> None:
+        difference = float((ours.double() - torch.from_numpy(expected).double()).abs().max()) if ours.numel() else 0.0
+        count, worst, _ = self.rows.get((component, quantity), (0, 0.0, 0.0))
+        self.rows[component, quantity] = count + 1, max(worst, difference), tolerance
+
+    def show(self) -> bool:
+        print("| component | quantity | arrays | worst difference | tolerance |")
+        print("|---|---|--:|--:|--:|")
+        for (component, quantity), (count, worst, tolerance) in self.rows.items():
+            print(f"| {component} | {quantity} | {count} | {worst:.1e} | {tolerance:g} |")
+        return all(worst <= tolerance for _, worst, tolerance in self.rows.values())
+
+
+def load(folder: Path, names: tuple[str, ...], fallback: str) -> dict[str, np.ndarray]:
+    paths = [folder / name for name in names]
+    paths = paths if all(path.exists() for path in paths) else [folder / fallback]
+    return {key: value for path in paths for key, value in np.load(path).items()}
+
+
+def components(stored: dict[str, np.ndarray], differences: Differences) -> None:
+    fuser, encoder = fill(ResFuser(), "resfuser"), fill(InstanceEncoder(), "obj_encoder")
+    for key, expected in stored.items():
+        name, _, quantity = key.rpartition(".")
+        if key.startswith("resfuser.") and quantity == "out":
+            ours = fuser(seeded(f"{name}.f_ref", expected.shape), seeded(f"{name}.f_cur", expected.shape))
+            differences.add("ResFuser", "fused map", ours, expected, 1e-4)
+        elif key.startswith("encoder.") and quantity == "out":
+            ours = encoder(seeded(f"{name}.in", (len(expected), 256, 14, 14)))
+            differences.add("InstanceEncoder", "node features", ours, expected, 1e-4)
+        elif quantity in ("pairwise_scores", "node_delta", "messages"):
+            _, steps, sizes = name.split(".")
+            m, n = map(int, sizes.split("x"))
+            gnn = fill(TransitionGNN(num_steps=int(steps[2:])), "obj2obj_gnn")
+            x = seeded(f"gnn.{sizes}.prev", (m, 512)), seeded(f"gnn.{sizes}.cur", (n, 512))
+            edge_index = torch.cartesian_prod(torch.arange(m), torch.arange(n)).reshape(-1, 2).T.contiguous()
+            if quantity == "pairwise_scores":
+                ours = gnn(x, edge_index).sigmoid().reshape(m, n).T
+                differences.add("TransitionGNN", "edge scores", ours, expected[:, 1:], 5e-5)
+            elif quantity == "node_delta":
+                differences.add("TransitionGNN", "Δz", gnn.transition(x, edge_index), expected.sum(axis=0), 1e-4)
+            else:
+                pairs = torch.cat([x[0][edge_index[0]], x[1][edge_index[1]]], dim=1)
+                differences.add("TransitionGNN", "first messages", gnn.edge_mlp(pairs), expected[0], 1e-4)
+
+
+class Stored:
+    """Detector and relation over the stored detections, whose features are nodes."""
+
+    class_names = None
+
+    def __init__(self, stored: dict[str, np.ndarray]) -> None:
+        self.stored = stored
+        self.gnn = fill(TransitionGNN(), "obj2obj_gnn")
+
+    def detect(self, frame: Frame, context: object = None) -> tuple[Detections, None]:
+        boxes, scores, labels, features = (
+            torch.from_numpy(self.stored[f"in.{frame.index}.{name}"])
+            for name in ("boxes", "scores", "classes", "feats")
+        )
+        return Detections(boxes, scores, labels, features=features), None
+
+    def encode(self, detections: Detections) -> Tensor:
+        assert detections.features is not None
+        return detections.features
+
+    def score(self, graph: object) -> Tensor:
+        return self.gnn((graph["previous"].x, graph["current"].x), graph[TRANSITION].edge_index)  # type: ignore[index]
+
+
+def association(stored: dict[str, np.ndarray], differences: Differences) -> None:
+    source, image = Stored(stored), torch.zeros(3, 480, 640, dtype=torch.uint8)
+    for setting, (weights, forget) in SETTINGS.items():
+        tracker = Tracker(
+            source,
+            relation=None if setting == "baseline_nognn" else source,
+            affinity=PublishedAffinity(*weights),
+            solver=ArgmaxSolver(),
+            life_cycle=PublishedLifeCycle(forget),
+        )
+        state, frame = tracker.start(), 0
+        while f"in.{frame}.boxes" in stored:
+            state, detections = tracker.step(state, Frame(image, frame, float(frame)))
+            assert detections.ids is not None
+            ids, expected = detections.ids[detections.ids >= 0], stored[f"{setting}.{frame}.ids"]
+            assert len(ids) == len(expected)
+            differences.add(f"ArgmaxSolver, {setting}", "ids", ids, expected, 0)
+            if f"{setting}.{frame}.comp_scores" in stored and state.transition is not None:
+                scores = state.transition.scores
+                edges = scores.edges.reshape(-1, len(detections)).T
+                ours = torch.cat([scores.births[:, None], edges], dim=1)
+                expected = stored[f"{setting}.{frame}.comp_scores"]
+                possible = torch.from_numpy(expected) > -1000  # beyond the gate the scores are -25000
+                differences.add(
+                    f"ArgmaxSolver, {setting}", "score matrix", ours[possible], expected[possible.numpy()], 5e-5
+                )
+            frame += 1
+
+
+@torch.no_grad()
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fixtures", type=Path, default=FIXTURES)
+    folder = parser.parse_args().fixtures
+    differences = Differences()
+    names = ("fixture_comp_resfuser.npz", "fixture_comp_encoder.npz", "fixture_comp_gnn.npz")
+    components(load(folder, names, "components.npz"), differences)
+    association(load(folder, ("fixture_tracker_synth.npz",), "association.npz"), differences)
+    return 0 if differences.show() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
