@@ -74,8 +74,9 @@ def test_misses_are_counted_in_a_row():
 
 def test_ids_wait_for_confirmation_and_tentative_tracks_die_at_once():
     frames = drawn("a..\na..\na.b\na..\na.b\na.b")
-    assert ids(frames, min_hits=2) == [[-1], [0], [0, -1], [0], [0, -1], [0, 2]]
-    assert ids(frames) == [[0], [0], [0, 1], [0], [0, 1], [0, 1]]
+    assert ids(frames, sure_score=1.0) == [[-1], [0], [0, -1], [0], [0, -1], [0, 2]]
+    assert ids(frames, sure_score=1.0, min_hits=1) == [[0], [0], [0, 1], [0], [0, 1], [0, 1]]
+    assert ids(frames, sure_score=0.9) == [[0], [0], [0, 1], [0], [0, 1], [0, 1]]
 
 
 def test_weak_detections_continue_but_do_not_start():
@@ -100,7 +101,9 @@ def test_a_second_detection_of_the_same_thing_is_not_born():
     assert ids([alone, apart]) == [[0], [0, 1]]
     assert ids([inside]) == [[0, -1]], "nor when both are new: the more confident one counts"
     other_class = inside.replace(labels=torch.tensor([0, 1]))
-    assert ids([alone, other_class]) == [[0], [0, 1]]
+    assert ids([alone, other_class]) == [[0], [0, 1]], "a tie is not its wearer"
+    twice = masked(second, [(slice(10, 30), slice(0, 40)), (slice(10, 30), slice(2, 40))])
+    assert ids([alone, twice.replace(labels=torch.tensor([0, 1]))]) == [[0], [0, -1]], "one thing under two names"
 
 
 def test_the_memory_is_capped_and_the_longest_unseen_go_first():

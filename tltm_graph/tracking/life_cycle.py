@@ -23,15 +23,16 @@ class LifeCycle:
     fading-memory g-h filter, Brookner 1998, *Tracking and Kalman Filtering Made Easy*).
 
     *Life.* An object nobody claims starts a track if it scores at least ``birth_score`` and is not a second detection
-    of something else: its mask does not lie, by more than a share of ``duplicate``, within that of an object of its
-    class that is claimed or more confident. (Boxes alone do not tell: people do stand in front of each other.) A track
-    shows its id from its ``min_hits``-th sighting on; missed before that, it is forgotten at once. A confirmed track is
-    forgotten after more than ``max_misses`` misses in a row. Never more than ``max_tracks`` are kept: those longest
-    unseen go first.
+    of something else, claimed or more confident: its mask does not lie, by more than a share of ``duplicate``, within
+    that of an object of its class, nor is the IoU with any mask above that. (Boxes alone do not tell: people do stand
+    in front of each other.) A track is confirmed, and shows its id, once it was seen ``min_hits`` times or with a score
+    of at least ``sure_score``; missed before that, it is forgotten at once. A confirmed track is forgotten after more
+    than ``max_misses`` misses in a row. Never more than ``max_tracks`` are kept: those longest unseen go first.
 
     Args:
         max_misses: Misses in a row that a confirmed track survives.
-        min_hits: Sightings until a track shows its id; 1 shows it at once.
+        min_hits: Sightings that confirm a track; 1 shows every id at once.
+        sure_score: Detection score that confirms it whatever their number.
         birth_score: Least detection score of a new track. Weaker detections can continue a track, not start one.
         duplicate: Share of a mask within another that makes it a second detection, in [0, 1]; 1 lets all be born.
         max_tracks: Hard cap on the memory.
@@ -42,7 +43,8 @@ class LifeCycle:
     def __init__(
         self,
         max_misses: int = 60,
-        min_hits: int = 1,
+        min_hits: int = 2,
+        sure_score: float = 0.6,
         birth_score: float = 0.3,
         duplicate: float = 0.7,
         max_tracks: int = 256,
@@ -58,6 +60,7 @@ class LifeCycle:
             raise ValueError(f"Expected damping in [0, 1), got {damping}")
         self.max_misses = max_misses
         self.min_hits = min_hits
+        self.sure_score = sure_score
         self.birth_score = birth_score
         self.duplicate = duplicate
         self.max_tracks = max_tracks
@@ -92,6 +95,8 @@ class LifeCycle:
         missed = self._missed(memory[assignment.misses])
 
         joined = Memory.join([matched, born, missed], next_id=memory.next_id + len(born))
+        sure = (joined.detections.scores >= self.sure_score).cpu()
+        joined = replace(joined, confirmed=joined.confirmed | sure | (joined.hits >= self.min_hits))
         kept = self._strongest(joined)
         after = joined[kept]
 
@@ -99,7 +104,7 @@ class LifeCycle:
         seen = torch.cat([assignment.current, births])  # their tracks are the first rows of `joined`
         remembered = torch.isin(torch.arange(len(seen)), kept)
         tracks[seen[remembered]] = joined.ids[: len(seen)][remembered]
-        shown = torch.where(torch.isin(tracks, after.ids[after.hits >= self.min_hits]), tracks, -1)
+        shown = torch.where(torch.isin(tracks, after.ids[after.confirmed]), tracks, -1)
         return after, tracks, shown
 
     def _births(self, detections: Detections, assignment: Assignment) -> Tensor:
@@ -107,8 +112,8 @@ class LifeCycle:
         worthy = candidates.scores >= self.birth_score
         if candidates.masks is not None and self.duplicate < 1 and worthy.any():
             claimed = detections[assignment.current]
-            second = _share_inside(candidates, claimed) > self.duplicate  # (births, claimed)
-            earlier = (_share_inside(candidates, candidates) > self.duplicate).tril(diagonal=-1)
+            second = _sameness(candidates, claimed) > self.duplicate  # (births, claimed)
+            earlier = (_sameness(candidates, candidates) > self.duplicate).tril(diagonal=-1)
             worthy &= ~second.any(dim=1) & ~(earlier & worthy).any(dim=1)
         return assignment.births[worthy.cpu()]
 
@@ -131,7 +136,7 @@ class LifeCycle:
 
     def _missed(self, memory: Memory) -> Memory:
         misses = memory.misses + 1
-        alive = (misses <= self.max_misses) & (memory.hits >= self.min_hits)
+        alive = (misses <= self.max_misses) & memory.confirmed
         return replace(memory, misses=misses)[alive.nonzero().flatten()]
 
     def _strongest(self, memory: Memory) -> Tensor:
@@ -153,6 +158,7 @@ def _born(detections: Detections, next_id: int, frame: int) -> Memory:
     return Memory(
         ids=torch.arange(next_id, next_id + n),
         hits=torch.ones(n, dtype=torch.int64),
+        confirmed=torch.zeros(n, dtype=torch.bool),
         misses=torch.zeros(n, dtype=torch.int64),
         last_seen=torch.full((n,), frame),
         velocity=detections.boxes.new_zeros((n, 2)),
@@ -161,14 +167,16 @@ def _born(detections: Detections, next_id: int, frame: int) -> Memory:
     )
 
 
-def _share_inside(objects: Detections, others: Detections) -> Tensor:
-    """How much of each object's mask lies within each other's of its class (N, M), in [0, 1]."""
+def _sameness(objects: Detections, others: Detections) -> Tensor:
+    """How much of each object's mask lies within another's of its class, or their IoU, if classes differ (N, M)."""
     assert objects.masks is not None
     assert others.masks is not None
     # Every fourth pixel both ways is enough to tell a second detection, at a sixteenth of the work.
     masks, other_masks = (m[:, ::4, ::4].flatten(1).float() for m in (objects.masks, others.masks))
-    share = masks @ other_masks.T / masks.sum(dim=1, keepdim=True).clamp(min=1)
-    return share * (objects.labels[:, None] == others.labels[None, :])
+    shared = masks @ other_masks.T
+    area, other_area = masks.sum(dim=1)[:, None], other_masks.sum(dim=1)[None, :]
+    same_class = objects.labels[:, None] == others.labels[None, :]
+    return shared / torch.where(same_class, area, area + other_area - shared).clamp(min=1)
 
 
 def _centre(boxes: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ class Memory:
     Args:
         ids: Identity of each track (M,), unique, never used again after the track is forgotten.
         hits: Frames each track was seen in (M,).
+        confirmed: Whether its id is shown (M,), bool.
         misses: Frames since, in a row, that it was not (M,).
         last_seen: Index of the frame it was last seen in (M,).
         velocity: Motion of the box centre in pixels a frame (M, 2).
@@ -28,6 +29,7 @@ class Memory:
 
     ids: Tensor
     hits: Tensor
+    confirmed: Tensor
     misses: Tensor
     last_seen: Tensor
     velocity: Tensor
@@ -36,7 +38,7 @@ class Memory:
 
     def __post_init__(self) -> None:
         m = len(self.detections)
-        for name in ("ids", "hits", "misses", "last_seen", "velocity"):
+        for name in ("ids", "hits", "confirmed", "misses", "last_seen", "velocity"):
             value = getattr(self, name)
             if value.shape[0] != m:
                 raise ValueError(f"Expected '{name}' of {m} tracks, got {value.shape[0]}")
@@ -47,7 +49,8 @@ class Memory:
     def empty(cls, device: torch.device | str = "cpu") -> Self:
         """A memory of nothing. The bookkeeping lives on the CPU, what the graph reads on ``device``."""
         none = torch.zeros(0, dtype=torch.int64)
-        return cls(none, none, none, none, torch.zeros((0, 2), device=device), Detections.empty(device), next_id=0)
+        velocity = torch.zeros((0, 2), device=device)
+        return cls(none, none, none.bool(), none, none, velocity, Detections.empty(device), next_id=0)
 
     def __len__(self) -> int:
         return len(self.detections)
@@ -56,6 +59,7 @@ class Memory:
         return type(self)(
             self.ids[rows],
             self.hits[rows],
+            self.confirmed[rows],
             self.misses[rows],
             self.last_seen[rows],
             self.velocity[rows.to(self.velocity.device)],
@@ -69,6 +73,7 @@ class Memory:
         return cls(
             ids=torch.cat([part.ids for part in parts]),
             hits=torch.cat([part.hits for part in parts]),
+            confirmed=torch.cat([part.confirmed for part in parts]),
             misses=torch.cat([part.misses for part in parts]),
             last_seen=torch.cat([part.last_seen for part in parts]),
             velocity=torch.cat([part.velocity for part in parts]),

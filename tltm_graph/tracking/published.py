@@ -48,6 +48,7 @@ class PublishedLifeCycle:
         after = Memory(
             ids=torch.arange(m + len(births)),
             hits=hits,
+            confirmed=torch.ones(m + len(births), dtype=torch.bool),
             misses=-hits,
             last_seen=torch.cat([torch.where(source >= 0, frame, memory.last_seen), torch.full((len(births),), frame)]),
             velocity=detections.boxes.new_zeros((m + len(births), 2)),
