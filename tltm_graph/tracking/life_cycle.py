@@ -89,9 +89,10 @@ class LifeCycle:
             The tracks after the frame; the track of each object (N,), -1 for none; and the ids to show (N,), which are
             the same but -1 where a track is not confirmed yet.
         """
-        matched = self._seen(memory[assignment.previous], detections[assignment.current], frame)
         births = self._births(detections, assignment)
-        born = _born(detections[births], memory.next_id, frame)
+        looks = detections.replace(masks=None)  # what is remembered; masks are large and nobody would read them
+        matched = self._seen(memory[assignment.previous], looks[assignment.current], frame)
+        born = _born(looks[births], memory.next_id, frame)
         missed = self._missed(memory[assignment.misses])
 
         joined = Memory.join([matched, born, missed], next_id=memory.next_id + len(born))
@@ -108,9 +109,10 @@ class LifeCycle:
         return after, tracks, shown
 
     def _births(self, detections: Detections, assignment: Assignment) -> Tensor:
-        candidates = detections[assignment.births]
-        worthy = candidates.scores >= self.birth_score
-        if candidates.masks is not None and self.duplicate < 1 and worthy.any():
+        births = assignment.births.to(detections.scores.device)
+        worthy = detections.scores[births] >= self.birth_score
+        if detections.masks is not None and self.duplicate < 1 and worthy.any():
+            candidates = detections[births]
             claimed = detections[assignment.current]
             second = _sameness(candidates, claimed) > self.duplicate  # (births, claimed)
             earlier = (_sameness(candidates, candidates) > self.duplicate).tril(diagonal=-1)
@@ -131,7 +133,7 @@ class LifeCycle:
             misses=torch.zeros_like(tracks.misses),
             last_seen=torch.full_like(tracks.last_seen, frame),
             velocity=tracks.velocity + velocity_gain * _centre(residual) / gap,
-            detections=detections.replace(boxes=predicted + position_gain * residual, masks=None),
+            detections=detections.replace(boxes=predicted + position_gain * residual),
         )
 
     def _missed(self, memory: Memory) -> Memory:
@@ -162,7 +164,7 @@ def _born(detections: Detections, next_id: int, frame: int) -> Memory:
         misses=torch.zeros(n, dtype=torch.int64),
         last_seen=torch.full((n,), frame),
         velocity=detections.boxes.new_zeros((n, 2)),
-        detections=detections.replace(masks=None),
+        detections=detections,
         next_id=next_id + n,
     )
 
