@@ -4,24 +4,25 @@ from pathlib import Path
 
 import torch
 from torchvision.io import write_png
+from torchvision.transforms.v2.functional import resize
 
 from tltm_graph import AssociationGraph, MovingShapes, OracleDetector, Tracker
 from tltm_graph.visualization import Overlay, draw_association_graph
 
 FOLDER = Path(__file__).parent / "images"
-SHOWN = (40, 60, 80)
+SHOWN = (40, 58, 76)
 
 
 def main() -> None:
     scene = MovingShapes(num_frames=100, seed=3)
-    tracker = Tracker(OracleDetector(scene.truth, scene.class_names, miss_rate=0.1, jitter=0.03, class_noise=0.03))
+    tracker = Tracker(OracleDetector(scene.truth, scene.class_names, jitter=0.02, class_noise=0.03))
     overlay, graph, state, pictures = Overlay(scene.class_names), AssociationGraph(), tracker.start(), []
     for frame in scene:
         state, detections = tracker.step(state, frame)
         graph.add(state, detections)
         picture = overlay.draw(frame, detections)
         if frame.index in SHOWN:
-            pictures.append(picture[:, ::2, ::2])
+            pictures.append(resize(picture, [240]))
     FOLDER.mkdir(exist_ok=True)
     write_png(torch.cat(pictures, dim=2), str(FOLDER / "demo.png"))
     draw_association_graph(graph.graph, FOLDER / "association_graph.png")
