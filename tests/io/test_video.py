@@ -1,6 +1,9 @@
 import shutil
 import warnings
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import av
 import numpy as np
@@ -136,6 +139,16 @@ def test_a_whole_video_gives_no_warning(clip):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(list(read_frames(clip))) == 20
+
+
+def test_an_address(clip):
+    handler = partial(SimpleHTTPRequestHandler, directory=str(clip.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        reader = read_frames(f"http://127.0.0.1:{server.server_port}/{clip.name}")
+        assert reader.num_frames is None, "a stream may go on"
+        check(reader, 20, 4, 25)
+        server.shutdown()
 
 
 def test_bad_sources(clip, tmp_path):

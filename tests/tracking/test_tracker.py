@@ -129,6 +129,16 @@ def test_random_weights_are_not_used_silently():
         Tracker(Script([]), relation=loaded)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_gives_what_a_cpu_gives():
+    frames = with_features(drawn(CROSSING))
+    shown = []
+    for device in ("cpu", "cuda"):
+        tracker = Tracker(Script([f.to(device) for f in frames]), relation=SameLooks())
+        shown.append([d.ids.tolist() for _, d in tracker.track(map(blank, range(8)))])
+    assert shown[0] == shown[1]
+
+
 def test_bad_input():
     frames = drawn("a\na")
     tracker = Tracker(Script(frames))

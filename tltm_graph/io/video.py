@@ -1,5 +1,6 @@
 import glob
 import re
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -155,6 +156,8 @@ def _array_pictures(source: Iterable[np.ndarray], fps: float) -> Iterator[tuple[
 
 
 def _open_camera(number: int) -> FrameReader:
+    if sys.platform == "darwin":
+        return _open_video(str(number), live=True, container_format="avfoundation")
     device = f"/dev/video{number}"
     if not Path(device).exists():
         raise FileNotFoundError(f"Expected a camera number {number}, found none at {device}")
