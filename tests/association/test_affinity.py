@@ -23,7 +23,7 @@ def test_equals_the_formula(previous, current, with_logits):
         a, b = grown(before.boxes[i].tolist(), margin), grown(now.boxes[j].tolist(), margin)
         expected = iou(a, b) - 0.4 * bool(before.labels[i] != now.labels[j]) - 0.02 * unseen
         if logits is not None:
-            expected += 0.7 / (1 + float((-logits[e]).exp()))
+            expected += 0.7 * (2 / (1 + float((-logits[e]).exp())) - 1)
         assert float(scores.edges[e]) == pytest.approx(expected, abs=1e-5)
     assert scores.births.tolist() == pytest.approx([0.3] * n)
     assert scores.misses.tolist() == [0] * m
@@ -45,6 +45,19 @@ def test_pruned_graphs_score_the_same_edges():
     whole, part = Affinity()(graph), Affinity()(PruneCandidates(1)(graph))
     assert 0 < len(part.edges) < len(whole.edges)
     assert set(part.edges.tolist()) <= set(whole.edges.tolist())
+
+
+def test_a_relation_makes_vetoes_and_abstains():
+    (before,), (now,) = drawn("a"), drawn("a")
+    far = now.replace(boxes=now.boxes + 100)
+    affinity = Affinity()
+
+    def matches(current, logit: float) -> bool:
+        scores = affinity(frame_pair_graph(before, current), torch.tensor([logit]))
+        return bool(scores.edges[0] > scores.births[0])
+
+    assert [matches(now, logit) for logit in (-30.0, 0.0, 30.0)] == [False, True, True]
+    assert [matches(far, logit) for logit in (-30.0, 0.0, 30.0)] == [False, False, True]
 
 
 def test_boxes_without_area_do_not_break_it():

@@ -116,8 +116,9 @@ def test_conformance(solver):
 
 def test_bad_input():
     edge_index = torch.tensor([[0], [0]])
-    with pytest.raises(ValueError, match="Expected finite edge scores, got 1"):
-        HungarianSolver()(edge_index, torch.tensor([float("nan")]), (1, 1), torch.zeros(1), torch.zeros(1))
+    for solver in (HungarianSolver(), GreedySolver(), ArgmaxSolver()):
+        with pytest.raises(ValueError, match="Expected finite edge scores, got 1"):
+            solver(edge_index, torch.tensor([float("nan")]), (1, 1), torch.zeros(1), torch.zeros(1))
     one = torch.zeros(1, dtype=torch.int64)
     with pytest.raises(ValueError, match="each of the current objects at most once"):
         Assignment(one, one, births=one, misses=one[:0])

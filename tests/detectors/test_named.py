@@ -20,6 +20,11 @@ class NoDetector:
     pass
 
 
+class Needy(Mine):
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+
+
 def test_a_class_of_ones_own():
     mine = build_detector("tests.detectors.test_named.Mine:some/file?strength=2&fast=true", device="meta")
     assert (mine.path, mine.strength, mine.fast, mine.device) == ("some/file", 2, True, "meta")
@@ -59,6 +64,8 @@ def test_oracle():
         ("tests.detectors.test_named.Nobody", "Expected 'Nobody' in the module"),
         ("tests.detectors.test_named.NoDetector", r"got a NoDetector without \['detect', 'class_names'\]"),
         ("tests.detectors.test_named.Mine?speed=3", r"options among \['path', 'strength', 'fast', 'device'\]"),
+        ("tests.detectors.test_named.Needy", "Expected the arguments of 'Needy' .* missing a required argument"),
+        ("precomputed:x.txt?first_frame=abc", "Expected a number for the option 'first_frame', got 'abc'"),
         ("tests.detectors.test_named.Mine?strength=much", "Expected a number for the option 'strength', got 'much'"),
     ],
 )

@@ -81,6 +81,14 @@ def test_coco_results(tmp_path):
     assert len(detector.detect(SCENE.frame(0))[0]) == 0
 
 
+def test_masks_of_some_objects_only(tmp_path):
+    entries = as_frames()
+    del entries[0]["masker"][0]["rle"]
+    detector = PrecomputedDetector.from_file(write(tmp_path / "d.json", entries))
+    with pytest.raises(ValueError, match="Expected masks of all .* objects in frame 0"):
+        detector.detect(SCENE.frame(0))
+
+
 def test_mot(tmp_path):
     path = write(tmp_path / "det.txt", "1,-1,10,12,20,16,0.9,-1,-1,-1\n3,-1,5,6,7,8,117.5,-1,-1,-1\n")
     detector = PrecomputedDetector.from_file(path)
@@ -129,6 +137,15 @@ def test_bad_values(tmp_path, bbox, score, message):
         ("d.json", [{"height": 4, "width": 4, "m": [{"score": 1}]}], "got one with KeyError: 'category'"),
         ("d.json", [{"image_id": 1, "score": 0.5}], "got entry 0 with 'category_id'"),
         ("d.json", [{"image_id": 0, "category_id": 0, "score": 1, "bbox": [0, 0, 1, 1]}], "classes from 1"),
+        ("d.json", [{"image_id": 0, "category_id": 1, "score": 1, "bbox": [0, 0, 1]}], "'bbox' as four numbers"),
+        ("d.json", [{"image_id": 0, "category_id": 1, "score": 1, "segmentation": 5}], "got entry 0 with"),
+        (
+            "d.json",
+            [{"height": 4, "width": 4, "m": [{"category": "c", "score": None, "bbox": [0, 0, 1, 1]}]}],
+            "'score'",
+        ),
+        ("d.json", [{"height": 4, "width": 4, "m": [{"category": "c", "score": 1, "bbox": None}]}], "'bbox' as four"),
+        ("d.txt", "inf,-1,1,1,1,1,1\n", "frames counted from 1 .* got inf"),
         ("d.txt", "1,2,3\n", "in line 1 of"),
         ("d.txt", "0,-1,1,1,1,1,1\n", "frames counted from 1"),
         ("d.txt", "hello\n", "got 'hello' in line 1"),

@@ -102,6 +102,9 @@ def test_by_name(tmp_path):
         ValueError, match=r"weights 'none', a file, or one of \['COCO_V1', 'DEFAULT'\], got 'nothing.pth'"
     ):
         TorchvisionDetector.from_name(name, weights="nothing.pth")
+    (tmp_path / "broken.pth").write_bytes(b"egg")
+    with pytest.raises(ValueError, match="Expected a state_dict of ssdlite320_mobilenet_v3_large in"):
+        TorchvisionDetector.from_name(name, weights=str(tmp_path / "broken.pth"))
 
 
 def test_offline_says_what_to_do(monkeypatch, tmp_path):

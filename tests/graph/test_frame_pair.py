@@ -34,6 +34,16 @@ def test_features_become_flat_nodes_and_empty_sides_fit_in():
         frame_pair_graph(two, with_features(two))
 
 
+def test_ids_of_empty_sides_fit_in():
+    (two,) = drawn("ab")
+    graphs = [frame_pair_graph(two, Detections.empty()), frame_pair_graph(two, two)]
+    batch = next(iter(DataLoader(graphs, batch_size=2)))
+    assert batch["current"].ids.tolist() == [0, 1]
+    assert batch["current"].ids.dtype == torch.int64
+    with pytest.raises(ValueError, match="Expected ids on both sides"):
+        frame_pair_graph(two, two.replace(ids=None))
+
+
 def test_batching_shifts_both_sides():
     graphs = [frame_pair_graph(*drawn(f"{a}\n{b}")) for a, b in (("ab", "abc"), ("..", "a."), ("abc", "a.."))]
     batch = next(iter(DataLoader(graphs, batch_size=3)))

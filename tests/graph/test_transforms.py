@@ -73,5 +73,5 @@ def test_labels():
     assert AddLabels()(frame_pair_graph(previous.replace(ids=torch.tensor([0, -1])), unknown))[
         TRANSITION
     ].y.tolist() == [1, 0, 0, 0]
-    with pytest.raises(ValueError, match="Expected 'ids' of the current objects"):
-        AddLabels()(frame_pair_graph(previous, current.replace(ids=None)))
+    with pytest.raises(ValueError, match="Expected 'ids' of the previous objects"):
+        AddLabels()(frame_pair_graph(previous.replace(ids=None), current.replace(ids=None)))

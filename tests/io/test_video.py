@@ -109,6 +109,9 @@ def test_other_kinds_of_pictures(tmp_path):
     Image.fromarray((np.arange(16, dtype=np.uint16) * 4096).reshape(4, 4)).save(tmp_path / "deep.png")
     deep = next(read_frames(tmp_path / "deep.png")).image[0].flatten()
     assert deep.tolist() == [16 * k for k in range(16)], "16 bits are scaled, not cut off"
+    Image.fromarray(np.ones((4, 4), dtype=np.float32)).save(tmp_path / "float.tif")
+    with pytest.raises(ValueError, match="Expected 8 or 16 bits a pixel"):
+        next(read_frames(tmp_path / "float.tif"))
 
 
 def test_turned_pictures_are_turned_back(tmp_path):
@@ -186,6 +189,9 @@ def test_odd_sizes_are_padded_and_failures_leave_nothing(tmp_path):
     with VideoWriter(tmp_path / "odd.mp4") as writer:
         writer.write(picture)
     assert next(read_frames(tmp_path / "odd.mp4")).size == (32, 46)
+    with pytest.raises(ValueError, match="like the first"), VideoWriter(tmp_path / "resized.mp4") as writer:
+        writer.write(picture)
+        writer.write(picture[:, :20])
     with pytest.raises(RuntimeError), VideoWriter(tmp_path / "failed.mp4") as writer:
         writer.write(picture)
         raise RuntimeError

@@ -48,6 +48,8 @@ def test_pairs_of_the_frame_before_stay_together():
     near = true.replace(boxes=true.boxes + torch.tensor([4.0, 0, 4, 0]))
     both = Detections.cat([near, true.replace(ids=torch.tensor([1]))])
     assert scores([true, true], [near, both]).switches == 0, "a better overlap does not win it back"
+    away = Detections.empty().replace(ids=torch.zeros(0, dtype=torch.int64))
+    assert scores([true, true, true], [near, away, both]).switches == 1, "but only the frame before counts"
     assert scores([true], [both]).found == 1
 
 

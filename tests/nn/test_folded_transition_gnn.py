@@ -37,6 +37,12 @@ def test_it_is_a_copy_and_moves_with_its_weights():
     torch.testing.assert_close(double.float(), before, atol=1e-5, rtol=1e-5)
 
 
+def test_bad_input():
+    folded = FoldedTransitionGNN(TransitionGNN(16, 8, edge_dim=3))
+    with pytest.raises(ValueError, match="Expected edge features of size 3, got None"):
+        folded(nodes(2, 2), complete(2, 2))
+
+
 def test_a_maximum_cannot_be_folded():
     with pytest.raises(ValueError, match="sums or averages messages, got aggr='max'"):
         FoldedTransitionGNN(TransitionGNN(16, 8, aggr="max"))

@@ -152,6 +152,7 @@ class PairModel(nn.Module):
         return gnn((x_dict["previous"], x_dict["current"]), edge_index_dict[TRANSITION])
 
 
+@pytest.mark.filterwarnings("ignore:There exist node types")
 def test_an_explanation_masks_whole_messages():
     gnn = TransitionGNN(16, 8).eval()
     previous, current = nodes(3, 4)

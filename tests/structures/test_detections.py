@@ -46,7 +46,7 @@ def test_cat():
 
 def test_to_and_outside():
     assert str(make().to("cpu")) == str(make())
-    boxes = torch.tensor([[0.0, 0, 9, 9], [-9, 0, 0, 9], [10, 0, 20, 9], [0, -9, 9, 1], [0, 20, 9, 29]])
+    boxes = torch.tensor([[0.0, 0, 9, 9], [-9, 0, -1, 9], [11, 0, 20, 9], [0, -9, 9, 0], [0, 21, 9, 29]])
     outside = make(5, boxes=boxes).outside((20, 10))
     assert outside.tolist() == [False, True, True, False, True]
 
@@ -57,6 +57,9 @@ def test_to_and_outside():
         ({"boxes": torch.zeros(3, 5)}, r"'boxes' of shape \(N, 4\) with N = 3 and type floating point, got \(3, 5\)"),
         ({"boxes": torch.zeros(3, 4, dtype=torch.int64)}, "'boxes' .* got .* int64"),
         ({"scores": torch.zeros(2)}, r"'scores' of shape \(N,\) with N = 3"),
+        ({"boxes": [[0, 0, 1, 1]]}, "'boxes' as a tensor, got list"),
+        ({"labels": [0, 1, 2]}, "'labels' as a tensor, got list"),
+        ({"boxes": torch.tensor([[0.0, 0, 1e20, 1e20]] * 3)}, "finite 'boxes'"),
         ({"labels": torch.zeros(3)}, "'labels' .* type int64, got .* float32"),
         ({"masks": torch.zeros(3, 4, 5)}, "'masks' .* type bool"),
         ({"masks": torch.zeros(2, 4, 5, dtype=torch.bool)}, r"'masks' of shape \(N, H, W\)"),

@@ -67,6 +67,11 @@ def test_objects_come_back_until_they_are_forgotten():
     assert [row[-1] for row in ids(frames, max_misses=2)[-2:]] == [2, 2], "a new id, never an old one"
 
 
+def test_ids_go_on_after_all_were_forgotten():
+    frames = drawn("a....\n.....\n.....\n.....\n....b\n.....\na....")
+    assert ids(frames, max_misses=1) == [[0], [], [], [], [1], [], [2]]
+
+
 def test_misses_are_counted_in_a_row():
     flicker = drawn("a.\na.\n..\na.\n..\na.\n..\na.")
     assert [row for row in ids(flicker, max_misses=1) if row] == [[0]] * 5
@@ -95,6 +100,8 @@ def test_a_second_detection_of_the_same_thing_is_not_born():
     first, second = drawn("a")[0], drawn("ab")[0]
     alone = masked(first, [(slice(10, 30), slice(0, 40))])
     inside = masked(second, [(slice(10, 30), slice(0, 40)), (slice(10, 26), slice(16, 36))])
+    thin = masked(second, [(slice(21, 24), slice(1, 31)), (slice(21, 24), slice(1, 31))])
+    assert ids([thin.replace(boxes=torch.tensor([[1.0, 21, 31, 24]] * 2))]) == [[0, -1]]
     apart = masked(second, [(slice(10, 30), slice(0, 16)), (slice(10, 30), slice(16, 36))])
     assert ids([alone, inside]) == [[0], [0, -1]]
     assert ids([alone, inside], duplicate=1.0) == [[0], [0, 1]]

@@ -6,7 +6,6 @@ import torch
 from tests.cases import CROSSING, EMPTY_FRAMES, LEAVING, Script, blank, drawn
 from tests.parity import seeded
 from tltm_graph import (
-    Affinity,
     Detections,
     GreedySolver,
     InstanceEncoder,
@@ -97,7 +96,7 @@ def test_a_relation_makes_matches_that_geometry_cannot():
     swapped = [f.replace(boxes=f.boxes.flip(0)) if t else f for t, f in enumerate(drawn("a........b\na........b"))]
     swapped = with_features(swapped)
     assert [d.ids.tolist() for _, d in Tracker(Script(swapped)).track(map(blank, range(2)))] == [[0, 1], [1, 0]]
-    seen = Tracker(Script(swapped), relation=SameLooks(), affinity=Affinity(relation=2)).track(map(blank, range(2)))
+    seen = Tracker(Script(swapped), relation=SameLooks()).track(map(blank, range(2)))
     assert [d.ids.tolist() for _, d in seen] == [[0, 1], [0, 1]], "it jumped across the picture and was known again"
 
 
@@ -147,6 +146,9 @@ def test_bad_input():
         tracker.step(state, blank(0))
     with pytest.raises(ValueError, match="frames of 40×200 pixels .* got 20×20 in frame 1"):
         tracker.step(state, blank(1, (20, 20)))
+    small = frames[0].replace(masks=torch.zeros(1, 5, 5, dtype=torch.bool))
+    with pytest.raises(ValueError, match="Expected masks of the frame's 40×200 pixels .* got 5×5"):
+        Tracker(Script([small])).step(Tracker(Script([])).start(), blank(0))
     with pytest.raises(ValueError, match="Expected detections with features, got none"):
         relation = RelationModel()
         relation.is_trained.fill_(True)

@@ -28,13 +28,14 @@ class Affinity:
     r"""Scores transitions by where the boxes are, by class, by age and, if there is one, by a relation model.
 
     .. math::
-        s_{ij} = IoU_{ij} + r\, \sigma(\ell_{ij}) - c\, [label_i \ne label_j] - a\, (age_i - 1), \qquad
+        s_{ij} = IoU_{ij} + r\, (2 \sigma(\ell_{ij}) - 1) - c\, [label_i \ne label_j] - a\, (age_i - 1), \qquad
         birth_j = \tau, \quad miss_i = 0
 
     where both boxes are grown by a margin of :math:`b + b' \sqrt{age_i - 1}` of their size on each side: small and fast
     objects still overlap themselves, and the longer a track was not seen, the farther off it may turn up.
 
-    :math:`\ell` are the relation model's logits. A match is worth making when :math:`s_{ij} > \tau`. Class is
+    :math:`\ell` are the relation model's logits: sure of a match it adds r, sure of none it takes r away, undecided it
+    leaves the rest to decide. A match is worth making when :math:`s_{ij} > \tau`. Class is
     evidence, not a wall: an object whose label flips keeps its track where it overlaps well enough. A track seen longer
     ago gives way to a fresher one. All terms are in units of IoU.
 
@@ -81,7 +82,7 @@ class Affinity:
             "age": -self.age * unseen[row],
         }
         if logits is not None:
-            terms["relation"] = self.relation * logits.sigmoid()
+            terms["relation"] = self.relation * (2 * logits.sigmoid() - 1)
         return EdgeScores(
             edges=torch.stack(list(terms.values())).sum(dim=0),  # (E,)
             births=previous.boxes.new_full((len(current.boxes),), self.threshold),

@@ -9,6 +9,7 @@ from torch_geometric.data import HeteroData
 
 from tltm_graph.association.affinity import EdgeScores
 from tltm_graph.association.assignment import Assignment
+from tltm_graph.association.solvers import check_finite
 from tltm_graph.graph import TRANSITION
 
 
@@ -64,7 +65,7 @@ class PublishedAffinity:
             raise ValueError(f"Expected detection scores above 0 to take logarithms of, got {current.scores.min()}")
         probability = current.boxes.new_zeros(sizes)
         if logits is not None:
-            probability[row, column] = logits.sigmoid()
+            probability[row, column] = logits.sigmoid().to(probability)
         with_new = torch.cat([probability.new_zeros((1, sizes[1])), probability])  # (M + 1, N)
         log_match = with_new.log_softmax(dim=0)
 
@@ -86,6 +87,10 @@ class PublishedAffinity:
             misses=overlap.new_zeros(sizes[0]),
             terms=terms,
         )
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({settings})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +117,7 @@ class ArgmaxSolver:
         self, edge_index: Tensor, score: Tensor, sizes: tuple[int, int], births: Tensor, misses: Tensor
     ) -> ArgmaxAssignment:
         """See :class:`tltm_graph.association.Solver`."""
+        check_finite(score)
         row, column = edge_index.cpu().numpy()
         table = np.full((sizes[1], sizes[0] + 1), -np.inf, dtype=np.float32)
         table[:, 0] = births.detach().cpu().numpy()
@@ -136,6 +142,9 @@ class ArgmaxSolver:
             misses=torch.from_numpy(np.flatnonzero(winner < 0)),
             claims=torch.from_numpy(claims[order]),
         )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
 
 
 def _inclusive_iou(boxes: Tensor, others: Tensor) -> Tensor:

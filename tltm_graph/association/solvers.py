@@ -80,12 +80,18 @@ class GreedySolver:
         return f"{type(self).__name__}()"
 
 
+def check_finite(score: Tensor) -> None:
+    """Raises ValueError for scores that no solver can compare."""
+    wrong = int((~torch.isfinite(score)).sum())
+    if wrong:
+        raise ValueError(f"Expected finite edge scores, got {wrong} that are not")
+
+
 def _gain(edge_index: Tensor, score: Tensor, sizes: tuple[int, int], births: Tensor, misses: Tensor) -> np.ndarray:
     """What each match adds over leaving both ends alone (M, N); -inf where there is no edge."""
     row, column = edge_index.cpu().numpy()
+    check_finite(score)
     values = score.detach().cpu().double().numpy()
-    if not np.isfinite(values).all():
-        raise ValueError(f"Expected finite edge scores, got {int((~np.isfinite(values)).sum())} that are not")
     gain = np.full(sizes, -np.inf)
     gain[row, column] = values - births.cpu().double().numpy()[column] - misses.cpu().double().numpy()[row]
     return gain

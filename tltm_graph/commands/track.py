@@ -1,12 +1,8 @@
 import json
-import os
 import platform
-import signal
 import sys
-import threading
 import time
-import warnings
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -19,9 +15,10 @@ import torch
 from tqdm import tqdm
 
 from tltm_graph.association import ArgmaxSolver, GreedySolver, HungarianSolver, PublishedAffinity
+from tltm_graph.commands.interrupt import Interrupt
 from tltm_graph.data import MovingShapes
 from tltm_graph.detectors import Detector, build_detector
-from tltm_graph.io import FrameReader, TrackWriter, VideoWriter, read_frames, write_atomically
+from tltm_graph.io import FrameReader, TrackWriter, VideoWriter, output_folder, read_frames, write_atomically
 from tltm_graph.metrics import IdentityMeter
 from tltm_graph.structures import Frame
 from tltm_graph.tracking import AssociationGraph, PublishedLifeCycle, Tracker
@@ -98,16 +95,19 @@ def track(
         seed=seed,
     )
     _check_length(finder, frames)
+    versions = _versions()
+    if overlay or save_graph:
+        import tltm_graph.visualization  # noqa: F401  a missing extra shall be missed before the work, not after it
     tracker = SOLVERS[solver](finder)
     length = (
         frames.num_frames if max_frames is None or frames.num_frames is None else min(frames.num_frames, max_frames)
     )
     meter = IdentityMeter() if scene else None
     graph = AssociationGraph() if save_graph else None
-    seconds: dict[str, list[float]] = defaultdict(list)
+    seconds: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=100_000))  # a stream may never end
     shown: set[int] = set()
 
-    with _output_folder(Path(output)) as folder, ExitStack() as stack, _Interrupt() as interrupt:
+    with output_folder(Path(output)) as folder, ExitStack() as stack, Interrupt() as interrupt:
         tracks = stack.enter_context(TrackWriter(folder / "tracks.json"))
         picture = _overlay(stack, folder, finder, frames) if overlay else None
         state = tracker.start()
@@ -138,11 +138,9 @@ def track(
         if num_frames == 0:
             raise ValueError(f"Expected at least one frame in '{source}', got none")
         _check_exhausted(finder, frames, num_frames, complete=max_frames is None and not interrupt.requested)
-    # From here on the tracks and the overlay are complete.
-
-    written = ["tracks.json", *(["overlay.mp4"] if overlay else [])]
-    if graph is not None:
-        written += _save_graph(graph, folder)
+        written = ["tracks.json", *(["overlay.mp4"] if overlay else [])]
+        if graph is not None:
+            written += _save_graph(graph, folder)
     run = {
         "settings": {**settings, "detector": description, "device": device},
         "tracker": repr(tracker),
@@ -153,11 +151,11 @@ def track(
         "frames_per_second": round(num_frames / elapsed, 2),
         "milliseconds": {stage: _percentiles(values) for stage, values in seconds.items()},
         "scores": _scores(meter) if meter else None,
-        "versions": _versions(),
+        "versions": versions,
         "files": [*written, "run.json"],
     }
     with write_atomically(folder / "run.json") as temporary:
-        temporary.write_text(json.dumps(run, indent=2, ensure_ascii=False) + "\n")
+        temporary.write_text(json.dumps(run, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return run
 
 
@@ -188,26 +186,6 @@ def _check_exhausted(detector: Detector, frames: FrameReader | MovingShapes, don
         raise ValueError(f"Expected detections for {done} frames, {detector} has them for {known}: another video?")
 
 
-@contextmanager
-def _output_folder(folder: Path) -> Iterator[Path]:
-    """The folder, made if needed; taken away again if the block fails and it was made for nothing."""
-    made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".{os.getpid()}.probe"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise OSError(f"Expected a folder to write to at '{folder}', got: {error.strerror or error}") from error
-    try:
-        yield folder
-    except BaseException:
-        for parent in made:
-            if not any(parent.iterdir()):
-                parent.rmdir()
-        raise
-
-
 def _overlay(
     stack: ExitStack, folder: Path, detector: Detector, frames: FrameReader | MovingShapes
 ) -> Callable[[Frame, Any], None]:
@@ -227,7 +205,7 @@ def _save_graph(graph: AssociationGraph, folder: Path) -> list[str]:
 
 
 def _limited(
-    frames: FrameReader | MovingShapes, max_frames: int | None, interrupt: "_Interrupt", seconds: list[float]
+    frames: FrameReader | MovingShapes, max_frames: int | None, interrupt: Interrupt, seconds: deque[float]
 ) -> Iterator[Frame]:
     iterator, count = iter(frames), 0
     while not interrupt.requested and (max_frames is None or count < max_frames):
@@ -240,35 +218,13 @@ def _limited(
 
 
 @contextmanager
-def _timed(seconds: list[float]) -> Iterator[None]:
+def _timed(seconds: deque[float]) -> Iterator[None]:
     start = time.perf_counter()
     yield
     seconds.append(time.perf_counter() - start)
 
 
-class _Interrupt:
-    """Turns the first Ctrl-C into a request to stop after the current frame; the second one works as always."""
-
-    def __init__(self) -> None:
-        self.requested = False
-        self._main = threading.current_thread() is threading.main_thread()
-
-    def __enter__(self) -> "_Interrupt":
-        if self._main:
-            self._before = signal.signal(signal.SIGINT, self._request)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._main:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _request(self, *_: object) -> None:
-        self.requested = True
-        signal.signal(signal.SIGINT, self._before)
-        warnings.warn("interrupted: finishing this frame and closing the files", stacklevel=2)
-
-
-def _percentiles(seconds: list[float]) -> dict[str, float]:
+def _percentiles(seconds: deque[float]) -> dict[str, float]:
     p50, p95 = np.percentile(seconds, [50, 95]) * 1000 if seconds else (0.0, 0.0)
     return {"p50": round(float(p50), 3), "p95": round(float(p95), 3)}
 

@@ -106,6 +106,10 @@ def _call(
     if unknown and not free:
         raise ValueError(f"Expected options among {choices} in '{description}', got {unknown}")
     values = {name: _value(name, text, parameters.get(name)) for name, text in options.items()}
+    try:
+        inspect.signature(factory).bind(*arguments, **{**defaults, **values})
+    except TypeError as error:
+        raise ValueError(f"Expected the arguments of '{factory.__name__}' in '{description}': {error}") from error
     return factory(*arguments, **{**defaults, **values})
 
 
@@ -115,6 +119,7 @@ def _value(name: str, text: str, parameter: inspect.Parameter | None) -> Any:
     annotation = str(parameter.annotation) if parameter is not None else ""
     if isinstance(default, str) or "str" in annotation:
         return text
+    wants_number = isinstance(default, int | float) or "int" in annotation or "float" in annotation
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     for kind in (int, float):
@@ -122,7 +127,7 @@ def _value(name: str, text: str, parameter: inspect.Parameter | None) -> Any:
             return kind(text)
         except ValueError:
             continue
-    if parameter is not None and isinstance(default, int | float):
+    if wants_number:
         wanted = "true or false" if isinstance(default, bool) else "a number"
         raise ValueError(f"Expected {wanted} for the option '{name}', got '{text}'")
     return text

@@ -73,7 +73,11 @@ class PrecomputedDetector:
         if not path.is_file():
             raise FileNotFoundError(f"Expected a file with detections, found none at '{path}'")
         try:
-            with gzip.open(path, "rt") if path.suffix == ".gz" else open(path) as file:
+            with (
+                gzip.open(path, "rt", encoding="utf-8")
+                if path.suffix == ".gz"
+                else open(path, encoding="utf-8") as file
+            ):
                 text = file.read()
         except (OSError, EOFError, UnicodeDecodeError) as error:
             raise ValueError(f"Expected readable detections in '{path}', got a damaged file: {error}") from error
@@ -117,7 +121,12 @@ class PrecomputedDetector:
         boxes[:, 2:] += boxes[:, :2]
         rles: list[Rle] = [row["rle"] for row in rows if row.get("rle") is not None]
         masks = None
-        if rows and len(rles) == len(rows):
+        if rles:
+            if len(rles) < len(rows):
+                raise ValueError(
+                    f"Expected masks of all {len(rows)} objects in frame {frame.index} of '{self.name}' or of none, "
+                    f"got {len(rles)}"
+                )
             masks = decode_rle(rles, self.size or frame.size)
             if scale != (1.0, 1.0):
                 resized = torch.nn.functional.interpolate(masks[None].float(), frame.size, mode="nearest")
@@ -174,12 +183,7 @@ def _read_frames(content: list[dict[str, Any]], path: Path, model: str | None) -
     label = {name: index for index, name in enumerate(names)}
     rows = {
         index: [
-            {
-                "bbox": row["bbox"],
-                "score": row["score"],
-                "label": label[row["category"]],
-                "rle": _rle(row.get("rle"), size),
-            }
+            _row(row["bbox"], row["score"], label[row["category"]], row.get("rle"), size, f"frame {index} of '{path}'")
             for row in entry[model]
         ]
         for index, entry in enumerate(content)
@@ -194,15 +198,11 @@ def _read_coco_results(content: list[dict[str, Any]], path: Path, first_frame: i
         try:
             frame, label, score = int(row["image_id"]) - first_frame, int(row["category_id"]) - 1, float(row["score"])
             rle: Any = row.get("segmentation")
-            if rle is not None and not (isinstance(rle, dict) and isinstance(rle.get("counts"), str)):
-                raise ValueError("segmentation is not compressed RLE")
+            counts, box = None, row.get("bbox")
             if rle is not None:
-                size = tuple(rle["size"])
-            box = (
-                row["bbox"]
-                if rle is None
-                else row.get("bbox") or rle_to_box(Rle(size=rle["size"], counts=rle["counts"]))
-            )
+                height, width = rle["size"]
+                size, counts = (height, width), rle["counts"]
+                box = box or rle_to_box(Rle(size=[height, width], counts=counts))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"Expected COCO results in '{path}' (image_id, category_id from 1, score, bbox, segmentation), "
@@ -213,7 +213,7 @@ def _read_coco_results(content: list[dict[str, Any]], path: Path, first_frame: i
                 f"Expected images counted from {first_frame} and classes from 1 in '{path}', "
                 f"got image {row['image_id']} and class {row['category_id']} in entry {number}"
             )
-        rows.setdefault(frame, []).append({"bbox": box, "score": score, "label": label, "rle": rle})
+        rows.setdefault(frame, []).append(_row(box, score, label, counts, size, f"entry {number} of '{path}'"))
     return {"rows": rows, "size": size}
 
 
@@ -222,10 +222,10 @@ def _read_mot(text: str, path: Path, first_frame: int) -> dict[str, Any]:
     for line, values in _numbers(text, path):
         if len(values) < 7:
             raise ValueError(f"Expected frame, id, x, y, w, h, confidence in line {line} of '{path}', got {values}")
-        frame = int(values[0]) - first_frame
-        if frame < 0:
+        if not first_frame <= values[0] < 1e9:
             raise ValueError(f"Expected frames counted from {first_frame} in '{path}', got {values[0]} in line {line}")
-        rows.setdefault(frame, []).append({"bbox": values[2:6], "score": values[6], "label": 0})
+        row = _row(values[2:6], values[6], 0, None, None, f"line {line} of '{path}'")
+        rows.setdefault(int(values[0]) - first_frame, []).append(row)
     return {"rows": rows, "class_names": ("object",)}
 
 
@@ -241,5 +241,19 @@ def _numbers(text: str, path: Path) -> Iterator[tuple[int, list[float]]]:
                 ) from None
 
 
-def _rle(counts: str | None, size: tuple[int, int]) -> Rle | None:
-    return None if counts is None else {"size": list(size), "counts": counts}
+def _row(bbox: Any, score: Any, label: int, counts: Any, size: tuple[int, int] | None, where: str) -> dict[str, Any]:
+    """One object, its types checked; its values are checked where they become :class:`Detections`."""
+    if not (isinstance(bbox, list) and len(bbox) == 4 and all(_is_number(value) for value in bbox)):
+        raise ValueError(f"Expected 'bbox' as four numbers [x, y, width, height] in {where}, got {bbox}")
+    if not _is_number(score):
+        raise ValueError(f"Expected 'score' as a number in {where}, got {score!r}")
+    if counts is not None and not isinstance(counts, str):
+        raise ValueError(f"Expected masks as compressed RLE (a string of counts) in {where}, got {str(counts)[:40]}")
+    rle: Rle | None = None
+    if counts is not None and size is not None:
+        rle = {"size": list(size), "counts": counts}
+    return {"bbox": bbox, "score": score, "label": label, "rle": rle}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Self
 from urllib.error import URLError
 
@@ -92,14 +93,14 @@ class TorchvisionDetector:
                 ) from error
             categories = choice.meta["categories"]
             return cls(model, categories[1:], **options)  # torchvision's class 0 is the background
-        try:
-            state = torch.load(weights, map_location="cpu", weights_only=True)
-        except FileNotFoundError:
-            raise ValueError(
-                f"Expected weights 'none', a file, or one of {list(choices.__members__)}, got '{weights}'"
-            ) from None
+        if not Path(weights).is_file():
+            raise ValueError(f"Expected weights 'none', a file, or one of {list(choices.__members__)}, got '{weights}'")
         model = get_model(name, weights=None, weights_backbone=None, **model_options)
-        model.load_state_dict(state)
+        try:
+            model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+        except Exception as error:  # torch.load and load_state_dict raise a dozen kinds for files that do not fit
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"Expected a state_dict of {name} in '{weights}', got: {reason}") from error
         return cls(model, **options)
 
     @torch.no_grad()

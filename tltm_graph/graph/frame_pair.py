@@ -19,7 +19,11 @@ def frame_pair_graph(previous: Detections, current: Detections) -> HeteroData:
         Node types ``"previous"`` and ``"current"`` with ``boxes (N, 4)``, ``scores (N,)``, ``labels (N,)`` and, where
         known, ``ids (N,)`` and node features ``x (N, F)``; edge type :data:`TRANSITION` with ``edge_index (2, E)``,
         row 0 previous and row 1 current, ordered by previous, then current. E = 0 if a side is empty. Ready for
-        :class:`torch_geometric.loader.DataLoader`, empty sides included.
+        :class:`torch_geometric.loader.DataLoader`, empty sides included: a side without objects takes its fields from
+        the other one. (PyG batches graphs of the same fields: where both sides may be empty, give both the fields.)
+
+    Raises:
+        ValueError: If one side has objects with features or ids and the other has objects without.
     """
     graph = HeteroData()
     features = _matching_features(previous, current)
@@ -27,8 +31,8 @@ def frame_pair_graph(previous: Detections, current: Detections) -> HeteroData:
         nodes = graph[name]
         nodes.num_nodes = len(detections)
         nodes.boxes, nodes.scores, nodes.labels = detections.boxes, detections.scores, detections.labels
-        if detections.ids is not None:
-            nodes.ids = detections.ids
+        if previous.ids is not None or current.ids is not None:
+            nodes.ids = detections.ids if detections.ids is not None else _unknown(detections)
         if x is not None:
             nodes.x = x
     rows = torch.arange(len(previous), device=current.boxes.device)
@@ -37,6 +41,12 @@ def frame_pair_graph(previous: Detections, current: Detections) -> HeteroData:
         [rows.repeat_interleave(len(current)), columns.repeat(len(previous))]
     )  # (2, E)
     return graph
+
+
+def _unknown(detections: Detections) -> Tensor:
+    if len(detections):
+        raise ValueError("Expected ids on both sides of the pair or on neither, got them on one side")
+    return detections.labels
 
 
 def _matching_features(previous: Detections, current: Detections) -> tuple[Tensor | None, Tensor | None]:

@@ -1,7 +1,16 @@
 """Videos and results, in and out."""
 
 from tltm_graph.io.atomic import write_atomically
+from tltm_graph.io.output_folder import output_folder
 from tltm_graph.io.results import TrackWriter, read_tracks
 from tltm_graph.io.video import FrameReader, VideoWriter, read_frames
 
-__all__ = ["FrameReader", "TrackWriter", "VideoWriter", "read_frames", "read_tracks", "write_atomically"]
+__all__ = [
+    "FrameReader",
+    "TrackWriter",
+    "VideoWriter",
+    "output_folder",
+    "read_frames",
+    "read_tracks",
+    "write_atomically",
+]

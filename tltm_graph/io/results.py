@@ -1,4 +1,5 @@
 import json
+import os
 import sqlite3
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +29,7 @@ class TrackWriter:
         self.path = Path(path)
         self.video_id = video_id
         self.num_frames = 0
-        self._spool = self.path.with_name(f".{self.path.stem}.spool")
+        self._spool = self.path.with_name(f".{self.path.stem}.{os.getpid()}.spool")
         self._spool.unlink(missing_ok=True)
         self._database = sqlite3.connect(self._spool)
         self._database.execute("PRAGMA journal_mode = OFF")
@@ -59,14 +60,16 @@ class TrackWriter:
 
     def close(self) -> None:
         """Puts the file together and gives it its name."""
-        self._database.execute("CREATE INDEX by_track ON seen (track, frame)")
-        with write_atomically(self.path) as temporary, open(temporary, "w") as file:
-            separator = "[\n"
-            for track in self._track_ids():
-                file.write(separator + json.dumps(self._entry(track), separators=(",", ":")))
-                separator = ",\n"
-            file.write("[]\n" if separator == "[\n" else "\n]\n")
-        self._drop_spool()
+        try:
+            self._database.execute("CREATE INDEX by_track ON seen (track, frame)")
+            with write_atomically(self.path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+                separator = "[\n"
+                for track in self._track_ids():
+                    file.write(separator + json.dumps(self._entry(track), separators=(",", ":")))
+                    separator = ",\n"
+                file.write("[]\n" if separator == "[\n" else "\n]\n")
+        finally:
+            self._drop_spool()
 
     def _track_ids(self) -> list[int]:
         return [row[0] for row in self._database.execute("SELECT DISTINCT track FROM seen ORDER BY track")]
@@ -111,16 +114,16 @@ def read_tracks(path: str | Path, size: tuple[int, int] | None = None) -> Tracks
 
     Args:
         path: The file.
-        size: Height and width of the video; by default that of the masks.
+        size: Height and width of the video; by default that of the masks, if there are any.
 
     Raises:
-        ValueError: If the file is not of this format, or has no masks and ``size`` is not given.
+        ValueError: If the file is not of this format.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"Expected a file with tracks, found none at '{path}'")
     try:
-        entries = json.loads(path.read_text())
+        entries = json.loads(path.read_text(encoding="utf-8"))
         tracks = {entry["track_id"]: _track(entry) for entry in entries}
         lengths = {len(entry["bboxes"]) for entry in entries}
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
@@ -130,8 +133,6 @@ def read_tracks(path: str | Path, size: tuple[int, int] | None = None) -> Tracks
     masks = next((track.masks for track in tracks.values() if track.masks is not None), None)
     if masks is not None:
         size = masks[0]["size"][0], masks[0]["size"][1]
-    if size is None:
-        raise ValueError(f"Expected masks in '{path}', or the size of the video, got neither")
     return Tracks(tracks, size, max(lengths, default=0))
 
 

@@ -1,4 +1,5 @@
 import glob
+import os
 import re
 import sys
 import warnings
@@ -79,7 +80,7 @@ def read_frames(source: Source, fps: float = 30.0) -> FrameReader:
         FileNotFoundError: If there is no such file, folder or camera.
         ValueError: If it has no frames, or cannot be read as any of the above.
     """
-    if isinstance(source, int) or (isinstance(source, str) and source.isdigit()):
+    if isinstance(source, int) or (isinstance(source, str) and source.isdigit() and not Path(source).exists()):
         return _open_camera(int(source))
     if isinstance(source, str | Path):
         return _open_path(str(source), fps)
@@ -135,14 +136,12 @@ def _image_pictures(files: list[Path], fps: float) -> Iterator[tuple[np.ndarray,
         except (UnidentifiedImageError, OSError) as error:
             raise ValueError(f"Expected an image in '{file}', got: {error}") from error
         pixels = np.asarray(upright)
-        if pixels.dtype != np.uint8 and pixels.dtype != np.bool_ and pixels.ndim == 2:
-            upright = Image.fromarray(_to_bytes(pixels))
+        if pixels.dtype == np.uint16:
+            # Microscopes and depth cameras: converted as they are, nearly all levels would be cut off at 255.
+            upright = Image.fromarray((pixels >> 8).astype(np.uint8))
+        elif pixels.dtype not in (np.uint8, np.bool_):
+            raise ValueError(f"Expected 8 or 16 bits a pixel in '{file}', got {pixels.dtype}: convert it first")
         yield np.asarray(upright.convert("RGB")), index / fps, f"'{file}'"
-
-
-def _to_bytes(pixels: np.ndarray) -> np.ndarray:
-    """16-bit grey levels (microscopes, depth) as 8 bits: converting them as they are would saturate nearly all."""
-    return (pixels.astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8)
 
 
 def _array_pictures(source: Iterable[np.ndarray], fps: float) -> Iterator[tuple[np.ndarray, float, str]]:
@@ -177,12 +176,15 @@ def _open_video(source: str, live: bool = False, container_format: str | None = 
     rate = stream.average_rate or stream.guessed_rate
     count = stream.frames or None
     return FrameReader(
-        _video_pictures(container, source, count, live), source, float(rate) if rate else None, None if live else count
+        _video_pictures(container, source, count, live, rate),
+        source,
+        float(rate) if rate else None,
+        None if live else count,
     )
 
 
 def _video_pictures(
-    container: Any, source: str, expected: int | None, live: bool
+    container: Any, source: str, expected: int | None, live: bool, rate: Fraction | None
 ) -> Iterator[tuple[np.ndarray, float, str]]:
     done, start, damage = 0, None, ""
     with container:
@@ -191,7 +193,7 @@ def _video_pictures(
                 if picture.is_corrupt:
                     damage = "a corrupt frame"
                     break
-                time = picture.time if picture.time is not None else float(done)
+                time = picture.time if picture.time is not None else done / float(rate or 30)
                 start = time if start is None else start
                 pixels = picture.to_ndarray(format="rgb24")
                 yield np.rot90(pixels, picture.rotation // 90), time - start, f"frame {done} of '{source}'"
@@ -219,14 +221,18 @@ class VideoWriter:
     def __init__(self, path: str | Path, fps: float = 30.0) -> None:
         self.path = Path(path)
         self.fps = Fraction(fps).limit_denominator(1001)
-        self._temporary = self.path.with_name(f".{self.path.stem}.partial{self.path.suffix}")
+        self._temporary = self.path.with_name(f".{self.path.stem}.{os.getpid()}.partial{self.path.suffix}")
         self._container: Any = None
         self._stream: Any = None
+        self._size: tuple[int, int] | None = None
 
     def write(self, image: Tensor) -> None:
         """Appends an RGB picture (3, H, W) uint8. H.264 wants even sizes: an odd one is repeated at the edge."""
         picture = image.cpu().numpy().transpose(1, 2, 0)
         height, width = picture.shape[:2]
+        self._size = self._size or (height, width)
+        if (height, width) != self._size:
+            raise ValueError(f"Expected pictures of {self._size} pixels (H, W) like the first, got {(height, width)}")
         picture = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         if self._container is None:
             self._container = av.open(str(self._temporary), "w", options={"movflags": "+faststart"})
@@ -239,11 +245,20 @@ class VideoWriter:
 
     def close(self) -> None:
         """Finishes the file and gives it its name. Without a single frame there is none."""
-        if self._container is not None:
+        if self._container is None:
+            return
+        try:
             self._container.mux(self._stream.encode())
             self._container.close()
-            self._container = None
             self._temporary.replace(self.path)
+        finally:
+            self._discard()
+
+    def _discard(self) -> None:
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+        self._temporary.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
@@ -253,8 +268,5 @@ class VideoWriter:
     ) -> None:
         if kind is None:
             self.close()
-            return
-        if self._container is not None:
-            self._container.close()
-            self._container = None
-        self._temporary.unlink(missing_ok=True)
+        else:
+            self._discard()

@@ -55,6 +55,7 @@ class IdentityMeter:
 
     def __init__(self, threshold: float = 0.5) -> None:
         self.threshold = threshold
+        self._before: dict[int, int] = {}  # object -> the track that covered it in the frame before
         self._last: dict[int, int] = {}  # object -> the track that covered it last
         self._covered: dict[int, bool] = {}  # object -> whether it was covered when last there
         self._tracks_of: dict[int, set[int]] = {}
@@ -74,7 +75,8 @@ class IdentityMeter:
         assert truth.ids is not None
         assert output.ids is not None
         objects, tracks = truth.ids.tolist(), output.ids.tolist()
-        matches = _match(objects, tracks, _overlap(truth, output), self._last, self.threshold)
+        matches = _match(objects, tracks, _overlap(truth, output), self._before, self.threshold)
+        self._before = matches
         self._shown.update(tracks)
         self._sightings += len(objects)
         self._found += len(matches)
@@ -110,13 +112,13 @@ def _overlap(truth: Detections, output: Detections) -> np.ndarray:
 
 
 def _match(
-    objects: list[int], tracks: list[int], overlap: np.ndarray, last: dict[int, int], threshold: float
+    objects: list[int], tracks: list[int], overlap: np.ndarray, before: dict[int, int], threshold: float
 ) -> dict[int, int]:
     """The track of each covered object."""
     gain = np.where(overlap >= threshold, 1 + overlap / (1 + len(objects)), 0.0)  # most pairs first, then most overlap
     columns = {track: column for column, track in enumerate(tracks)}
     for row, obj in enumerate(objects):
-        column = columns.get(last.get(obj, -1))
+        column = columns.get(before.get(obj, -1))
         if column is not None and gain[row, column] > 0:
             gain[row, column] += 1000
     rows, chosen = linear_sum_assignment(gain, maximize=True)

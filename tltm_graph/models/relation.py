@@ -3,7 +3,7 @@ from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from tltm_graph.graph import TRANSITION
-from tltm_graph.nn import InstanceEncoder, TransitionGNN
+from tltm_graph.nn import FoldedTransitionGNN, InstanceEncoder, TransitionGNN
 from tltm_graph.structures import Detections
 
 
@@ -12,12 +12,14 @@ class RelationModel(nn.Module):
 
     Args:
         encoder: Turns the features of objects into nodes (N, channels).
-        gnn: Scores the transitions between them.
+        gnn: Scores the transitions between them; folded, for inference alone.
     """
 
     is_trained: Tensor
 
-    def __init__(self, encoder: nn.Module | None = None, gnn: TransitionGNN | None = None) -> None:
+    def __init__(
+        self, encoder: nn.Module | None = None, gnn: TransitionGNN | FoldedTransitionGNN | None = None
+    ) -> None:
         super().__init__()
         self.encoder = encoder or InstanceEncoder()
         self.gnn = gnn or TransitionGNN()

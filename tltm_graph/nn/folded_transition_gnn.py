@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.nn.aggr import MeanAggregation, SumAggregation
 
-from tltm_graph.nn.transition_gnn import TransitionGNN
+from tltm_graph.nn.transition_gnn import TransitionGNN, check_input
 
 
 class FoldedTransitionGNN(nn.Module):
@@ -43,7 +43,8 @@ class FoldedTransitionGNN(nn.Module):
         super().__init__()
         if not isinstance(gnn.aggr_module, SumAggregation | MeanAggregation):
             raise ValueError(f"Expected a layer that sums or averages messages, got aggr='{gnn.aggr}'")
-        self.hidden_channels, self.num_steps = gnn.hidden_channels, gnn.num_steps
+        self.channels, self.hidden_channels = gnn.channels, gnn.hidden_channels
+        self.edge_dim, self.num_steps = gnn.edge_dim, gnn.num_steps
         self.mean = isinstance(gnn.aggr_module, MeanAggregation)
         c = gnn.channels
         layers: tuple[Any, ...] = *gnn.edge_mlp, *gnn.node_mlp, *gnn.edge_predictor
@@ -74,6 +75,7 @@ class FoldedTransitionGNN(nn.Module):
     @torch.no_grad()
     def forward(self, x: tuple[Tensor, Tensor], edge_index: Tensor, edge_attr: Tensor | None = None) -> Tensor:
         """Edge logits (E,); see :class:`TransitionGNN`."""
+        check_input(self.channels, self.edge_dim, x, edge_index, edge_attr)
         h = self.hidden_channels
         row, column = edge_index
         p = torch.addmm(self.previous_bias, x[0], self.previous)  # (V_previous, 3H): edge, node, pair

@@ -57,6 +57,8 @@ class TransitionGNN(MessagePassing):
         **kwargs: Any,
     ) -> None:
         super().__init__(aggr=aggr, **kwargs)
+        if num_steps < 1 or (edge_dim is not None and edge_dim < 1):
+            raise ValueError(f"Expected num_steps and edge_dim of at least 1, got {num_steps} and {edge_dim}")
         self.channels = channels
         self.hidden_channels = hidden_channels
         self.edge_dim = edge_dim
@@ -94,7 +96,7 @@ class TransitionGNN(MessagePassing):
     def forward(self, x: tuple[Tensor, Tensor], edge_index: Tensor, edge_attr: OptTensor = None) -> Tensor:
         """Edge logits; see the class."""
         previous, current = x
-        self._check(previous, current, edge_index, edge_attr)
+        check_input(self.channels, self.edge_dim, x, edge_index, edge_attr)
         messages_to = edge_index.flip(0)
         previous = previous + self._delta(previous, current, messages_to, edge_attr)
         pair_linear: Any = self.edge_predictor[0]
@@ -107,7 +109,7 @@ class TransitionGNN(MessagePassing):
         ``x[0] + transition(x, …)`` is the state :math:`z_{t+1}` that the network expects of frame t's objects.
         """
         previous, current = x
-        self._check(previous, current, edge_index, edge_attr)
+        check_input(self.channels, self.edge_dim, x, edge_index, edge_attr)
         return self._delta(previous, current, edge_index.flip(0), edge_attr)
 
     def _delta(self, previous: Tensor, current: Tensor, messages_to: Tensor, edge_attr: OptTensor) -> Tensor:
@@ -150,27 +152,32 @@ class TransitionGNN(MessagePassing):
         # An explanation masks whole messages, bias included, so they must exist one by one.
         return not self.explain and isinstance(self.aggr_module, SumAggregation | MeanAggregation)
 
-    def _check(self, previous: Tensor, current: Tensor, edge_index: Tensor, edge_attr: OptTensor) -> None:
-        if previous.shape[-1] != self.channels or current.shape[-1] != self.channels:
-            raise ValueError(
-                f"Expected node features (V, {self.channels}) for previous and current, "
-                f"got {tuple(previous.shape)} and {tuple(current.shape)}"
-            )
-        if edge_index.ndim != 2 or edge_index.shape[0] != 2:
-            raise ValueError(f"Expected 'edge_index' of shape (2, E), got {tuple(edge_index.shape)}")
-        if (edge_attr is None) != (self.edge_dim is None):
-            wanted = f"of size {self.edge_dim}" if self.edge_dim else "none"
-            raise ValueError(f"Expected edge features {wanted}, got {None if edge_attr is None else edge_attr.shape}")
-        if edge_attr is not None and tuple(edge_attr.shape) != (edge_index.shape[1], self.edge_dim):
-            raise ValueError(
-                f"Expected 'edge_attr' of shape {(edge_index.shape[1], self.edge_dim)}, got {tuple(edge_attr.shape)}"
-            )
-
     def __repr__(self) -> str:
         edge_dim = f", edge_dim={self.edge_dim}" if self.edge_dim else ""
         return (
             f"{type(self).__name__}({self.channels}, hidden_channels={self.hidden_channels}{edge_dim}, "
             f"num_steps={self.num_steps})"
+        )
+
+
+def check_input(
+    channels: int, edge_dim: int | None, x: tuple[Tensor, Tensor], edge_index: Tensor, edge_attr: OptTensor
+) -> None:
+    """Raises ValueError for inputs that do not fit a layer of these sizes."""
+    previous, current = x
+    if previous.shape[-1] != channels or current.shape[-1] != channels:
+        raise ValueError(
+            f"Expected node features (V, {channels}) for previous and current, "
+            f"got {tuple(previous.shape)} and {tuple(current.shape)}"
+        )
+    if edge_index.ndim != 2 or edge_index.shape[0] != 2:
+        raise ValueError(f"Expected 'edge_index' of shape (2, E), got {tuple(edge_index.shape)}")
+    if (edge_attr is None) != (edge_dim is None):
+        wanted = f"of size {edge_dim}" if edge_dim else "none"
+        raise ValueError(f"Expected edge features {wanted}, got {None if edge_attr is None else edge_attr.shape}")
+    if edge_attr is not None and tuple(edge_attr.shape) != (edge_index.shape[1], edge_dim):
+        raise ValueError(
+            f"Expected 'edge_attr' of shape {(edge_index.shape[1], edge_dim)}, got {tuple(edge_attr.shape)}"
         )
 
 

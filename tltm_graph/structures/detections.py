@@ -33,6 +33,10 @@ class Detections:
     ids: Tensor | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.boxes, Tensor):
+            raise ValueError(
+                f"Expected 'boxes' as a tensor, got {type(self.boxes).__name__}: torch.as_tensor makes one"
+            )
         n = self.boxes.shape[0]
         _expect("boxes", self.boxes, (n, 4), floating=True)
         _expect("scores", self.scores, (n,), floating=True)
@@ -51,7 +55,7 @@ class Detections:
         if len(self) == 0:
             return
         for name, values in (("boxes", self.boxes), ("scores", self.scores)):
-            bad = ~torch.isfinite(values.reshape(len(self), -1)).all(dim=1)
+            bad = ~(values.reshape(len(self), -1).abs() < 1e7).all(dim=1)  # so that areas stay exact enough; NaN is bad
             if bad.any():
                 row = int(bad.nonzero()[0])
                 raise ValueError(f"Expected finite '{name}', got {values[row].tolist()} in row {row}")
@@ -85,6 +89,8 @@ class Detections:
         Raises:
             ValueError: If masks, features or ids are known for some of the objects only.
         """
+        if not parts:
+            raise ValueError("Expected at least one part to join, got none")
         parts = [part for part in parts if len(part)] or list(parts[:1])
         values: dict[str, Any] = {}
         for name in (field.name for field in fields(cls)):
@@ -116,10 +122,10 @@ class Detections:
         return self._map(lambda value: value.to(device))
 
     def outside(self, size: tuple[int, int]) -> Tensor:
-        """Bool (N,): which boxes share no pixel with an image of ``size`` (H, W)."""
+        """Bool (N,): which boxes do not even touch an image of ``size`` (H, W)."""
         height, width = size
         x0, y0, x1, y1 = self.boxes.unbind(dim=1)
-        return (x1 <= 0) | (y1 <= 0) | (x0 >= width) | (y0 >= height)
+        return (x1 < 0) | (y1 < 0) | (x0 > width) | (y0 > height)
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> Self:
         changed: dict[str, Any] = {}
@@ -136,6 +142,8 @@ class Detections:
 def _expect(
     name: str, value: Tensor, shape: tuple[int, ...], dtype: torch.dtype | None = None, floating: bool = False
 ) -> None:
+    if not isinstance(value, Tensor):
+        raise ValueError(f"Expected '{name}' as a tensor, got {type(value).__name__}: torch.as_tensor makes one")
     wrong_type = value.dtype != dtype if dtype else floating and not value.is_floating_point()
     if tuple(value.shape) != shape or wrong_type:
         wanted = {"boxes": "(N, 4)", "masks": "(N, H, W)", "features": "(N, …)"}.get(name, "(N,)")

@@ -65,12 +65,12 @@ class Tracks(Mapping[int, Track]):
 
     Args:
         tracks: Track of each id.
-        size: Height and width of the video in pixels.
+        size: Height and width of the video in pixels, None if unknown and there are no masks.
         num_frames: Length of the video, counting frames in which nothing was seen.
     """
 
     tracks: dict[int, Track]
-    size: tuple[int, int]
+    size: tuple[int, int] | None
     num_frames: int
 
     @classmethod
@@ -121,7 +121,7 @@ class Tracks(Mapping[int, Track]):
             boxes=torch.tensor([track.boxes[i] for track, i in rows]).reshape(-1, 4),
             scores=torch.tensor([track.scores[i] for track, i in rows]),
             labels=torch.tensor([track.labels[i] for track, i in rows], dtype=torch.int64),
-            masks=decode_rle(masks, self.size) if rows and len(masks) == len(rows) else None,
+            masks=decode_rle(masks, (masks[0]["size"][0], masks[0]["size"][1])) if masks else None,
             ids=torch.tensor(ids, dtype=torch.int64),
         )
 

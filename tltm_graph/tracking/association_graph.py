@@ -15,7 +15,8 @@ class AssociationGraph:
 
     Nodes are observations, named ``"frame:row"``, with ``frame``, ``row``, ``track`` (-1 for none), ``shown`` (whether
     the track was confirmed), ``label``, ``score`` and ``box``. Edges run from the last observation of a track to the
-    objects it was compared with, with ``score`` and ``chosen``.
+    objects it was compared with, with ``score`` and ``chosen``. (Tracks are told apart by their id, so this is not for
+    a :class:`tltm_graph.tracking.PublishedLifeCycle` that forgets: there ids change hands.)
 
     Args:
         max_edges: Edges kept for each object, the best ones and the chosen one.
@@ -80,4 +81,4 @@ class AssociationGraph:
     def save(self, path: str | Path) -> None:
         """Writes the graph as node-link JSON: ``networkx.node_link_graph(json.load(file), edges="edges")`` reads it."""
         with write_atomically(path) as temporary:
-            temporary.write_text(json.dumps(nx.node_link_data(self.graph, edges="edges")))
+            temporary.write_text(json.dumps(nx.node_link_data(self.graph, edges="edges")), encoding="utf-8")

@@ -116,7 +116,8 @@ class LifeCycle:
             claimed = detections[assignment.current]
             second = _sameness(candidates, claimed) > self.duplicate  # (births, claimed)
             earlier = (_sameness(candidates, candidates) > self.duplicate).tril(diagonal=-1)
-            worthy &= ~second.any(dim=1) & ~(earlier & worthy).any(dim=1)
+            worthy &= ~second.any(dim=1)
+            worthy &= ~(earlier & worthy).any(dim=1)
         return assignment.births[worthy.cpu()]
 
     def _seen(self, tracks: Memory, detections: Detections, frame: int) -> Memory:
@@ -127,13 +128,14 @@ class LifeCycle:
         if self.window == 1:
             velocity_gain = torch.zeros_like(n)
         gap = (frame - tracks.last_seen).to(residual)[:, None]
+        low, high = (predicted + position_gain * residual).split(2, dim=1)  # rounding may turn thin boxes inside out
         return replace(
             tracks,
             hits=tracks.hits + 1,
             misses=torch.zeros_like(tracks.misses),
             last_seen=torch.full_like(tracks.last_seen, frame),
             velocity=tracks.velocity + velocity_gain * _centre(residual) / gap,
-            detections=detections.replace(boxes=predicted + position_gain * residual),
+            detections=detections.replace(boxes=torch.cat([low, torch.maximum(low, high)], dim=1)),
         )
 
     def _missed(self, memory: Memory) -> Memory:
@@ -173,8 +175,10 @@ def _sameness(objects: Detections, others: Detections) -> Tensor:
     """How much of each object's mask lies within another's of its class, or their IoU, if classes differ (N, M)."""
     assert objects.masks is not None
     assert others.masks is not None
-    # Every fourth pixel both ways is enough to tell a second detection, at a sixteenth of the work.
-    masks, other_masks = (m[:, ::4, ::4].flatten(1).float() for m in (objects.masks, others.masks))
+    extent = objects.boxes[:, 2:] - objects.boxes[:, :2]
+    # Of large masks every fourth pixel both ways is enough, at a sixteenth of the work.
+    stride = 4 if float(extent.min()) >= 32 else 1
+    masks, other_masks = (m[:, ::stride, ::stride].flatten(1).float() for m in (objects.masks, others.masks))
     shared = masks @ other_masks.T
     area, other_area = masks.sum(dim=1)[:, None], other_masks.sum(dim=1)[None, :]
     same_class = objects.labels[:, None] == others.labels[None, :]

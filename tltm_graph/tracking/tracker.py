@@ -1,7 +1,7 @@
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
@@ -52,6 +52,8 @@ class Transition:
 @dataclass(frozen=True, eq=False)
 class TrackerState:
     """All that a tracker carries from one frame of a video to the next; its size does not grow with the video.
+
+    (With the one exception of :class:`PublishedLifeCycle`, which remembers every track unless told to forget.)
 
     Args:
         memory: The tracks known.
@@ -141,9 +143,16 @@ class Tracker:
         clock = _Clock()
         detections, context = self.detector.detect(frame, state.context)
         detections.check_values()
+        if detections.masks is not None and detections.masks.shape[1:] != frame.size:
+            raise ValueError(
+                f"Expected masks of the frame's {frame.size[0]}×{frame.size[1]} pixels (H×W), got "
+                f"{detections.masks.shape[1]}×{detections.masks.shape[2]} from {self.detector!r}"
+            )
         clock.lap("detect")
 
-        memory = state.memory if len(state.memory) else Memory.empty(detections.boxes.device)
+        memory = state.memory
+        if len(memory) == 0:  # ids go on from where they were
+            memory = replace(Memory.empty(detections.boxes.device), next_id=memory.next_id)
         current = detections.replace(
             ids=None, features=None if self.relation is None else self.relation.encode(detections)
         )

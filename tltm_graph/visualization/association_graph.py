@@ -5,6 +5,11 @@ import networkx as nx
 from tltm_graph.io import write_atomically
 from tltm_graph.visualization.draw import PALETTE
 
+try:
+    from matplotlib.figure import Figure
+except ImportError as error:
+    raise ImportError("Expected 'matplotlib' for drawing, found none: pip install 'tltm-graph[viz]'") from error
+
 
 def draw_association_graph(graph: nx.DiGraph, path: str | Path, max_frames: int = 400) -> None:
     """Draws an association graph as a picture: x is the frame, y the track, the darkness of an edge its score.
@@ -16,14 +21,7 @@ def draw_association_graph(graph: nx.DiGraph, path: str | Path, max_frames: int 
         graph: Of :class:`tltm_graph.tracking.AssociationGraph`.
         path: Where to; the suffix says the format (png, svg, pdf).
         max_frames: Only so many of the last frames are drawn, so that the picture stays readable.
-
-    Raises:
-        ImportError: If the extra ``viz`` is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("Expected 'matplotlib' for drawing, found none: pip install 'tltm-graph[viz]'") from error
     last = max((frame for _, frame in graph.nodes(data="frame")), default=0)
     graph = graph.subgraph([node for node, frame in graph.nodes(data="frame") if frame > last - max_frames])
     tracks = sorted({track for _, track in graph.nodes(data="track") if track >= 0})

@@ -6,6 +6,11 @@ from torch import Tensor
 
 from tltm_graph.structures import Detections, Frame
 
+try:
+    import supervision
+except ImportError as error:
+    raise ImportError("Expected 'supervision' for drawing, found none: pip install 'tltm-graph[viz]'") from error
+
 # Sixteen hues far apart from their neighbours, readable on dark and light pictures.
 PALETTE = (
     *("#e6194b", "#3cb44b", "#ffe119", "#4363d8", "#f58231", "#911eb4", "#46f0f0", "#f032e6"),
@@ -22,20 +27,10 @@ class Overlay:
     Args:
         class_names: Names of the classes, None to show ids alone.
         trail: Frames that a trail reaches back.
-
-    Raises:
-        ImportError: If the extra ``viz`` is not installed.
     """
 
     def __init__(self, class_names: tuple[str, ...] | None = None, trail: int = 30) -> None:
-        try:
-            import supervision
-        except ImportError as error:
-            raise ImportError(
-                "Expected 'supervision' for drawing, found none: pip install 'tltm-graph[viz]'"
-            ) from error
         self.class_names = class_names
-        self._supervision = supervision
         by_id: dict[str, Any] = {
             "color": supervision.ColorPalette.from_hex(list(PALETTE)),
             "color_lookup": supervision.ColorLookup.TRACK,
@@ -62,17 +57,17 @@ class Overlay:
         known = detections[detections.ids >= 0].to("cpu")
         assert known.ids is not None
         scene = np.ascontiguousarray(frame.image.cpu().numpy().transpose(1, 2, 0)[:, :, ::-1])  # supervision wants BGR
-        objects = self._supervision.Detections(
+        objects = supervision.Detections(
             xyxy=known.boxes.numpy(),
             mask=known.masks.numpy() if known.masks is not None else None,
             confidence=known.scores.numpy(),
             class_id=known.labels.numpy(),
             tracker_id=known.ids.numpy(),
         )
+        shapes: list[Any] = [self._box] if known.masks is None else [self._mask, self._outline]
+        for annotator in [*(shapes if len(known) else []), self._trail]:  # trails grow old in empty frames too
+            scene = annotator.annotate(scene, objects)
         if len(known):
-            annotators: list[Any] = [self._box] if known.masks is None else [self._mask, self._outline]
-            for annotator in [*annotators, self._trail]:
-                scene = annotator.annotate(scene, objects)
             names = [
                 self._caption(i, label) for i, label in zip(known.ids.tolist(), known.labels.tolist(), strict=True)
             ]
