@@ -147,6 +147,33 @@ def test_bad_names_and_folders(video, tmp_path, capsys):
     assert "error: Expected a folder to write to" in capsys.readouterr().err
 
 
+def test_inputs_are_not_written_over(video, tmp_path, capsys):
+    out = tmp_path / "out"
+    oracle = f"oracle:{video.parent}/truth.json"
+    assert main(["track", "--source", str(video), "--detector", oracle, "--output", str(out)]) == 0
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    for source, detector in ((out / "overlay.mp4", oracle), (video, f"oracle:{out}/tracks.json")):
+        assert main(["track", "--source", str(source), "--detector", detector, "--output", str(out)]) == 1
+        assert "is also an input, and would be lost" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+class Stumbling:
+    """A detector of somebody's own, with a mistake in it."""
+
+    class_names = None
+
+    def detect(self, frame, context=None):
+        return {}["boxes"]
+
+
+def test_a_mistake_in_a_detector_of_ones_own(video, tmp_path, capsys):
+    line = wrong(tmp_path, capsys, "--source", str(video), "--detector", "tests.test_cli.Stumbling")
+    assert "KeyError: 'boxes' (in " in line
+    assert "test_cli.py, line" in line
+    assert "Expected a source, got an empty name" in wrong(tmp_path, capsys, "--source", "")
+
+
 def test_a_truncated_video_still_gives_its_tracks(tmp_path, capsys):
     scene = MovingShapes(40, (120, 160), seed=1)
     with VideoWriter(tmp_path / "whole.mp4") as clip, TrackWriter(tmp_path / "truth.json") as truth:

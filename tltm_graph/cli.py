@@ -1,7 +1,9 @@
 """The command line, ``tltm-graph``. Everything heavy is imported after the arguments are known to be good."""
 
 import argparse
+import os
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -68,11 +70,14 @@ def add_track_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", default="auto", help="cpu, cuda, ...; default: a GPU if there is one")
     add("--seed", type=int, default=0, help="of the scene, the oracle and random weights; default: %(default)s")
     add("--save-graph", action="store_true", help="also write graph.json and graph.png")
+    add("--traceback", action="store_true", help="after an unexpected error, show where it comes from")
     add("--no-overlay", dest="overlay", action="store_false", help="do not write overlay.mp4")
 
 
 def run_track(options: dict[str, Any]) -> int:
     """Runs ``tltm-graph track`` with parsed options and reports in plain words."""
+    show_traceback = options.pop("traceback")
+    sys.path.append(os.getcwd())  # where a detector of one's own is looked for last
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
@@ -83,6 +88,16 @@ def run_track(options: dict[str, Any]) -> int:
             run = track(**options)
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except Exception as error:  # a detector of the user's own may raise anything
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        print(
+            f"error: {type(error).__name__}: {error} (in {where.filename}, line {where.lineno}; "
+            "--traceback shows how it came to it)",
+            file=sys.stderr,
+        )
+        if show_traceback:
+            traceback.print_exception(error)
         return 1
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
@@ -107,7 +122,7 @@ def _report(run: dict[str, Any]) -> None:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"warning: {message}", file=sys.stderr)
+    print(f"\nwarning: {message}", file=sys.stderr)  # on a line of its own beside a progress bar
 
 
 if __name__ == "__main__":

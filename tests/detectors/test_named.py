@@ -28,6 +28,7 @@ class Needy(Mine):
 def test_a_class_of_ones_own():
     mine = build_detector("tests.detectors.test_named.Mine:some/file?strength=2&fast=true", device="meta")
     assert (mine.path, mine.strength, mine.fast, mine.device) == ("some/file", 2, True, "meta")
+    assert isinstance(mine.strength, float), "an option is of the type of its default"
     assert build_detector("tests.detectors.test_named.Mine").path == ""
 
 
@@ -59,6 +60,7 @@ def test_oracle():
         ("torchvision", "Expected an argument, as in 'torchvision:"),
         ("precomputed:", "Expected an argument, as in 'precomputed:"),
         ("oracle", "Expected truth for the detector 'oracle', got none"),
+        ("precomputed:x.json?rescale", "Expected options as .* got '.rescale'"),
         ("oracle:nowhere.json", "found none at 'nowhere.json'"),
         ("nothing.here.Detector", "No module named 'nothing'; is it on the Python path"),
         ("tests.detectors.test_named.Nobody", "Expected 'Nobody' in the module"),

@@ -123,6 +123,15 @@ def test_backward(sizes):
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in gnn.parameters())
 
 
+def test_trains_under_autocast():
+    gnn, x, edge_index = TransitionGNN(16, 24), nodes(4, 5), complete(4, 5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = gnn(x, edge_index)
+    torch.testing.assert_close(logits.float(), gnn(x, edge_index), atol=0.05, rtol=0.05)
+    logits.float().sum().backward()
+    assert all(p.grad is not None for p in gnn.parameters())
+
+
 def test_gradients_equal_those_of_the_equations():
     gnn, x, edge_index = TransitionGNN(16, 8, num_steps=2), nodes(3, 4), complete(3, 4)
     gnn(x, edge_index).sum().backward()

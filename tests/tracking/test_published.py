@@ -42,8 +42,10 @@ def test_the_published_rule_to_the_last_id(setting):
         for t in range(9)
     ]
     weights, forget = SETTINGS[setting]
+    script = Script(frames)
+    script.class_names = None
     tracker = Tracker(
-        Script(frames),
+        script,
         relation=None if setting == "baseline_nognn" else StoredFeatures(),
         affinity=PublishedAffinity(*weights),
         solver=ArgmaxSolver(),

@@ -146,6 +146,13 @@ def test_bad_input():
         tracker.step(state, blank(0))
     with pytest.raises(ValueError, match="frames of 40×200 pixels .* got 20×20 in frame 1"):
         tracker.step(state, blank(1, (20, 20)))
+    with pytest.raises(ValueError, match="Expected labels below 3, .* got 7"):
+        wrong = Tracker(Script([frames[0].replace(labels=torch.tensor([7]))]))
+        wrong.step(wrong.start(), blank(0))
+    forgetful = Script(frames)
+    forgetful.detect = lambda frame, context: frames[0]
+    with pytest.raises(ValueError, match=r"a pair \(Detections, context\) .* got Detections: return detections, None"):
+        Tracker(forgetful).step(Tracker(forgetful).start(), blank(0))
     small = frames[0].replace(masks=torch.zeros(1, 5, 5, dtype=torch.bool))
     with pytest.raises(ValueError, match="Expected masks of the frame's 40×200 pixels .* got 5×5"):
         Tracker(Script([small])).step(Tracker(Script([])).start(), blank(0))

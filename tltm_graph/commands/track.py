@@ -81,12 +81,15 @@ def track(
         raise ValueError(f"Expected a solver of {sorted(SOLVERS)}, got '{solver}'")
     if max_frames is not None and max_frames < 1:
         raise ValueError(f"Expected max_frames of at least 1, got {max_frames}")
+    names = ["tracks.json", *(["overlay.mp4"] if overlay else [])]
+    names += ["graph.json", "graph.png"] if save_graph else []
+    _check_targets([Path(output) / name for name in (*names, "run.json")], source, detector)
     device = _device(device)
     torch.manual_seed(seed)
 
     scene = MovingShapes(seed=seed) if source is None else None
     frames: FrameReader | MovingShapes = scene if scene is not None else read_frames(source or "")
-    description = detector or (NOISY_ORACLE if scene else DEFAULT_DETECTOR)
+    description = detector if detector is not None else NOISY_ORACLE if scene else DEFAULT_DETECTOR
     finder = build_detector(
         description,
         device=device,
@@ -138,9 +141,8 @@ def track(
         if num_frames == 0:
             raise ValueError(f"Expected at least one frame in '{source}', got none")
         _check_exhausted(finder, frames, num_frames, complete=max_frames is None and not interrupt.requested)
-        written = ["tracks.json", *(["overlay.mp4"] if overlay else [])]
         if graph is not None:
-            written += _save_graph(graph, folder)
+            _save_graph(graph, folder)
     run = {
         "settings": {**settings, "detector": description, "device": device},
         "tracker": repr(tracker),
@@ -152,11 +154,24 @@ def track(
         "milliseconds": {stage: _percentiles(values) for stage, values in seconds.items()},
         "scores": _scores(meter) if meter else None,
         "versions": versions,
-        "files": [*written, "run.json"],
+        "files": [*names, "run.json"],
     }
     with write_atomically(folder / "run.json") as temporary:
         temporary.write_text(json.dumps(run, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return run
+
+
+def _check_targets(targets: list[Path], source: str | None, detector: str | None) -> None:
+    """Nothing that is read may be written over, and nothing else may stand in the way."""
+    if source == "":
+        raise ValueError("Expected a source, got an empty name; leave --source out to render a scene")
+    inputs = [source, (detector or "").partition("?")[0].partition(":")[2]]
+    read = [Path(name).resolve() for name in inputs if name]
+    for target in targets:
+        if target.resolve() in read:
+            raise ValueError(f"Expected to write to another folder: '{target}' is also an input, and would be lost")
+        if target.is_dir():
+            raise ValueError(f"Expected to write the file '{target}', got a folder of that name: take it away")
 
 
 def _device(name: str) -> str:
@@ -196,12 +211,11 @@ def _overlay(
     return lambda frame, detections: video.write(drawing.draw(frame, detections))
 
 
-def _save_graph(graph: AssociationGraph, folder: Path) -> list[str]:
+def _save_graph(graph: AssociationGraph, folder: Path) -> None:
     from tltm_graph.visualization import draw_association_graph
 
     graph.save(folder / "graph.json")
     draw_association_graph(graph.graph, folder / "graph.png")
-    return ["graph.json", "graph.png"]
 
 
 def _limited(

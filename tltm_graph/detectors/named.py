@@ -42,7 +42,10 @@ def build_detector(
     """
     described, _, query = description.partition("?")
     name, _, argument = described.partition(":")
-    options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+    try:
+        options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+    except ValueError:
+        raise ValueError(f"Expected options as ?name=value&name=value in '{description}', got '?{query}'") from None
     if name == "torchvision":
         _require(argument, "torchvision:maskrcnn_resnet50_fpn_v2", description)
         return _call(TorchvisionDetector.from_name, [argument], options, description, device=device)
@@ -67,6 +70,8 @@ def build_detector(
     detector = _call(
         factory, [argument] if argument else [], options, description, **({"device": device} if takes_device else {})
     )
+    if isinstance(getattr(detector, "class_names", None), str):
+        raise ValueError(f"Expected 'class_names' of '{name}' as a tuple of names, got one string")
     if not isinstance(detector, Detector):
         missing = [part for part in ("detect", "class_names") if not hasattr(detector, part)]
         raise ValueError(f"Expected '{name}' to make a detector, got a {type(detector).__name__} without {missing}")
@@ -122,7 +127,7 @@ def _value(name: str, text: str, parameter: inspect.Parameter | None) -> Any:
     wants_number = isinstance(default, int | float) or "int" in annotation or "float" in annotation
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
-    for kind in (int, float):
+    for kind in (float,) if isinstance(default, float) else (int, float):
         try:
             return kind(text)
         except ValueError:

@@ -82,11 +82,13 @@ class PrecomputedDetector:
         except (OSError, EOFError, UnicodeDecodeError) as error:
             raise ValueError(f"Expected readable detections in '{path}', got a damaged file: {error}") from error
         options: dict[str, Any] = {"name": path.name, "score_threshold": score_threshold, "rescale": rescale}
+        if not text.strip():
+            raise ValueError(f"Expected detections in '{path}', got an empty file; no objects at all are '[]' in JSON")
         if not text.lstrip().startswith(("[", "{")):
             return cls(**_read_mot(text, path, 1 if first_frame is None else first_frame), **options)
         try:
             content = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise ValueError(f"Expected JSON in '{path}', got a damaged file: {error}") from error
         if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
             raise ValueError(
@@ -127,7 +129,10 @@ class PrecomputedDetector:
                     f"Expected masks of all {len(rows)} objects in frame {frame.index} of '{self.name}' or of none, "
                     f"got {len(rles)}"
                 )
-            masks = decode_rle(rles, self.size or frame.size)
+            try:
+                masks = decode_rle(rles, self.size or frame.size)
+            except ValueError as error:
+                raise ValueError(f"Expected readable masks in frame {frame.index} of '{self.name}': {error}") from error
             if scale != (1.0, 1.0):
                 resized = torch.nn.functional.interpolate(masks[None].float(), frame.size, mode="nearest")
                 masks = resized[0].bool()
@@ -245,9 +250,11 @@ def _row(bbox: Any, score: Any, label: int, counts: Any, size: tuple[int, int] |
     """One object, its types checked; its values are checked where they become :class:`Detections`."""
     if not (isinstance(bbox, list) and len(bbox) == 4 and all(_is_number(value) for value in bbox)):
         raise ValueError(f"Expected 'bbox' as four numbers [x, y, width, height] in {where}, got {bbox}")
+    if bbox[2] < 0 or bbox[3] < 0:
+        raise ValueError(f"Expected 'bbox' with a width and height of at least 0 in {where}, got {bbox}")
     if not _is_number(score):
         raise ValueError(f"Expected 'score' as a number in {where}, got {score!r}")
-    if counts is not None and not isinstance(counts, str):
+    if counts is not None and not (isinstance(counts, str) and counts.isascii()):
         raise ValueError(f"Expected masks as compressed RLE (a string of counts) in {where}, got {str(counts)[:40]}")
     rle: Rle | None = None
     if counts is not None and size is not None:

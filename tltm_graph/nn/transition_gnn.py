@@ -132,10 +132,10 @@ class TransitionGNN(MessagePassing):
         )  # (V_previous, H)
         if self._projects_after_aggregation:
             # sum_j (W h_ij + b) = W (sum_j h_ij) + degree · b: one product a node instead of one an edge.
-            weight = degree(messages_to[1], previous.shape[0], messages.dtype)  # (V_previous,)
+            weight = degree(messages_to[1], previous.shape[0], messages.dtype)[:, None]  # (V_previous, 1)
             if isinstance(self.aggr_module, MeanAggregation):
                 weight = weight.clamp(max=1)
-            messages = torch.addr(F.linear(messages, last.weight), weight, last.bias)
+            messages = F.linear(messages, last.weight) + weight * last.bias
         return self.node_mlp(torch.cat([previous, messages], dim=-1))
 
     def message(self, z_i: Tensor, z_j: Tensor, edge_term: OptTensor) -> Tensor:

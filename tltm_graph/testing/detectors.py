@@ -22,12 +22,14 @@ def check_detector(detector: Detector, frames: Sequence[Frame]) -> None:
     Raises:
         AssertionError: At the first check that fails; the message says what was expected, what came, and where.
     """
-    _expect(len(frames) >= 2, f"at least two frames to check with, got {len(frames)}")
     _expect(
         isinstance(detector, Detector),
         f"an object with the attribute 'class_names' and the method 'detect(frame, context=None)', "
         f"got {type(detector).__name__}",
     )
+    names = detector.class_names
+    _expect(names is None or not isinstance(names, str), f"'class_names' as a tuple of names, got the string {names!r}")
+    _expect(len(frames) >= 2, f"at least two frames to check with, got {len(frames)}")
     first = _run(detector, frames)
     shapes = {d.features.shape[1:] for d in first if d.features is not None}
     with_features = {d.features is not None for d in first if len(d)}

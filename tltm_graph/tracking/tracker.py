@@ -141,13 +141,7 @@ class Tracker:
                 f"{frame.size[0]}×{frame.size[1]} in frame {frame.index}: start() a state for each video"
             )
         clock = _Clock()
-        detections, context = self.detector.detect(frame, state.context)
-        detections.check_values()
-        if detections.masks is not None and detections.masks.shape[1:] != frame.size:
-            raise ValueError(
-                f"Expected masks of the frame's {frame.size[0]}×{frame.size[1]} pixels (H×W), got "
-                f"{detections.masks.shape[1]}×{detections.masks.shape[2]} from {self.detector!r}"
-            )
+        detections, context = self._detect(frame, state.context)
         clock.lap("detect")
 
         memory = state.memory
@@ -177,6 +171,28 @@ class Tracker:
 
         new_state = TrackerState(after, context, frame.index, frame.size, transition, clock.seconds)
         return new_state, detections.replace(ids=ids.to(detections.boxes.device))
+
+    def _detect(self, frame: Frame, context: Any) -> tuple[Detections, Any]:
+        output = self.detector.detect(frame, context)
+        if not (isinstance(output, tuple) and len(output) == 2 and isinstance(output[0], Detections)):
+            raise ValueError(
+                f"Expected a pair (Detections, context) from {self.detector!r}, got {type(output).__name__}: "
+                "return detections, None if nothing is to be remembered"
+            )
+        detections, context = output
+        detections.check_values()
+        if detections.masks is not None and detections.masks.shape[1:] != frame.size:
+            raise ValueError(
+                f"Expected masks of the frame's {frame.size[0]}×{frame.size[1]} pixels (H×W), got "
+                f"{detections.masks.shape[1]}×{detections.masks.shape[2]} from {self.detector!r}"
+            )
+        names = self.detector.class_names
+        if names is not None and len(detections) and int(detections.labels.max()) >= len(names):
+            raise ValueError(
+                f"Expected labels below {len(names)}, the number of class names of {self.detector!r}, "
+                f"got {int(detections.labels.max())}"
+            )
+        return detections, context
 
     def track(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Detections]]:
         """Follows the objects of one video, yielding each frame with its detections as soon as it is done."""
