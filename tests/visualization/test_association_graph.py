@@ -26,6 +26,6 @@ def test_it_draws(tmp_path, frames):
 def test_only_the_last_frames_of_a_long_video(tmp_path):
     graph = nx.DiGraph()
     for frame in range(1000):
-        graph.add_node(f"{frame}:0", frame=frame, track=0)
+        graph.add_node(f"{frame}:0", frame=frame, track=0, shown=True)
     draw_association_graph(graph, tmp_path / "graph.png", max_frames=50)
     assert Image.open(tmp_path / "graph.png").width < 1200

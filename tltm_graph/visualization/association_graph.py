@@ -15,7 +15,8 @@ def draw_association_graph(graph: nx.DiGraph, path: str | Path, max_frames: int 
     """Draws an association graph as a picture: x is the frame, y the track, the darkness of an edge its score.
 
     Chosen transitions are solid, in the colour of the track. Their rivals, dotted and grey, are those that were not
-    chosen though they score no less than the weakest chosen one. Objects of no track lie on the lowest line.
+    chosen though they score no less than the weakest chosen one. Objects of no track, and of tracks that were never
+    confirmed, lie on the lowest line.
 
     Args:
         graph: Of :class:`tltm_graph.tracking.AssociationGraph`.
@@ -24,9 +25,9 @@ def draw_association_graph(graph: nx.DiGraph, path: str | Path, max_frames: int 
     """
     last = max((frame for _, frame in graph.nodes(data="frame")), default=0)
     graph = graph.subgraph([node for node, frame in graph.nodes(data="frame") if frame > last - max_frames])
-    tracks = sorted({track for _, track in graph.nodes(data="track") if track >= 0})
+    tracks = sorted({data["track"] for _, data in graph.nodes(data=True) if data["shown"]})
     height = {track: index + 1 for index, track in enumerate(tracks)} | {-1: 0}
-    position = {node: (data["frame"], height[data["track"]]) for node, data in graph.nodes(data=True)}
+    position = {node: (data["frame"], height.get(data["track"], 0)) for node, data in graph.nodes(data=True)}
     first = min((x for x, _ in position.values()), default=0)
 
     figure = Figure(figsize=(min(4 + (last - first) * 0.07, 40), min(2 + len(tracks) * 0.3, 40)), layout="constrained")
