@@ -30,6 +30,7 @@ benchmarks: $(READY)  ## print the tables of docs/benchmarks.md
 	$(BIN)/python benchmarks/transition_gnn.py
 	$(BIN)/python benchmarks/association_overhead.py
 	$(BIN)/python benchmarks/stream_memory.py
+	$(BIN)/python benchmarks/identities.py
 
 clean:
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -14,19 +14,11 @@ import torch
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.parity import FIXTURES, fill, seeded
+from tests.parity import FIXTURES, SETTINGS, fill, seeded
 from tltm_graph import ArgmaxSolver, Detections, Frame, InstanceEncoder, ResFuser, Tracker, TransitionGNN
 from tltm_graph.association import PublishedAffinity
 from tltm_graph.graph import TRANSITION
 from tltm_graph.tracking import PublishedLifeCycle
-
-SETTINGS = {
-    "r50_ytvis": ((0.5, 1.5, 2.5, 10), None),
-    "r101_ytvis": ((1.25, 1, 2.5, 10), None),
-    "baseline_nognn": ((0, 1.5, 2.5, 10), None),
-    "forget3": ((1, 1, 2, 10), 3),
-    "forget1": ((1, 1, 2, 10), 1),
-}
 
 
 class Differences:

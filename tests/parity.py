@@ -9,6 +9,15 @@ from torch import Tensor, nn
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
+# The settings of the association rule: weights of match, score, overlap and class; misses until a track is forgotten.
+SETTINGS = {
+    "r50_ytvis": ((0.5, 1.5, 2.5, 10), None),
+    "r101_ytvis": ((1.25, 1, 2.5, 10), None),
+    "baseline_nognn": ((0, 1.5, 2.5, 10), None),
+    "forget3": ((1, 1, 2, 10), 3),
+    "forget1": ((1, 1, 2, 10), 1),
+}
+
 _GAINS = (  # the first that matches counts; 1 for the rest
     (r"obj_encoder\.fc\.weight$", 0.5),
     (r"edge_predictor\.2\.weight$", 1.5),

@@ -3,19 +3,11 @@ import pytest
 import torch
 
 from tests.cases import Script, blank
-from tests.parity import FIXTURES, fill
+from tests.parity import FIXTURES, SETTINGS, fill
 from tltm_graph import ArgmaxSolver, Detections, Tracker, TransitionGNN
 from tltm_graph.association import PublishedAffinity
 from tltm_graph.graph import TRANSITION
 from tltm_graph.tracking import PublishedLifeCycle
-
-SETTINGS = {  # weights of match, score, overlap and class; the misses after which a track is forgotten
-    "r50_ytvis": ((0.5, 1.5, 2.5, 10), None),
-    "r101_ytvis": ((1.25, 1, 2.5, 10), None),
-    "baseline_nognn": ((0, 1.5, 2.5, 10), None),
-    "forget3": ((1, 1, 2, 10), 3),
-    "forget1": ((1, 1, 2, 10), 1),
-}
 
 
 class StoredFeatures:

@@ -35,9 +35,9 @@ class Affinity:
     objects still overlap themselves, and the longer a track was not seen, the farther off it may turn up.
 
     :math:`\ell` are the relation model's logits: sure of a match it adds r, sure of none it takes r away, undecided it
-    leaves the rest to decide. A match is worth making when :math:`s_{ij} > \tau`. Class is
-    evidence, not a wall: an object whose label flips keeps its track where it overlaps well enough. A track seen longer
-    ago gives way to a fresher one. All terms are in units of IoU.
+    leaves the rest to decide. A match is worth making when :math:`s_{ij} > \tau`. Class is evidence, not a wall: an
+    object whose label flips keeps its track where it overlaps well enough. A track seen longer ago gives way to a
+    fresher one. All terms are in units of IoU.
 
     Args:
         threshold: τ, the least score of a match.

@@ -97,7 +97,7 @@ def track(
         class_names=scene.class_names if scene else None,
         seed=seed,
     )
-    _check_length(finder, frames)
+    _check_length(finder, frames.num_frames)
     versions = _versions()
     if overlay or save_graph:
         import tltm_graph.visualization  # noqa: F401  a missing extra shall be missed before the work, not after it
@@ -140,7 +140,8 @@ def track(
         num_frames = tracks.num_frames
         if num_frames == 0:
             raise ValueError(f"Expected at least one frame in '{source}', got none")
-        _check_exhausted(finder, frames, num_frames, complete=max_frames is None and not interrupt.requested)
+        if frames.num_frames is None and max_frames is None and not interrupt.requested:
+            _check_length(finder, num_frames)  # the source did not know before
         if graph is not None:
             _save_graph(graph, folder)
     run = {
@@ -184,21 +185,14 @@ def _device(name: str) -> str:
     return name
 
 
-def _check_length(detector: Detector, frames: FrameReader | MovingShapes) -> None:
-    """Before any work: detections made for a video of another length are for another video."""
+def _check_length(detector: Detector, num_frames: int | None) -> None:
+    """Detections made for a video of another length are for another video."""
     known = getattr(detector, "num_frames", None)
-    if known is not None and frames.num_frames is not None and known != frames.num_frames:
+    if known is not None and num_frames is not None and known != num_frames:
         raise ValueError(
-            f"Expected detections for {frames.num_frames} frames, {detector} has them for {known}: "
+            f"Expected detections for {num_frames} frames, {detector} has them for {known}: "
             "they belong to another video"
         )
-
-
-def _check_exhausted(detector: Detector, frames: FrameReader | MovingShapes, done: int, complete: bool) -> None:
-    """The same at the end of a source that did not know its length."""
-    known = getattr(detector, "num_frames", None)
-    if complete and frames.num_frames is None and known is not None and known != done:
-        raise ValueError(f"Expected detections for {done} frames, {detector} has them for {known}: another video?")
 
 
 def _overlay(

@@ -70,6 +70,6 @@ def _overwrite(memory: Detections, detections: Detections, source: Tensor, birth
     matched = (source >= 0).nonzero().flatten()
     rows = torch.cat([torch.arange(len(memory)), len(memory) + births])
     rows[matched] = len(memory) + source[matched]
-    after = both[rows].replace(masks=None)
+    after = both[rows]
     labels = torch.cat([memory.labels, detections.labels[births.to(detections.labels.device)]])
     return after.replace(labels=labels)
