@@ -25,3 +25,20 @@ class Detector(Protocol):
             The objects, most confident first, and the context of the next call.
         """
         ...
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """A detector that finds boxes first and draws masks later, so that none is drawn that nobody will see."""
+
+    def segment(self, detections: Detections, size: tuple[int, int]) -> Detections:
+        """Draws the masks of objects that ``detect`` has found.
+
+        Args:
+            detections: Some of its objects, in any order, with all that ``detect`` gave them.
+            size: Height and width of the frame.
+
+        Returns:
+            The same objects, row by row, with masks (N, H, W).
+        """
+        ...

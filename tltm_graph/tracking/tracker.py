@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
+from torchvision.ops import clip_boxes_to_image
 
 from tltm_graph.association import Affinity, Assignment, EdgeScores, HungarianSolver, Solver
-from tltm_graph.detectors import Detector
+from tltm_graph.detectors import Detector, Segmenter
 from tltm_graph.graph import TRANSITION, frame_pair_graph
 from tltm_graph.structures import Detections, Frame
 from tltm_graph.tracking.life_cycle import LifeCycle
@@ -83,12 +84,15 @@ class Tracker:
     ...     detections.ids
 
     Args:
-        detector: Finds the objects of a frame.
+        detector: Finds the objects of a frame. One that draws masks in a second step
+            (:class:`tltm_graph.detectors.Segmenter`) is asked for those of the objects that are shown.
         relation: Judges transitions by features; without one, geometry and class decide.
         transform: Applied to each graph before it is scored, such as :class:`tltm_graph.graph.PruneCandidates`.
         affinity: Turns a graph, and the relation's logits, into scores.
         solver: Picks the best transitions.
         life_cycle: How tracks move, are born and forgotten.
+        max_shown: At most so many objects a frame are shown, the most confident ones; None for all. Tracks go on
+            unseen.
     """
 
     def __init__(
@@ -99,7 +103,10 @@ class Tracker:
         affinity: Callable[[HeteroData, Tensor | None], EdgeScores] | None = None,
         solver: Solver | None = None,
         life_cycle: LifeCycle | PublishedLifeCycle | None = None,
+        max_shown: int | None = None,
     ) -> None:
+        if max_shown is not None and max_shown < 0:
+            raise ValueError(f"Expected max_shown of at least 0, got {max_shown}")
         if relation is not None and not getattr(relation, "is_trained", True):
             warnings.warn(
                 "The relation model has random weights, so its scores mean nothing: load trained weights into it, or "
@@ -112,6 +119,7 @@ class Tracker:
         self.affinity = affinity or Affinity()
         self.solver = solver or HungarianSolver()
         self.life_cycle = life_cycle or LifeCycle()
+        self.max_shown = max_shown
 
     def start(self) -> TrackerState:
         """The state before the first frame of a video."""
@@ -127,7 +135,8 @@ class Tracker:
 
         Returns:
             The new state, and the detector's objects, row by row, with ``ids (N,)``: -1 where an object belongs to no
-            confirmed track.
+            confirmed track, lies outside of the frame or is one too many. (If the detector draws masks in a second
+            step, those of objects with id -1 are empty.)
 
         Raises:
             ValueError: If the frame is not later than the last one or differs in size, or the detector's output is not
@@ -169,8 +178,11 @@ class Tracker:
         transition = Transition(graph, scores, assignment, memory.ids, tracks)
         clock.lap("remember")
 
-        new_state = TrackerState(after, context, frame.index, frame.size, transition, clock.seconds)
-        return new_state, detections.replace(ids=ids.to(detections.boxes.device))
+        shown = self._shown(detections, ids.to(detections.boxes.device), frame.size)
+        if isinstance(self.detector, Segmenter):
+            shown = self._segmented(self.detector, shown, frame.size)
+        clock.lap("segment")
+        return TrackerState(after, context, frame.index, frame.size, transition, clock.seconds), shown
 
     def _detect(self, frame: Frame, context: Any) -> tuple[Detections, Any]:
         output = self.detector.detect(frame, context)
@@ -194,6 +206,27 @@ class Tracker:
             )
         return detections, context
 
+    def _shown(self, detections: Detections, ids: Tensor, size: tuple[int, int]) -> Detections:
+        clipped = clip_boxes_to_image(detections.boxes, size)
+        visible = (clipped[:, 2:] > clipped[:, :2]).all(dim=1)
+        ids = torch.where(visible, ids, -1)
+        if self.max_shown is not None:
+            order = torch.where(ids >= 0, detections.scores, -torch.inf).argsort(descending=True, stable=True)
+            ids = ids.index_fill(0, order[self.max_shown :], -1)
+        return detections.replace(ids=ids)
+
+    def _segmented(self, segmenter: Segmenter, detections: Detections, size: tuple[int, int]) -> Detections:
+        assert detections.ids is not None
+        rows = (detections.ids >= 0).nonzero().flatten()
+        segmented = segmenter.segment(detections[rows], size)
+        if segmented.masks is None or segmented.masks.shape != (len(rows), *size):
+            got = None if segmented.masks is None else tuple(segmented.masks.shape)
+            raise ValueError(f"Expected masks of shape {(len(rows), *size)} from {segmenter!r}, got {got}")
+        masks = segmented.masks.new_zeros((len(detections), *size))
+        return detections.replace(
+            boxes=detections.boxes.index_copy(0, rows, segmented.boxes), masks=masks.index_copy(0, rows, segmented.masks)
+        )
+
     def track(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Detections]]:
         """Follows the objects of one video, yielding each frame with its detections as soon as it is done."""
         state = self.start()
@@ -205,7 +238,8 @@ class Tracker:
         return (
             f"{type(self).__name__}(\n"
             f"  detector={self.detector!r},\n  relation={self.relation!r},\n  transform={self.transform!r},\n"
-            f"  affinity={self.affinity!r},\n  solver={self.solver!r},\n  life_cycle={self.life_cycle!r},\n)"
+            f"  affinity={self.affinity!r},\n  solver={self.solver!r},\n  life_cycle={self.life_cycle!r},\n"
+            f"  max_shown={self.max_shown},\n)"
         )
 
 
