@@ -2,6 +2,7 @@
 
 from tltm_graph.structures.detections import Detections
 from tltm_graph.structures.frame import Frame
+from tltm_graph.structures.frame_pair import FramePair
 from tltm_graph.structures.tracks import Track, Tracks
 
-__all__ = ["Detections", "Frame", "Track", "Tracks"]
+__all__ = ["Detections", "Frame", "FramePair", "Track", "Tracks"]

@@ -4,7 +4,7 @@ from tltm_graph.detectors.centermask.backbone import PyramidBackbone, mobile_bac
 from tltm_graph.detectors.centermask.fcos import Decoder, DenseOutput, FCOSHead, cell_centres
 from tltm_graph.detectors.centermask.mask_head import MaskHead, SpatialAttention
 from tltm_graph.detectors.centermask.model import CenterMask, Pyramid
-from tltm_graph.detectors.centermask.targets import DenseTargets, assign_targets
+from tltm_graph.detectors.centermask.targets import DenseTargets, assign_targets, mask_targets
 
 __all__ = [
     "CenterMask",
@@ -18,6 +18,7 @@ __all__ = [
     "SpatialAttention",
     "assign_targets",
     "cell_centres",
+    "mask_targets",
     "mobile_backbone",
     "resnet_backbone",
 ]

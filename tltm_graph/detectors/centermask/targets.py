@@ -3,6 +3,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torchvision.ops import roi_align
 
 from tltm_graph.detectors.centermask.fcos import cell_centres
 from tltm_graph.structures import Detections
@@ -58,6 +59,22 @@ def assign_targets(
     assigned = [_assign(torch.cat(points), stride, reach, radius, objects) for objects in truth]
     labels, distances = (torch.stack(parts) for parts in zip(*assigned, strict=True))
     return DenseTargets(labels, distances)
+
+
+def mask_targets(masks: Tensor, boxes: Tensor, rows: Tensor, resolution: int = 28) -> Tensor:
+    """What the mask head shall draw: the true mask of each object as seen through a box.
+
+    Args:
+        masks: Bool masks of the true objects (G, H, W).
+        boxes: Boxes xyxy in pixels (N, 4).
+        rows: Which of the true objects each box shall show (N,).
+        resolution: Height and width of the targets.
+
+    Returns:
+        Targets in {0, 1}, float32 (N, resolution, resolution).
+    """
+    rois = torch.cat([rows[:, None].to(boxes), boxes], dim=1)
+    return (roi_align(masks[:, None].float(), rois, resolution, aligned=True)[:, 0] >= 0.5).float()
 
 
 def _assign(points: Tensor, stride: Tensor, reach: Tensor, radius: float, truth: Detections) -> tuple[Tensor, Tensor]:

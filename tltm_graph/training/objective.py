@@ -1,0 +1,146 @@
+"""What TLTM learns from pairs of frames, as the paper has it and as the released code does."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch
+
+from tltm_graph.detectors.centermask import Pyramid, assign_targets, mask_targets
+from tltm_graph.graph import TRANSITION, AddLabels, frame_pair_graph
+from tltm_graph.models import TLTM
+from tltm_graph.structures import Detections, FramePair
+from tltm_graph.training.losses import edge_loss, fcos_losses, mask_loss, transition_loss
+from tltm_graph.training.regions import GroundTruthRegions, ProposalRegions, Regions, RegionSampler
+
+
+def true_previous(previous: Pyramid, current: Pyramid) -> Pyramid:
+    """The current frame is fused with the previous one."""
+    return previous
+
+
+def current_twice(previous: Pyramid, current: Pyramid) -> Pyramid:
+    """The current frame is fused with itself: in training, the released code never shows the previous one."""
+    return current
+
+
+class PairObjective:
+    """The losses of a batch of frame pairs.
+
+    The detector learns the later frame of each pair, fused with ``reference``. Mask head and GNN learn from the regions
+    that ``sampler`` chooses there; the nodes of the earlier frame are its true objects. Features are pooled once and
+    shared by mask head and encoder.
+
+    Args:
+        reference: Which pyramid the current one is fused with, from (previous, current).
+        sampler: Chooses the regions of the later frame.
+        transition_weight: Weight of :func:`transition_loss`; at 0 it is left out.
+    """
+
+    def __init__(
+        self,
+        reference: Callable[[Pyramid, Pyramid], Pyramid] = true_previous,
+        sampler: RegionSampler | None = None,
+        transition_weight: float = 0.0,
+    ) -> None:
+        self.reference = reference
+        self.sampler = sampler or ProposalRegions()
+        self.transition_weight = transition_weight
+
+    def __call__(self, model: TLTM, pairs: Sequence[FramePair]) -> dict[str, Tensor]:
+        """The losses of ``pairs``, to be added up.
+
+        Args:
+            model: The model, in training mode or not: nothing in it depends on that.
+            pairs: At least one pair; images may differ in size between pairs, and have no objects.
+
+        Returns:
+            ``"fcos_cls"``, ``"fcos_loc"``, ``"fcos_ctr"``, ``"mask"``, ``"gnn_edge"`` and, if weighed, ``"transition"``.
+            Where there is nothing to learn from, a loss is 0 and so is its gradient.
+
+        Raises:
+            ValueError: If there is no pair.
+        """
+        if not pairs:
+            raise ValueError("Expected at least one pair of frames, got none")
+        detector = model.detector
+        device = detector.pixel_mean.device
+        before, now = [p.previous.to(device) for p in pairs], [p.current.to(device) for p in pairs]
+        sizes = [(p.current_image.shape[1], p.current_image.shape[2]) for p in pairs]
+
+        images = detector.prepare([p.previous_image for p in pairs] + [p.current_image for p in pairs])
+        both = detector.backbone(images)
+        previous, current = [level[: len(pairs)] for level in both], [level[len(pairs) :] for level in both]
+        outputs = detector.head(detector.fuse(self.reference(previous, current), current))
+        strides = detector.backbone.strides
+        targets = assign_targets([level.logits.shape[2:] for level in outputs], strides, now)
+        losses = fcos_losses(outputs, targets)
+
+        with torch.no_grad():
+            regions = self.sampler(lambda decoder: decoder(outputs, strides), now)
+        features = detector.pool(current, [r.boxes for r in regions], sizes)  # (N, C, 14, 14)
+        losses["mask"] = _mask_loss(model, features, regions, now)
+
+        nodes_before = model.relation.encoder(detector.pool(previous, [d.boxes for d in before], sizes))
+        graph = _graph(before, nodes_before, regions, model.relation.encoder(features), now)
+        losses["gnn_edge"] = edge_loss(model.relation.score(graph), graph[TRANSITION].y)
+        if self.transition_weight:
+            losses["transition"] = self.transition_weight * _transition_loss(model, graph)
+        return losses
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(reference={self.reference.__name__}, sampler={self.sampler!r}, "
+            f"transition_weight={self.transition_weight})"
+        )
+
+
+def paper_objective(transition_weight: float = 0.0) -> PairObjective:
+    """As the paper describes it: the true previous frame is fused, proposals and true boxes feed mask head and GNN."""
+    return PairObjective(true_previous, ProposalRegions(), transition_weight)
+
+
+def released_objective() -> PairObjective:
+    """As the released code does it: the current frame is fused with itself, true boxes alone feed mask head and GNN."""
+    return PairObjective(current_twice, GroundTruthRegions())
+
+
+def _mask_loss(model: TLTM, features: Tensor, regions: list[Regions], truth: list[Detections]) -> Tensor:
+    labels = torch.cat([objects.labels[r.rows] for r, objects in zip(regions, truth, strict=True)])
+    logits = model.detector.mask_head(features, labels)  # (N, 28, 28)
+    targets = [
+        mask_targets(objects.masks, r.boxes, r.rows, logits.shape[-1])
+        if objects.masks is not None
+        else logits.new_zeros((0, *logits.shape[1:]))
+        for r, objects in zip(regions, truth, strict=True)
+    ]
+    return mask_loss(logits, torch.cat(targets))
+
+
+def _graph(
+    before: list[Detections], nodes_before: Tensor, regions: list[Regions], nodes_now: Tensor, now: list[Detections]
+) -> Batch:
+    previous_nodes = nodes_before.split([len(objects) for objects in before])
+    current_nodes = nodes_now.split([len(r.boxes) for r in regions])
+    graphs = []
+    for objects, x, r, z, truth in zip(before, previous_nodes, regions, current_nodes, now, strict=True):
+        shown = truth.replace(ids=None, masks=None)[r.rows].replace(boxes=r.boxes)  # several may show one object
+        graph = frame_pair_graph(_described(objects, x), _described(shown, z))
+        graph["previous"].ids, graph["current"].ids = _ids(objects), _ids(truth)[r.rows]
+        graphs.append(AddLabels()(graph))
+    return Batch.from_data_list(graphs)
+
+
+def _described(objects: Detections, nodes: Tensor) -> Detections:
+    return objects.replace(features=nodes, ids=None, masks=None)
+
+
+def _ids(objects: Detections) -> Tensor:
+    return objects.ids if objects.ids is not None else objects.labels.new_full((len(objects),), -1)
+
+
+def _transition_loss(model: TLTM, graph: Batch) -> Tensor:
+    x, store = (graph["previous"].x, graph["current"].x), graph[TRANSITION]
+    predicted = x[0] + model.relation.gnn.transition(x, store.edge_index)
+    row, column = store.edge_index[:, store.y > 0]
+    return transition_loss(predicted[row], x[1][column])
