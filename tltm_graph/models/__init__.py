@@ -1,7 +1,26 @@
 """Trained parts put together."""
 
+from tltm_graph.models.checkpoint import CheckpointReport, load_checkpoint
+from tltm_graph.models.pretrained import KNOWN_WEIGHTS, load_weights
 from tltm_graph.models.reference_names import reference_name
 from tltm_graph.models.relation import RelationModel
-from tltm_graph.models.tltm import TLTM, tltm_r50, tltm_r101, tltm_tiny
+from tltm_graph.models.tltm import TLTM, centermask_r50, centermask_r101, tltm_r50, tltm_r101, tltm_tiny
+from tltm_graph.models.weights import load_model, load_reference_checkpoint, save_model
 
-__all__ = ["TLTM", "RelationModel", "reference_name", "tltm_r50", "tltm_r101", "tltm_tiny"]
+__all__ = [
+    "KNOWN_WEIGHTS",
+    "TLTM",
+    "CheckpointReport",
+    "RelationModel",
+    "centermask_r50",
+    "centermask_r101",
+    "load_checkpoint",
+    "load_model",
+    "load_reference_checkpoint",
+    "load_weights",
+    "reference_name",
+    "save_model",
+    "tltm_r50",
+    "tltm_r101",
+    "tltm_tiny",
+]

@@ -1,10 +1,11 @@
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
-from tltm_graph.data import YOUTUBE_VIS_2019
+from tltm_graph.data import COCO, YOUTUBE_VIS_2019
 from tltm_graph.detectors.centermask import (
     CenterMask,
     FCOSHead,
@@ -14,9 +15,12 @@ from tltm_graph.detectors.centermask import (
     mobile_backbone,
     resnet_backbone,
 )
+from tltm_graph.models.pretrained import load_weights
 from tltm_graph.models.relation import RelationModel
 from tltm_graph.nn import InstanceEncoder, ResFuser, TransitionGNN
 from tltm_graph.structures import Detections, Frame
+
+Model = TypeVar("Model", "TLTM", CenterMask)
 
 
 class TLTM(nn.Module):
@@ -31,6 +35,9 @@ class TLTM(nn.Module):
         detector: Finds, describes and segments objects.
         relation: Encodes their features, and scores transitions between them.
     """
+
+    config: dict[str, Any] | None = None
+    """How to build it again, for :func:`tltm_graph.models.save_model`."""
 
     def __init__(self, detector: CenterMask, relation: RelationModel) -> None:
         super().__init__()
@@ -68,47 +75,87 @@ class TLTM(nn.Module):
         return f"{type(self).__name__}({self.detector!r}, {self.relation.encoder!r}, {self.relation.gnn!r})"
 
 
-def tltm_r50(class_names: Sequence[str] = YOUTUBE_VIS_2019, **options: Any) -> TLTM:
-    """The published model on a ResNet-50: 46.7 million parameters, random ones at first.
+def tltm_r50(
+    class_names: Sequence[str] = YOUTUBE_VIS_2019,
+    weights: str | Path | None = None,
+    stride_in_1x1: bool = True,
+    **options: Any,
+) -> TLTM:
+    """The published model on a ResNet-50, 46.7 million parameters.
 
     Args:
         class_names: Names of the classes.
+        weights: A file, or a known name (:func:`load_weights`); None for random ones.
+        stride_in_1x1: See :func:`tltm_graph.detectors.centermask.resnet_backbone`.
         **options: Passed on to :class:`CenterMask`.
     """
-    return _published(resnet_backbone(50), class_names, options)
+    model = TLTM(_center_mask(resnet_backbone(50, stride_in_1x1), class_names, options, fused=True), RelationModel())
+    return _finished(model, "tltm_r50", weights, stride_in_1x1=stride_in_1x1)
 
 
-def tltm_r101(class_names: Sequence[str] = YOUTUBE_VIS_2019, **options: Any) -> TLTM:
+def tltm_r101(
+    class_names: Sequence[str] = YOUTUBE_VIS_2019,
+    weights: str | Path | None = None,
+    stride_in_1x1: bool = True,
+    **options: Any,
+) -> TLTM:
     """The published model on a ResNet-101; see :func:`tltm_r50`."""
-    return _published(resnet_backbone(101), class_names, options)
+    model = TLTM(_center_mask(resnet_backbone(101, stride_in_1x1), class_names, options, fused=True), RelationModel())
+    return _finished(model, "tltm_r101", weights, stride_in_1x1=stride_in_1x1)
 
 
-def tltm_tiny(class_names: Sequence[str] = YOUTUBE_VIS_2019, **options: Any) -> TLTM:
+def tltm_tiny(
+    class_names: Sequence[str] = YOUTUBE_VIS_2019, weights: str | Path | None = None, **options: Any
+) -> TLTM:
     """A model for CPUs, and for learning from scratch: half of a MobileNetV2, a pyramid of 64 channels, group norm.
 
     Args:
         class_names: Names of the classes.
+        weights: See :func:`tltm_r50`.
         **options: Passed on to :class:`CenterMask`; ``min_size`` is 320 and ``max_size`` 640 here by default.
     """
-    backbone = mobile_backbone(width=0.5, channels=64)
-    relation = RelationModel(InstanceEncoder(64, 64, 64), TransitionGNN(64, 64))
     options = {"min_size": 320, "max_size": 640} | options
-    return TLTM(_center_mask(backbone, class_names, options, num_convs=2), relation)
+    detector = _center_mask(mobile_backbone(width=0.5, channels=64), class_names, options, num_convs=2, fused=True)
+    relation = RelationModel(InstanceEncoder(64, 64, 64), TransitionGNN(64, 64))
+    return _finished(TLTM(detector, relation), "tltm_tiny", weights)
 
 
-def _published(backbone: PyramidBackbone, class_names: Sequence[str], options: dict[str, Any]) -> TLTM:
-    return TLTM(_center_mask(backbone, class_names, options, num_convs=4), RelationModel())
+def centermask_r50(
+    class_names: Sequence[str] = COCO, weights: str | Path | None = None, stride_in_1x1: bool = True, **options: Any
+) -> CenterMask:
+    """CenterMask on a ResNet-50, whose frames know nothing of each other; see :func:`tltm_r50`."""
+    model = _center_mask(resnet_backbone(50, stride_in_1x1), class_names, options)
+    return _finished(model, "centermask_r50", weights, stride_in_1x1=stride_in_1x1)
+
+
+def centermask_r101(
+    class_names: Sequence[str] = COCO, weights: str | Path | None = None, stride_in_1x1: bool = True, **options: Any
+) -> CenterMask:
+    """CenterMask on a ResNet-101, whose frames know nothing of each other; see :func:`tltm_r50`."""
+    model = _center_mask(resnet_backbone(101, stride_in_1x1), class_names, options)
+    return _finished(model, "centermask_r101", weights, stride_in_1x1=stride_in_1x1)
 
 
 def _center_mask(
-    backbone: PyramidBackbone, class_names: Sequence[str], options: dict[str, Any], num_convs: int
+    backbone: PyramidBackbone,
+    class_names: Sequence[str],
+    options: dict[str, Any],
+    num_convs: int = 4,
+    fused: bool = False,
 ) -> CenterMask:
-    channels = backbone.channels
+    channels, num_classes = backbone.channels, len(class_names)
     return CenterMask(
         backbone,
-        FCOSHead(len(class_names), channels, num_convs, len(backbone.strides)),
-        MaskHead(len(class_names), channels, num_convs),
-        fusers=[ResFuser(channels, channels) for _ in backbone.strides],
+        FCOSHead(num_classes, channels, num_convs, len(backbone.strides)),
+        MaskHead(num_classes, channels, num_convs),
+        fusers=[ResFuser(channels, channels) for _ in backbone.strides] if fused else None,
         class_names=class_names,
         **options,
     )
+
+
+def _finished(model: Model, architecture: str, weights: str | Path | None, **options: Any) -> Model:
+    model.config = {"architecture": architecture, **options}
+    if weights is not None:
+        load_weights(weights, model)
+    return model

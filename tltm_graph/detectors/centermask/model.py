@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,6 +44,8 @@ class CenterMask(nn.Module):
     """
 
     pixel_mean: Tensor
+    config: dict[str, Any] | None = None
+    """How to build it again, for :func:`tltm_graph.models.save_model`."""
     num_mask_levels = 3
 
     def __init__(

@@ -1,0 +1,96 @@
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from torch import Tensor, nn
+from torch.hub import load_state_dict_from_url
+
+from tltm_graph.io import read_weights
+from tltm_graph.models.checkpoint import CheckpointReport, load_checkpoint
+
+KNOWN_WEIGHTS = {
+    "imagenet-r50": "https://download.pytorch.org/models/resnet50-0676ba61.pth",
+    "imagenet-r101": "https://download.pytorch.org/models/resnet101-63fe2227.pth",
+}
+"""Where weights are published. A file's name ends with the beginning of its SHA-256."""
+
+
+def load_weights(weights: str | Path, model: nn.Module) -> CheckpointReport | None:
+    """Loads weights into a model, all of them or (after an error) none.
+
+    Args:
+        weights: A file that :func:`tltm_graph.models.save_model` wrote; a checkpoint of detectron2, CenterMask2 or the
+            released TLTM code (:func:`tltm_graph.models.load_reference_checkpoint`); a ResNet of torchvision; or one of
+            :data:`KNOWN_WEIGHTS`, which is downloaded once, its hash checked, and kept where torch keeps downloads.
+        model: A TLTM or CenterMask.
+
+    Returns:
+        What became of a checkpoint of others, None for one of our own.
+
+    Raises:
+        FileNotFoundError: If there is no such file and the name is not known.
+        ConnectionError: If the weights are to be downloaded and cannot be.
+        ValueError: If the file is broken, or not of this model.
+    """
+    if str(weights) in KNOWN_WEIGHTS:
+        state = _download(str(weights))
+    elif Path(weights).is_file():
+        state = read_weights(weights)
+    else:
+        raise FileNotFoundError(f"Expected a file of weights or one of {sorted(KNOWN_WEIGHTS)}, got '{weights}'")
+    if "layer1.0.conv1.weight" in state and "conv1.weight" in state:
+        return load_checkpoint(_from_torchvision(state, model, weights), model, weights)
+    if any(name.startswith(("detector.", "backbone.body.")) for name in state):
+        _load_own(state, model, weights)
+        return None
+    return load_checkpoint(state, model, weights)
+
+
+def _load_own(state: dict[str, Tensor], model: nn.Module, path: str | Path) -> None:
+    own = model.state_dict()
+    wrong = sorted(own.keys() ^ state.keys()) or [
+        f"{name} {tuple(state[name].shape)} for {tuple(own[name].shape)}"
+        for name in own
+        if state[name].shape != own[name].shape
+    ]
+    if wrong:
+        raise ValueError(
+            f"Expected the weights of this model in '{path}', got those of another one, which differs in {len(wrong)}: "
+            f"{', '.join(wrong[:3])}. Nothing was loaded; load_model() builds the model that a file is of"
+        )
+    model.load_state_dict(state)
+
+
+def _download(name: str) -> dict[str, Tensor]:
+    url = KNOWN_WEIGHTS[name]
+    try:
+        return load_state_dict_from_url(url, map_location="cpu", check_hash=True, progress=False, weights_only=True)
+    except (URLError, OSError) as error:
+        raise ConnectionError(
+            f"Expected to download '{name}' from {url}, got: {error}. Download the file elsewhere and give its path"
+        ) from error
+    except RuntimeError as error:  # the hash
+        raise ValueError(f"Expected '{name}' with the hash in its name, got another file: {error}") from error
+
+
+def _from_torchvision(state: dict[str, Tensor], model: nn.Module, path: str | Path) -> dict[str, Tensor]:
+    """A ResNet of torchvision under detectron2's names, made to read BGR images minus their mean, 0 to 255."""
+    detector = getattr(model, "detector", model)
+    block = detector.backbone.body["layer2"][0] if "layer2" in getattr(detector.backbone, "body", {}) else None
+    if block is None or block.conv1.stride == (2, 2):
+        raise ValueError(
+            f"Expected a ResNet whose stride is in the 3×3 convolution for the weights of torchvision in '{path}': "
+            "build the model with stride_in_1x1=False"
+        )
+    renamed = {}
+    for name, value in state.items():
+        name = name.replace("downsample.0.", "shortcut.").replace("downsample.1.", "shortcut.norm.")
+        for i in (1, 2, 3):
+            name = name.replace(f"bn{i}.", f"conv{i}.norm.").replace(f"layer{i}.", f"res{i + 1}.")
+        name = name.replace("layer4.", "res5.")
+        name = f"stem.{name}" if name.startswith("conv1.") else name
+        if not name.endswith("num_batches_tracked"):
+            renamed[name] = value
+    deviation = 255 * torch.tensor([0.229, 0.224, 0.225])
+    renamed["stem.conv1.weight"] = (renamed["stem.conv1.weight"] / deviation[:, None, None]).flip(1)
+    return renamed

@@ -1,0 +1,112 @@
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from tltm_graph.data import COCO, YOUTUBE_VIS_2019
+from tltm_graph.detectors.centermask import CenterMask, Decoder
+from tltm_graph.io import read_weights, write_atomically
+from tltm_graph.models.checkpoint import CheckpointReport, checkpoint_kind, load_checkpoint, official_names
+from tltm_graph.models.pretrained import load_weights
+from tltm_graph.models.tltm import TLTM, centermask_r50, centermask_r101, tltm_r50, tltm_r101, tltm_tiny
+
+_BUILDERS = {build.__name__: build for build in (tltm_r50, tltm_r101, tltm_tiny, centermask_r50, centermask_r101)}
+
+
+def save_model(model: TLTM | CenterMask, path: str | Path) -> None:
+    """Writes weights as safetensors, and beside them (``.json``) how to build the model.
+
+    Args:
+        model: A model of one of the builders.
+        path: A path that ends in ``.safetensors``. Both files are replaced when they are complete.
+
+    Raises:
+        ValueError: If the path ends otherwise, or the model was put together by hand.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise ValueError(f"Expected a path that ends in .safetensors, got '{path}'")
+    if model.config is None:
+        raise ValueError(f"Expected a model of one of {sorted(_BUILDERS)}, got one put together by hand: save its state")
+    detector = model.detector if isinstance(model, TLTM) else model
+    config = {
+        **model.config,
+        "class_names": list(detector.class_names or ()),
+        "min_size": detector.min_size,
+        "max_size": detector.max_size,
+        "decoder": asdict(detector.decoder),
+    }
+    state = {name: value.detach().contiguous().cpu() for name, value in model.state_dict().items()}
+    with write_atomically(path) as weights, write_atomically(path.with_suffix(".json")) as beside:
+        save_file(state, weights)
+        beside.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def load_model(path: str | Path) -> TLTM | CenterMask:
+    """Builds a model that :func:`save_model` wrote, with its weights.
+
+    Raises:
+        FileNotFoundError: If one of the two files is missing.
+        ValueError: If one of them is broken, or they do not belong together.
+    """
+    path = Path(path)
+    beside = path.with_suffix(".json")
+    if not beside.is_file():
+        raise FileNotFoundError(
+            f"Expected the configuration of '{path}' beside it in '{beside.name}', found none: build the model yourself "
+            "and give it weights=PATH"
+        )
+    try:
+        config = json.loads(beside.read_text(encoding="utf-8"))
+        build = _BUILDERS[config.pop("architecture")]
+        config["decoder"] = Decoder(**config["decoder"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"Expected a configuration with an architecture of {sorted(_BUILDERS)} in '{beside}'") from error
+    model = build(**config)
+    load_weights(path, model)
+    return model
+
+
+def load_reference_checkpoint(
+    path: str | Path, model: TLTM | CenterMask | None = None, class_names: Sequence[str] | None = None
+) -> tuple[TLTM | CenterMask, CheckpointReport]:
+    """Loads a checkpoint of detectron2, CenterMask2 or the released TLTM code; see :func:`load_checkpoint`.
+
+    Args:
+        path: What :func:`tltm_graph.io.read_weights` reads: ``.pth`` or ``.pkl``.
+        model: The model to load into, in place; None builds the one that the checkpoint is of.
+        class_names: Of a model to be built; by default told from their number (80 of COCO, 40 of YouTube-VIS 2019).
+
+    Returns:
+        The model, and what became of the checkpoint.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is broken, has code in it (which is not run), or its weights are not those of the model:
+            names the first that do not fit. Nothing is loaded then.
+    """
+    weights = read_weights(path)
+    if model is None:
+        model = _matching_model(official_names(weights), class_names, path)
+    return model, load_checkpoint(weights, model, path)
+
+
+def _matching_model(
+    weights: dict[str, torch.Tensor], class_names: Sequence[str] | None, path: str | Path
+) -> TLTM | CenterMask:
+    kind, _ = checkpoint_kind(weights, path)
+    biases = weights.get("proposal_generator.fcos_head.cls_logits.bias")
+    if biases is None:
+        raise ValueError(
+            f"Expected a whole model in '{path}', got a {kind} checkpoint without a head: to start training from it, "
+            f"name the model it goes into, as in load_reference_checkpoint(path, tltm_r50())"
+        )
+    if class_names is None:
+        known = {len(names): names for names in (COCO, YOUTUBE_VIS_2019)}
+        class_names = known.get(len(biases), tuple(f"class {i}" for i in range(len(biases))))
+    blocks = {name.split(".")[3] for name in weights if name.startswith("backbone.bottom_up.res4.")}
+    builders = (tltm_r50, tltm_r101) if kind == "TLTM" else (centermask_r50, centermask_r101)
+    return builders[len(blocks) > 6](class_names)
