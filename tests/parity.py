@@ -2,12 +2,23 @@
 
 import re
 import zlib
+from functools import cache
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torchvision.ops import clip_boxes_to_image
 
-from tltm_graph.models import TLTM, reference_name
+from tltm_graph import ArgmaxSolver, Frame, Tracker
+from tltm_graph.association import PublishedAffinity
+from tltm_graph.data import YOUTUBE_VIS_2019
+from tltm_graph.detectors.centermask import CenterMask
+from tltm_graph.graph import TRANSITION
+from tltm_graph.models import TLTM, centermask_r50, reference_name, tltm_r50
+from tltm_graph.ops import paste_masks
+from tltm_graph.structures import Detections, FramePair
+from tltm_graph.tracking import PublishedLifeCycle
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -71,3 +82,185 @@ def value(name: str, shape: tuple[int, ...]) -> Tensor:
     gain = next((gain for pattern, gain in _GAINS if re.search(pattern, name)), 1.0)
     fan_in = shape[0] if name.endswith("deconv.weight") else torch.Size(shape[1:]).numel()
     return random * (gain * (2.0 / fan_in) ** 0.5)
+
+
+@cache
+def frames() -> Tensor:
+    """The five frames of the reference runs, RGB uint8 (5, 3, 192, 256)."""
+    return torch.from_numpy(np.load(FIXTURES / "input.npz")["frames"]).flip(1)
+
+
+def truth(frame: int) -> Detections:
+    """The true objects of a frame."""
+    stored = np.load(FIXTURES / "input.npz")
+    boxes, classes, packed = (
+        torch.from_numpy(stored[f"gt{frame}.{name}"]) for name in ("boxes", "classes", "masks_packed")
+    )
+    masks = torch.from_numpy(np.unpackbits(packed.numpy(), axis=1)).bool().reshape(-1, *frames().shape[2:])
+    return Detections(boxes.float(), torch.ones(len(boxes)), classes.long(), masks=masks, ids=torch.arange(len(boxes)))
+
+
+def training_pairs() -> list[FramePair]:
+    """The two pairs of the reference training step."""
+    return [FramePair(frames()[a], frames()[b], truth(a), truth(b)) for a, b in ((0, 1), (2, 4))]
+
+
+def official_tltm() -> TLTM:
+    """The model whose weights are drawn from their names; frames keep their size."""
+    return _filled(tltm_r50(min_size=192, max_size=256))
+
+
+def official_centermask() -> CenterMask:
+    """CenterMask2 with weights drawn from their names."""
+    return _filled(centermask_r50(YOUTUBE_VIS_2019, min_size=192, max_size=256))
+
+
+def _filled(model):
+    prefix, weights = "" if isinstance(model, TLTM) else "detector.", reference_state(model)
+    names = {name: reference_name(prefix + name) for name in model.state_dict()}
+    model.load_state_dict({n: torch.tensor(True) if r is None else weights[r] for n, r in names.items()})
+    return model.eval()
+
+
+def published_tracker(model: TLTM) -> Tracker:
+    """The published system on the model."""
+    return Tracker(
+        model,
+        relation=model,
+        affinity=PublishedAffinity(match=0.5, score=1.5, iou=2.5),
+        solver=ArgmaxSolver(),
+        life_cycle=PublishedLifeCycle(),
+        max_shown=15,
+    )
+
+
+@torch.no_grad()
+def stages(
+    detector: CenterMask, image: Tensor, previous: list[Tensor] | None = None
+) -> tuple[dict[str, Tensor], list[Tensor]]:
+    """Everything between an image and its masks, under the names of the reference arrays; and the pyramid."""
+    batch, size = detector.prepare([image]), (image.shape[1], image.shape[2])
+    found = {f"backbone.res{key}": features for key, features in detector.backbone.body(batch).items()}
+    pyramid = detector.backbone(batch)
+    fused = detector.fuse(previous or pyramid, pyramid)
+    outputs = detector.head(fused)
+    for level, (plain, mixed, output) in enumerate(zip(pyramid, fused, outputs, strict=True), start=3):
+        found |= {
+            f"fpn.p{level}": plain,
+            f"fused.p{level}": mixed,
+            f"fcos.logits.p{level}": output.logits,
+            f"fcos.bbox_reg.p{level}": output.distances,
+            f"fcos.ctrness.p{level}": output.centerness,
+            f"fcos.bbox_tower.p{level}": detector.head.bbox_tower(mixed),
+        }
+    (objects,) = detector.decoder(outputs, detector.backbone.strides)
+    pooled = detector.pool(pyramid, [objects.boxes], [size])
+    found |= {
+        "det.boxes": objects.boxes,
+        "det.scores": objects.scores,
+        "det.classes": objects.labels,
+        "mask.pooled": pooled,
+        "mask.pooled_c2": pooled[:, ::2],
+        "mask.logits": detector.mask_head(pooled),
+        "mask.prob": detector.mask_head(pooled, objects.labels).sigmoid()[:, None],
+    }
+    return found, pyramid
+
+
+@torch.no_grad()
+def tltm_run(model: TLTM) -> dict[str, Tensor]:
+    """All arrays of the reference run of TLTM on five frames."""
+    found: dict[str, Tensor] = {}
+    pyramid = None
+    for t in range(2):
+        arrays, pyramid = stages(model.detector, frames()[t], pyramid)
+        found |= {f"f{t}.{name}": value for name, value in arrays.items()}
+    tracker = published_tracker(model)
+    state = tracker.start()
+    for t, image in enumerate(frames()):
+        state, detections = tracker.step(state, Frame(image, t, float(t)))
+        transition = state.transition
+        graph, n = transition.graph, len(detections)
+        shown = detections[detections.ids >= 0]
+        arrays = {
+            "det.scores": detections.scores,
+            "det.classes": detections.labels,
+            "obj.feats": graph["current"].x,
+            "track.hits_after": state.memory.hits,
+            "track.n_prev_and_id_counter_after": torch.tensor([len(state.memory), state.memory.next_id]),
+            "out.ids": shown.ids,
+            "out.boxes": shown.boxes,
+            "out.scores": shown.scores,
+            "out.classes": shown.labels,
+            "out.masks": shown.masks,
+            "out.mask_area": shown.masks.flatten(1).sum(dim=1),
+        }
+        if t > 0:
+            x, store = (graph["previous"].x, graph["current"].x), graph[TRANSITION]
+            probability = model.relation.score(graph).sigmoid()
+            arrays |= {
+                "gnn.prev_feats": x[0],
+                "gnn.cur_feats": x[1],
+                "gnn.edge_preds": probability[:, None],
+                "gnn.pairwise_scores": torch.cat([torch.zeros(n, 1), probability.reshape(-1, n).T], dim=1),
+                "track.prev_bboxes": graph["previous"].boxes,
+                "track.prev_labels": graph["previous"].labels,
+                "track.cumulative_score": torch.cat(
+                    [transition.scores.births[:, None], store.score.reshape(-1, n).T], dim=1
+                ),
+            }
+            if hasattr(model.relation.gnn, "transition"):
+                arrays["gnn.node_delta"] = model.relation.gnn.transition(x, store.edge_index)
+        found |= {f"f{t}.{name}": value for name, value in arrays.items()}
+    return found
+
+
+@torch.no_grad()
+def centermask_run(model: CenterMask) -> dict[str, Tensor]:
+    """All arrays of the reference run of CenterMask2: two frames, and a crop drawn at one and a half times its size."""
+    found: dict[str, Tensor] = {}
+    for name, image in (("f0", frames()[0]), ("f1", frames()[1]), ("pad", frames()[1][:, :180, :250])):
+        size = (270, 375) if name == "pad" else (image.shape[1], image.shape[2])
+        arrays, _ = stages(model, image)
+        boxes = clip_boxes_to_image(arrays["det.boxes"] * (size[0] / image.shape[1]), size)
+        masks = paste_masks(arrays["mask.prob"][:, 0], boxes, size)
+        arrays |= {
+            "det.boxes": boxes,  # the released code rescales and cuts them in place
+            "out.boxes": boxes,
+            "out.scores": arrays["det.scores"],
+            "out.classes": arrays["det.classes"],
+            "out.masks": masks,
+            "out.mask_area": masks.flatten(1).sum(dim=1),
+        }
+        found |= {f"{name}.{key}": value for key, value in arrays.items()}
+    return found
+
+
+_TOLERANCES = (  # of each kind of array: the first pattern that matches its name
+    (r"masks$|mask_area$", 2.0),
+    (r"boxes$|bboxes$", 2e-3),
+    (r"det\.scores|out\.scores|edge_preds|pairwise_scores|cumulative_score", 5e-5),
+    (r"mask\.prob$", 3e-5),
+    (r"classes$|ids$|labels$|hits_after$|id_counter_after$", 0.0),
+    (r"mask\.(pooled|logits)|obj\.feats|_feats$", 2e-4),  # what boxes move by 5e-4 pixels moves with them
+    (r"", 1e-4),
+)
+
+
+def tolerance(name: str) -> float:
+    """How far an array may be from the reference."""
+    return next(bound for pattern, bound in _TOLERANCES if re.search(pattern, name))
+
+
+def difference(name: str, ours: Tensor, expected: np.ndarray) -> float:
+    """The largest difference of an array from the reference, which may be stored packed, flattened and thinned out."""
+    if name.endswith("masks"):
+        wanted = torch.from_numpy(np.unpackbits(expected, axis=1)).bool()[:, : ours[0].numel()]
+        return float((ours.flatten(1) != wanted).sum(dim=1).max())
+    if ours.shape != expected.shape:
+        flat = ours.flatten()
+        ours = flat[:: max(1, -(-len(flat) // 2048))]
+    assert ours.shape == expected.shape, f"{name}: {tuple(ours.shape)} for {expected.shape}"
+    ours, wanted = ours.double(), torch.from_numpy(expected).double()
+    possible = wanted > -1000  # beyond the gate of overlap the scores of transitions are -25000
+    return float((ours - wanted)[possible].abs().max()) if possible.any() else 0.0

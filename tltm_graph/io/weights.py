@@ -11,16 +11,16 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # what torch.save wrote first before it wrote zip files
-_multiarray = np._core.multiarray
+_array, _number = np.zeros(0).__reduce__()[0], np.float64(0).__reduce__()[0]  # what rebuilds arrays and numbers
 _ALLOWED = {
     ("collections", "OrderedDict"): OrderedDict,
     ("_codecs", "encode"): lambda text, encoding: text.encode(encoding),
     ("numpy", "dtype"): np.dtype,
     ("numpy", "ndarray"): np.ndarray,
-    ("numpy.core.multiarray", "_reconstruct"): _multiarray._reconstruct,
-    ("numpy._core.multiarray", "_reconstruct"): _multiarray._reconstruct,
-    ("numpy.core.multiarray", "scalar"): _multiarray.scalar,
-    ("numpy._core.multiarray", "scalar"): _multiarray.scalar,
+    ("numpy.core.multiarray", "_reconstruct"): _array,
+    ("numpy._core.multiarray", "_reconstruct"): _array,
+    ("numpy.core.multiarray", "scalar"): _number,
+    ("numpy._core.multiarray", "scalar"): _number,
 }
 
 
@@ -88,7 +88,7 @@ def _unpickle(path: Path) -> Any:
                 content = _PlainUnpickler(file, encoding="latin1").load()
             if content != _TORCH_MAGIC:
                 return content
-        plain = [Counter, defaultdict, _multiarray.scalar, np.dtype, *(type(np.dtype(kind)) for kind in "fdqilB?")]
+        plain: list[Any] = [Counter, defaultdict, _number, np.dtype, *(type(np.dtype(kind)) for kind in "fdqilB?")]
         with torch.serialization.safe_globals(plain):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file makes pickle and zip readers raise anything

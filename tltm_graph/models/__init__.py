@@ -1,6 +1,7 @@
 """Trained parts put together."""
 
 from tltm_graph.models.checkpoint import CheckpointReport, load_checkpoint
+from tltm_graph.models.inference import for_inference
 from tltm_graph.models.pretrained import KNOWN_WEIGHTS, load_weights
 from tltm_graph.models.reference_names import reference_name
 from tltm_graph.models.relation import RelationModel
@@ -14,6 +15,7 @@ __all__ = [
     "RelationModel",
     "centermask_r50",
     "centermask_r101",
+    "for_inference",
     "load_checkpoint",
     "load_model",
     "load_reference_checkpoint",

@@ -75,9 +75,9 @@ def _download(name: str) -> dict[str, Tensor]:
 
 def _from_torchvision(state: dict[str, Tensor], model: nn.Module, path: str | Path) -> dict[str, Tensor]:
     """A ResNet of torchvision under detectron2's names, made to read BGR images minus their mean, 0 to 255."""
-    detector = getattr(model, "detector", model)
-    block = detector.backbone.body["layer2"][0] if "layer2" in getattr(detector.backbone, "body", {}) else None
-    if block is None or block.conv1.stride == (2, 2):
+    strides = {name: layer.stride for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d)}
+    stride = next((stride for name, stride in strides.items() if name.endswith("layer2.0.conv2")), None)
+    if stride != (2, 2):
         raise ValueError(
             f"Expected a ResNet whose stride is in the 3×3 convolution for the weights of torchvision in '{path}': "
             "build the model with stride_in_1x1=False"

@@ -104,9 +104,7 @@ def tltm_r101(
     return _finished(model, "tltm_r101", weights, stride_in_1x1=stride_in_1x1)
 
 
-def tltm_tiny(
-    class_names: Sequence[str] = YOUTUBE_VIS_2019, weights: str | Path | None = None, **options: Any
-) -> TLTM:
+def tltm_tiny(class_names: Sequence[str] = YOUTUBE_VIS_2019, weights: str | Path | None = None, **options: Any) -> TLTM:
     """A model for CPUs, and for learning from scratch: half of a MobileNetV2, a pyramid of 64 channels, group norm.
 
     Args:

@@ -30,7 +30,9 @@ def save_model(model: TLTM | CenterMask, path: str | Path) -> None:
     if path.suffix != ".safetensors":
         raise ValueError(f"Expected a path that ends in .safetensors, got '{path}'")
     if model.config is None:
-        raise ValueError(f"Expected a model of one of {sorted(_BUILDERS)}, got one put together by hand: save its state")
+        raise ValueError(
+            f"Expected a model of one of {sorted(_BUILDERS)}, got one put together by hand: save its state"
+        )
     detector = model.detector if isinstance(model, TLTM) else model
     config = {
         **model.config,
@@ -56,15 +58,17 @@ def load_model(path: str | Path) -> TLTM | CenterMask:
     beside = path.with_suffix(".json")
     if not beside.is_file():
         raise FileNotFoundError(
-            f"Expected the configuration of '{path}' beside it in '{beside.name}', found none: build the model yourself "
-            "and give it weights=PATH"
+            f"Expected the configuration of '{path}' beside it in '{beside.name}', found none: build the model "
+            "yourself and give it weights=PATH"
         )
     try:
         config = json.loads(beside.read_text(encoding="utf-8"))
         build = _BUILDERS[config.pop("architecture")]
         config["decoder"] = Decoder(**config["decoder"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"Expected a configuration with an architecture of {sorted(_BUILDERS)} in '{beside}'") from error
+        raise ValueError(
+            f"Expected a configuration with an architecture of {sorted(_BUILDERS)} in '{beside}'"
+        ) from error
     model = build(**config)
     load_weights(path, model)
     return model

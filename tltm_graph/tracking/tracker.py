@@ -224,7 +224,8 @@ class Tracker:
             raise ValueError(f"Expected masks of shape {(len(rows), *size)} from {segmenter!r}, got {got}")
         masks = segmented.masks.new_zeros((len(detections), *size))
         return detections.replace(
-            boxes=detections.boxes.index_copy(0, rows, segmented.boxes), masks=masks.index_copy(0, rows, segmented.masks)
+            boxes=detections.boxes.index_copy(0, rows, segmented.boxes),
+            masks=masks.index_copy(0, rows, segmented.masks),
         )
 
     def track(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Detections]]:

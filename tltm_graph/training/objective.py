@@ -9,6 +9,7 @@ from torch_geometric.data import Batch
 from tltm_graph.detectors.centermask import Pyramid, assign_targets, mask_targets
 from tltm_graph.graph import TRANSITION, AddLabels, frame_pair_graph
 from tltm_graph.models import TLTM
+from tltm_graph.nn import TransitionGNN
 from tltm_graph.structures import Detections, FramePair
 from tltm_graph.training.losses import edge_loss, fcos_losses, mask_loss, transition_loss
 from tltm_graph.training.regions import GroundTruthRegions, ProposalRegions, Regions, RegionSampler
@@ -55,8 +56,8 @@ class PairObjective:
             pairs: At least one pair; images may differ in size between pairs, and have no objects.
 
         Returns:
-            ``"fcos_cls"``, ``"fcos_loc"``, ``"fcos_ctr"``, ``"mask"``, ``"gnn_edge"`` and, if weighed, ``"transition"``.
-            Where there is nothing to learn from, a loss is 0 and so is its gradient.
+            ``"fcos_cls"``, ``"fcos_loc"``, ``"fcos_ctr"``, ``"mask"``, ``"gnn_edge"`` and, if it has a weight,
+            ``"transition"``. Where there is nothing to learn from, a loss is 0 and so is its gradient.
 
         Raises:
             ValueError: If there is no pair.
@@ -140,7 +141,10 @@ def _ids(objects: Detections) -> Tensor:
 
 
 def _transition_loss(model: TLTM, graph: Batch) -> Tensor:
+    gnn = model.relation.gnn
+    if not isinstance(gnn, TransitionGNN):
+        raise ValueError(f"Expected a TransitionGNN to learn transitions, got {gnn!r}")
     x, store = (graph["previous"].x, graph["current"].x), graph[TRANSITION]
-    predicted = x[0] + model.relation.gnn.transition(x, store.edge_index)
+    predicted = x[0] + gnn.transition(x, store.edge_index)
     row, column = store.edge_index[:, store.y > 0]
     return transition_loss(predicted[row], x[1][column])

@@ -28,9 +28,7 @@ class Regions:
 class RegionSampler(Protocol):
     """Chooses the regions of each image."""
 
-    def __call__(
-        self, propose: Callable[[Decoder], list[Detections]], truth: Sequence[Detections]
-    ) -> list[Regions]:
+    def __call__(self, propose: Callable[[Decoder], list[Detections]], truth: Sequence[Detections]) -> list[Regions]:
         """Chooses regions.
 
         Args:
@@ -51,9 +49,7 @@ class GroundTruthRegions:
     def __init__(self, max_regions: int = 128) -> None:
         self.max_regions = max_regions
 
-    def __call__(
-        self, propose: Callable[[Decoder], list[Detections]], truth: Sequence[Detections]
-    ) -> list[Regions]:
+    def __call__(self, propose: Callable[[Decoder], list[Detections]], truth: Sequence[Detections]) -> list[Regions]:
         """See :class:`RegionSampler`."""
         return [match_regions(objects.boxes, objects, max_regions=self.max_regions) for objects in truth]
 
@@ -73,9 +69,7 @@ class ProposalRegions:
         self.decoder = decoder or Decoder(max_objects=100)
         self.max_regions = max_regions
 
-    def __call__(
-        self, propose: Callable[[Decoder], list[Detections]], truth: Sequence[Detections]
-    ) -> list[Regions]:
+    def __call__(self, propose: Callable[[Decoder], list[Detections]], truth: Sequence[Detections]) -> list[Regions]:
         """See :class:`RegionSampler`."""
         return [
             match_regions(torch.cat([proposed.boxes, objects.boxes]), objects, max_regions=self.max_regions)

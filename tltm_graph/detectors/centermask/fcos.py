@@ -62,9 +62,11 @@ class FCOSHead(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=0.01)
+                assert module.bias is not None
                 nn.init.zeros_(module.bias)
             elif isinstance(module, nn.GroupNorm):
                 module.reset_parameters()
+        assert self.cls_logits.bias is not None
         nn.init.constant_(self.cls_logits.bias, -math.log((1 - 0.01) / 0.01))
         for scale in self.scales:
             nn.init.ones_(scale)

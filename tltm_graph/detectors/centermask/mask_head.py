@@ -49,9 +49,10 @@ class MaskHead(nn.Module):
         """Draws all weights anew: He initialisation, the predictor normal with deviation 0.001."""
         for layer in (*self.convs, self.attention.conv, self.deconv):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-            if layer.bias is not None:
+            if isinstance(layer.bias, Tensor):
                 nn.init.zeros_(layer.bias)
         nn.init.normal_(self.predictor.weight, std=0.001)
+        assert self.predictor.bias is not None
         nn.init.zeros_(self.predictor.bias)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -61,9 +62,9 @@ class MaskHead(nn.Module):
         x = F.relu(self.deconv(self.attention(x)))  # (N, channels, 2R, 2R)
         if labels is None:
             return self.predictor(x)
-        weight, bias = self.predictor.weight[labels, :, 0, 0], self.predictor.bias[labels]
-        logits = torch.bmm(weight[:, None].to(x.dtype), x.flatten(2)).squeeze(1)  # (N, 4R²)
-        return (logits + bias[:, None].to(x.dtype)).unflatten(1, x.shape[2:])
+        assert self.predictor.bias is not None
+        logits = torch.einsum("nchw,nc->nhw", x, self.predictor.weight[labels, :, 0, 0])
+        return logits + self.predictor.bias[labels, None, None]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.num_classes})"

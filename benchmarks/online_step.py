@@ -1,0 +1,200 @@
+"""The whole online step of tltm_r50 (ResFuser, boxes, relations, masks of what is shown) beside Mask R-CNN.
+
+Both run on the same frames at 360×640, in turns, with the same number of detections. Weights are random ones: they do
+not change the time. Association is the published rule, which shows the 15 best objects of a frame.
+
+Run: python benchmarks/online_step.py [--threads 2] [--frames 9]
+"""
+
+import argparse
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from timing import machine
+from torch import nn
+from torchvision.models.detection import maskrcnn_resnet50_fpn
+
+from tltm_graph import ArgmaxSolver, Detections, Frame, MovingShapes, Tracker
+from tltm_graph.association import PublishedAffinity
+from tltm_graph.detectors.centermask import Decoder
+from tltm_graph.models import TLTM, for_inference, tltm_r50
+from tltm_graph.tracking import PublishedLifeCycle
+
+SIZE = (360, 640)
+STAGES = ("backbone + FPN", "ResFuser", "FCOS", "pool", "encode", "associate", "masks")
+# Of the published implementation with 50 detections, as shares of its Mask R-CNN (0.875 s) on another machine.
+PUBLISHED = {"backbone + FPN": 0.264, "ResFuser": 0.058, "FCOS": 0.177, "pool": None, "encode": 0.123,
+             "associate": 0.034, "masks": 0.311}  # fmt: skip
+
+
+class Stopwatch:
+    """Adds up the time spent in functions of a model."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    def watch(self, owner: Any, function: str, stage: str) -> None:
+        inner = getattr(owner, function)
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter()
+            output = inner(*args, **kwargs)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            self.seconds[stage] += time.perf_counter() - start
+            return output
+
+        object.__setattr__(owner, function, timed)
+
+
+def tltm(num_objects: int, frames: list[Frame]) -> TLTM:
+    """The model, its score threshold set so that each frame has ``num_objects`` and a few hundred candidates."""
+    torch.manual_seed(0)
+    model = tltm_r50(min_size=SIZE[0], max_size=SIZE[1]).eval()
+    model.relation.is_trained.fill_(True)
+    with torch.no_grad():
+        pyramid = model.detector.backbone(model.detector.prepare([frames[0].image]))
+        scores = torch.cat([level.logits.flatten() for level in model.detector.head(pyramid)]).sigmoid()
+    threshold = float(scores.sort(descending=True).values[500])
+    model.detector.decoder = Decoder(score_threshold=threshold, max_objects=num_objects)
+    return model
+
+
+class Stepper:
+    """One step of tracking a call, frame after frame."""
+
+    def __init__(self, model: TLTM, frames: list[Frame], max_shown: int | None = 15) -> None:
+        self.tracker = Tracker(
+            model,
+            relation=model,
+            affinity=PublishedAffinity(match=0.5, score=1.5, iou=2.5),
+            solver=ArgmaxSolver(),
+            life_cycle=PublishedLifeCycle(misses_to_forget=3),
+            max_shown=max_shown,
+        )
+        self.frames, self.state, self.index = frames, self.tracker.start(), 0
+        self.counts: list[int] = []
+        self.ids: list[list[int]] = []
+
+    def __call__(self) -> Detections:
+        frame = Frame(self.frames[self.index % len(self.frames)].image, self.index, self.index / 25)
+        self.index += 1
+        self.state, detections = self.tracker.step(self.state, frame)
+        self.counts.append(len(detections))
+        assert detections.ids is not None
+        self.ids.append(detections.ids.tolist())
+        return detections
+
+
+def in_turns(functions: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median seconds of each, called in turns, the first two rounds left out."""
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for _ in range(repeats + 2):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values[2:]) for name, values in seconds.items()}
+
+
+def stages_of(model: TLTM, frames: list[Frame], repeats: int) -> dict[str, float]:
+    """Median seconds of each stage of a step."""
+    stepper, watch = Stepper(model, frames), Stopwatch()
+    detector = model.detector
+    watch.watch(detector.backbone, "forward", "backbone + FPN")
+    watch.watch(detector, "fuse", "ResFuser")
+    watch.watch(detector.head, "forward", "FCOS")
+    detector_decoder = detector.decoder
+
+    def decoder(*args: Any) -> Any:
+        start = time.perf_counter()
+        found = detector_decoder(*args)
+        watch.seconds["FCOS"] += time.perf_counter() - start
+        return found
+
+    detector.decoder = decoder  # type: ignore[assignment]
+    watch.watch(detector, "pool", "pool")
+    watch.watch(model.relation, "encode", "encode")
+    watch.watch(detector, "segment", "masks")
+    rounds = []
+    for _ in range(repeats + 2):
+        watch.seconds.clear()
+        stepper()
+        state = stepper.state.seconds
+        associate = state["relate"] + state["associate"] + state["remember"] + state["graph"] - watch.seconds["encode"]
+        rounds.append({**watch.seconds, "associate": associate})
+    return {stage: statistics.median(r[stage] for r in rounds[2:]) for stage in STAGES}
+
+
+def mask_rcnn(num_objects: int, frames: list[Frame]) -> Callable[[], object]:
+    torch.manual_seed(0)
+    model: nn.Module = maskrcnn_resnet50_fpn(
+        weights=None,
+        weights_backbone=None,
+        min_size=SIZE[0],
+        max_size=SIZE[1],
+        box_score_thresh=0.0,
+        box_detections_per_img=num_objects,
+    ).eval()
+    image = frames[0].image.float() / 255
+
+    @torch.no_grad()
+    def call() -> object:
+        (output,) = model([image])
+        assert len(output["boxes"]) == num_objects
+        return output
+
+    return call
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=9, help="timed frames (default: %(default)s)")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    scene = MovingShapes(size=SIZE, num_frames=8)
+    frames = list(scene)
+    fast_bf16 = torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16")
+    print(f"\n{machine()}, bfloat16 {'in hardware' if fast_bf16 else 'emulated: expect it to be slow'}\n")
+    print("| detections | model | ms a frame | of Mask R-CNN | ids |")
+    print("|--:|---|--:|--:|---|")
+    for count in (50, 12):
+        plain = tltm(count, frames)
+        fast = for_inference(plain)
+        half = for_inference(plain)
+        half.detector.autocast = torch.bfloat16
+        steppers = {
+            "as trained": Stepper(plain, frames),
+            "`for_inference`": Stepper(fast, frames),
+            "`for_inference`, all masks": Stepper(fast, frames, max_shown=None),
+        }
+        if fast_bf16:
+            steppers["`for_inference`, bfloat16"] = Stepper(half, frames)
+        functions: dict[str, Callable[[], object]] = {"Mask R-CNN": mask_rcnn(count, frames), **steppers}
+        seconds = in_turns(functions, arguments.frames)
+        for name, value in seconds.items():
+            ids = ""
+            if name in steppers:
+                assert steppers[name].counts[-1] == count, f"Expected {count} objects, got {steppers[name].counts}"
+                same = steppers[name].ids == steppers["as trained"].ids
+                ids = "" if name == "as trained" else "the same" if same else "others"
+            print(f"| {count} | {name} | {1000 * value:.0f} | **{value / seconds['Mask R-CNN']:.2f}** | {ids} |")
+
+        if count == 50:
+            ms = stages_of(fast, frames, arguments.frames)
+            rows = [
+                f"| {stage} | {1000 * value:.0f} | {value / seconds['Mask R-CNN']:.3f} | {PUBLISHED[stage] or ''} |"
+                for stage, value in ms.items()
+            ]
+    print("\n| stage, 50 detections | ms | of Mask R-CNN | published code, of Mask R-CNN, elsewhere |")
+    print("|---|--:|--:|--:|")
+    print("\n".join(rows))
+
+
+if __name__ == "__main__":
+    main()
