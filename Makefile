@@ -11,7 +11,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Expected Python 3.11 or newer, got {v.major}.{v.minor}. Name one: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[viz,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[viz,transformers,onnx,dev]'
 	@touch $(READY)
 
 demo: $(READY)  ## track a rendered scene, print scores, write tracks, an overlay video and the association graph

@@ -18,6 +18,32 @@ def test_the_code_of_the_readme_runs_as_it_stands(capsys):
     assert "right: 1.0" in printed, "the GNN found every object again"
 
 
+OWN_DETECTOR = (ROOT / "docs" / "your_own_detector.md").read_text()
+BLOCKS = re.findall(r"(?:<!-- (\w+) (.*?) -->\n)?```python\n(.*?)```", OWN_DETECTOR, flags=re.DOTALL)
+FILES = {
+    "yolox_nano.onnx": ROOT.parent / "shared/data/weights/yolox_nano.onnx",
+    "clip.mp4": ROOT.parent / "shared/data/clips/sam2_dog_person.mp4",
+}
+
+
+@pytest.mark.parametrize(("what", "where", "block"), BLOCKS, ids=range(len(BLOCKS)))
+def test_the_code_of_your_own_detector(what, where, block, tmp_path, monkeypatch):
+    """Each block by itself. <!-- from FILE --> stands before a copy, <!-- needs A and B --> before what needs more."""
+    if what == "from":
+        assert block in (ROOT / where).read_text()
+        return
+    monkeypatch.chdir(tmp_path)
+    for need in where.split(" and ") if what == "needs" else ():
+        if need not in FILES:
+            pytest.importorskip(need)
+            continue
+        pytest.importorskip("onnxruntime")
+        if not FILES[need].exists():
+            pytest.skip(f"needs '{need}' in the folder 'shared' beside the project")
+        (tmp_path / need).symlink_to(FILES[need])
+    exec(compile(block, "your_own_detector.md", "exec"), {})
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):

@@ -58,6 +58,7 @@ def test_oracle():
     [
         ("yolo", "Expected the detector 'torchvision:MODEL', .* got 'yolo'"),
         ("torchvision", "Expected an argument, as in 'torchvision:"),
+        ("transformers", "Expected an argument, as in 'transformers:"),
         ("precomputed:", "Expected an argument, as in 'precomputed:"),
         ("oracle", "Expected truth for the detector 'oracle', got none"),
         ("precomputed:x.json?rescale", "Expected options as .* got '.rescale'"),

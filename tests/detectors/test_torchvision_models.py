@@ -1,11 +1,15 @@
 import pytest
 import torch
+from PIL import Image
 from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn, maskrcnn_resnet50_fpn
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import roi_align
 
 from tests.cases import blank
 from tests.parity import seeded
-from tltm_graph import Frame, RelationModel, TorchvisionDetector, Tracker
+from tltm_graph import Frame, RelationModel, TorchvisionDetector, Tracker, read_frames
+from tltm_graph.cli import main
+from tltm_graph.detectors import build_detector
 from tltm_graph.testing import check_detector
 
 
@@ -85,6 +89,89 @@ def test_a_model_without_a_pyramid_gives_no_features():
     detections, _ = TorchvisionDetector(NoPyramid(), ["a", "b", "c"]).detect(blank(0))
     assert detections.features is None
     assert detections.labels.tolist() == [2]
+
+
+BOX_MODELS = {
+    "fasterrcnn_resnet50_fpn": "box_score_thresh=0&min_size=96&max_size=128",
+    "fasterrcnn_mobilenet_v3_large_320_fpn": "box_score_thresh=0&min_size=96&max_size=128",
+    "fcos_resnet50_fpn": "score_thresh=0&min_size=96&max_size=128",
+    "retinanet_resnet50_fpn": "score_thresh=0&min_size=96&max_size=128",
+    "ssdlite320_mobilenet_v3_large": "score_thresh=0",
+}
+
+
+@pytest.mark.parametrize("name", BOX_MODELS)
+def test_detectors_of_boxes(name, tmp_path):
+    """Without masks all the way: to the tracker, into the files and the overlay."""
+    torch.manual_seed(0)
+    description = f"torchvision:{name}?weights=none&score_threshold=0&max_objects=4&{BOX_MODELS[name]}"
+    detector = build_detector(description)
+    check_detector(detector, [noise(0), noise(1)])
+    detections, _ = detector.detect(noise(0))
+    assert detections.masks is None
+    assert detections.labels.min() >= 0
+    channels = 672 if name.startswith("ssdlite") else 256
+    assert detections.features.shape == (len(detections), channels, 14, 14)
+    assert (detections.features.flatten(1).abs().sum(dim=1) > 0).all()
+
+    for frame in (noise(0), noise(1), noise(2)):
+        Image.fromarray(frame.image.permute(1, 2, 0).numpy()).save(tmp_path / f"{frame.index}.png")
+    out = tmp_path / "out"
+    arguments = ["track", "--source", str(tmp_path), "--detector", description, "--output", str(out), "--save-graph"]
+    assert main([*arguments, "--device", "cpu"]) == 0
+    assert {path.name for path in out.iterdir()} >= {"tracks.json", "overlay.mp4", "run.json", "graph.json"}
+    assert len(list(read_frames(out / "overlay.mp4"))) == 3
+
+
+class Told(torch.nn.Module):
+    """Answers what it was told, with the maps of a backbone that is twice as coarse from level to level."""
+
+    def __init__(self, boxes: list, labels: list[int], strides: dict[str, int], channels: dict[str, int]) -> None:
+        super().__init__()
+        self.boxes, self.labels = torch.tensor(boxes), torch.tensor(labels)
+        self.transform = GeneralizedRCNNTransform(96, 192, [0.0] * 3, [1.0] * 3)
+        self.backbone = torch.nn.Module()
+        self.backbone.forward = lambda images: {
+            name: torch.nn.functional.avg_pool2d(images, stride, ceil_mode=True).repeat(1, channels[name] // 3, 1, 1)
+            for name, stride in strides.items()
+        }
+
+    def forward(self, images):
+        padded, _ = self.transform(images)
+        self.maps = self.backbone(padded.tensors)
+        return [{"boxes": self.boxes, "labels": self.labels, "scores": torch.linspace(0.9, 0.5, len(self.boxes))}]
+
+
+def test_background_is_no_object():
+    """RetinaNet and FCOS have an output for class 0, which their training never uses but random weights do."""
+    model = Told([[1.0, 2, 30, 20], [5, 5, 25, 25]], [0, 3], {"0": 8}, {"0": 3})
+    detections, _ = TorchvisionDetector(model, ["a", "b", "c"]).detect(blank(0))
+    assert detections.labels.tolist() == [2]
+    assert detections.boxes.tolist() == [[5, 5, 25, 25]]
+
+
+def test_strides_of_small_and_padded_pictures():
+    """A picture of 33 rows is padded to 64: the stride of its two rows of cells is 32, not 16."""
+    model = Told([[0.0, 0, 33, 33], [0, 0, 600, 33]], [1, 1], {"2": 16, "3": 32}, {"2": 3, "3": 3})
+    model.transform = GeneralizedRCNNTransform(33, 1000, [0.0] * 3, [1.0] * 3)
+    image = (seeded("strip", (3, 33, 600)).clamp(-2, 2) * 60 + 128).to(torch.uint8)
+    detections, _ = TorchvisionDetector(model).detect(Frame(image, 0, 0.0))
+    by_hand = roi_align(model.maps["2"], [detections.boxes], (14, 14), 1 / 16, sampling_ratio=2)
+    torch.testing.assert_close(detections.features, by_hand)
+
+
+def test_large_objects_of_a_backbone_with_a_gap_between_its_levels():
+    """SSD300: the maps as wide as the finest are those of stride 8 and 32; every object gets one of them."""
+    widths = {"0": 6, "1": 12, "2": 6}
+    model = Told([[0.0, 0, 200, 150], [0, 0, 10, 10]], [1, 1], {"0": 8, "1": 16, "2": 32}, widths)
+    model.transform = GeneralizedRCNNTransform(600, 800, [0.0] * 3, [1.0] * 3)
+    image = (seeded("large", (3, 150, 200)).clamp(-2, 2) * 60 + 128).to(torch.uint8)
+    detections, _ = TorchvisionDetector(model).detect(Frame(image, 0, 0.0))
+    assert (detections.features.flatten(1).abs().sum(dim=1) > 0).all()
+    for row, (name, stride) in enumerate((("2", 32), ("0", 8))):
+        boxes = 4 * detections.boxes[row : row + 1]
+        by_hand = roi_align(model.maps[name], [boxes], (14, 14), 1 / stride, sampling_ratio=2)
+        torch.testing.assert_close(detections.features[row : row + 1], by_hand)
 
 
 def test_by_name(tmp_path):

@@ -161,3 +161,57 @@ def test_bad_input():
         relation.is_trained.fill_(True)
         tracker = Tracker(Script(frames), relation=relation)
         tracker.step(tracker.start(), blank(0))
+
+
+class InTwoSteps(Script):
+    """Draws boxes as masks, when asked."""
+
+    def __init__(self, frames: list[Detections]) -> None:
+        super().__init__(frames)
+        self.asked: list[int] = []
+
+    def segment(self, detections: Detections, size: tuple[int, int]) -> Detections:
+        self.asked.append(len(detections))
+        masks = torch.zeros(len(detections), *size, dtype=torch.bool)
+        for mask, (x0, y0, x1, y1) in zip(masks, detections.boxes.int().clamp(min=0).tolist(), strict=True):
+            mask[y0:y1, x0:x1] = True
+        return detections.replace(masks=masks)
+
+
+def objects(boxes: list[list[float]], scores: list[float]) -> Detections:
+    return Detections(torch.tensor(boxes), torch.tensor(scores), torch.zeros(len(boxes), dtype=torch.int64))
+
+
+def test_masks_are_drawn_for_what_is_shown_alone():
+    left, right, outside, weak = [0.0, 0, 20, 20], [40.0, 0, 60, 20], [210.0, 10, 230, 30], [90.0, 10, 99, 20]
+    detector = InTwoSteps([objects([left, outside, right, weak], [0.9, 0.8, 0.7, 0.1])])
+    tracker = Tracker(detector)
+    _, shown = tracker.step(tracker.start(), blank(0))
+    assert (shown.ids >= 0).tolist() == [True, False, True, False]
+    assert shown.masks.shape == (4, *blank(0).size)
+    assert shown.masks.flatten(1).sum(dim=1).tolist() == [400, 0, 400, 0]
+    assert detector.asked == [2]
+
+
+def test_nothing_found_in_two_steps():
+    detector = InTwoSteps([Detections.empty()])
+    _, shown = Tracker(detector).step(Tracker(detector).start(), blank(0))
+    assert shown.masks.shape == (0, *blank(0).size)
+
+
+def test_at_most_so_many_are_shown_and_the_rest_keep_their_track():
+    found = [objects([[0.0, 0.0, 9.0, 9.0], [20.0, 0.0, 29.0, 9.0]], scores) for scores in ([0.7, 0.9], [0.9, 0.7])]
+    tracker = Tracker(Script(found), max_shown=1)
+    assert [d.ids.tolist() for _, d in tracker.track(map(blank, range(2)))] == [[-1, 1], [0, -1]]
+    with pytest.raises(ValueError, match="Expected max_shown of at least 0, got -1"):
+        Tracker(Script(found), max_shown=-1)
+
+
+def test_masks_of_the_wrong_size():
+    class Wrong(InTwoSteps):
+        def segment(self, detections, size):
+            return detections
+
+    detector = Wrong([objects([[0.0, 0.0, 20.0, 20.0]], [0.9])])
+    with pytest.raises(ValueError, match="Expected masks of shape"):
+        Tracker(detector).step(Tracker(detector).start(), blank(0))

@@ -8,6 +8,7 @@ from tltm_graph.detectors.detector import Detector
 from tltm_graph.detectors.oracle import OracleDetector
 from tltm_graph.detectors.precomputed import PrecomputedDetector
 from tltm_graph.detectors.torchvision_models import TorchvisionDetector
+from tltm_graph.detectors.transformers_models import TransformersDetector
 from tltm_graph.io import read_tracks
 from tltm_graph.structures import Detections
 
@@ -21,12 +22,15 @@ def build_detector(
 ) -> Detector:
     """Builds a detector from one line of text, ``NAME[:ARGUMENT][?OPTION=VALUE&…]``.
 
-    ==========================  ========================================================================
+    ==========================  ======================================================================================
     ``torchvision:MODEL``       :meth:`TorchvisionDetector.from_name`
+    ``transformers:MODEL``      :meth:`TransformersDetector.from_name`, a name on the Hugging Face hub or a folder
     ``precomputed:FILE``        :meth:`PrecomputedDetector.from_file`
     ``oracle[:TRACKS.json]``    :class:`OracleDetector` over the tracks of a file, or over ``truth``
-    ``package.module.Class``    a class (or function) of your own; the argument, if any, goes to it first
-    ==========================  ========================================================================
+    ``package.module.Class``    a class (or function) of your own; the argument, if any, goes to it first. Models of
+                                detectron2 are built by such a function, which wraps them in
+                                :class:`Detectron2Detector`
+    ==========================  ======================================================================================
 
     Options are the keyword arguments of these: ``torchvision:maskrcnn_resnet50_fpn_v2?score_threshold=0.5``.
 
@@ -49,6 +53,9 @@ def build_detector(
     if name == "torchvision":
         _require(argument, "torchvision:maskrcnn_resnet50_fpn_v2", description)
         return _call(TorchvisionDetector.from_name, [argument], options, description, device=device)
+    if name == "transformers":
+        _require(argument, "transformers:facebook/mask2former-swin-tiny-coco-instance", description)
+        return _call(TransformersDetector.from_name, [argument], options, description, device=device)
     if name == "precomputed":
         _require(argument, "precomputed:detections.json.gz", description)
         return _call(PrecomputedDetector.from_file, [argument], options, description)
@@ -62,8 +69,8 @@ def build_detector(
         return _call(OracleDetector, [truth, class_names], options, description, seed=seed)
     if "." not in name:
         raise ValueError(
-            f"Expected the detector 'torchvision:MODEL', 'precomputed:FILE', 'oracle' or the dotted path of a class, "
-            f"got '{description}'"
+            f"Expected the detector 'torchvision:MODEL', 'transformers:MODEL', 'precomputed:FILE', 'oracle' or the "
+            f"dotted path of a class, got '{description}'"
         )
     factory = _import(name)
     takes_device = "device" in inspect.signature(factory).parameters

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -6,8 +7,8 @@ from urllib.error import URLError
 import torch
 from torch import Tensor, nn
 from torchvision.models import detection, get_model, get_model_weights, list_models
-from torchvision.ops import MultiScaleRoIAlign
 
+from tltm_graph.detectors.pyramid import equally_wide, pool_from_pyramid
 from tltm_graph.structures import Detections, Frame
 
 
@@ -15,7 +16,11 @@ class TorchvisionDetector:
     """Any detection model of torchvision, with or without masks.
 
     The node features of an object are its region of the model's feature pyramid, pooled to 14×14: the pyramid is the
-    one the detection was made from, nothing is computed twice. Models without a pyramid give no features.
+    one the detection was made from, nothing is computed twice. Where the backbone's maps are not of one width (SSD),
+    those as wide as the finest are taken; models without a backbone give no features.
+
+    Class 0 of a torchvision model is the background: labels are one less, and what was found to be background (models
+    without a softmax can say so) is left out.
 
     Args:
         model: A model of :mod:`torchvision.models.detection`, or one that is called and answers the same way.
@@ -109,7 +114,7 @@ class TorchvisionDetector:
         image = frame.image.to(self.device).float() / 255
         with _Taps(self.model) as taps:
             (output,) = self.model([image])
-        keep = (output["scores"] >= self.score_threshold).nonzero().flatten()
+        keep = ((output["scores"] >= self.score_threshold) & (output["labels"] > 0)).nonzero().flatten()
         keep = keep[output["scores"][keep].argsort(descending=True, stable=True)][: self.max_objects]
         boxes = output["boxes"][keep]
         masks = output["masks"][keep, 0] >= 0.5 if "masks" in output else None  # (N, H, W)
@@ -124,23 +129,24 @@ class TorchvisionDetector:
 
     def _pool(self, taps: "_Taps", boxes: Tensor, size: tuple[int, int]) -> Tensor | None:
         """The pyramid's features of each box (N, C, 14, 14), or None where there is no pyramid."""
-        maps = taps.pyramid()
+        maps, strides = taps.pyramid()
         if not maps or taps.image_size is None:
             return None
         scale = boxes.new_tensor([taps.image_size[1] / size[1], taps.image_size[0] / size[0]]).repeat(2)
-        pool = MultiScaleRoIAlign(list(maps), output_size=self.resolution, sampling_ratio=2)
-        return pool(maps, [boxes * scale], [taps.image_size])
+        # Like the heads of these models: cell centres at whole pixels.
+        return pool_from_pyramid(maps, strides, boxes * scale, self.resolution, aligned=False)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({type(self.model).__name__}, score_threshold={self.score_threshold})"
 
 
 class _Taps:
-    """Listens in on one forward pass: the feature maps of the backbone, and the size the image was resized to."""
+    """Listens in on one forward pass: the feature maps of the backbone, the sizes of the resized and padded image."""
 
     def __init__(self, model: nn.Module) -> None:
         self.maps: dict[str, Tensor] = {}
         self.image_size: tuple[int, int] | None = None
+        self.padded_size: tuple[int, int] | None = None
         self._model = model
         self._handles: list[Any] = []
 
@@ -155,14 +161,20 @@ class _Taps:
         for handle in self._handles:
             handle.remove()
 
-    def pyramid(self) -> dict[str, Tensor]:
-        """The maps of a feature pyramid, finest first: those as wide as the finest, but for the pooled one."""
-        channels = next((m.shape[1] for m in self.maps.values()), None)
-        return {name: m for name, m in self.maps.items() if m.shape[1] == channels and name != "pool"}
+    def pyramid(self) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """The maps of a feature pyramid, finest first, without the pooled one; and the stride of each."""
+        maps = equally_wide(self.maps, [name for name in self.maps if name != "pool"])
+        if self.padded_size is None:
+            return maps, {}
+        # Maps are rounded up or down to whole cells; strides are powers of two. The longer side says it more exactly.
+        longest = max(self.padded_size)
+        return maps, {name: 2.0 ** round(math.log2(longest / max(m.shape[-2:]))) for name, m in maps.items()}
 
     def _hear_backbone(self, module: nn.Module, args: Any, output: Any) -> None:
         self.maps = dict(output) if isinstance(output, dict) else {"0": output}
 
     def _hear_transform(self, module: nn.Module, args: Any, output: Any) -> None:
-        height, width = output[0].image_sizes[0]
+        images = output[0]
+        height, width = images.image_sizes[0]
         self.image_size = int(height), int(width)
+        self.padded_size = int(images.tensors.shape[-2]), int(images.tensors.shape[-1])

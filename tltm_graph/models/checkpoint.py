@@ -25,7 +25,7 @@ _KINDS = (  # the first one all of whose telling parts are there; a file of a ki
     ("CenterMask", {"FCOS head"}, ("backbone", "pyramid", "FCOS head", "mask head")),
     ("ImageNet", {"backbone"}, ("backbone",)),
 )
-_OF_NO_USE = r"^(fc1000\.|fc\.|linear\.|pixel_mean$|pixel_std$|roi_heads\.maskiou_head\.)|momentum"
+_OF_NO_USE = r"^(fc1000[._]|fc\.|linear\.|pixel_mean$|pixel_std$|roi_heads\.maskiou_head\.)|momentum"
 _BY_CLASS = ("cls_logits.weight", "cls_logits.bias", "predictor.weight", "predictor.bias")
 
 

@@ -66,9 +66,7 @@ def load_model(path: str | Path) -> TLTM | CenterMask:
         build = _BUILDERS[config.pop("architecture")]
         config["decoder"] = Decoder(**config["decoder"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"Expected a configuration with an architecture of {sorted(_BUILDERS)} in '{beside}'"
-        ) from error
+        raise ValueError(f"Expected a configuration of one of {sorted(_BUILDERS)} in '{beside}'") from error
     model = build(**config)
     load_weights(path, model)
     return model

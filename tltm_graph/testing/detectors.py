@@ -3,7 +3,7 @@ from typing import Any
 
 import torch
 
-from tltm_graph.detectors import Detector
+from tltm_graph.detectors import Detector, Segmenter
 from tltm_graph.structures import Detections, Frame
 
 
@@ -12,8 +12,8 @@ def check_detector(detector: Detector, frames: Sequence[Frame]) -> None:
 
     Checked are: the attribute and the method; the type of what comes back; values (finite, boxes the right way round,
     labels within ``class_names``); boxes and masks that lie in the frame; the most confident objects first; the same
-    number of objects, or none, with features in every frame; frames left unchanged; the same answer when asked again
-    and when two videos take turns.
+    number of objects, or none, with features in every frame; masks that are drawn in a second step; frames left
+    unchanged; the same answer when asked again and when two videos take turns.
 
     Args:
         detector: The detector.
@@ -80,6 +80,13 @@ def _check_detections(detector: Detector, frame: Frame, detections: Detections) 
     if detections.masks is not None:
         size = tuple(detections.masks.shape[1:])
         _expect(size == frame.size, f"masks of the size {frame.size} of the frame {where}, got {size}")
+    if isinstance(detector, Segmenter):
+        rows = torch.arange(len(detections) - 1, -1, -2)  # some of them, in another order
+        segmented = detector.segment(detections[rows], frame.size)
+        size = None if segmented.masks is None else tuple(segmented.masks.shape)
+        _expect(size == (len(rows), *frame.size), f"masks of shape {(len(rows), *frame.size)} {where}, got {size}")
+        labels = segmented.labels.tolist()
+        _expect(labels == detections.labels[rows].tolist(), f"segmented objects in the order given {where}, got others")
     if detector.class_names is not None and len(detections):
         highest = int(detections.labels.max())
         _expect(highest < len(detector.class_names), f"labels below {len(detector.class_names)} {where}, got {highest}")

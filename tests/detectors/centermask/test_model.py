@@ -1,0 +1,141 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.parity import seeded
+from tltm_graph import Frame
+from tltm_graph.detectors import Detector, Segmenter
+from tltm_graph.detectors.centermask import CenterMask, Decoder
+from tltm_graph.detectors.centermask.model import resized
+from tltm_graph.models import tltm_tiny
+from tltm_graph.testing import check_detector
+
+
+def detector(**options):
+    torch.manual_seed(0)
+    options = {"decoder": Decoder(score_threshold=0.0, max_objects=6)} | options
+    return tltm_tiny(("cat", "dog"), **options).detector.eval()
+
+
+def frame(height, width, index=0):
+    image = (seeded(f"frame.{index}", (3, height, width)).sigmoid() * 255).to(torch.uint8)
+    return Frame(image, index, index / 25)
+
+
+def test_protocols():
+    model = detector(min_size=64, max_size=96)
+    assert isinstance(model, Detector)
+    assert isinstance(model, Segmenter)
+    check_detector(model, [frame(64, 96), frame(64, 96, 1)])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (37, 5), (64, 96)])
+def test_images_of_any_size(size):
+    model = detector(min_size=64, max_size=128)
+    found, context = model.detect(frame(*size))
+    found, _ = model.detect(frame(*size, 1), context)
+    assert found.features.shape == (len(found), 64, 14, 14)
+    segmented = model.segment(found, size)
+    assert segmented.masks.shape == (len(found), *size)
+    assert (segmented.boxes >= 0).all()
+    assert (segmented.boxes[:, 2] <= size[1]).all()
+    assert (segmented.boxes[:, 3] <= size[0]).all()
+
+
+def test_nothing_found():
+    model = detector(decoder=Decoder(score_threshold=1.0))
+    found, _ = model.detect(frame(64, 96))
+    assert len(found) == 0
+    assert model.segment(found, (64, 96)).masks.shape == (0, 64, 96)
+
+
+def test_the_previous_frame_is_seen_through_the_fusers_alone():
+    model = detector(min_size=64, max_size=96)
+    _, context = model.detect(frame(64, 96))
+    alone, _ = model.detect(frame(64, 96, 1))
+    after, pyramid = model.detect(frame(64, 96, 1), context)
+    assert not torch.equal(alone.boxes, after.boxes)
+    assert all(torch.equal(a, b) for a, b in zip(pyramid, model.detect(frame(64, 96, 1))[1], strict=True))
+    plain = copy.deepcopy(model)
+    plain.fusers = None
+    assert torch.equal(plain.detect(frame(64, 96, 1), context)[0].boxes, plain.detect(frame(64, 96, 1))[0].boxes)
+
+
+def test_first_frame_is_fused_with_itself():
+    model = detector(min_size=64, max_size=96)
+    first, context = model.detect(frame(64, 96))
+    again, _ = model.detect(frame(64, 96), context)
+    assert torch.equal(first.boxes, again.boxes)
+
+
+def test_preparation():
+    model = detector()
+    images = [torch.full((3, 30, 40), 200, dtype=torch.uint8), torch.zeros((3, 50, 20), dtype=torch.uint8)]
+    images[0][0] = 255  # red
+    batch = model.prepare(images)
+    assert batch.shape == (2, 3, 64, 64)
+    torch.testing.assert_close(batch[0, :, 0, 0], torch.tensor([200 - 103.53, 200 - 116.28, 255 - 123.675]))
+    assert (batch[0, :, 30:] == 0).all()
+    assert (batch[1, :, :, 20:] == 0).all()
+    assert batch[1, 2, 49, 19] == pytest.approx(-123.675)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((720, 1280), (750, 1333)),
+        ((480, 640), (800, 1067)),
+        ((800, 800), (800, 800)),
+        ((10, 2000), (7, 1333)),
+        ((1, 1), (800, 800)),
+        ((1, 4000), (1, 1333)),
+    ],
+)
+def test_resized(size, expected):
+    assert resized(size, 800, 1333) == expected
+
+
+def test_resizing_is_that_of_pillow_and_boxes_come_back_in_the_frame():
+    model = detector(min_size=96, max_size=128)
+    small = frame(48, 64)
+    pixels = Image.fromarray(small.image.permute(1, 2, 0).numpy()).resize((128, 96), Image.Resampling.BILINEAR)
+    large = Frame(torch.from_numpy(np.array(pixels)).permute(2, 0, 1), 0, 0.0)
+    found, expected = model.detect(small)[0], model.detect(large)[0]
+    torch.testing.assert_close(found.boxes * 2, expected.boxes)
+    torch.testing.assert_close(found.features, expected.features)
+
+
+def test_autocast_keeps_what_leaves_the_model_in_float32():
+    model = detector(min_size=64, max_size=96, autocast=torch.bfloat16)
+    found, context = model.detect(frame(64, 96))
+    assert found.boxes.dtype == found.scores.dtype == found.features.dtype == torch.float32
+    assert context[0].dtype == torch.bfloat16
+    assert model.segment(found, (64, 96)).masks.dtype == torch.bool
+
+
+def test_parts_can_be_compiled_without_a_break():
+    model = detector(min_size=64, max_size=96)
+    expected = model.detect(frame(64, 96))[0]
+    for part in (model.backbone, model.head, model.mask_head):
+        part.compile(backend="eager", fullgraph=True)
+    found = model.detect(frame(64, 96))[0]
+    torch.testing.assert_close(found.boxes, expected.boxes)
+    model.segment(found, (64, 96))
+
+
+def test_parts_must_fit():
+    good = detector()
+    with pytest.raises(ValueError, match="Expected 5 fusers, one for each level, got 1"):
+        CenterMask(good.backbone, good.head, good.mask_head, fusers=[good.fusers[0]])
+    with pytest.raises(ValueError, match="Expected 2 class names, got 3"):
+        CenterMask(good.backbone, good.head, good.mask_head, class_names=("a", "b", "c"))
+
+
+def test_segmenting_needs_features():
+    model = detector()
+    found, _ = model.detect(frame(64, 96))
+    with pytest.raises(ValueError, match="Expected objects with pooled features"):
+        model.segment(found.replace(features=None), (64, 96))

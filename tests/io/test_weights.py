@@ -1,0 +1,86 @@
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tltm_graph.io import read_weights
+
+WEIGHTS = {"a.weight": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([True, False])}
+ARRAYS = {name: value.numpy() for name, value in WEIGHTS.items()}
+
+
+def same(found):
+    assert found.keys() == WEIGHTS.keys()
+    assert all(torch.equal(found[name], WEIGHTS[name]) for name in WEIGHTS)
+
+
+@pytest.mark.parametrize("zip_file", [True, False])
+@pytest.mark.parametrize("key", ["model", "state_dict", None])
+def test_files_of_torch(tmp_path, zip_file, key):
+    extra = {"iteration": 5, "optimizer": {"lr": np.float64(0.1)}, "author": "somebody"}
+    content = WEIGHTS | extra if key is None else {key: WEIGHTS, **extra}
+    torch.save(content, tmp_path / "weights.pth", _use_new_zipfile_serialization=zip_file)
+    same(read_weights(tmp_path / "weights.pth"))
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize("content", [{"model": ARRAYS, "__author__": "somebody"}, ARRAYS])
+def test_pickles_of_arrays(tmp_path, protocol, content):
+    (tmp_path / "weights.pkl").write_bytes(pickle.dumps(content, protocol=protocol))
+    same(read_weights(tmp_path / "weights.pkl"))
+
+
+def test_safetensors(tmp_path):
+    save_file(WEIGHTS, tmp_path / "weights.safetensors")
+    same(read_weights(tmp_path / "weights.safetensors"))
+
+
+def test_names_of_parallel_training(tmp_path):
+    torch.save({f"module.{name}": value for name, value in WEIGHTS.items()}, tmp_path / "weights.pth")
+    same(read_weights(tmp_path / "weights.pth"))
+
+
+class Code:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("save", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
+def test_code_is_not_run(tmp_path, save):
+    save({"code": Code(tmp_path / "harm"), "model": WEIGHTS}, tmp_path / "weights.pth")
+    with pytest.raises(ValueError, match=r"code in it, which was not run: it asks for '\w+\.mkdir'"):
+        read_weights(tmp_path / "weights.pth")
+    assert not (tmp_path / "harm").exists()
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "weights.pkl", "weights.safetensors"])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_truncated_files(tmp_path, name, share):
+    path = tmp_path / name
+    if name.endswith("pkl"):
+        path.write_bytes(pickle.dumps(ARRAYS))
+    else:
+        (save_file if name.endswith("safetensors") else torch.save)(WEIGHTS, path)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(ValueError, match="broken"):
+        read_weights(path)
+
+
+def test_other_files(tmp_path):
+    with pytest.raises(FileNotFoundError, match="Expected a file of weights"):
+        read_weights(tmp_path / "none.pth")
+    (tmp_path / "text.pth").write_text("no weights at all")
+    with pytest.raises(ValueError, match="broken"):
+        read_weights(tmp_path / "text.pth")
+    torch.save([1, 2], tmp_path / "list.pth")
+    with pytest.raises(ValueError, match="Expected weights by name in .* got a list"):
+        read_weights(tmp_path / "list.pth")
+    torch.save({"epoch": 1}, tmp_path / "empty.pth")
+    with pytest.raises(ValueError, match=r"got none; its entries are \['epoch'\]"):
+        read_weights(tmp_path / "empty.pth")

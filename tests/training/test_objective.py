@@ -1,0 +1,121 @@
+import pytest
+import torch
+
+from tltm_graph import Detections
+from tltm_graph.models import tltm_tiny
+from tltm_graph.structures import FramePair
+from tltm_graph.training import paper_objective, released_objective
+
+HEIGHT, WIDTH = 96, 128
+
+
+def objects(*boxes):
+    boxes = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    masks = torch.zeros(len(boxes), HEIGHT, WIDTH, dtype=torch.bool)
+    for mask, (x0, y0, x1, y1) in zip(masks, boxes.int().clamp(min=0).tolist(), strict=True):
+        mask[y0:y1, x0:x1] = True
+    n = len(boxes)
+    return Detections(boxes, torch.ones(n), torch.zeros(n, dtype=torch.int64), masks=masks, ids=torch.arange(n))
+
+
+def pair(previous, current, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 256, (2, 3, HEIGHT, WIDTH), generator=generator, dtype=torch.uint8)
+    return FramePair(*images, previous, current)
+
+
+def tiny():
+    torch.manual_seed(0)
+    return tltm_tiny(("thing", "other"))
+
+
+TWO = objects([10, 10, 50, 60], [60, 20, 100, 80])
+SITUATIONS = {
+    "two objects": pair(TWO, objects([12, 12, 52, 62], [58, 20, 98, 80])),
+    "nothing now": pair(TWO, objects()),
+    "nothing before": pair(objects(), TWO),
+    "nothing at all": pair(objects(), Detections.empty()),
+    "no area": pair(objects([10, 10, 10, 10]), objects([20, 20, 20, 40], [5, 5, 60, 60])),
+    "one huge box": pair(objects([0, 0, WIDTH, HEIGHT]), objects([-500, -500, 900, 900])),
+}
+OBJECTIVES = pytest.mark.parametrize(
+    "objective", [paper_objective(), paper_objective(0.5), released_objective()], ids=str
+)
+
+
+@OBJECTIVES
+@pytest.mark.parametrize("situation", SITUATIONS)
+@pytest.mark.parametrize("autocast", [False, True])
+def test_every_situation_has_finite_losses_and_gradients(objective, situation, autocast):
+    model = tiny()
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        losses = objective(model, [SITUATIONS[situation]])
+    assert losses.keys() - {"transition"} == {"fcos_cls", "fcos_loc", "fcos_ctr", "mask", "gnn_edge"}
+    sum(losses.values()).backward()
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+    if situation.startswith("nothing"):
+        assert losses["gnn_edge"] == 0
+    if situation == "two objects":
+        assert all(loss > 0 for loss in losses.values())
+
+
+@OBJECTIVES
+def test_everything_learns(objective):
+    model = tiny()
+    sum(objective(model, [SITUATIONS["two objects"]]).values()).backward()
+    untouched = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    # Levels that no object is on, and classes that no object has, have nothing to learn.
+    assert not [name for name in untouched if not name.startswith(("detector.head.scales", "detector.fusers"))]
+
+
+def test_what_the_fuser_sees():
+    """Only in the paper's way does the current detection depend on the previous image."""
+    other = pair(TWO, SITUATIONS["two objects"].current, seed=1).previous_image
+    for objective, depends in ((paper_objective(), True), (released_objective(), False)):
+        model, first = tiny(), SITUATIONS["two objects"]
+        second = FramePair(other, first.current_image, first.previous, first.current)
+        a, b = (objective(model, [p])["fcos_cls"] for p in (first, second))
+        assert bool(a != b) == depends
+
+
+def test_what_mask_head_and_gnn_see():
+    """Only in the paper's way do proposals take part."""
+    for objective, takes_part in ((paper_objective(), True), (released_objective(), False)):
+        model = tiny()
+        torch.nn.init.constant_(model.detector.head.cls_logits.bias, 5.0)  # every cell proposes a box …
+        torch.nn.init.constant_(model.detector.head.bbox_pred.bias, 3.0)  # … of 48 pixels on the finest level
+        pooled = []
+        model.detector.mask_head.register_forward_hook(
+            lambda module, args, output, pooled=pooled: pooled.append(args[0])
+        )
+        objective(model, [SITUATIONS["two objects"]])
+        assert (len(pooled[0]) > 2) == takes_part
+
+
+def test_a_batch_averages_over_its_pairs():
+    model, pairs = tiny(), [SITUATIONS["two objects"], SITUATIONS["nothing now"]]
+    objective = released_objective()
+    alone, together = objective(model, pairs[:1]), objective(model, pairs)
+    torch.testing.assert_close(together["gnn_edge"], alone["gnn_edge"])
+    torch.testing.assert_close(together["mask"], alone["mask"])
+    torch.testing.assert_close(together["fcos_loc"], alone["fcos_loc"])
+
+
+@OBJECTIVES
+def test_losses_fall(objective):
+    model = tiny()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    totals = []
+    for _ in range(12):
+        total = sum(objective(model, [SITUATIONS["two objects"]]).values())
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        totals.append(float(total))
+    assert totals[-1] < 0.9 * totals[0]
+
+
+def test_no_pairs():
+    with pytest.raises(ValueError, match="Expected at least one pair of frames, got none"):
+        paper_objective()(tiny(), [])
