@@ -59,8 +59,9 @@ def tltm(num_objects: int, frames: list[Frame]) -> TLTM:
     with torch.no_grad():
         pyramid = model.detector.backbone(model.detector.prepare([frames[0].image]))
         scores = torch.cat([level.logits.flatten() for level in model.detector.head(pyramid)]).sigmoid()
-    threshold = float(scores.sort(descending=True).values[500])
-    model.detector.decoder = Decoder(score_threshold=threshold, max_objects=num_objects)
+    threshold = float(scores.sort(descending=True).values[1000])
+    # Random weights find the same things again and again; little overlap makes them objects apart, as real ones are.
+    model.detector.decoder = Decoder(score_threshold=threshold, max_objects=num_objects, nms_iou=0.3)
     return model
 
 

@@ -7,12 +7,11 @@ import onnxruntime
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 from torchvision.ops import batched_nms
 
 from tltm_graph import Detections, Frame
+from tltm_graph.data import COCO
 
-COCO = FasterRCNN_ResNet50_FPN_Weights.COCO_V1.meta["categories"]
 STRIDES = (8, 16, 32)
 
 
@@ -45,7 +44,7 @@ class YoloxDetector:
             raise FileNotFoundError(f"Expected an ONNX file, found none at '{path}': YOLOX's releases have them")
         gpu = ["CUDAExecutionProvider"] if device.startswith("cuda") else []
         self.session = onnxruntime.InferenceSession(path, providers=[*gpu, "CPUExecutionProvider"])
-        self.class_names: tuple[str, ...] | None = tuple(c for c in COCO if c not in ("__background__", "N/A"))
+        self.class_names: tuple[str, ...] | None = COCO
         if labels:
             self.class_names = tuple(Path(labels).read_text().splitlines())
         self.score_threshold = score_threshold

@@ -54,8 +54,8 @@ def add_track_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--detector",
         metavar="NAME[:ARGUMENT][?OPTION=VALUE&...]",
-        help="torchvision:MODEL, transformers:MODEL, precomputed:FILE, oracle[:TRACKS.json], or the dotted path of a "
-        "class of your own; "
+        help="torchvision:MODEL, transformers:MODEL, tltm:WEIGHTS, precomputed:FILE, oracle[:TRACKS.json], "
+        "or the dotted path of a class of your own; "
         "options are the keyword arguments of the detector, as in 'torchvision:maskrcnn_resnet50_fpn_v2"
         "?score_threshold=0.5'; default: torchvision:maskrcnn_resnet50_fpn_v2, or a noisy oracle for the scene",
     )

@@ -1,5 +1,6 @@
 import json
 import platform
+import re
 import sys
 import time
 from collections import defaultdict, deque
@@ -21,22 +22,25 @@ from tltm_graph.detectors import Detector, build_detector
 from tltm_graph.io import FrameReader, TrackWriter, VideoWriter, output_folder, read_frames, write_atomically
 from tltm_graph.metrics import IdentityMeter
 from tltm_graph.structures import Frame
-from tltm_graph.tracking import AssociationGraph, PublishedLifeCycle, Tracker
+from tltm_graph.tracking import AssociationGraph, PublishedLifeCycle, Relation, Tracker
 
-SOLVERS: dict[str, Callable[[Detector], Tracker]] = {
-    "hungarian": lambda detector: Tracker(detector, solver=HungarianSolver()),
-    "greedy": lambda detector: Tracker(detector, solver=GreedySolver()),
-    # The published rule is all three parts together.
-    "argmax": lambda detector: Tracker(
+SOLVERS: dict[str, Callable[[Detector, Relation | None], Tracker]] = {
+    "hungarian": lambda detector, relation: Tracker(detector, relation, solver=HungarianSolver()),
+    "greedy": lambda detector, relation: Tracker(detector, relation, solver=GreedySolver()),
+    # The published rule is all of these parts together.
+    "argmax": lambda detector, relation: Tracker(
         detector,
+        relation,
         affinity=PublishedAffinity(match=0.5, score=1.5, iou=2.5),
         solver=ArgmaxSolver(),
         life_cycle=PublishedLifeCycle(),
+        max_shown=15,
     ),
 }
 """A tracker for each name of a solver."""
 
 NOISY_ORACLE = "oracle?miss_rate=0.1&jitter=0.03&false_positives=0.2&class_noise=0.03"
+OWN_MODELS = "tltm_graph.models.model_for_tracking"
 DEFAULT_DETECTOR = "torchvision:maskrcnn_resnet50_fpn_v2"
 
 
@@ -59,8 +63,9 @@ def track(
 
     Args:
         source: What :func:`tltm_graph.io.read_frames` opens; None renders a scene whose truth is known.
-        detector: What :func:`tltm_graph.detectors.build_detector` builds; None takes a Mask R-CNN for a source, and the
-            scene's truth with mistakes without one.
+        detector: What :func:`tltm_graph.detectors.build_detector` builds, or ``tltm:FILE`` with the options of
+            :func:`tltm_graph.models.model_for_tracking` (a model whose relation is trained relates objects too); None
+            takes a Mask R-CNN for a source, and the scene's truth with mistakes without one.
         solver: One of :data:`SOLVERS`.
         output: Folder to write to.
         max_frames: Stop after so many frames.
@@ -91,7 +96,7 @@ def track(
     frames: FrameReader | MovingShapes = scene if scene is not None else read_frames(source or "")
     description = detector if detector is not None else NOISY_ORACLE if scene else DEFAULT_DETECTOR
     finder = build_detector(
-        description,
+        re.sub(r"^tltm(?=[:?]|$)", OWN_MODELS, description),
         device=device,
         truth=scene.truth if scene else None,
         class_names=scene.class_names if scene else None,
@@ -101,7 +106,8 @@ def track(
     versions = _versions()
     if overlay or save_graph:
         import tltm_graph.visualization  # noqa: F401  a missing extra shall be missed before the work, not after it
-    tracker = SOLVERS[solver](finder)
+    learned = isinstance(finder, Relation) and bool(getattr(finder, "is_trained", True))
+    tracker = SOLVERS[solver](finder, finder if learned else None)  # type: ignore[arg-type]
     length = (
         frames.num_frames if max_frames is None or frames.num_frames is None else min(frames.num_frames, max_frames)
     )

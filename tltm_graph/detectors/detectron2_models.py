@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from tltm_graph.detectors.pyramid import equally_wide, pool_from_pyramid
+from tltm_graph.detectors.resize import network_size, resize_image
 from tltm_graph.structures import Detections, Frame
 
 
@@ -97,21 +98,11 @@ class Detectron2Detector:
 
     def _resized(self, frame: Frame) -> Tensor:
         """The picture (3, h, w), float in [0, 255], at the scale and in the colour order of the model."""
-        image = frame.image.to(self.device).float()
-        if self.color_order == "BGR":
-            image = image.flip(0)
-        size = self._network_size(frame.size)
-        if size == frame.size:
-            return image
-        # Antialiased like Pillow, with which detectron2 resizes.
-        return nn.functional.interpolate(image[None], size, mode="bilinear", antialias=True)[0]
-
-    def _network_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """What detectron2's ResizeShortestEdge makes of a frame's height and width."""
-        if self.min_size == 0:
-            return size
-        scale = min(self.min_size / min(size), self.max_size / max(size))
-        return max(1, int(size[0] * scale + 0.5)), max(1, int(size[1] * scale + 0.5))
+        image = frame.image
+        if self.min_size:
+            image = resize_image(image, network_size(frame.size, self.min_size, self.max_size))
+        image = image.to(self.device).float()
+        return image.flip(0) if self.color_order == "BGR" else image
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({type(self.model).__name__}, score_threshold={self.score_threshold})"

@@ -76,7 +76,9 @@ class TransformersDetector:
         try:
             from transformers import AutoImageProcessor, AutoModelForUniversalSegmentation
         except ImportError as error:
-            raise ImportError("Expected 'transformers' for this model, found none: pip install transformers") from error
+            raise ImportError(
+                "Expected 'transformers' for this model, found none: pip install 'tltm-graph[transformers]'"
+            ) from error
         try:
             model = AutoModelForUniversalSegmentation.from_pretrained(name_or_path)
             image_processor = AutoImageProcessor.from_pretrained(name_or_path)

@@ -6,7 +6,7 @@ from tltm_graph.models.pretrained import KNOWN_WEIGHTS, load_weights
 from tltm_graph.models.reference_names import reference_name
 from tltm_graph.models.relation import RelationModel
 from tltm_graph.models.tltm import TLTM, centermask_r50, centermask_r101, tltm_r50, tltm_r101, tltm_tiny
-from tltm_graph.models.weights import load_model, load_reference_checkpoint, save_model
+from tltm_graph.models.weights import load_model, load_reference_checkpoint, model_for_tracking, save_model
 
 __all__ = [
     "KNOWN_WEIGHTS",
@@ -20,6 +20,7 @@ __all__ = [
     "load_model",
     "load_reference_checkpoint",
     "load_weights",
+    "model_for_tracking",
     "reference_name",
     "save_model",
     "tltm_r50",

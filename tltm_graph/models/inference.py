@@ -11,7 +11,7 @@ from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.models.tltm import TLTM
 from tltm_graph.nn import FoldedTransitionGNN, TransitionGNN
 
-Model = TypeVar("Model", TLTM, CenterMask)
+Model = TypeVar("Model", bound=TLTM | CenterMask)
 
 
 def for_inference(model: Model) -> Model:

@@ -1,6 +1,6 @@
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -10,6 +10,7 @@ from tltm_graph.data import COCO, YOUTUBE_VIS_2019
 from tltm_graph.detectors.centermask import CenterMask, Decoder
 from tltm_graph.io import read_weights, write_atomically
 from tltm_graph.models.checkpoint import CheckpointReport, checkpoint_kind, load_checkpoint, official_names
+from tltm_graph.models.inference import for_inference
 from tltm_graph.models.pretrained import load_weights
 from tltm_graph.models.tltm import TLTM, centermask_r50, centermask_r101, tltm_r50, tltm_r101, tltm_tiny
 
@@ -94,6 +95,44 @@ def load_reference_checkpoint(
     if model is None:
         model = _matching_model(official_names(weights), class_names, path)
     return model, load_checkpoint(weights, model, path)
+
+
+def model_for_tracking(
+    path: str,
+    device: str = "cpu",
+    score_threshold: float | None = None,
+    max_objects: int | None = None,
+    min_size: int | None = None,
+    max_size: int | None = None,
+    precision: str = "float32",
+) -> TLTM | CenterMask:
+    """A model from a file, ready to detect and, if it is a TLTM, to relate.
+
+    Args:
+        path: Weights of :func:`save_model`, or a checkpoint (:func:`load_reference_checkpoint`).
+        device: Where it runs.
+        score_threshold: Least probability of a class; None for that of the file, or 0.05.
+        max_objects: At most so many objects a frame; None for that of the file, or 50.
+        min_size: Length of an image's shorter side; None for that of the file, or 800.
+        max_size: Most of its longer side; None for that of the file, or 1333.
+        precision: ``"float32"``, ``"bfloat16"`` or ``"float16"``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not of a model known here, or the precision is none.
+    """
+    if precision not in ("float32", "bfloat16", "float16"):
+        raise ValueError(f"Expected the precision 'float32', 'bfloat16' or 'float16', got '{precision}'")
+    model = load_model(path) if Path(path).suffix == ".safetensors" else load_reference_checkpoint(path)[0]
+    model = for_inference(model)
+    detector = model.detector if isinstance(model, TLTM) else model
+    detector.autocast = None if precision == "float32" else getattr(torch, precision)
+    detector.min_size, detector.max_size = min_size or detector.min_size, max_size or detector.max_size
+    if score_threshold is not None:
+        detector.decoder = replace(detector.decoder, score_threshold=score_threshold)
+    if max_objects is not None:
+        detector.decoder = replace(detector.decoder, max_objects=max_objects)
+    return model.to(device)
 
 
 def _matching_model(

@@ -83,8 +83,8 @@ def _check_detections(detector: Detector, frame: Frame, detections: Detections) 
     if isinstance(detector, Segmenter):
         rows = torch.arange(len(detections) - 1, -1, -2)  # some of them, in another order
         segmented = detector.segment(detections[rows], frame.size)
-        size = None if segmented.masks is None else tuple(segmented.masks.shape)
-        _expect(size == (len(rows), *frame.size), f"masks of shape {(len(rows), *frame.size)} {where}, got {size}")
+        shape = None if segmented.masks is None else tuple(segmented.masks.shape)
+        _expect(shape == (len(rows), *frame.size), f"masks of shape {(len(rows), *frame.size)} {where}, got {shape}")
         labels = segmented.labels.tolist()
         _expect(labels == detections.labels[rows].tolist(), f"segmented objects in the order given {where}, got others")
     if detector.class_names is not None and len(detections):

@@ -2,7 +2,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from tltm_graph.tracking.memory import Memory
 from tltm_graph.tracking.published import PublishedLifeCycle
 
 
+@runtime_checkable
 class Relation(Protocol):
     """A learned judgement of transitions, such as :class:`tltm_graph.models.RelationModel`."""
 

@@ -9,7 +9,6 @@ from tests.parity import seeded
 from tltm_graph import Frame
 from tltm_graph.detectors import Detector, Segmenter
 from tltm_graph.detectors.centermask import CenterMask, Decoder
-from tltm_graph.detectors.centermask.model import resized
 from tltm_graph.models import tltm_tiny
 from tltm_graph.testing import check_detector
 
@@ -81,21 +80,6 @@ def test_preparation():
     assert (batch[0, :, 30:] == 0).all()
     assert (batch[1, :, :, 20:] == 0).all()
     assert batch[1, 2, 49, 19] == pytest.approx(-123.675)
-
-
-@pytest.mark.parametrize(
-    ("size", "expected"),
-    [
-        ((720, 1280), (750, 1333)),
-        ((480, 640), (800, 1067)),
-        ((800, 800), (800, 800)),
-        ((10, 2000), (7, 1333)),
-        ((1, 1), (800, 800)),
-        ((1, 4000), (1, 1333)),
-    ],
-)
-def test_resized(size, expected):
-    assert resized(size, 800, 1333) == expected
 
 
 def test_resizing_is_that_of_pillow_and_boxes_come_back_in_the_frame():

@@ -2,15 +2,14 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torchvision.ops import clip_boxes_to_image
 
 from tltm_graph.detectors.centermask.backbone import PyramidBackbone
 from tltm_graph.detectors.centermask.fcos import Decoder, FCOSHead
 from tltm_graph.detectors.centermask.mask_head import MaskHead
+from tltm_graph.detectors.resize import network_size, resize_image
 from tltm_graph.nn import ResFuser
 from tltm_graph.ops import paste_masks, ratio_roi_align
 from tltm_graph.structures import Detections, Frame
@@ -122,9 +121,9 @@ class CenterMask(nn.Module):
             The objects, most confident first: boxes not cut at the border, features (N, C, 14, 14) in float32, no
             masks; and the pyramid of this frame.
         """
-        size = resized(frame.size, self.min_size, self.max_size)
+        size = network_size(frame.size, self.min_size, self.max_size)
         with self.precision():
-            pyramid = self.backbone(self.prepare([_resize(frame.image, size)]))
+            pyramid = self.backbone(self.prepare([resize_image(frame.image, size)]))
             outputs = self.head(self.fuse(context or pyramid, pyramid))
             (found,) = self.decoder(outputs, self.backbone.strides)
             features = self.pool(pyramid, [found.boxes], [size]).float()
@@ -160,21 +159,3 @@ class CenterMask(nn.Module):
     def __repr__(self) -> str:
         fused = "" if self.fusers is None else ", with ResFuser"
         return f"{type(self).__name__}({self.head.num_classes} classes, {self.backbone!r}{fused})"
-
-
-def resized(size: tuple[int, int], min_size: int, max_size: int) -> tuple[int, int]:
-    """Height and width with the shorter side at ``min_size``, or the longer one at ``max_size`` if that is less."""
-    scale = min_size / min(size)
-    height, width = (min_size if n == min(size) else scale * n for n in size)
-    if max(height, width) > max_size:
-        shrink = max_size / max(height, width)
-        height, width = height * shrink, width * shrink
-    return max(1, int(height + 0.5)), max(1, int(width + 0.5))
-
-
-def _resize(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Pillow's bilinear filter, whose rounding torchvision's does not share."""
-    if image.shape[1:] == size:
-        return image
-    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().cpu().numpy())
-    return torch.from_numpy(np.array(picture.resize(size[::-1], Image.Resampling.BILINEAR))).permute(2, 0, 1)
