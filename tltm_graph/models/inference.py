@@ -23,13 +23,15 @@ def for_inference(model: Model) -> Model:
     Args:
         model: The model, which is not changed.
     """
-    fast = copy.deepcopy(model).eval().requires_grad_(False)
+    fast = copy.deepcopy(model)
+    fast.eval().requires_grad_(False)
     fast.config = None
     detector = fast.detector if isinstance(fast, TLTM) else fast
     _fold_norms(detector.backbone)
     if isinstance(fast, TLTM) and isinstance(fast.relation.gnn, TransitionGNN):
         fast.relation.gnn = FoldedTransitionGNN(fast.relation.gnn)
-    return fast.to(memory_format=torch.channels_last)
+    fast.to(memory_format=torch.channels_last)
+    return fast
 
 
 def _fold_norms(backbone: nn.Module) -> None:
