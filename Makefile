@@ -31,6 +31,10 @@ benchmarks: $(READY)  ## print the tables of docs/benchmarks.md
 	$(BIN)/python benchmarks/association_overhead.py
 	$(BIN)/python benchmarks/stream_memory.py
 	$(BIN)/python benchmarks/identities.py
+	$(BIN)/python benchmarks/parity.py
+	$(BIN)/python benchmarks/online_step.py
+	$(BIN)/python benchmarks/precision.py
+	$(BIN)/python benchmarks/training_step.py
 
 clean:
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

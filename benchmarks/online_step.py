@@ -3,7 +3,7 @@
 Both run on the same frames at 360×640, in turns, with the same number of detections. Weights are random ones: they do
 not change the time. As in the published system the 15 best objects of a frame are shown; a row shows all of them.
 
-Run: python benchmarks/online_step.py [--threads 2] [--frames 9]
+Run: python benchmarks/online_step.py [--threads 2] [--frames 9] [--device cuda] [--size 750 1333]
 """
 
 import argparse
@@ -22,7 +22,6 @@ from tltm_graph import Detections, Frame, LifeCycle, MovingShapes, Tracker
 from tltm_graph.detectors.centermask import Decoder
 from tltm_graph.models import TLTM, for_inference, tltm_r50
 
-SIZE = (360, 640)
 STAGES = ("backbone + FPN", "ResFuser", "FCOS", "pool", "encode", "associate", "masks")
 # Of the published implementation with 50 detections, as shares of its Mask R-CNN (0.875 s) on another machine.
 PUBLISHED = {"backbone + FPN": 0.264, "ResFuser": 0.058, "FCOS": 0.177, "pool": None, "encode": 0.123,
@@ -49,10 +48,11 @@ class Stopwatch:
         object.__setattr__(owner, function, timed)
 
 
-def tltm(num_objects: int, frames: list[Frame]) -> TLTM:
+def tltm(num_objects: int, frames: list[Frame], device: str) -> TLTM:
     """The model, its score threshold set so that each frame has ``num_objects`` and a few hundred candidates."""
     torch.manual_seed(0)
-    model = tltm_r50(min_size=SIZE[0], max_size=SIZE[1]).eval()
+    height, width = frames[0].size
+    model = tltm_r50(min_size=min(height, width), max_size=max(height, width)).eval().to(device)
     model.relation.is_trained.fill_(True)
     with torch.no_grad():
         pyramid = model.detector.backbone(model.detector.prepare([frames[0].image]))
@@ -90,6 +90,8 @@ def in_turns(functions: dict[str, Callable[[], object]], repeats: int) -> dict[s
         for name, function in functions.items():
             start = time.perf_counter()
             function()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
             seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(values[2:]) for name, values in seconds.items()}
 
@@ -123,17 +125,18 @@ def stages_of(model: TLTM, frames: list[Frame], repeats: int) -> dict[str, float
     return {stage: statistics.median(r[stage] for r in rounds[2:]) for stage in STAGES}
 
 
-def mask_rcnn(num_objects: int, frames: list[Frame]) -> Callable[[], object]:
+def mask_rcnn(num_objects: int, frames: list[Frame], device: str) -> Callable[[], object]:
     torch.manual_seed(0)
     model: nn.Module = maskrcnn_resnet50_fpn(
         weights=None,
         weights_backbone=None,
-        min_size=SIZE[0],
-        max_size=SIZE[1],
+        min_size=min(frames[0].size),
+        max_size=max(frames[0].size),
         box_score_thresh=0.0,
         box_detections_per_img=num_objects,
-    ).eval()
-    image = frames[0].image.float() / 255
+    )
+    model.eval().to(device)
+    image = frames[0].image.to(device).float() / 255
 
     @torch.no_grad()
     def call() -> object:
@@ -148,17 +151,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")
     parser.add_argument("--frames", type=int, default=9, help="timed frames (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="(default: %(default)s)")
+    parser.add_argument("--size", type=int, nargs=2, default=(360, 640), help="height and width (default: 360 640)")
     parser.add_argument("--bfloat16", action="store_true", help="even where the hardware has none")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    scene = MovingShapes(size=SIZE, num_frames=8)
-    frames = list(scene)
-    fast_bf16 = torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16")
-    print(f"\n{machine()}, bfloat16 {'in hardware' if fast_bf16 else 'emulated: expect it to be slow'}\n")
-    print("| detections | masks | model | ms a frame | of Mask R-CNN | ids |")
-    print("|--:|--:|---|--:|--:|---|")
+    frames = list(MovingShapes(size=tuple(arguments.size), num_frames=8))
+    device = arguments.device
+    capabilities = torch.cpu.get_capabilities()
+    fast_bf16 = device != "cpu" or capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
+    where = torch.cuda.get_device_name() if device.startswith("cuda") else machine()
+    print(f"\n{where}, {arguments.size[0]}×{arguments.size[1]}, bfloat16 {'in' if fast_bf16 else 'not in'} hardware\n")
+    print("| detections | masks | model | ms a frame | frames a second | of Mask R-CNN | ids |")
+    print("|--:|--:|---|--:|--:|--:|---|")
     for count in (50, 12):
-        plain = tltm(count, frames)
+        plain = tltm(count, frames, device)
         fast = for_inference(plain)
         half = for_inference(plain)
         half.detector.autocast = torch.bfloat16
@@ -170,7 +177,7 @@ def main() -> None:
         }
         if fast_bf16 or arguments.bfloat16:
             steppers["for inference, bfloat16"] = Stepper(half, frames, shown)
-        functions: dict[str, Callable[[], object]] = {"Mask R-CNN": mask_rcnn(count, frames), **steppers}
+        functions: dict[str, Callable[[], object]] = {"Mask R-CNN": mask_rcnn(count, frames, device), **steppers}
         seconds = in_turns(functions, arguments.frames)
         for name, value in seconds.items():
             ids, masks = "", count
@@ -180,7 +187,10 @@ def main() -> None:
                 same = steppers[name].shown == steppers["as trained"].shown
                 ids = "" if name in ("as trained", "for inference, all masks") else "the same" if same else "others"
             ratio = value / seconds["Mask R-CNN"]
-            print(f"| {count} | {masks} | {name} | {1000 * value:.0f} | **{ratio:.2f}** | {ids} |", flush=True)
+            print(
+                f"| {count} | {masks} | {name} | {1000 * value:.0f} | {1 / value:.1f} | **{ratio:.2f}** | {ids} |",
+                flush=True,
+            )
 
         if count == 50:
             ms = stages_of(fast, frames, arguments.frames)

@@ -44,11 +44,31 @@ def test_the_code_of_your_own_detector(what, where, block, tmp_path, monkeypatch
     exec(compile(block, "your_own_detector.md", "exec"), {})
 
 
+MODELS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "models.md").read_text(), flags=re.DOTALL)
+
+
+@pytest.mark.filterwarnings("ignore:The relation model has random weights")
+@pytest.mark.parametrize("block", MODELS, ids=range(len(MODELS)))
+def test_the_code_of_the_models_page(block, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "models.md", "exec"), {})
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         if not link.startswith("http"):
             assert (page.parent / link).exists(), f"{page.name} points to {link}"
+
+
+MODELS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "models.md").read_text(), flags=re.DOTALL)
+
+
+@pytest.mark.filterwarnings("ignore:The relation model has random weights")
+@pytest.mark.parametrize("block", MODELS, ids=range(len(MODELS)))
+def test_the_code_of_the_models_page(block, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "models.md", "exec"), {})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -53,3 +53,15 @@ def test_bad_input():
     graph["current"].scores = torch.tensor([0.5, 0.0])
     with pytest.raises(ValueError, match="scores above 0 to take logarithms of, got 0"):
         PublishedAffinity()(graph)
+
+
+def test_boxes_of_a_resized_frame_score_as_in_the_image_that_the_network_saw():
+    (previous,), (current,) = drawn("ab.c"), drawn("b.ac")
+    current = current.replace(boxes=current.boxes - 5)
+    in_network = PublishedAffinity()(frame_pair_graph(previous, current))
+    scale = 0.5859
+    shrunk = [d.replace(boxes=d.boxes * scale) for d in (previous, current)]
+    in_frame = PublishedAffinity(pixel=scale)(frame_pair_graph(*shrunk))
+    torch.testing.assert_close(in_frame.edges, in_network.edges)
+    other = PublishedAffinity()(frame_pair_graph(*shrunk))
+    assert not torch.equal(other.edges, in_network.edges)

@@ -31,6 +31,8 @@ class PublishedAffinity:
         iou: c₂, weight of the overlap.
         label: c₃, weight of the class.
         iou_gate: Least overlap of a match, or None for no gate (the paper mentions none).
+        pixel: Side of the pixels that widths count, in pixels of the frame. The released code compares boxes in the
+            image that the network sees: for a frame resized by a factor s, its pixel is 1 / s.
 
     The graph must be complete: the softmax runs over all previous objects.
     """
@@ -42,12 +44,14 @@ class PublishedAffinity:
         iou: float = 2.0,
         label: float = 10.0,
         iou_gate: float | None = 0.3,
+        pixel: float = 1.0,
     ) -> None:
         self.match = match
         self.score = score
         self.iou = iou
         self.label = label
         self.iou_gate = iou_gate
+        self.pixel = pixel
 
     def __call__(self, graph: HeteroData, logits: Tensor | None = None) -> EdgeScores:
         """Scores the transitions of ``graph``; see the class.
@@ -69,7 +73,7 @@ class PublishedAffinity:
         with_new = torch.cat([probability.new_zeros((1, sizes[1])), probability])  # (M + 1, N)
         log_match = with_new.log_softmax(dim=0)
 
-        overlap = _inclusive_iou(previous.boxes, current.boxes)  # (M, N)
+        overlap = _inclusive_iou(previous.boxes, current.boxes, self.pixel)  # (M, N)
         if self.iou_gate is not None:
             overlap = torch.where(overlap < self.iou_gate, -10000.0, overlap)
         same = (previous.labels[:, None] == current.labels[None, :]).float()
@@ -147,10 +151,10 @@ class ArgmaxSolver:
         return f"{type(self).__name__}()"
 
 
-def _inclusive_iou(boxes: Tensor, others: Tensor) -> Tensor:
-    """IoU (N, M) of boxes whose corners are pixels that belong to them: width = x1 - x0 + 1."""
-    area, other_area = (((b[:, 2:] - b[:, :2]) + 1).prod(dim=1) for b in (boxes, others))
+def _inclusive_iou(boxes: Tensor, others: Tensor, pixel: float) -> Tensor:
+    """IoU (N, M) of boxes whose corners are pixels that belong to them: width = x1 - x0 + pixel."""
+    area, other_area = (((b[:, 2:] - b[:, :2]) + pixel).prod(dim=1) for b in (boxes, others))
     low = torch.maximum(boxes[:, None, :2], others[None, :, :2])
     high = torch.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    intersection = (high - low + 1).clamp(min=0).prod(dim=2)
+    intersection = (high - low + pixel).clamp(min=0).prod(dim=2)
     return intersection / (area[:, None] + other_area[None, :] - intersection)
