@@ -61,16 +61,6 @@ def test_links_lead_somewhere(page):
             assert (page.parent / link).exists(), f"{page.name} points to {link}"
 
 
-MODELS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "models.md").read_text(), flags=re.DOTALL)
-
-
-@pytest.mark.filterwarnings("ignore:The relation model has random weights")
-@pytest.mark.parametrize("block", MODELS, ids=range(len(MODELS)))
-def test_the_code_of_the_models_page(block, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    exec(compile(block, "models.md", "exec"), {})
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_names_in_the_pages_exist(page):
     """Scripts and make targets that a page tells to run are there."""
