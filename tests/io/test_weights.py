@@ -84,3 +84,49 @@ def test_other_files(tmp_path):
     torch.save({"epoch": 1}, tmp_path / "empty.pth")
     with pytest.raises(ValueError, match=r"got none; its entries are \['epoch'\]"):
         read_weights(tmp_path / "empty.pth")
+
+
+def test_arrays_of_any_layout_and_kind(tmp_path):
+    arrays = {
+        "columns": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        "swapped": np.arange(3.0).astype(">f4"),
+        "whole": np.arange(3),
+        "scalar": np.array(2.5, dtype=np.float16),
+        "none": np.zeros((0, 4), dtype=np.float32),
+    }
+    for protocol in (2, 4, 5):
+        (tmp_path / "weights.pkl").write_bytes(pickle.dumps(arrays, protocol=protocol))
+        found = read_weights(tmp_path / "weights.pkl")
+        assert {name: value.tolist() for name, value in found.items()} == {k: v.tolist() for k, v in arrays.items()}
+        assert found["swapped"].dtype == torch.float32
+
+
+class Forged:
+    """A structured type whose fields claim to be Python objects while the values are raw bytes."""
+
+    def __reduce__(self):
+        kind = np.dtype([("a", "O")])
+        return np.ndarray.__reduce__(np.empty(0, kind))[:2]
+
+
+def test_types_that_hold_objects_are_not_built(tmp_path):
+    for content in ({"a": np.array([{}, []], dtype=object)}, {"a": np.zeros(2, dtype=[("x", "f4")])}, {"a": Forged()}):
+        (tmp_path / "weights.pkl").write_bytes(pickle.dumps(content))
+        with pytest.raises(ValueError, match=r"values of type|weights by name"):
+            read_weights(tmp_path / "weights.pkl")
+
+
+@pytest.mark.parametrize(
+    "value", [torch.eye(3).to_sparse(), torch.zeros(3, dtype=torch.complex64), torch.zeros(1).expand(2**40)]
+)
+def test_tensors_that_are_no_plain_weights(tmp_path, value):
+    torch.save({"model": {"good": torch.zeros(1), "odd": value}}, tmp_path / "weights.pth")
+    with pytest.raises(ValueError, match=r"got something else in \['odd'\]"):
+        read_weights(tmp_path / "weights.pth")
+
+
+def test_the_name_of_the_file_does_not_matter(tmp_path):
+    save_file(WEIGHTS, tmp_path / "weights.bin")
+    torch.save(WEIGHTS, tmp_path / "weights.safetensors")
+    same(read_weights(tmp_path / "weights.bin"))
+    same(read_weights(tmp_path / "weights.safetensors"))

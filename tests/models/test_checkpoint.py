@@ -1,3 +1,4 @@
+import json
 import pickle
 import re
 
@@ -14,6 +15,7 @@ from tltm_graph.models import (
     load_model,
     load_reference_checkpoint,
     load_weights,
+    model_for_tracking,
     reference_name,
     save_model,
     tltm_r50,
@@ -146,7 +148,7 @@ def broken(state, change):
         (lambda s: s.update({"something.else": torch.zeros(1)}), "has 1 weights that the model lacks: something"),
         (
             lambda s: s.update({"obj2obj_gnn.edge_mlp.0.bias": torch.zeros(7)}),
-            r"of other shapes: obj2obj_gnn.edge_mlp.0.bias \(7,\) for \(128,\)",
+            r"of other shapes or values: obj2obj_gnn.edge_mlp.0.bias \(7,\) for \(128,\)",
         ),
         (
             lambda s: [s.pop(n) for n in list(s) if "." in n] and s.update(a=torch.zeros(1)),
@@ -212,3 +214,71 @@ def test_known_names(monkeypatch, tmp_path):
     monkeypatch.setitem(KNOWN_WEIGHTS, "imagenet-r50", f"file://{tmp_path}/resnet50-0676ba61.pth")
     with pytest.raises(ValueError, match="invalid hash value"):
         load_weights("imagenet-r50", tltm_r50())
+
+
+def test_a_model_trained_without_resfuser_has_none(save, tltm_state):
+    without = {name: value for name, value in tltm_state.items() if "resfuser" not in name}
+    model, report = load_reference_checkpoint(save(without))
+    assert model.detector.fusers is None
+    assert (len(report.matched), report.missing) == (365, ())
+    with pytest.raises(ValueError, match=r"lacks 20 of the model's weights: .*resfuser_0"):
+        load_reference_checkpoint(save(without), tltm_r50())
+
+
+def test_half_a_part_is_an_error(save, tltm_state, coco_state):
+    half = {name: value for name, value in tltm_state.items() if re.search(r"resfuser_[01]", name)}
+    with pytest.raises(ValueError, match="lacks 12 of the model's weights"):
+        load_reference_checkpoint(save(coco_state | half), tltm_r50(COCO))
+
+
+def test_where_the_stride_is_belongs_to_the_weights(save, tmp_path, tltm_state):
+    with pytest.raises(ValueError, match="build the model with stride_in_1x1=True"):
+        load_reference_checkpoint(save(tltm_state), tltm_r50(stride_in_1x1=False))
+    save_model(tltm_r50(stride_in_1x1=False), tmp_path / "own.safetensors")
+    with pytest.raises(ValueError, match="Expected a model with stride_in_1x1=False"):
+        tltm_r50(weights=tmp_path / "own.safetensors")
+
+
+def test_a_backbone_of_another_kind(save, tltm_state):
+    body = {name: value for name, value in tltm_state.items() if name.startswith("backbone.bottom_up.")}
+    with pytest.raises(ValueError, match="got a ImageNet checkpoint"):
+        load_reference_checkpoint(save(body), tltm_tiny())
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_values_that_are_no_numbers(save, tltm_state, value):
+    state = tltm_state | {"obj_encoder.cn1.bias": torch.full((512,), value)}
+    with pytest.raises(ValueError, match=r"obj_encoder.cn1.bias \(values\)"):
+        load_reference_checkpoint(save(state))
+
+
+def test_half_precision_is_read(save, tltm_state):
+    model, _ = load_reference_checkpoint(save({name: value.half() for name, value in tltm_state.items()}))
+    assert all(p.dtype == torch.float32 for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    "change", [{"class_names": 3}, {"class_names": "ab"}, {"min_size": None}, {"decoder": {}}, {"architecture": 1}]
+)
+def test_configurations_that_make_no_sense(tmp_path, change):
+    save_model(tltm_tiny(("cat", "dog")), tmp_path / "tiny.safetensors")
+    config = json.loads((tmp_path / "tiny.json").read_text())
+    (tmp_path / "tiny.json").write_text(json.dumps(config | change))
+    with pytest.raises(ValueError, match="Expected a configuration of one of"):
+        load_model(tmp_path / "tiny.safetensors")
+
+
+def test_model_for_tracking(tmp_path, save, tltm_state):
+    save_model(tltm_tiny(("cat", "dog")), tmp_path / "tiny.safetensors")
+    model = model_for_tracking(
+        str(tmp_path / "tiny.safetensors"), score_threshold=0.2, min_size=64, precision="bfloat16"
+    )
+    assert (model.detector.decoder.score_threshold, model.detector.decoder.max_objects) == (0.2, 50)
+    assert (model.detector.min_size, model.detector.max_size, model.detector.autocast) == (64, 640, torch.bfloat16)
+    assert model_for_tracking(str(save(tltm_state))).class_names == YOUTUBE_VIS_2019
+    with pytest.raises(ValueError, match="Expected the precision"):
+        model_for_tracking("tiny.safetensors", precision="int8")
+    with pytest.raises(ValueError, match="Expected max_objects of at least 1"):
+        model_for_tracking(str(tmp_path / "tiny.safetensors"), max_objects=0)
+    with pytest.raises(ValueError, match="Expected min_size of at least 1"):
+        model_for_tracking(str(tmp_path / "tiny.safetensors"), min_size=0)

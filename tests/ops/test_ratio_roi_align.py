@@ -55,3 +55,13 @@ def test_no_boxes_and_boxes_without_area():
     assert ratio_roi_align(pyramid, STRIDES, [torch.zeros(0, 4)], [(128, 192)]).shape == (0, 3, 14, 14)
     point = ratio_roi_align(pyramid, STRIDES, [torch.tensor([[5.0, 5.0, 5.0, 5.0]])], [(128, 192)])
     assert torch.equal(point, torch.zeros(1, 3, 14, 14))
+
+
+def test_half_precision_maps_keep_exact_places():
+    """bfloat16 counts in steps of 8 above 1024: boxes must stay as they are."""
+    ramp = torch.arange(256.0).expand(1, 1, 128, 256)
+    pyramid = [ramp, ramp[..., ::2, ::2], ramp[..., ::4, ::4]]
+    boxes, sizes = [torch.tensor([[1101.0, 301.0, 1135.0, 345.0]])], [(1024, 2048)]
+    exact = ratio_roi_align(pyramid, STRIDES, boxes, sizes)
+    half = ratio_roi_align([level.bfloat16() for level in pyramid], STRIDES, boxes, sizes)
+    torch.testing.assert_close(half, exact)

@@ -215,3 +215,11 @@ def test_masks_of_the_wrong_size():
     detector = Wrong([objects([[0.0, 0.0, 20.0, 20.0]], [0.9])])
     with pytest.raises(ValueError, match="Expected masks of shape"):
         Tracker(detector).step(Tracker(detector).start(), blank(0))
+
+
+def test_one_thing_under_two_names_without_masks():
+    twice = objects([[0.0, 0.0, 20.0, 20.0], [0.5, 0.0, 20.0, 20.0]], [0.9, 0.8])
+    for labels, expected in (([0, 1], [0, -1]), ([0, 0], [0, 1])):
+        detector = InTwoSteps([twice.replace(labels=torch.tensor(labels))])
+        _, shown = Tracker(detector).step(Tracker(detector).start(), blank(0))
+        assert shown.ids.tolist() == expected

@@ -25,6 +25,11 @@ def test_true_boxes_alone_need_no_proposals():
     assert regions.rows.tolist() == [0, 1]
 
 
+def test_equal_true_boxes_stay_two_objects():
+    (regions,) = GroundTruthRegions()(never, [objects([0, 0, 10, 10], [0, 0, 10, 10], [3, 3, 3, 9])])
+    assert regions.rows.tolist() == [0, 1]
+
+
 def test_proposals_that_overlap_an_object_and_true_boxes():
     (regions,) = ProposalRegions()(lambda decoder: [PROPOSED], [TRUTH])
     assert regions.boxes.tolist() == [*PROPOSED.boxes[[0, 2]].tolist(), *TRUTH.boxes.tolist()]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +25,20 @@ from tltm_graph.metrics import IdentityMeter
 from tltm_graph.structures import Frame
 from tltm_graph.tracking import AssociationGraph, PublishedLifeCycle, Relation, Tracker
 
-SOLVERS: dict[str, Callable[[Detector, Relation | None], Tracker]] = {
-    "hungarian": lambda detector, relation: Tracker(detector, relation, solver=HungarianSolver()),
-    "greedy": lambda detector, relation: Tracker(detector, relation, solver=GreedySolver()),
+SOLVERS: dict[str, Callable[[Detector, Relation | None, float], Tracker]] = {
+    "hungarian": lambda detector, relation, pixel: Tracker(detector, relation, solver=HungarianSolver()),
+    "greedy": lambda detector, relation, pixel: Tracker(detector, relation, solver=GreedySolver()),
     # The published rule is all of these parts together.
-    "argmax": lambda detector, relation: Tracker(
+    "argmax": lambda detector, relation, pixel: Tracker(
         detector,
         relation,
-        affinity=PublishedAffinity(match=0.5, score=1.5, iou=2.5),
+        affinity=PublishedAffinity(match=0.5, score=1.5, iou=2.5, pixel=pixel),
         solver=ArgmaxSolver(),
         life_cycle=PublishedLifeCycle(),
         max_shown=15,
     ),
 }
-"""A tracker for each name of a solver."""
+"""A tracker for each name of a solver, of a detector, a relation, and the network's pixel in pixels of the frame."""
 
 NOISY_ORACLE = "oracle?miss_rate=0.1&jitter=0.03&false_positives=0.2&class_noise=0.03"
 OWN_MODELS = "tltm_graph.models.model_for_tracking"
@@ -107,7 +108,10 @@ def track(
     if overlay or save_graph:
         import tltm_graph.visualization  # noqa: F401  a missing extra shall be missed before the work, not after it
     learned = isinstance(finder, Relation) and bool(getattr(finder, "is_trained", True))
-    tracker = SOLVERS[solver](finder, finder if learned else None)  # type: ignore[arg-type]
+    stream = iter(frames)
+    first = list(islice(stream, 1))  # what a pixel of the network is depends on the size of the frames
+    pixel = 1 / finder.scale(first[0].size) if first and hasattr(finder, "scale") else 1.0
+    tracker = SOLVERS[solver](finder, finder if learned else None, pixel)  # type: ignore[arg-type]
     length = (
         frames.num_frames if max_frames is None or frames.num_frames is None else min(frames.num_frames, max_frames)
     )
@@ -122,7 +126,7 @@ def track(
         state = tracker.start()
         began = time.perf_counter()
         for frame in tqdm(
-            _limited(frames, max_frames, interrupt, seconds["read"]),
+            _limited(chain(first, stream), max_frames, interrupt, seconds["read"]),
             total=length,
             unit=" frames",
             desc="tracking",
@@ -219,12 +223,12 @@ def _save_graph(graph: AssociationGraph, folder: Path) -> None:
 
 
 def _limited(
-    frames: FrameReader | MovingShapes, max_frames: int | None, interrupt: Interrupt, seconds: deque[float]
+    frames: Iterator[Frame], max_frames: int | None, interrupt: Interrupt, seconds: deque[float]
 ) -> Iterator[Frame]:
-    iterator, count = iter(frames), 0
+    count = 0
     while not interrupt.requested and (max_frames is None or count < max_frames):
         with _timed(seconds):
-            frame = next(iterator, None)
+            frame = next(frames, None)
         if frame is None:
             return
         yield frame

@@ -44,7 +44,7 @@ def pool_from_pyramid(
     wanted = 4 + (torch.log2(sides / 224 + 1e-9) + 1e-6).floor()  # (N,), log2 of the stride
     octaves = boxes.new_tensor([strides[name] for name in names]).log2()  # (L,)
     levels = (wanted[:, None] - octaves).abs().argmin(dim=1)  # (N,), the finer of two that are as close
-    pooled = boxes.new_zeros((len(boxes), channels.pop(), resolution, resolution), dtype=maps[names[0]].dtype)
+    pooled = boxes.new_zeros((len(boxes), channels.pop(), resolution, resolution), dtype=boxes.dtype)
     for index, name in enumerate(names):
         rows = (levels == index).nonzero().flatten()
         pooled[rows] = _pool(maps[name], strides[name], boxes[rows], resolution, aligned)
@@ -58,6 +58,7 @@ def equally_wide(maps: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, 
 
 
 def _pool(level: Tensor, stride: float, boxes: Tensor, resolution: int, aligned: bool) -> Tensor:
+    # Half precision could not tell neighbouring pixels apart.
     return roi_align(
-        level, [boxes.to(level.dtype)], resolution, spatial_scale=1 / stride, sampling_ratio=2, aligned=aligned
+        level.to(boxes.dtype), [boxes], resolution, spatial_scale=1 / stride, sampling_ratio=2, aligned=aligned
     )

@@ -4,13 +4,12 @@ from tltm_graph.io.atomic import write_atomically
 from tltm_graph.io.output_folder import output_folder
 from tltm_graph.io.results import TrackWriter, read_tracks
 from tltm_graph.io.video import FrameReader, VideoWriter, read_frames
-from tltm_graph.io.weights import load_safetensors, read_weights
+from tltm_graph.io.weights import read_weights
 
 __all__ = [
     "FrameReader",
     "TrackWriter",
     "VideoWriter",
-    "load_safetensors",
     "output_folder",
     "read_frames",
     "read_tracks",

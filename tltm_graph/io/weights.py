@@ -11,17 +11,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # what torch.save wrote first before it wrote zip files
-_array, _number = np.zeros(0).__reduce__()[0], np.float64(0).__reduce__()[0]  # what rebuilds arrays and numbers
-_ALLOWED = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("_codecs", "encode"): lambda text, encoding: text.encode(encoding),
-    ("numpy", "dtype"): np.dtype,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy.core.multiarray", "_reconstruct"): _array,
-    ("numpy._core.multiarray", "_reconstruct"): _array,
-    ("numpy.core.multiarray", "scalar"): _number,
-    ("numpy._core.multiarray", "scalar"): _number,
-}
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
@@ -33,7 +22,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
             ``"state_dict"``.
 
     Returns:
-        The tensors by name, on the CPU, a leading ``module.`` taken off.
+        The tensors by name, dense, of real numbers, on the CPU; a leading ``module.`` taken off.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -42,53 +31,106 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"Expected a file of weights, found none at '{path}'")
-    content: Any = load_safetensors(path) if path.suffix == ".safetensors" else _unpickle(path)
+    with path.open("rb") as file:
+        start = file.read(9)
+    content: Any = _load_safetensors(path) if start[8:] == b"{" else _unpickle(path, is_zip=start[:2] == b"PK")
     for key in ("model", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if not isinstance(content, dict):
         raise ValueError(f"Expected weights by name in '{path}', got a {type(content).__name__}")
     weights = {
-        str(name).removeprefix("module."): torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+        str(name).removeprefix("module."): value.tensor() if isinstance(value, _Array) else value
         for name, value in content.items()
-        if isinstance(value, Tensor) or (isinstance(value, np.ndarray) and value.dtype.kind in "fiub")
+        if isinstance(value, Tensor | _Array)
     }
     if not weights:
         raise ValueError(f"Expected weights by name in '{path}', got none; its entries are {list(content)[:5]}")
+    strange = [name for name, value in weights.items() if not _is_plain(value)]
+    if strange:
+        raise ValueError(f"Expected dense tensors of real numbers in '{path}', got something else in {strange[:3]}")
     return weights
 
 
-def load_safetensors(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file.
+def _is_plain(value: Tensor) -> bool:
+    dense = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
+    return dense and not value.is_complex() and value.untyped_storage().nbytes() >= value.numel() * value.itemsize
 
-    Raises:
-        ValueError: If the file is broken.
-    """
+
+def _load_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except SafetensorError as error:
         raise ValueError(f"Expected a safetensors file, got a broken one in '{path}': {error}") from error
 
 
+class _Type:
+    """Stands for a numpy type in a pickle: numpy's own believes the file about how its values lie in memory."""
+
+    def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
+        self.type = np.dtype(code)
+        if self.type.kind not in "fiub" or self.type.itemsize > 8:
+            raise pickle.UnpicklingError(f"it has values of type '{code}'")
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.type = self.type.newbyteorder(state[1])
+
+
+class _Array:
+    """Stands for a numpy array in a pickle."""
+
+    def __init__(self, *what: Any) -> None:
+        self.values = np.zeros(0)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, kind, columns_first, raw = state
+        raw = raw.encode("latin1") if isinstance(raw, str) else raw
+        self.values = np.frombuffer(raw, kind.type).reshape(shape, order="F" if columns_first else "C")
+
+    @classmethod
+    def from_buffer(cls, raw: Any, kind: _Type, shape: tuple[int, ...], order: str) -> "_Array":
+        array = cls()
+        array.__setstate__((1, shape, kind, order == "F", bytes(raw)))
+        return array
+
+    def tensor(self) -> Tensor:
+        return torch.from_numpy(self.values.astype(self.values.dtype.newbyteorder("="), order="C"))
+
+
+def _ignored(*what: Any) -> None:
+    """Stands for what is no weight."""
+
+
+_STAND_INS = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("_codecs", "encode"): lambda text, encoding: text.encode(encoding),
+    ("numpy", "dtype"): _Type,
+    ("numpy", "ndarray"): _ignored,  # named as the kind of array, never called
+}
+for _home in ("numpy.core", "numpy._core"):
+    _STAND_INS[f"{_home}.multiarray", "_reconstruct"] = _Array
+    _STAND_INS[f"{_home}.numeric", "_frombuffer"] = _Array.from_buffer
+    _STAND_INS[f"{_home}.multiarray", "scalar"] = _ignored
+
+
 class _PlainUnpickler(pickle.Unpickler):
-    """Builds arrays and containers; anything else is an error."""
+    """Builds containers and stand-ins of arrays; anything else is an error."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
+        if (module, name) not in _STAND_INS:
             raise pickle.UnpicklingError(f"it asks for '{module}.{name}'")
-        return _ALLOWED[module, name]
+        return _STAND_INS[module, name]
 
 
-def _unpickle(path: Path) -> Any:
+def _unpickle(path: Path, is_zip: bool) -> Any:
     try:
-        with path.open("rb") as file:
-            is_zip = file.read(2) == b"PK"
         if not is_zip:
             with path.open("rb") as file:
                 content = _PlainUnpickler(file, encoding="latin1").load()
             if content != _TORCH_MAGIC:
                 return content
-        plain: list[Any] = [Counter, defaultdict, _number, np.dtype, *(type(np.dtype(kind)) for kind in "fdqilB?")]
+        scalar = np.float64(0).__reduce__()[0]  # other entries of a checkpoint may hold numpy's numbers
+        plain: list[Any] = [Counter, defaultdict, scalar, np.dtype, *(type(np.dtype(kind)) for kind in "fdqilB?")]
         with torch.serialization.safe_globals(plain):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file makes pickle and zip readers raise anything

@@ -20,8 +20,8 @@ _PARTS = (  # the beginnings of names, and the part of a model that they belong 
     ("obj_encoder.", "encoder"),
     ("obj2obj_gnn.", "GNN"),
 )
-_KINDS = (  # the first one all of whose telling parts are there; a file of a kind must have all of its parts
-    ("TLTM", {"encoder", "GNN"}, ("backbone", "pyramid", "FCOS head", "mask head", "ResFuser", "encoder", "GNN")),
+_KINDS = (  # the first one of whose telling parts there is any; a file of a kind must have all of its parts
+    ("TLTM", {"encoder", "GNN"}, ("backbone", "pyramid", "FCOS head", "mask head", "encoder", "GNN")),
     ("CenterMask", {"FCOS head"}, ("backbone", "pyramid", "FCOS head", "mask head")),
     ("ImageNet", {"backbone"}, ("backbone",)),
 )
@@ -58,7 +58,9 @@ class CheckpointReport:
         return "\n".join(lines)
 
 
-def load_checkpoint(weights: dict[str, Tensor], model: nn.Module, path: str | Path = "") -> CheckpointReport:
+def load_checkpoint(
+    weights: dict[str, Tensor], model: nn.Module, path: str | Path = "", strides: bool = True
+) -> CheckpointReport:
     """Loads weights of detectron2, CenterMask2 or the released TLTM code.
 
     A checkpoint of a kind must have every weight of that kind: of TLTM, of CenterMask (which leaves ResFuser, encoder
@@ -70,6 +72,7 @@ def load_checkpoint(weights: dict[str, Tensor], model: nn.Module, path: str | Pa
         weights: As :func:`tltm_graph.io.read_weights` gives them.
         model: A TLTM or CenterMask, changed in place, all of it or (after an error) not at all.
         path: For messages.
+        strides: Whether a ResNet must go to half the size where those of detectron2 do, in the first 1×1 convolution.
 
     Returns:
         What became of the weights.
@@ -84,6 +87,11 @@ def load_checkpoint(weights: dict[str, Tensor], model: nn.Module, path: str | Pa
     wanted = {name: reference for name in state if (reference := reference_name(prefix + name))}
     _check_names(weights, list(wanted.values()), kind, required, path)
 
+    if not any(reference in weights for reference in wanted.values()):
+        raise ValueError(f"Expected weights of this model in '{path}', got a {kind} checkpoint of another architecture")
+    if strides:
+        _check_stride(model, path)
+
     reshaped, misshapen = [], []
     for name, reference in wanted.items():
         if reference not in weights:
@@ -93,11 +101,10 @@ def load_checkpoint(weights: dict[str, Tensor], model: nn.Module, path: str | Pa
             gathered = _gathered(value, state[name], getattr(model, "class_names", None))
             reshaped += [reference] if gathered is not value else []
             value = gathered
-        if value.shape != state[name].shape:
-            misshapen.append(f"{reference} {tuple(value.shape)} for {tuple(state[name].shape)}")
+        misshapen += misfits(reference, value, state[name])
         state[name] = value
     if misshapen:
-        raise ValueError(_complaint(path, kind, f"has {len(misshapen)} weights of other shapes", misshapen))
+        raise ValueError(_complaint(path, kind, f"has {len(misshapen)} weights of other shapes or values", misshapen))
     if kind == "TLTM" and "relation.is_trained" in state:
         state["relation.is_trained"] = torch.tensor(True)
     model.load_state_dict(state)
@@ -110,6 +117,31 @@ def load_checkpoint(weights: dict[str, Tensor], model: nn.Module, path: str | Pa
         ignored=tuple(name for name in weights if name not in references),
         missing=tuple(r for r in wanted.values() if r not in weights),
     )
+
+
+def misfits(name: str, value: Tensor, own: Tensor) -> list[str]:
+    """What is wrong with the value of a weight, if anything."""
+    if value.shape != own.shape:
+        return [f"{name} {tuple(value.shape)} for {tuple(own.shape)}"]
+    return (
+        [] if value.is_floating_point() == own.is_floating_point() and value.isfinite().all() else [f"{name} (values)"]
+    )
+
+
+def stride_in_1x1(model: nn.Module) -> bool | None:
+    """Where a ResNet goes to half the size, None for other networks."""
+    for name, layer in model.named_modules():
+        if name.endswith("layer2.0.conv1") and isinstance(layer, nn.Conv2d):
+            return layer.stride == (2, 2)
+    return None
+
+
+def _check_stride(model: nn.Module, path: str | Path) -> None:
+    if stride_in_1x1(model) is False:
+        raise ValueError(
+            f"Expected a ResNet whose stride is in the first 1×1 convolution for the weights in '{path}', got one with "
+            "the stride in the 3×3: build the model with stride_in_1x1=True, its default"
+        )
 
 
 def official_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -128,7 +160,7 @@ def checkpoint_kind(weights: dict[str, Tensor], path: str | Path = "") -> tuple[
     parts = {_part(name) for name in weights}
     for kind, telling, required in _KINDS:
         if telling & parts:
-            return kind, tuple(part for part in required if part != "ResFuser" or "ResFuser" in parts)
+            return kind, (*required, "ResFuser") if "ResFuser" in parts else required
     raise ValueError(
         f"Expected weights of a ResNet backbone, CenterMask or TLTM in '{path}', got names such as {list(weights)[:3]}"
     )
@@ -137,10 +169,12 @@ def checkpoint_kind(weights: dict[str, Tensor], path: str | Path = "") -> tuple[
 def _check_names(
     weights: dict[str, Tensor], wanted: list[str], kind: str, required: tuple[str, ...], path: str | Path
 ) -> None:
+    parts = {_part(name) for name in wanted}
+    if kind == "TLTM":  # what was trained without ResFuser would be disturbed by a random one
+        required = (*required, "ResFuser")
     absent = [name for name in wanted if name not in weights and _part(name) in required]
     if absent:
         raise ValueError(_complaint(path, kind, f"lacks {len(absent)} of the model's weights", absent))
-    parts = {_part(name) for name in wanted}
     strange = [
         name
         for name in sorted(set(weights) - set(wanted))

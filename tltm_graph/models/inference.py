@@ -28,8 +28,9 @@ def for_inference(model: Model) -> Model:
     fast.config = None
     detector = fast.detector if isinstance(fast, TLTM) else fast
     _fold_norms(detector.backbone)
-    if isinstance(fast, TLTM) and isinstance(fast.relation.gnn, TransitionGNN):
-        fast.relation.gnn = FoldedTransitionGNN(fast.relation.gnn)
+    gnn = fast.relation.gnn if isinstance(fast, TLTM) else None
+    if isinstance(fast, TLTM) and isinstance(gnn, TransitionGNN) and gnn.aggr in ("sum", "add", "mean"):
+        fast.relation.gnn = FoldedTransitionGNN(gnn)
     fast.to(memory_format=torch.channels_last)
     return fast
 

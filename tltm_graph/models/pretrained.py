@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from urllib.error import URLError
 
@@ -6,7 +7,7 @@ from torch import Tensor, nn
 from torch.hub import load_state_dict_from_url
 
 from tltm_graph.io import read_weights
-from tltm_graph.models.checkpoint import CheckpointReport, load_checkpoint
+from tltm_graph.models.checkpoint import CheckpointReport, load_checkpoint, misfits, stride_in_1x1
 
 KNOWN_WEIGHTS = {
     "imagenet-r50": "https://download.pytorch.org/models/resnet50-0676ba61.pth",
@@ -39,7 +40,7 @@ def load_weights(weights: str | Path, model: nn.Module) -> CheckpointReport | No
     else:
         raise FileNotFoundError(f"Expected a file of weights or one of {sorted(KNOWN_WEIGHTS)}, got '{weights}'")
     if "layer1.0.conv1.weight" in state and "conv1.weight" in state:
-        return load_checkpoint(_from_torchvision(state, model, weights), model, weights)
+        return load_checkpoint(_from_torchvision(state, model, weights), model, weights, strides=False)
     if any(name.startswith(("detector.", "backbone.body.")) for name in state):
         _load_own(state, model, weights)
         return None
@@ -47,12 +48,16 @@ def load_weights(weights: str | Path, model: nn.Module) -> CheckpointReport | No
 
 
 def _load_own(state: dict[str, Tensor], model: nn.Module, path: str | Path) -> None:
+    beside = Path(path).with_suffix(".json")
+    saved = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
+    if saved.get("stride_in_1x1", stride_in_1x1(model)) != stride_in_1x1(model):
+        raise ValueError(
+            f"Expected a model with stride_in_1x1={saved['stride_in_1x1']} for the weights in '{path}', as '{beside.name}' "
+            f"says, got one with {stride_in_1x1(model)}"
+        )
     own = model.state_dict()
-    wrong = sorted(own.keys() ^ state.keys()) or [
-        f"{name} {tuple(state[name].shape)} for {tuple(own[name].shape)}"
-        for name in own
-        if state[name].shape != own[name].shape
-    ]
+    wrong = sorted(own.keys() ^ state.keys())
+    wrong = wrong or [misfit for name in own for misfit in misfits(name, state[name], own[name])]
     if wrong:
         raise ValueError(
             f"Expected the weights of this model in '{path}', got those of another one, which differs in {len(wrong)}: "
@@ -75,12 +80,12 @@ def _download(name: str) -> dict[str, Tensor]:
 
 def _from_torchvision(state: dict[str, Tensor], model: nn.Module, path: str | Path) -> dict[str, Tensor]:
     """A ResNet of torchvision under detectron2's names, made to read BGR images minus their mean, 0 to 255."""
-    strides = {name: layer.stride for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d)}
-    stride = next((stride for name, stride in strides.items() if name.endswith("layer2.0.conv2")), None)
-    if stride != (2, 2):
+    in_1x1 = stride_in_1x1(model)
+    if in_1x1 is not False:
+        remedy = "this model has none" if in_1x1 is None else "build the model with stride_in_1x1=False"
         raise ValueError(
             f"Expected a ResNet whose stride is in the 3×3 convolution for the weights of torchvision in '{path}': "
-            "build the model with stride_in_1x1=False"
+            f"{remedy}"
         )
     renamed = {}
     for name, value in state.items():

@@ -62,6 +62,10 @@ class TLTM(nn.Module):
         """See :meth:`CenterMask.segment`."""
         return self.detector.segment(detections, size)
 
+    def scale(self, size: tuple[int, int]) -> float:
+        """See :meth:`CenterMask.scale`."""
+        return self.detector.scale(size)
+
     def encode(self, detections: Detections) -> Tensor:
         """See :meth:`RelationModel.encode`."""
         with self.detector.precision():

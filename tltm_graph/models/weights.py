@@ -2,6 +2,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -63,14 +64,31 @@ def load_model(path: str | Path) -> TLTM | CenterMask:
             "yourself and give it weights=PATH"
         )
     try:
-        config = json.loads(beside.read_text(encoding="utf-8"))
-        build = _BUILDERS[config.pop("architecture")]
-        config["decoder"] = Decoder(**config["decoder"])
+        model = _configured(json.loads(beside.read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"Expected a configuration of one of {sorted(_BUILDERS)} in '{beside}'") from error
-    model = build(**config)
+        raise ValueError(
+            f"Expected a configuration of one of {sorted(_BUILDERS)} in '{beside}', got: {error}"
+        ) from error
     load_weights(path, model)
     return model
+
+
+def _configured(config: dict[str, Any]) -> TLTM | CenterMask:
+    build = _BUILDERS[config["architecture"]]
+    options: dict[str, Any] = {name: int(config[name]) for name in ("min_size", "max_size")}
+    if "stride_in_1x1" in config:
+        options["stride_in_1x1"] = bool(config["stride_in_1x1"])
+    values = config["decoder"]
+    decoder = Decoder(
+        score_threshold=float(values["score_threshold"]),
+        candidates=int(values["candidates"]),
+        nms_iou=float(values["nms_iou"]),
+        max_objects=int(values["max_objects"]),
+    )
+    names = config["class_names"]
+    if not isinstance(names, list):
+        raise ValueError(f"class_names as a list, not {names!r}")
+    return build(tuple(map(str, names)), decoder=decoder, **options)
 
 
 def load_reference_checkpoint(
@@ -123,11 +141,15 @@ def model_for_tracking(
     """
     if precision not in ("float32", "bfloat16", "float16"):
         raise ValueError(f"Expected the precision 'float32', 'bfloat16' or 'float16', got '{precision}'")
-    model = load_model(path) if Path(path).suffix == ".safetensors" else load_reference_checkpoint(path)[0]
+    own = Path(path).with_suffix(".json").is_file()
+    model = load_model(path) if own else load_reference_checkpoint(path)[0]
     model = for_inference(model)
     detector = model.detector if isinstance(model, TLTM) else model
     detector.autocast = None if precision == "float32" else getattr(torch, precision)
-    detector.min_size, detector.max_size = min_size or detector.min_size, max_size or detector.max_size
+    for name, pixels in (("min_size", min_size), ("max_size", max_size)):
+        if pixels is not None and pixels < 1:
+            raise ValueError(f"Expected {name} of at least 1, got {pixels}")
+        setattr(detector, name, getattr(detector, name) if pixels is None else pixels)
     if score_threshold is not None:
         detector.decoder = replace(detector.decoder, score_threshold=score_threshold)
     if max_objects is not None:
@@ -150,4 +172,8 @@ def _matching_model(
         class_names = known.get(len(biases), tuple(f"class {i}" for i in range(len(biases))))
     blocks = {name.split(".")[3] for name in weights if name.startswith("backbone.bottom_up.res4.")}
     builders = (tltm_r50, tltm_r101) if kind == "TLTM" else (centermask_r50, centermask_r101)
-    return builders[len(blocks) > 6](class_names)
+    model = builders[len(blocks) > 6](class_names)
+    if isinstance(model, TLTM) and not any("resfuser" in name for name in weights):
+        model.detector.fusers = None  # as the published baseline was trained
+        model.config = None
+    return model

@@ -36,9 +36,10 @@ def paste_masks(masks: Tensor, boxes: Tensor, size: tuple[int, int], threshold: 
     columns = _weights(boxes[:, 0], boxes[:, 2], width, masks.shape[2]).to(masks)  # (N, W, R)
     pasted = torch.empty((len(masks), height, width), dtype=torch.bool, device=masks.device)
     step = max(1, _CANVAS // max(1, height * width))
-    for start in range(0, len(masks), step):
-        part = slice(start, start + step)
-        torch.ge(rows[part] @ masks[part] @ columns[part].transpose(1, 2), threshold, out=pasted[part])
+    with torch.autocast(masks.device.type, enabled=False):  # pixels at the threshold need all digits
+        for start in range(0, len(masks), step):
+            part = slice(start, start + step)
+            torch.ge(rows[part] @ masks[part] @ columns[part].transpose(1, 2), threshold, out=pasted[part])
     return pasted
 
 

@@ -46,7 +46,8 @@ def ratio_roi_align(
         resolution: Height and width of the pooled features.
 
     Returns:
-        Pooled features (N, C, resolution, resolution), N over all images in order.
+        Pooled features (N, C, resolution, resolution), N over all images in order, in the precision of the boxes: half
+        precision could not tell neighbouring pixels apart.
     """
     rois = torch.cat([torch.cat([b.new_full((len(b), 1), i), b], dim=1) for i, b in enumerate(boxes)])  # (N, 5)
     areas = torch.cat([b.new_full((len(b),), h * w) for b, (h, w) in zip(boxes, image_sizes, strict=True)])
@@ -55,7 +56,7 @@ def ratio_roi_align(
     for level, (features, stride) in enumerate(zip(pyramid, strides, strict=True)):
         here = torch.where((levels == level)[:, None], rois[:, 1:], rois[:, 1:3].repeat(1, 2))
         part = roi_align(
-            features, torch.cat([rois[:, :1], here], dim=1).to(features), resolution, 1 / stride, aligned=True
+            features.to(rois.dtype), torch.cat([rois[:, :1], here], dim=1), resolution, 1 / stride, aligned=True
         )
         pooled = part if pooled is None else pooled + part
     assert pooled is not None, "a pyramid has at least one level"

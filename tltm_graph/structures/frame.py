@@ -23,7 +23,12 @@ class Frame:
     time: float
 
     def __post_init__(self) -> None:
-        if self.image.ndim != 3 or self.image.shape[0] != 3 or self.image.dtype != torch.uint8:
+        if (
+            self.image.ndim != 3
+            or self.image.shape[0] != 3
+            or self.image.dtype != torch.uint8
+            or not self.image.numel()
+        ):
             raise ValueError(
                 f"Expected 'image' of shape (3, H, W) and type uint8 in RGB order, "
                 f"got {tuple(self.image.shape)} and {self.image.dtype}"

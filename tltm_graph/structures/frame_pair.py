@@ -25,6 +25,10 @@ class FramePair:
     current: Detections
 
     def __post_init__(self) -> None:
+        for name in ("previous_image", "current_image"):
+            image: Tensor = getattr(self, name)
+            if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape:
+                raise ValueError(f"Expected '{name}' of shape (3, H, W), got {tuple(image.shape)}")
         if self.previous_image.shape != self.current_image.shape:
             raise ValueError(
                 f"Expected two images of one size, got {tuple(self.previous_image.shape)} and "

@@ -14,7 +14,7 @@ class AssociationGraph:
     """The decisions of a tracker over a whole video as one :class:`networkx.DiGraph`.
 
     Nodes are observations, named ``"frame:row"``, with ``frame``, ``row``, ``track`` (-1 for none), ``shown`` (whether
-    the track was confirmed), ``label``, ``score`` and ``box``. Edges run from the last observation of a track to the
+    its id was shown), ``label``, ``score`` and ``box``. Edges run from the last observation of a track to the
     objects it was compared with, with ``score`` and ``chosen``. (Tracks are told apart by their id, so this is not for
     a :class:`tltm_graph.tracking.PublishedLifeCycle` that forgets: there ids change hands.)
 

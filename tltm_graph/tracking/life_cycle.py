@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torchvision.ops import box_iou
 
 from tltm_graph.association import Assignment
 from tltm_graph.structures import Detections
@@ -24,8 +25,9 @@ class LifeCycle:
 
     *Life.* An object nobody claims starts a track if it scores at least ``birth_score`` and is not a second detection
     of something else, claimed or more confident: its mask does not lie, by more than a share of ``duplicate``, within
-    that of an object of its class, nor is the IoU with any mask above that. (Boxes alone do not tell: people do stand
-    in front of each other.) A track is confirmed, and shows its id, once it was seen ``min_hits`` times or with a score
+    that of an object of its class, nor is the IoU with any mask above that. (Boxes alone do not tell, people do stand
+    in front of each other: without masks it is one thing under two names if classes differ and boxes have an IoU above
+    0.9.) A track is confirmed, and shows its id, once it was seen ``min_hits`` times or with a score
     of at least ``sure_score``; missed before that, it is forgotten at once. A confirmed track is forgotten after more
     than ``max_misses`` misses in a row. Never more than ``max_tracks`` are kept: those longest unseen go first.
 
@@ -111,7 +113,7 @@ class LifeCycle:
     def _births(self, detections: Detections, assignment: Assignment) -> Tensor:
         births = assignment.births.to(detections.scores.device)
         worthy = detections.scores[births] >= self.birth_score
-        if detections.masks is not None and self.duplicate < 1 and worthy.any():
+        if self.duplicate < 1 and worthy.any():
             candidates = detections[births]
             claimed = detections[assignment.current]
             second = _sameness(candidates, claimed) > self.duplicate  # (births, claimed)
@@ -172,16 +174,19 @@ def _born(detections: Detections, next_id: int, frame: int) -> Memory:
 
 
 def _sameness(objects: Detections, others: Detections) -> Tensor:
-    """How much of each object's mask lies within another's of its class, or their IoU, if classes differ (N, M)."""
-    assert objects.masks is not None
-    assert others.masks is not None
+    """How much of each object's mask lies within another's of its class, or their IoU, if classes differ (N, M).
+
+    Without masks 1 for boxes of different classes with an IoU above 0.9, 0 for others.
+    """
+    same_class = objects.labels[:, None] == others.labels[None, :]
+    if objects.masks is None or others.masks is None:
+        return ((box_iou(objects.boxes, others.boxes) > 0.9) & ~same_class).float()
     extent = objects.boxes[:, 2:] - objects.boxes[:, :2]
     # Of large masks every fourth pixel both ways is enough, at a sixteenth of the work.
     stride = 4 if float(extent.min()) >= 32 else 1
     masks, other_masks = (m[:, ::stride, ::stride].flatten(1).float() for m in (objects.masks, others.masks))
     shared = masks @ other_masks.T
     area, other_area = masks.sum(dim=1)[:, None], other_masks.sum(dim=1)[None, :]
-    same_class = objects.labels[:, None] == others.labels[None, :]
     return shared / torch.where(same_class, area, area + other_area - shared).clamp(min=1)
 
 

@@ -220,14 +220,13 @@ class Tracker:
         assert detections.ids is not None
         rows = (detections.ids >= 0).nonzero().flatten()
         segmented = segmenter.segment(detections[rows], size)
-        if segmented.masks is None or segmented.masks.shape != (len(rows), *size):
-            got = None if segmented.masks is None else tuple(segmented.masks.shape)
+        drawn = segmented.masks if isinstance(segmented, Detections) else None
+        if drawn is None or drawn.shape != (len(rows), *size):
+            got = type(segmented).__name__ if drawn is None else tuple(drawn.shape)
             raise ValueError(f"Expected masks of shape {(len(rows), *size)} from {segmenter!r}, got {got}")
-        masks = segmented.masks.new_zeros((len(detections), *size))
-        return detections.replace(
-            boxes=detections.boxes.index_copy(0, rows, segmented.boxes),
-            masks=masks.index_copy(0, rows, segmented.masks),
-        )
+        boxes, masks = detections.boxes.clone(), drawn.new_zeros((len(detections), *size))
+        boxes[rows], masks[rows] = segmented.boxes, drawn
+        return detections.replace(boxes=boxes, masks=masks)
 
     def track(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Detections]]:
         """Follows the objects of one video, yielding each frame with its detections as soon as it is done."""

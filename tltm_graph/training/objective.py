@@ -60,10 +60,16 @@ class PairObjective:
             ``"transition"``. Where there is nothing to learn from, a loss is 0 and so is its gradient.
 
         Raises:
-            ValueError: If there is no pair.
+            ValueError: If there is no pair, or a label is not one of the model's classes.
         """
         if not pairs:
             raise ValueError("Expected at least one pair of frames, got none")
+        num_classes = model.detector.head.num_classes
+        highest = max(
+            (int(truth.labels.max()) for p in pairs for truth in (p.previous, p.current) if len(truth)), default=0
+        )
+        if highest >= num_classes:
+            raise ValueError(f"Expected labels below {num_classes}, the number of classes, got {highest}")
         detector = model.detector
         device = detector.pixel_mean.device
         before, now = [p.previous.to(device) for p in pairs], [p.current.to(device) for p in pairs]

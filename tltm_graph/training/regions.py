@@ -40,7 +40,7 @@ class RegionSampler(Protocol):
 
 
 class GroundTruthRegions:
-    """The true boxes alone, as the released code trains.
+    """The true boxes alone, as the released code trains; those without area are left out.
 
     Args:
         max_regions: At most so many an image, drawn at random.
@@ -51,7 +51,12 @@ class GroundTruthRegions:
 
     def __call__(self, propose: Callable[[Decoder], list[Detections]], truth: Sequence[Detections]) -> list[Regions]:
         """See :class:`RegionSampler`."""
-        return [match_regions(objects.boxes, objects, max_regions=self.max_regions) for objects in truth]
+        return [self._of(objects) for objects in truth]
+
+    def _of(self, objects: Detections) -> Regions:
+        rows = (objects.boxes[:, 2:] > objects.boxes[:, :2]).all(dim=1).nonzero().flatten()
+        rows = _some(rows, self.max_regions)
+        return Regions(objects.boxes[rows], rows)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(max_regions={self.max_regions})"
@@ -93,6 +98,9 @@ def match_regions(boxes: Tensor, truth: Detections, min_iou: float = 0.5, max_re
         return Regions(boxes[:0], truth.labels[:0])
     overlap, rows = box_iou(boxes, truth.boxes).nan_to_num(0.0).max(dim=1)
     kept = (overlap >= min_iou).nonzero().flatten()
-    if len(kept) > max_regions:
-        kept = kept[torch.randperm(len(kept), device=kept.device)[:max_regions]]
+    kept = _some(kept, max_regions)
     return Regions(boxes[kept], rows[kept])
+
+
+def _some(rows: Tensor, most: int) -> Tensor:
+    return rows if len(rows) <= most else rows[torch.randperm(len(rows), device=rows.device)[:most]]

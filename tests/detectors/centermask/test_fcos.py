@@ -96,3 +96,11 @@ def test_scales_act_on_their_own_level():
     after = head(pyramid)
     torch.testing.assert_close(after[0].distances, before[0].distances)
     torch.testing.assert_close(after[1].distances, 2 * before[1].distances)
+
+
+@pytest.mark.parametrize(
+    "values", [{"max_objects": 0}, {"candidates": -1}, {"score_threshold": 7}, {"nms_iou": -0.1}], ids=str
+)
+def test_values_out_of_range(values):
+    with pytest.raises(ValueError, match=f"Expected {next(iter(values))} "):
+        Decoder(**values)

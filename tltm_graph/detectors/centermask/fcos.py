@@ -99,12 +99,23 @@ class Decoder:
         candidates: At most so many from each level.
         nms_iou: Of two boxes of one class that overlap by more, the weaker goes.
         max_objects: At most so many objects an image (more if several share the last score).
+
+    Raises:
+        ValueError: If a value is out of range.
     """
 
     score_threshold: float = 0.05
     candidates: int = 1000
     nms_iou: float = 0.6
     max_objects: int = 50
+
+    def __post_init__(self) -> None:
+        for name in ("score_threshold", "nms_iou"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"Expected {name} in [0, 1], got {getattr(self, name)}")
+        for name in ("candidates", "max_objects"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"Expected {name} of at least 1, got {getattr(self, name)}")
 
     def __call__(self, outputs: Sequence[DenseOutput], strides: Sequence[int]) -> list[Detections]:
         """The objects of each image of the batch, most confident first, boxes in pixels of the padded image."""
@@ -146,7 +157,7 @@ def _tower(channels: int, num_convs: int) -> nn.Sequential:
     for _ in range(num_convs):
         layers += [
             nn.Conv2d(channels, channels, 3, padding=1),
-            nn.GroupNorm(min(32, channels // 2), channels),
+            nn.GroupNorm(math.gcd(32, channels), channels),
             nn.ReLU(inplace=True),
         ]
     return nn.Sequential(*layers)

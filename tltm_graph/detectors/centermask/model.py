@@ -36,10 +36,10 @@ class CenterMask(nn.Module):
         min_size: The shorter side of an image is resized to this many pixels …
         max_size: … unless the longer side would then have more than this. :meth:`detect` alone resizes.
         autocast: Precision of :meth:`detect` and :meth:`segment`, ``torch.bfloat16`` or ``torch.float16``; None for
-            that of the weights.
+            float32, which weights always have.
 
     Raises:
-        ValueError: If there are not as many fusers as levels, or names as classes.
+        ValueError: If there are not as many fusers as levels, or names as classes, or a size is below 1.
     """
 
     pixel_mean: Tensor
@@ -66,6 +66,8 @@ class CenterMask(nn.Module):
             raise ValueError(f"Expected {head.num_classes} class names, got {len(class_names)}")
         if mask_head.num_classes != head.num_classes:
             raise ValueError(f"Expected masks of {head.num_classes} classes, got {mask_head.num_classes}")
+        if min_size < 1 or max_size < 1:
+            raise ValueError(f"Expected sizes of at least 1 pixel, got min_size={min_size} and max_size={max_size}")
         self.backbone = backbone
         self.fusers = None if fusers is None else nn.ModuleList(fusers)
         self.head = head
@@ -91,6 +93,10 @@ class CenterMask(nn.Module):
             centred = image.to(self.pixel_mean.device).flip(0).float() - self.pixel_mean[:, None, None]
             padded[:, : image.shape[1], : image.shape[2]] = centred
         return batch
+
+    def scale(self, size: tuple[int, int]) -> float:
+        """Pixels of the image that the network sees, for each pixel of a frame of ``size`` (H, W)."""
+        return network_size(size, self.min_size, self.max_size)[0] / size[0]
 
     def fuse(self, previous: Pyramid, current: Pyramid) -> Pyramid:
         """The current pyramid, each level fused with the previous one; unchanged without fusers."""
