@@ -147,9 +147,6 @@ def test_the_picture_is_resized_as_detectron2_does_and_has_the_channels_in_order
     assert model.seen.shape == (3, 100, 150), "the longer side decides"
     detector(model, min_size=0, color_order="RGB").detect(frame)
     assert torch.equal(model.seen, frame.image.float())
-    finder = Detectron2Detector(model)
-    assert finder._network_size((480, 640)) == (800, 1067)
-    assert finder._network_size((720, 1280)) == (750, 1333)
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,8 @@ def test_targets_and_losses_of_fcos(case, size):
 def test_targets_and_loss_of_masks():
     pairs = training_pairs()
     truth = pairs[0].previous, pairs[0].current
-    targets = torch.cat([mask_targets(t.masks, t.boxes, torch.arange(len(t))) for t in truth])
+    boxes = [stored(f"mask.img{i}.proposal_boxes") for i in range(2)]
+    targets = torch.cat([mask_targets(t.masks, b, torch.arange(len(b))) for t, b in zip(truth, boxes, strict=True)])
     assert torch.equal(targets.bool(), torch.cat([stored(f"mask.img{i}.targets") for i in range(2)]))
     labels = torch.cat([t.labels for t in truth])
     logits = seeded("loss.mask.logits", (12, 40, 28, 28))[torch.arange(12), labels].requires_grad_()

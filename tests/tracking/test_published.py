@@ -46,7 +46,7 @@ def test_the_published_rule_to_the_last_id(setting):
     state = tracker.start()
     for t in range(9):
         before = state.memory
-        state, detections = tracker.step(state, blank(t))
+        state, detections = tracker.step(state, blank(t, (480, 640)))
         kept = detections[detections.ids >= 0]
         assert kept.ids.tolist() == stored[f"{setting}.{t}.ids"].tolist()
         assert torch.equal(kept.boxes, torch.from_numpy(stored[f"{setting}.{t}.kept_boxes"]))

@@ -104,6 +104,7 @@ def _ignored(*what: Any) -> None:
 _STAND_INS = {
     ("collections", "OrderedDict"): OrderedDict,
     ("_codecs", "encode"): lambda text, encoding: text.encode(encoding),
+    ("__builtin__", "bytes"): lambda: b"",  # how protocol 2 writes them, if there are none
     ("numpy", "dtype"): _Type,
     ("numpy", "ndarray"): _ignored,  # named as the kind of array, never called
 }
@@ -131,8 +132,9 @@ def _unpickle(path: Path, is_zip: bool) -> Any:
                 return content
         scalar = np.float64(0).__reduce__()[0]  # other entries of a checkpoint may hold numpy's numbers
         plain: list[Any] = [Counter, defaultdict, scalar, np.dtype, *(type(np.dtype(kind)) for kind in "fdqilB?")]
-        with torch.serialization.safe_globals(plain):
-            return torch.load(path, map_location="cpu", weights_only=True)
+        # Given a path, torch would go by its suffix.
+        with torch.serialization.safe_globals(plain), path.open("rb") as file:
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file makes pickle and zip readers raise anything
         asked = re.search(r"GLOBAL ([\w.]+)", str(error))  # torch's way to say it, below advice to run the code
         first = (str(error).strip() or type(error).__name__).splitlines()[0]

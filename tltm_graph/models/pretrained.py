@@ -52,8 +52,8 @@ def _load_own(state: dict[str, Tensor], model: nn.Module, path: str | Path) -> N
     saved = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
     if saved.get("stride_in_1x1", stride_in_1x1(model)) != stride_in_1x1(model):
         raise ValueError(
-            f"Expected a model with stride_in_1x1={saved['stride_in_1x1']} for the weights in '{path}', as '{beside.name}' "
-            f"says, got one with {stride_in_1x1(model)}"
+            f"Expected a model with stride_in_1x1={saved['stride_in_1x1']} for the weights in '{path}', as "
+            f"'{beside.name}' says, got one with {stride_in_1x1(model)}"
         )
     own = model.state_dict()
     wrong = sorted(own.keys() ^ state.keys())
