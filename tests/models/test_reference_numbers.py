@@ -17,7 +17,7 @@ from tests.parity import (
     training_pairs,
 )
 from tltm_graph.detectors.centermask import DenseOutput, assign_targets, mask_targets
-from tltm_graph.models import centermask_r50, for_inference, reference_name, tltm_r50
+from tltm_graph.models import centermask_r50, for_inference, reference_name, tltm_r50, tltm_r101
 from tltm_graph.structures import Detections
 from tltm_graph.training import fcos_losses, mask_loss, released_objective
 
@@ -51,6 +51,7 @@ def test_centermask_on_whole_and_padded_frames(prepare):
 
 def test_numbers_of_weights():
     assert len(reference_state(tltm_r50())) == 385
+    assert len(reference_state(tltm_r101())) == 640
     assert len(reference_state(centermask_r50())) == 337
     assert sum(p.numel() for p in tltm_r50().parameters()) == 46_705_997
     assert sum(p.numel() for p in tltm_r50().parameters() if p.requires_grad) == 46_483_597

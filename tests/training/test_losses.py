@@ -44,7 +44,7 @@ def test_fcos_cell_by_cell():
         for cell in range(6):
             i, j = divmod(cell, 3)
             for c in range(3):
-                p = float(level.logits[image, c, i, j].sigmoid())
+                p = level.logits[image, c, i, j].sigmoid().item()
                 positive = int(labels[image, cell]) == c
                 focal += (
                     -0.25 * (1 - p) ** 2 * torch.tensor(p).log()
