@@ -34,6 +34,8 @@ _HOME = {
     "Tracks": "structures",
     "TransformersDetector": "detectors",
     "TransitionGNN": "nn",
+    "centermask_r50": "models",
+    "centermask_r101": "models",
     "for_inference": "models",
     "frame_pair_graph": "graph",
     "load_model": "models",

@@ -31,3 +31,9 @@ def test_what_does_not_fit():
         FramePair(IMAGE, IMAGE, objects(masks=False), objects())
     with pytest.raises(ValueError, match=r"Expected masks of the image's size \(20, 30\), got \(30, 20\)"):
         FramePair(IMAGE, IMAGE, objects(size=(30, 20)), objects())
+
+
+@pytest.mark.parametrize("image", [IMAGE.float() / 255, IMAGE[:1], IMAGE[:, :0]])
+def test_what_is_no_image(image):
+    with pytest.raises(ValueError, match=r"Expected 'previous_image' of shape \(3, H, W\) and type uint8"):
+        FramePair(image, image, objects(), objects())

@@ -223,3 +223,8 @@ def test_one_thing_under_two_names_without_masks():
         detector = InTwoSteps([twice.replace(labels=torch.tensor(labels))])
         _, shown = Tracker(detector).step(Tracker(detector).start(), blank(0))
         assert shown.ids.tolist() == expected
+
+
+def test_what_is_no_relation():
+    with pytest.raises(ValueError, match="Expected a relation with the methods 'encode' and 'score'"):
+        Tracker(Script([]), relation=Script([]))

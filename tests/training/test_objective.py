@@ -119,3 +119,11 @@ def test_losses_fall(objective):
 def test_no_pairs():
     with pytest.raises(ValueError, match="Expected at least one pair of frames, got none"):
         paper_objective()(tiny(), [])
+
+
+def test_a_detector_alone_and_labels_it_does_not_know():
+    with pytest.raises(ValueError, match="Expected a TLTM to train, got CenterMask"):
+        paper_objective()(tiny().detector, [SITUATIONS["two objects"]])
+    wrong = pair(TWO, TWO.replace(labels=torch.tensor([0, 7])))
+    with pytest.raises(ValueError, match="Expected labels below 2, the number of classes, got 7"):
+        paper_objective()(tiny(), [wrong])

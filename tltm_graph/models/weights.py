@@ -33,7 +33,8 @@ def save_model(model: TLTM | CenterMask, path: str | Path) -> None:
         raise ValueError(f"Expected a path that ends in .safetensors, got '{path}'")
     if model.config is None:
         raise ValueError(
-            f"Expected a model of one of {sorted(_BUILDERS)}, got one put together by hand: save its state"
+            f"Expected a model of one of {sorted(_BUILDERS)}, got another one or a copy for inference: save "
+            "what the copy was made of, or its state_dict"
         )
     detector = model.detector if isinstance(model, TLTM) else model
     config = {
@@ -57,11 +58,13 @@ def load_model(path: str | Path) -> TLTM | CenterMask:
         ValueError: If one of them is broken, or they do not belong together.
     """
     path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"Expected weights that save_model() wrote, found no file '{path}'")
     beside = path.with_suffix(".json")
     if not beside.is_file():
         raise FileNotFoundError(
             f"Expected the configuration of '{path}' beside it in '{beside.name}', found none: build the model "
-            "yourself and give it weights=PATH"
+            "yourself and give it weights=PATH, or load a checkpoint of others with load_reference_checkpoint()"
         )
     try:
         model = _configured(json.loads(beside.read_text(encoding="utf-8")))

@@ -1,5 +1,6 @@
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from tltm_graph.structures.detections import Detections
@@ -10,13 +11,13 @@ class FramePair:
     """Two frames of one video with their true objects: what there is to learn from.
 
     Args:
-        previous_image: RGB pixels of the earlier frame (3, H, W), 0 to 255.
+        previous_image: RGB pixels of the earlier frame (3, H, W), uint8.
         current_image: RGB pixels of the later frame (3, H, W).
         previous: Its true objects, with ``masks (N, H, W)`` and ``ids (N,)``; equal ids are one object.
         current: Those of the later frame.
 
     Raises:
-        ValueError: If the images differ in size, or masks or ids are missing.
+        ValueError: If the images differ in size or are no images, or masks or ids are missing.
     """
 
     previous_image: Tensor
@@ -27,8 +28,10 @@ class FramePair:
     def __post_init__(self) -> None:
         for name in ("previous_image", "current_image"):
             image: Tensor = getattr(self, name)
-            if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape:
-                raise ValueError(f"Expected '{name}' of shape (3, H, W), got {tuple(image.shape)}")
+            if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape or image.dtype != torch.uint8:
+                raise ValueError(
+                    f"Expected '{name}' of shape (3, H, W) and type uint8, got {tuple(image.shape)} and {image.dtype}"
+                )
         if self.previous_image.shape != self.current_image.shape:
             raise ValueError(
                 f"Expected two images of one size, got {tuple(self.previous_image.shape)} and "

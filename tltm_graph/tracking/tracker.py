@@ -108,6 +108,11 @@ class Tracker:
     ) -> None:
         if max_shown is not None and max_shown < 0:
             raise ValueError(f"Expected max_shown of at least 0, got {max_shown}")
+        if relation is not None and not isinstance(relation, Relation):
+            raise ValueError(
+                f"Expected a relation with the methods 'encode' and 'score', got {relation!r}: leave it out to "
+                "associate by geometry and class"
+            )
         if relation is not None and not getattr(relation, "is_trained", True):
             warnings.warn(
                 "The relation model has random weights, so its scores mean nothing: load trained weights into it, or "

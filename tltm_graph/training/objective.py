@@ -60,10 +60,12 @@ class PairObjective:
             ``"transition"``. Where there is nothing to learn from, a loss is 0 and so is its gradient.
 
         Raises:
-            ValueError: If there is no pair, or a label is not one of the model's classes.
+            ValueError: If there is no pair, the model is no TLTM, or a label is not one of the model's classes.
         """
         if not pairs:
             raise ValueError("Expected at least one pair of frames, got none")
+        if not isinstance(model, TLTM):
+            raise ValueError(f"Expected a TLTM to train, got {model!r}")
         num_classes = model.detector.head.num_classes
         highest = max(
             (int(truth.labels.max()) for p in pairs for truth in (p.previous, p.current) if len(truth)), default=0
