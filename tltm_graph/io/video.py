@@ -3,7 +3,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,7 @@ from tltm_graph.structures import Frame
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
-Source = str | int | Path | np.ndarray | Tensor | Iterable[np.ndarray]
+Source = str | int | Path | np.ndarray | Tensor | Iterable[np.ndarray] | Sequence[Path]
 
 
 class FrameReader(Iterator[Frame]):
@@ -69,7 +69,8 @@ def read_frames(source: Source, fps: float = 30.0) -> FrameReader:
     Args:
         source: A video file (whatever FFmpeg reads: mp4, mov, avi, gif, …), an image, a folder of images or a pattern
             such as ``"frames/*.jpg"`` (in the order of the numbers in their names), a webcam's number, an ``rtsp://``
-            or ``http://`` address, an array or tensor (T, H, W, 3) of uint8 RGB, or any iterable of such pictures.
+            or ``http://`` address, a list of image files in order, an array or tensor (T, H, W, 3) of uint8 RGB, or any
+            iterable of such pictures.
         fps: Frames a second of sources that have no clock: images and arrays.
 
     Returns:
@@ -84,12 +85,14 @@ def read_frames(source: Source, fps: float = 30.0) -> FrameReader:
         return _open_camera(int(source))
     if isinstance(source, str | Path):
         return _open_path(str(source), fps)
+    if isinstance(source, list | tuple) and source and all(isinstance(file, Path) for file in source):
+        return FrameReader(_image_pictures(list(source), fps), str(source[0].parent), fps, len(source))
     if isinstance(source, Tensor):
         source = source.cpu().numpy()
     if isinstance(source, np.ndarray) and (source.ndim != 4 or source.shape[-1] != 3 or source.dtype != np.uint8):
         raise ValueError(f"Expected frames (T, H, W, 3) of uint8 RGB, got {source.shape} of {source.dtype}")
     count = len(source) if isinstance(source, np.ndarray | list | tuple) else None
-    return FrameReader(_array_pictures(source, fps), "array", fps, count)
+    return FrameReader(_array_pictures(source, fps), "array", fps, count)  # type: ignore[arg-type]
 
 
 def _open_path(source: str, fps: float) -> FrameReader:

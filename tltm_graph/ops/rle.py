@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypedDict
 
 import numpy as np
@@ -32,10 +32,95 @@ def decode_rle(rles: Sequence[Rle], size: tuple[int, int]) -> Tensor:
             raise ValueError(f"Expected masks of {size[0]}×{size[1]} pixels (H×W), got one of size {rle['size']}")
     if not rles:
         return torch.zeros((0, *size), dtype=torch.bool)
-    decoded = coco_mask.decode([{"size": list(r["size"]), "counts": r["counts"].encode("ascii")} for r in rles])
+    decoded = coco_mask.decode(to_coco(rles))
     return torch.from_numpy(np.ascontiguousarray(decoded.transpose(2, 0, 1))).bool()  # (N, H, W)
+
+
+def to_coco(rles: Sequence[Rle]) -> list[dict]:
+    """The same encodings as ``pycocotools.mask`` takes them, with counts as bytes."""
+    return [{"size": list(rle["size"]), "counts": rle["counts"].encode("ascii")} for rle in rles]
 
 
 def rle_to_box(rle: Rle) -> list[float]:
     """Tight box [x, y, width, height] of a mask, as COCO files have it."""
-    return coco_mask.toBbox({"size": rle["size"], "counts": rle["counts"].encode("ascii")}).tolist()
+    return coco_mask.toBbox(to_coco([rle])[0]).tolist()
+
+
+def rle_areas(rles: Sequence[Rle]) -> np.ndarray:
+    """Number of pixels of each mask, int64 (N,)."""
+    runs, _, lengths = _runs(rles)
+    position = np.arange(len(runs)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    owner = np.repeat(np.arange(len(rles)), lengths)
+    ones = position % 2 == 1
+    return np.bincount(owner[ones], runs[ones], minlength=len(rles)).astype(np.int64)
+
+
+def check_rles(rles: Sequence[Rle], size: tuple[int, int], where: Callable[[int], str]) -> None:
+    """Makes sure that every encoding is a mask of a frame of ``size`` (H, W), without decoding it.
+
+    The runs of a mask must be at least 0 long and cover the frame exactly; ``pycocotools`` decodes many that do not.
+
+    Args:
+        rles: The encodings.
+        size: Height and width of the frame in pixels.
+        where: Says where the mask at an index comes from, for the error.
+
+    Raises:
+        ValueError: With what was expected and found, for the first one that is not.
+    """
+    for index, rle in enumerate(rles):
+        if not isinstance(rle, dict) or not isinstance(rle.get("counts"), str) or not rle["counts"].isascii():
+            raise ValueError(f"Expected a compressed run-length encoding (a string of counts) in {where(index)}")
+        if list(rle.get("size", ())) != list(size):
+            raise ValueError(
+                f"Expected a mask of {size[0]}×{size[1]} pixels (H×W), got one of size {rle.get('size')} in "
+                f"{where(index)}"
+            )
+    runs, whole, lengths = _runs(rles)
+    ends = np.cumsum(lengths)
+    total = np.add.reduceat(np.append(runs, 0), ends - lengths) if len(rles) else runs
+    total[lengths == 0] = 0
+    negative = np.zeros(len(rles), dtype=bool)
+    negative[np.repeat(np.arange(len(rles)), lengths)[runs < 0]] = True
+    bad = (total != size[0] * size[1]) | negative | ~whole
+    if bad.any():
+        index = int(bad.argmax())
+        raise ValueError(
+            f"Expected runs that cover the {size[0]}×{size[1]} pixels of the frame, got damaged ones (they cover "
+            f"{int(total[index])} pixels) in {where(index)}: the encoding was cut off or belongs to another frame size"
+        )
+
+
+def _runs(rles: Sequence[Rle]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Runs of all masks one after the other, whether each string is whole, and how many runs each has.
+
+    A number is written in groups of five bits, least first, in characters from 48 on; bit 5 says that more follow,
+    bit 4 of the last is the sign. From the fourth on, a run is written as its difference to the one two before.
+    """
+    sizes = np.fromiter((len(rle["counts"]) for rle in rles), dtype=np.int64, count=len(rles))
+    code = np.frombuffer("".join(rle["counts"] for rle in rles).encode("ascii"), dtype=np.uint8).astype(np.int64) - 48
+    ends = np.cumsum(sizes)
+    last = (code & 0x20) == 0
+    whole = np.ones(len(rles), dtype=bool)
+    filled = sizes > 0
+    whole[filled] = last[ends[filled] - 1]
+    last[ends[filled] - 1] = True  # a cut-off string shall not run into the next one
+    stop = last.nonzero()[0]
+    if len(stop) == 0:
+        return np.zeros(0, dtype=np.int64), whole, np.zeros(len(rles), dtype=np.int64)
+    begin = np.concatenate([[0], stop[:-1] + 1])
+    place = np.minimum(np.arange(len(code)) - np.repeat(begin, stop - begin + 1), 11)
+    value = np.add.reduceat((code & 0x1F) << (5 * place), begin)
+    value -= np.where(code[stop] & 0x10, 1 << (5 * (place[stop] + 1)), 0)
+    number_ends = np.searchsorted(stop, ends - 1, side="right")
+    lengths = np.diff(number_ends, prepend=0)
+    first = np.repeat(number_ends - lengths, lengths)
+    index = np.arange(len(value)) - first  # within the mask
+    runs = value.copy()
+    for parity in (1, 0):
+        rows = (index > 0) & (index % 2 == parity)
+        if rows.any():
+            total = np.cumsum(value[rows])
+            head = np.searchsorted(rows.nonzero()[0], first[rows])  # where this mask's own sums begin
+            runs[rows] = total - np.where(head > 0, total[head - 1], 0)
+    return runs, whole, lengths

@@ -3,6 +3,6 @@
 from tltm_graph.structures.detections import Detections
 from tltm_graph.structures.frame import Frame
 from tltm_graph.structures.frame_pair import FramePair
-from tltm_graph.structures.tracks import Track, Tracks
+from tltm_graph.structures.tracks import Sighting, Track, Tracks, sightings_of
 
-__all__ = ["Detections", "Frame", "FramePair", "Track", "Tracks"]
+__all__ = ["Detections", "Frame", "FramePair", "Sighting", "Track", "Tracks", "sightings_of"]

@@ -1,0 +1,114 @@
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from tltm_graph.ops import to_coco
+from tltm_graph.structures import Sighting, Tracks
+
+On = Literal["masks", "boxes"]
+"""What an overlap is measured on."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrameOverlap:
+    """The true and the predicted objects of one frame: all that metrics of identity look at.
+
+    Args:
+        truth_ids: Ids of the true objects, int64 (G,), each once.
+        predicted_ids: Ids of the predicted objects, int64 (P,), each once.
+        iou: Intersection over union of every true with every predicted object, float64 (G, P).
+    """
+
+    truth_ids: np.ndarray
+    predicted_ids: np.ndarray
+    iou: np.ndarray
+
+
+def frame_overlaps(
+    truth: Tracks, predicted: Tracks, on: On, truth_label: int | None = None, predicted_label: int | None = None
+) -> Iterator[FrameOverlap]:
+    """Every frame of a video with the overlaps in it, one at a time.
+
+    Args:
+        truth: The true tracks; those that are ``crowd`` are left out.
+        predicted: The tracks to judge.
+        on: Overlap of masks or of boxes.
+        truth_label: Only sightings of this class; None for all.
+        predicted_label: The same for the predicted tracks.
+
+    Raises:
+        ValueError: If the predicted video is longer than the true one, or masks are asked for and not there.
+    """
+    check_same_video(truth, predicted)
+    for (_, true_rows), (_, predicted_rows) in zip(truth.sightings(), padded(predicted, truth.num_frames), strict=True):
+        true_rows = [r for r in true_rows if not r.crowd and truth_label in (None, r.label)]
+        predicted_rows = [r for r in predicted_rows if predicted_label in (None, r.label)]
+        yield FrameOverlap(ids(true_rows), ids(predicted_rows), overlap(true_rows, predicted_rows, on))
+
+
+def check_same_video(truth: Tracks, predicted: Tracks) -> None:
+    """Raises ValueError if the predictions go on after the end of the true video."""
+    last = max((track.frames[-1] for track in predicted.values()), default=-1)
+    if last >= truth.num_frames:
+        raise ValueError(
+            f"Expected predictions for the {truth.num_frames} frames of the true video, got some for frame {last} "
+            "(counted from 0): they belong to another video, or count frames otherwise"
+        )
+
+
+def padded(tracks: Tracks, num_frames: int) -> Iterator[tuple[int, list[Sighting]]]:
+    """The sightings of frames 0 to ``num_frames`` - 1, whatever length the tracks say they have."""
+    return Tracks(tracks.tracks, tracks.size, num_frames).sightings()
+
+
+def ids(rows: list[Sighting]) -> np.ndarray:
+    """Ids of the rows, int64."""
+    return np.array([row.id for row in rows], dtype=np.int64)
+
+
+def overlap(rows: list[Sighting], others: list[Sighting], on: On) -> np.ndarray:
+    """IoU of every row with every other, float64 (N, M).
+
+    Boxes without area overlap nothing; two empty masks have IoU 0.
+
+    Raises:
+        ValueError: If masks are asked for and a row has none, or they are of different sizes.
+    """
+    if not rows or not others:
+        return np.zeros((len(rows), len(others)))
+    if on == "boxes":
+        return box_overlap(np.array([row.box for row in rows]), np.array([row.box for row in others]))
+    return mask_overlap(rows, others, crowd=False)
+
+
+def box_overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """IoU of boxes (x0, y0, x1, y1), (N, 4) against (M, 4), float64 (N, M); no pixel is added to widths."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    intersection = np.maximum(high - low, 0).prod(axis=2)
+    area, other_area = ((b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1]) for b in (boxes, others))
+    union = area[:, None] + other_area[None] - intersection
+    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+
+
+def mask_overlap(rows: list[Sighting], others: list[Sighting], crowd: bool) -> np.ndarray:
+    """IoU of masks, float64 (N, M); with ``crowd`` the share of each row that lies on the other."""
+    first, second = _masks(rows), _masks(others)
+    if not rows or not others:
+        return np.zeros((len(rows), len(others)))
+    if first[0]["size"] != second[0]["size"]:
+        raise ValueError(
+            f"Expected true and predicted masks of one size, got {first[0]['size']} and {second[0]['size']} (H, W): "
+            "scale one to the other first"
+        )
+    return np.asarray(coco_mask.iou(first, second, [int(crowd)] * len(second))).reshape(len(rows), len(others))
+
+
+def _masks(rows: list[Sighting]) -> list[dict]:
+    missing = next((row.id for row in rows if row.mask is None), None)
+    if missing is not None:
+        raise ValueError(f"Expected masks on both sides, got none for object {missing}: score on boxes instead")
+    return to_coco([row.mask for row in rows if row.mask is not None])
