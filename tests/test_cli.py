@@ -13,7 +13,8 @@ from PIL import Image
 
 from tltm_graph import MovingShapes, __version__, read_frames
 from tltm_graph.cli import main
-from tltm_graph.io import TrackWriter, VideoWriter, read_tracks
+from tltm_graph.data import TrackWriter, read_tracks
+from tltm_graph.io import VideoWriter
 
 ROOT = Path(__file__).parents[1]
 

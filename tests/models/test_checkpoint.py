@@ -7,7 +7,7 @@ import torch
 from torchvision.models import resnet50
 
 from tests.parity import reference_state
-from tltm_graph.data import COCO, COCO_OF_YOUTUBE_VIS, YOUTUBE_VIS_2019
+from tltm_graph.data import COCO, YOUTUBE_VIS_2019, read_class_map
 from tltm_graph.models import (
     KNOWN_WEIGHTS,
     TLTM,
@@ -78,13 +78,14 @@ def test_coco_classes_are_gathered_into_those_of_youtube_vis(save, coco_state):
     assert {name.split(".")[-2] for name in report.reshaped} == {"cls_logits", "predictor"}
     assert {name.split(".")[0] for name in report.missing} == {"proposal_generator", "obj_encoder", "obj2obj_gnn"}
     assert not model.is_trained
-    assert len(COCO_OF_YOUTUBE_VIS) == 19
+    coco_name = {name: coco_name for coco_name, name in read_class_map("coco_to_youtube_vis_2019").items()}
+    assert len(coco_name) == 19
     for name in report.reshaped:
         for row, label in enumerate(YOUTUBE_VIS_2019):
-            known = COCO_OF_YOUTUBE_VIS.get(label)
+            known = coco_name.get(label)
             expected = before[name][row] if known is None else coco_state[name][COCO.index(known)]
             assert torch.equal(after[name][row], expected), (name, label)
-    assert "mouse" not in COCO_OF_YOUTUBE_VIS
+    assert "mouse" not in coco_name
 
 
 def caffe2_name(name):

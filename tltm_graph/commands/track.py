@@ -18,9 +18,9 @@ from tqdm import tqdm
 
 from tltm_graph.association import ArgmaxSolver, GreedySolver, HungarianSolver, PublishedAffinity
 from tltm_graph.commands.interrupt import Interrupt
-from tltm_graph.data import MovingShapes
+from tltm_graph.data import MovingShapes, TrackWriter
 from tltm_graph.detectors import Detector, build_detector
-from tltm_graph.io import FrameReader, TrackWriter, VideoWriter, output_folder, read_frames, write_atomically
+from tltm_graph.io import FrameReader, VideoWriter, output_folder, read_frames, write_atomically
 from tltm_graph.metrics import IdentityMeter
 from tltm_graph.structures import Frame
 from tltm_graph.tracking import AssociationGraph, PublishedLifeCycle, Relation, Tracker

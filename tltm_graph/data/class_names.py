@@ -17,11 +17,3 @@ COCO = (
     "tv", "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave", "oven", "toaster", "sink",
     "refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
 )  # fmt: skip
-
-COCO_OF_YOUTUBE_VIS = {
-    "person": "person", "skateboard": "skateboard", "sedan": "car", "dog": "dog", "cat": "cat", "cow": "cow",
-    "train": "train", "horse": "horse", "bear": "bear", "motorbike": "motorcycle", "giraffe": "giraffe",
-    "surfboard": "surfboard", "airplane": "airplane", "truck": "truck", "zebra": "zebra", "elephant": "elephant",
-    "snowboard": "snowboard", "boat": "boat", "tennis_racket": "tennis racket",
-}  # fmt: skip
-"""The 19 classes of YouTube-VIS 2019 that COCO has too. (COCO's mouse is not an animal.)"""

@@ -71,15 +71,21 @@ class TracksWriter(ABC):
                 raise ValueError(
                     f"Expected labels below {len(self.class_names)}, got {row.label} for object {row.id} in {where}"
                 )
+        self._fill_up(frame)
         self._write(frame, rows)
         self.num_frames = frame + 1
 
     def end(self) -> None:
         """Ends the video; frames that were not written have no objects."""
         if self.video is not None:
-            self.num_frames = self.video.num_frames or self.num_frames
+            self._fill_up(self.video.num_frames or 0)
             self._end()
             self.video = None
+
+    def _fill_up(self, end: int) -> None:
+        for frame in range(self.num_frames, end):
+            self._write(frame, [])
+            self.num_frames = frame + 1
 
     def close(self) -> None:
         """Ends the last video and finishes what is one for all of them."""
@@ -97,7 +103,8 @@ class TracksWriter(ABC):
     def _begin(self, video: Video) -> None: ...
 
     @abstractmethod
-    def _write(self, frame: int, sightings: list[Sighting]) -> None: ...
+    def _write(self, frame: int, sightings: list[Sighting]) -> None:
+        """Called once for every frame, in order, those without objects included."""
 
     @abstractmethod
     def _end(self) -> None:

@@ -9,7 +9,7 @@ from tltm_graph.detectors.oracle import OracleDetector
 from tltm_graph.detectors.precomputed import PrecomputedDetector
 from tltm_graph.detectors.torchvision_models import TorchvisionDetector
 from tltm_graph.detectors.transformers_models import TransformersDetector
-from tltm_graph.io import read_tracks
+from tltm_graph.data import read_tracks
 from tltm_graph.structures import Detections
 
 

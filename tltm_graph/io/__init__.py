@@ -1,8 +1,8 @@
 """Videos and results, in and out."""
 
 from tltm_graph.io.atomic import write_atomically, write_folder_atomically
+from tltm_graph.io.json_parts import JsonParts
 from tltm_graph.io.output_folder import output_folder
-from tltm_graph.io.results import TrackWriter, read_tracks
 from tltm_graph.io.spool import Spool
 from tltm_graph.io.text import read_json, read_text
 from tltm_graph.io.video import FrameReader, VideoWriter, read_frames
@@ -10,14 +10,13 @@ from tltm_graph.io.weights import read_weights
 
 __all__ = [
     "FrameReader",
+    "JsonParts",
     "Spool",
-    "TrackWriter",
     "VideoWriter",
     "output_folder",
     "read_frames",
     "read_json",
     "read_text",
-    "read_tracks",
     "read_weights",
     "write_atomically",
     "write_folder_atomically",

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tltm_graph.data import COCO, COCO_OF_YOUTUBE_VIS, YOUTUBE_VIS_2019
+from tltm_graph.data import COCO, YOUTUBE_VIS_2019, read_class_map
 from tltm_graph.models.reference_names import reference_name
 
 _PARTS = (  # the beginnings of names, and the part of a model that they belong to
@@ -217,9 +217,8 @@ def _gathered(value: Tensor, initial: Tensor, class_names: Sequence[str] | None)
     if value.shape[1:] != initial.shape[1:] or len(value) != len(COCO) or class_names != YOUTUBE_VIS_2019:
         return value
     rows = initial.clone()
-    for row, name in enumerate(YOUTUBE_VIS_2019):
-        if name in COCO_OF_YOUTUBE_VIS:
-            rows[row] = value[COCO.index(COCO_OF_YOUTUBE_VIS[name])]
+    for coco_name, name in read_class_map("coco_to_youtube_vis_2019").items():
+        rows[YOUTUBE_VIS_2019.index(name)] = value[COCO.index(coco_name)]
     return rows
 
 
