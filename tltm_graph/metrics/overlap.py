@@ -17,14 +17,32 @@ class FrameOverlap:
     """The true and the predicted objects of one frame: all that metrics of identity look at.
 
     Args:
-        truth_ids: Ids of the true objects, int64 (G,), each once.
-        predicted_ids: Ids of the predicted objects, int64 (P,), each once.
-        iou: Intersection over union of every true with every predicted object, float64 (G, P).
+        truth_ids: Ids of the true objects, int64 (G,), at least 0, each once.
+        predicted_ids: Ids of the predicted objects, int64 (P,), at least 0, each once.
+        iou: Intersection over union of every true with every predicted object, float64 (G, P), in [0, 1].
+
+    Raises:
+        ValueError: If the shapes disagree, an id is below 0 or there twice, or an overlap is no number from 0 to 1.
     """
 
     truth_ids: np.ndarray
     predicted_ids: np.ndarray
     iou: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.iou.shape != (len(self.truth_ids), len(self.predicted_ids)):
+            raise ValueError(
+                f"Expected overlaps of {len(self.truth_ids)} true with {len(self.predicted_ids)} predicted objects, "
+                f"got shape {self.iou.shape}"
+            )
+        for side, numbers in (("true", self.truth_ids.tolist()), ("predicted", self.predicted_ids.tolist())):
+            if len(set(numbers)) < len(numbers):
+                twice = next(number for i, number in enumerate(numbers) if number in numbers[:i])
+                raise ValueError(f"Expected each {side} id once in a frame, got {twice} twice")
+            if min(numbers, default=0) < 0:
+                raise ValueError(f"Expected {side} ids of at least 0, got {min(numbers)}: leave out what has no track")
+        if self.iou.size and not (self.iou.min() >= 0 and self.iou.max() <= 1 + 1e-9):  # the rounding of box areas
+            raise ValueError(f"Expected overlaps from 0 to 1, got {self.iou.min()} to {self.iou.max()}")
 
 
 def frame_overlaps(
@@ -99,9 +117,11 @@ def mask_overlap(rows: list[Sighting], others: list[Sighting], crowd: bool) -> n
     first, second = _masks(rows), _masks(others)
     if not rows or not others:
         return np.zeros((len(rows), len(others)))
-    if first[0]["size"] != second[0]["size"]:
+    size = first[0]["size"]
+    other = next((mask["size"] for mask in (*first, *second) if mask["size"] != size), None)
+    if other is not None:
         raise ValueError(
-            f"Expected true and predicted masks of one size, got {first[0]['size']} and {second[0]['size']} (H, W): "
+            f"Expected true and predicted masks of one size, got {size} and {other} (H, W): "
             "scale one to the other first"
         )
     return np.asarray(coco_mask.iou(first, second, [int(crowd)] * len(second))).reshape(len(rows), len(others))
