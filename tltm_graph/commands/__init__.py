@@ -1,5 +1,1 @@
-"""What the command line runs, one typed function a command."""
-
-from tltm_graph.commands.track import SOLVERS, track
-
-__all__ = ["SOLVERS", "track"]
+"""What the command line runs, one typed function a command, each in a module of its own."""

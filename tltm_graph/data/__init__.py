@@ -1,11 +1,32 @@
 """Videos with truth: rendered ones, and the formats of public data sets and of results, in and out."""
 
+from tltm_graph.data.bdd100k import Bdd100kWriter, read_bdd100k
 from tltm_graph.data.class_maps import class_map_names, map_classes, read_class_map
 from tltm_graph.data.class_names import COCO, YOUTUBE_VIS_2019
+from tltm_graph.data.coco import (
+    CocoImageResultsWriter,
+    CocoResultsWriter,
+    CocoWriter,
+    read_coco,
+    read_coco_results,
+)
+from tltm_graph.data.csv_tracks import CsvWriter, read_csv_tracks
+from tltm_graph.data.davis import DavisWriter, label_maps_of, read_davis
+from tltm_graph.data.disjoint import disjoint
+from tltm_graph.data.formats import FORMATS, guess_format, open_videos, open_writer
+from tltm_graph.data.label_maps import read_label_map, read_label_map_folders
+from tltm_graph.data.local_split import local_split
+from tltm_graph.data.mot import MotTruthWriter, MotWriter, read_mot
+from tltm_graph.data.mots import MotsWriter, read_mots
+from tltm_graph.data.mots_png import MotsPngWriter, read_mots_png
 from tltm_graph.data.moving_shapes import MovingShapes
+from tltm_graph.data.open_images import read_open_images, read_open_images_folder
+from tltm_graph.data.runs import read_runs
 from tltm_graph.data.tltm_json import TltmJsonWriter, read_tltm_json
+from tltm_graph.data.validate import Problem, validate
 from tltm_graph.data.video import Video, VideoSet
 from tltm_graph.data.writer import TracksWriter
+from tltm_graph.data.yolo import read_yolo
 from tltm_graph.data.youtube_vis import (
     TrackWriter,
     YoutubeVisResultsWriter,
@@ -17,8 +38,20 @@ from tltm_graph.data.youtube_vis import (
 
 __all__ = [
     "COCO",
+    "FORMATS",
     "YOUTUBE_VIS_2019",
+    "Bdd100kWriter",
+    "CocoImageResultsWriter",
+    "CocoResultsWriter",
+    "CocoWriter",
+    "CsvWriter",
+    "DavisWriter",
+    "MotTruthWriter",
+    "MotWriter",
+    "MotsPngWriter",
+    "MotsWriter",
     "MovingShapes",
+    "Problem",
     "TltmJsonWriter",
     "TrackWriter",
     "TracksWriter",
@@ -27,10 +60,31 @@ __all__ = [
     "YoutubeVisResultsWriter",
     "YoutubeVisWriter",
     "class_map_names",
+    "disjoint",
+    "guess_format",
+    "label_maps_of",
+    "local_split",
     "map_classes",
+    "open_videos",
+    "open_writer",
+    "read_bdd100k",
     "read_class_map",
+    "read_coco",
+    "read_coco_results",
+    "read_csv_tracks",
+    "read_davis",
+    "read_label_map",
+    "read_label_map_folders",
+    "read_mot",
+    "read_mots",
+    "read_mots_png",
+    "read_open_images",
+    "read_open_images_folder",
+    "read_runs",
     "read_tltm_json",
     "read_tracks",
+    "read_yolo",
     "read_youtube_vis",
     "read_youtube_vis_results",
+    "validate",
 ]

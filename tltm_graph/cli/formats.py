@@ -1,0 +1,38 @@
+"""What the commands that read data sets have in common."""
+
+import argparse
+
+FORMATS = {
+    "youtube_vis": "rw  YouTube-VIS 2019 and 2021 and OVIS annotations (JSON)",
+    "youtube_vis_results": "rw  YouTube-VIS and OVIS results (JSON; .zip to submit)",
+    "runs": "r   output folders of tltm-graph track",
+    "davis": "rw  DAVIS 2016, 2017 and 2019 folders (palette PNG)",
+    "label_maps": "r   folders of label maps (PNG)",
+    "mots": "rw  MOTSChallenge text, frames from 1",
+    "kitti_mots": "rw  KITTI-MOTS text, frames from 0",
+    "mots_png": "rw  MOTS and KITTI-MOTS label maps (16-bit PNG)",
+    "mot": "rw  MOTChallenge boxes (written as results)",
+    "mot_truth": "rw  MOTChallenge boxes (written as ground truth)",
+    "bdd100k": "rw  BDD100K segmentation tracks (Scalabel JSON)",
+    "coco": "rw  COCO annotations of still images (JSON)",
+    "coco_results": "rw  COCO results, frame by frame (JSON)",
+    "yolo": "r   still images with YOLO polygons or boxes (folder)",
+    "open_images": "r   Open Images masks (folder with its tables)",
+    "tltm": "rw  the TLTM authors' JSON",
+    "csv": "rw  one row an object and frame (CSV)",
+}
+"""Every format: whether it is read or written, and what it is. Here, so that --help does not have to import readers."""
+
+
+def formats() -> str:
+    """The formats, a line each, for --help."""
+    width = max(map(len, FORMATS))
+    return "Formats (r: read, w: written):\n" + "\n".join(f"  {n:<{width}} {what}" for n, what in FORMATS.items())
+
+
+def add_format_arguments(parser: argparse.ArgumentParser) -> None:
+    """How the source is read."""
+    add = parser.add_argument
+    add("--format", dest="source_format", metavar="FORMAT", help="of the source; default: what it looks like")
+    add("--images", metavar="DIR", help="folder of the pictures, where the format keeps them elsewhere")
+    add("--part", choices=("train", "val"), help="only this part of the local split (by a hash of the video's name)")

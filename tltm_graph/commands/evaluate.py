@@ -1,0 +1,257 @@
+import json
+import math
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import asdict, replace
+from functools import partial
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from tqdm import tqdm
+
+from tltm_graph.commands.report import markdown_report
+from tltm_graph.data import (
+    Video,
+    VideoSet,
+    guess_format,
+    local_split,
+    map_classes,
+    open_videos,
+    read_class_map,
+)
+from tltm_graph.data.davis import MAX_LABEL, label_maps_of
+from tltm_graph.data.local_split import Part
+from tltm_graph.io import output_folder, write_atomically
+from tltm_graph.metrics import ORACLES, Evaluation, On
+from tltm_graph.metrics.davis import MAX_PROPOSALS
+from tltm_graph.metrics.overlap import check_same_video
+from tltm_graph.structures import Tracks
+
+IDENTITIES = ("hota", "clear", "idf1", "edges")
+
+METRICS: dict[str, tuple[str, ...]] = {
+    "davis": ("jf", *IDENTITIES),
+    "label_maps": ("jf", *IDENTITIES),
+    "mot": IDENTITIES,
+    "mots": IDENTITIES,
+    "kitti_mots": IDENTITIES,
+    "mots_png": IDENTITIES,
+    "bdd100k": ("ap", *IDENTITIES),
+}
+"""What a truth in a format is scored by; those not named by average precision and identities."""
+
+BENCHMARK_RULES = {"mot": "mot17", "mots": "mots", "kitti_mots": "mots", "mots_png": "mots", "bdd100k": "bdd100k"}
+"""The rules that go with a format; those not named have none."""
+
+_ONE_CLASS = {"mot17", "mot20"}
+
+Missing = Literal["error", "empty", "skip"]
+
+
+def evaluate(
+    truth: str | Path,
+    predictions: str | Path,
+    output: str | Path = "out/eval",
+    truth_format: str | None = None,
+    predictions_format: str | None = None,
+    metrics: Collection[str] | None = None,
+    on: On | None = None,
+    rules: str | None = None,
+    class_map: str | None = None,
+    class_agnostic: bool = False,
+    part: Part | None = None,
+    missing: Missing = "error",
+    oracles: Collection[str] = (),
+) -> dict[str, Any]:
+    """Scores predicted tracks against the truth, each in any format.
+
+    Written to ``output``: ``scores.json`` with every number, and ``scores.md`` with tables over all videos, by class
+    and by video.
+
+    Args:
+        truth: File or folder.
+        predictions: File or folder.
+        output: Folder to write to.
+        truth_format: One of :data:`tltm_graph.data.FORMATS`; by default the one it looks like.
+        predictions_format: The same for the predictions.
+        metrics: Of :data:`tltm_graph.metrics.FAMILIES`; by default those of the benchmark whose format the truth has.
+        on: Compare masks or boxes; by default masks if both sides have them.
+        rules: One of :data:`tltm_graph.metrics.RULES`; by default those of the benchmark whose format the truth has.
+        class_map: From the classes of the predictions to those of the truth, see
+            :func:`tltm_graph.data.read_class_map`; by default classes of the same name are the same.
+        class_agnostic: Look at no classes. They are not looked at either if one side has none.
+        part: Only this part of :func:`tltm_graph.data.local_split`.
+        missing: What videos without predictions are: an "error", "empty", or to "skip", so that they are not scored.
+        oracles: Of :data:`tltm_graph.metrics.ORACLES`: score also with that part of the predictions made perfect.
+
+    Returns:
+        What is in ``scores.json``.
+
+    Raises:
+        ValueError: If an argument is not understood, a file is not valid, or the two do not belong together.
+        OSError: If a file cannot be read or written.
+    """
+    settings = {name: _plain(value) for name, value in locals().items()}
+    kind = truth_format or guess_format(truth)
+    families = tuple(metrics or METRICS.get(kind, ("ap", *IDENTITIES)))
+    unknown = sorted(set(oracles) - set(ORACLES))
+    if unknown:
+        raise ValueError(f"Expected oracles of {list(ORACLES)}, got {unknown}")
+    rules = rules or BENCHMARK_RULES.get(kind, "plain")
+    notes: list[str] = []
+    true_set = open_videos(truth, kind)
+    found_set = open_videos(predictions, predictions_format, like=true_set)
+    if part is not None:
+        true_set = local_split(true_set, part)
+        found_set = found_set.select([v for v in found_set if true_set.named(v.name) or len(found_set) == 1])
+    class_names, found_set = _same_classes(true_set, found_set, class_map, class_agnostic or rules in _ONE_CLASS, notes)
+    pairs = _pairs(true_set, found_set, missing, notes)
+    on = on or _common(pairs)
+    settings |= {"metrics": families, "on": on, "rules": rules, "truth_format": kind}
+    evaluations = {name: Evaluation(families, class_names, on, rules) for name in ("", *oracles)}
+    with output_folder(Path(output)) as folder:
+        for true, found in tqdm(pairs, desc="scoring", unit=" videos", file=sys.stderr):
+            _score(true, found, evaluations, on)
+        scores = {name: evaluation.compute() for name, evaluation in evaluations.items()}
+        report = {
+            "settings": settings,
+            "videos": len(pairs),
+            "classes": class_names,
+            "scores": _finite(asdict(scores[""])),
+            "oracles": {name: _finite(scores[name].overall) for name in oracles},
+            "notes": notes,
+        }
+        with write_atomically(folder / "scores.json") as temporary:
+            temporary.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        with write_atomically(folder / "scores.md") as temporary:
+            temporary.write_text(markdown_report(report), encoding="utf-8")
+    return report
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for NaN, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple | set) else value
+
+
+def _same_classes(
+    true_set: VideoSet, found_set: VideoSet, class_map: str | None, agnostic: bool, notes: list[str]
+) -> tuple[tuple[str, ...] | None, VideoSet]:
+    """The classes to score by, and the predictions in these classes."""
+    names, found_names = true_set.class_names, found_set.class_names
+    if agnostic or names is None:
+        return None, found_set
+    if found_names is None:
+        if len(names) > 1:
+            notes.append("The predictions have no classes: classes are not looked at.")
+        return None, found_set
+    if class_map is None and found_names == names:
+        return names, found_set
+    table = read_class_map(class_map) if class_map is not None else {n: n for n in found_names if n in names}
+    if not set(table) & set(found_names):
+        raise ValueError(
+            f"Expected predictions of the classes {_some(names)}, got {_some(found_names)}: name a class map, or score "
+            "without classes"
+        )
+    dropped = [name for name in found_names if name not in table]
+    if dropped:
+        notes.append(f"Predictions of {len(dropped)} classes that the truth lacks are left out: {_some(dropped)}.")
+    return names, map_classes(found_set, {k: v for k, v in table.items() if v in names}, names)
+
+
+def _some(names: Collection[str]) -> str:
+    listed = ", ".join(list(names)[:8])
+    return listed if len(names) <= 8 else f"{listed} and {len(names) - 8} others"
+
+
+def _pairs(
+    true_set: VideoSet, found_set: VideoSet, missing: Missing, notes: list[str]
+) -> list[tuple[Video, Video | None]]:
+    """Each true video with its predictions."""
+    if len(true_set) == 0:
+        raise ValueError(f"Expected at least one video to score in '{true_set.name}', got none")
+    if len(true_set) == len(found_set) == 1 and true_set[0].name != found_set[0].name:
+        notes.append(f"The only video is '{true_set[0].name}' in the truth, '{found_set[0].name}' in the predictions.")
+        return [(true_set[0], found_set[0])]
+    unknown = [video.name for video in found_set if true_set.named(video.name) is None]
+    if unknown:
+        raise ValueError(
+            f"Expected predictions for the videos of '{true_set.name}' ({_some([v.name for v in true_set])}), got some "
+            f"for '{unknown[0]}' in '{found_set.name}'"
+        )
+    pairs = [(video, found_set.named(video.name)) for video in true_set]
+    lacking = [true.name for true, found in pairs if found is None]
+    if lacking and missing == "error":
+        raise ValueError(
+            f"Expected predictions for all {len(true_set)} videos, got none for {len(lacking)} of them "
+            f"({_some(lacking)}): say whether they count as empty or are to be skipped"
+        )
+    if lacking and missing == "skip":
+        notes.append(f"{len(lacking)} videos without predictions are not scored: {_some(lacking)}.")
+        return [pair for pair in pairs if pair[1] is not None]
+    if lacking:
+        notes.append(f"{len(lacking)} videos without predictions count as empty: {_some(lacking)}.")
+    return pairs
+
+
+def _common(pairs: Iterable[tuple[Video, Video | None]]) -> On:
+    """Masks if the first tracks of both sides have them."""
+    for true, found in pairs:
+        if found is None:
+            continue
+        first = [next(iter(video.tracks().values()), None) for video in (true, found)]
+        known = [track for track in first if track is not None]
+        if any(track.masks is None for track in known):
+            return "boxes"
+        if len(known) == 2:
+            return "masks"
+    return "masks"
+
+
+def _score(true: Video, found: Video | None, evaluations: Mapping[str, Evaluation], on: On) -> None:
+    """Feeds one video to all evaluations: the predictions as they are, and with one part made perfect."""
+    plain = evaluations[""]
+    truth = predicted = None
+    if plain.needs_tracks or len(evaluations) > 1 or true.label_map is None:
+        truth = true.tracks()
+    if plain.needs_tracks or len(evaluations) > 1 or found is None or found.label_map is None:
+        predicted = Tracks({}, true.size, true.num_frames or 0) if found is None else found.tracks()
+    try:
+        for oracle, evaluation in evaluations.items():
+            changed, source = predicted, found
+            if oracle:
+                assert truth is not None
+                assert predicted is not None
+                changed, source = ORACLES[oracle](truth, predicted, on), None
+            maps = partial(_label_maps, true, truth, source, changed) if plain.needs_label_maps else None
+            tracks = (truth, changed) if plain.needs_tracks else (None, None)
+            evaluation.update(true.name, true.id, *tracks, maps)
+    except ValueError as error:
+        raise ValueError(f"Video '{true.name}': {error}") from error
+
+
+def _label_maps(
+    true: Video, truth: Tracks | None, found: Video | None, predicted: Tracks | None
+) -> Iterator[tuple[np.ndarray | None, np.ndarray | None]]:
+    """Both sides as label maps, as they are in their files where they are label maps."""
+    num_frames, size = true.num_frames or 0, true.size
+    if predicted is not None and (found is None or found.label_map is None):
+        if truth is not None:
+            check_same_video(truth, predicted)
+            num_frames, size = truth.num_frames, truth.size
+        predicted = replace(predicted, num_frames=num_frames, size=predicted.size or size)
+    return zip_longest(_maps(true, truth, MAX_LABEL), _maps(found, predicted, MAX_PROPOSALS))
+
+
+def _maps(video: Video | None, tracks: Tracks | None, most: int) -> Iterator[np.ndarray]:
+    if video is not None and video.label_map is not None:
+        return map(video.label_map, range(video.num_frames or 0))
+    assert tracks is not None
+    return label_maps_of(tracks, most)

@@ -1,0 +1,41 @@
+import json
+from collections import Counter
+from pathlib import Path
+
+from tltm_graph.commands.convert import progress
+from tltm_graph.data import Problem, open_videos
+from tltm_graph.data.validate import validate_set, validate_video
+from tltm_graph.io import write_atomically
+
+
+def validate_data(
+    source: str | Path,
+    source_format: str | None = None,
+    images: str | Path | None = None,
+    output: str | Path | None = None,
+) -> list[Problem]:
+    """Looks through a data set for what makes training or scoring fail or lie.
+
+    Args:
+        source: File or folder.
+        source_format: One of :data:`tltm_graph.data.FORMATS`; by default the one it looks like.
+        images: Folder of the pictures, if the format keeps them elsewhere: they are looked at too.
+        output: JSON file for the problems; None for none.
+
+    Returns:
+        The problems, video by video.
+
+    Raises:
+        ValueError: If the file as a whole cannot be read.
+        OSError: If a file cannot be read or written.
+    """
+    videos = open_videos(source, source_format, images)
+    problems: list[Problem] = []
+    seen: Counter[int] = Counter()
+    for video in progress(videos, "looking"):
+        problems += validate_video(video, videos.class_names, seen)
+    problems += validate_set(videos, seen)
+    if output is not None:
+        with write_atomically(output) as temporary:
+            temporary.write_text(json.dumps([p.named() for p in problems], indent=1, ensure_ascii=False) + "\n")
+    return problems

@@ -1,0 +1,223 @@
+"""Every format by name, and which one a file or folder is in."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from tltm_graph.data.bdd100k import Bdd100kWriter, read_bdd100k
+from tltm_graph.data.coco import CocoResultsWriter, CocoWriter, read_coco, read_coco_results
+from tltm_graph.data.csv_tracks import CsvWriter, read_csv_tracks
+from tltm_graph.data.davis import DavisWriter, read_davis
+from tltm_graph.data.label_maps import read_label_map_folders
+from tltm_graph.data.mot import MotTruthWriter, MotWriter, read_mot
+from tltm_graph.data.mots import MotsWriter, read_mots
+from tltm_graph.data.mots_png import MotsPngWriter, read_mots_png
+from tltm_graph.data.open_images import read_open_images_folder
+from tltm_graph.data.runs import read_runs
+from tltm_graph.data.tltm_json import TltmJsonWriter, read_tltm_json
+from tltm_graph.data.video import VideoSet
+from tltm_graph.data.writer import TracksWriter
+from tltm_graph.data.yolo import read_yolo
+from tltm_graph.data.youtube_vis import (
+    YoutubeVisResultsWriter,
+    YoutubeVisWriter,
+    read_youtube_vis,
+    read_youtube_vis_results,
+)
+from tltm_graph.io import read_text
+
+Read = Callable[[Path, Path | None, VideoSet | None], VideoSet]
+"""Opens a path, given the folder of the pictures and the data set that results are for, as far as they are known."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """How videos and their tracks lie on disk.
+
+    Args:
+        read: Opens it; None if it is only written.
+        write: Makes its writer from a path, class names and category ids; None if it is only read.
+    """
+
+    read: Read | None = None
+    write: Callable[..., TracksWriter] | None = None
+
+
+FORMATS: dict[str, Format] = {
+    "youtube_vis": Format(
+        lambda path, images, like: read_youtube_vis(path, images),
+        YoutubeVisWriter,
+    ),
+    "youtube_vis_results": Format(
+        lambda path, images, like: read_youtube_vis_results(path, like),
+        YoutubeVisResultsWriter,
+    ),
+    "runs": Format(lambda path, images, like: read_runs(path)),
+    "davis": Format(lambda path, images, like: read_davis(path), DavisWriter),
+    "label_maps": Format(lambda path, images, like: read_label_map_folders(path, images)),
+    "mots": Format(lambda path, images, like: read_mots(path), MotsWriter),
+    "kitti_mots": Format(
+        lambda path, images, like: read_mots(path, first_frame=0),
+        partial(MotsWriter, first_frame=0),
+    ),
+    "mots_png": Format(
+        lambda path, images, like: read_mots_png(path),
+        MotsPngWriter,
+    ),
+    "mot": Format(lambda path, images, like: read_mot(path), MotWriter),
+    "mot_truth": Format(lambda path, images, like: read_mot(path), MotTruthWriter),
+    "bdd100k": Format(lambda path, images, like: read_bdd100k(path), Bdd100kWriter),
+    "coco": Format(lambda path, images, like: read_coco(path, images), CocoWriter),
+    "coco_results": Format(
+        lambda path, images, like: read_coco_results(path, _needed(like, path)),
+        CocoResultsWriter,
+    ),
+    "yolo": Format(lambda path, images, like: read_yolo(path)),
+    "open_images": Format(lambda path, images, like: read_open_images_folder(path, images)),
+    "tltm": Format(lambda path, images, like: read_tltm_json(path, images), TltmJsonWriter),
+    "csv": Format(lambda path, images, like: read_csv_tracks(path), CsvWriter),
+}
+
+
+def open_videos(
+    path: str | Path,
+    format: str | None = None,  # noqa: A002  what everybody calls it
+    images: str | Path | None = None,
+    like: VideoSet | None = None,
+) -> VideoSet:
+    """Opens a data set or results in any format.
+
+    Args:
+        path: File or folder.
+        format: One of :data:`FORMATS`; by default the one it looks like.
+        images: Folder of the pictures, for formats that keep them elsewhere.
+        like: The data set that results are for, for formats that name its videos by numbers.
+
+    Raises:
+        FileNotFoundError: If there is nothing at ``path``.
+        ValueError: If the format is unknown or cannot be told, or the content is not valid.
+    """
+    name = guess_format(path) if format is None else format
+    if name not in FORMATS:
+        raise ValueError(f"Expected a format of {sorted(FORMATS)}, got '{name}'")
+    read = FORMATS[name].read
+    if read is None:
+        raise ValueError(f"Expected a format that can be read, got '{name}'")
+    return read(Path(path), None if images is None else Path(images), like)
+
+
+def open_writer(path: str | Path, format: str, videos: VideoSet) -> TracksWriter:  # noqa: A002
+    """The writer of a format, for the classes of a data set.
+
+    Raises:
+        ValueError: If the format is unknown or is only read.
+    """
+    if format not in FORMATS or FORMATS[format].write is None:
+        writable = sorted(name for name, known in FORMATS.items() if known.write is not None)
+        raise ValueError(f"Expected a format of {writable} to write, got '{format}'")
+    write = FORMATS[format].write
+    assert write is not None
+    return write(path, videos.class_names, videos.category_ids)
+
+
+def guess_format(path: str | Path) -> str:
+    """The format of a file or folder, by what is in it.
+
+    Raises:
+        FileNotFoundError: If there is nothing at ``path``.
+        ValueError: If it is like none that is known.
+    """
+    path = Path(path)
+    if path.is_dir():
+        name = _folder_format(path)
+    elif path.is_file():
+        name = _file_format(path)
+    else:
+        raise FileNotFoundError(f"Expected a file or folder with annotations or results, found nothing at '{path}'")
+    if name is None:
+        raise ValueError(f"Expected a known format in '{path}', could not tell which: name one of {sorted(FORMATS)}")
+    return name
+
+
+def _folder_format(folder: Path) -> str | None:
+    if (folder / "tracks.json").is_file() or any(folder.glob("*/tracks.json")):
+        return "runs"
+    if any((folder / name).is_dir() for name in ("Annotations", "Annotations_unsupervised")):
+        return "davis"
+    for pattern in ("gt/gt.txt*", "*/gt/gt.txt*", "*.txt", "*.txt.gz"):
+        file = next(iter(sorted(folder.glob(pattern))), None)
+        if file is not None and file.name not in ("classes.txt", "LICENSE.txt", "README.txt"):
+            return _text_format(file)
+    if (folder / "labels").is_dir():
+        return "yolo"
+    if any(folder.glob("*segmentation*.csv")):
+        return "open_images"
+    for pattern in ("*.png", "*/*.png"):
+        file = next(iter(sorted(folder.glob(pattern))), None)
+        if file is not None:
+            with Image.open(file) as picture:
+                return {"P": "davis", "1": "davis", "L": "label_maps"}.get(picture.mode, "mots_png")
+    file = next(iter(sorted([*folder.glob("*.json"), *folder.glob("*.json.gz")])), None)
+    return None if file is None else _file_format(file)
+
+
+def _file_format(file: Path) -> str | None:
+    name = file.name.lower().removesuffix(".gz")
+    if name.endswith(".zip"):
+        return "youtube_vis_results"
+    if name.endswith(".csv"):
+        return "csv"
+    if name.endswith(".txt"):
+        return _text_format(file)
+    if name.endswith(".json"):
+        return "runs" if name == "tracks.json" and (file.parent / "run.json").is_file() else _json_format(file)
+    return None
+
+
+def _text_format(file: Path) -> str | None:
+    line = read_text(file, "tracks").lstrip().partition("\n")[0]
+    return "mot" if "," in line or not line else "mots" if len(line.split()) == 6 else None
+
+
+def _json_format(file: Path) -> str | None:
+    text = read_text(file, "annotations or results")
+    head = text.lstrip()[:1]
+    if head == "[":
+        return _list_format(text)
+    if head == "{":
+        keys = set(re.findall(r'"(videos|images|frames|frame_name|annotations|file_names)"\s*:', text[: 1 << 22]))
+        keys |= set(re.findall(r'"(videos|images|frames)"\s*:', text[-(1 << 22) :]))
+        if "videos" in keys:
+            return "tltm" if "frame_name" in keys else "youtube_vis"
+        return "coco" if "images" in keys else "bdd100k" if "frames" in keys else None
+    return None
+
+
+def _list_format(text: str) -> str | None:
+    begin = text.index("[") + 1
+    rest = text[begin : begin + 64].lstrip()
+    if rest.startswith("]"):
+        return "youtube_vis_results"  # no results at all look the same in every format
+    try:
+        first: Any = json.JSONDecoder().raw_decode(text, begin + len(text[begin:]) - len(text[begin:].lstrip()))[0]
+    except json.JSONDecodeError:
+        return None
+    if not isinstance(first, dict):
+        return None
+    if "image_id" in first:
+        return "coco_results"
+    if "video_id" in first:
+        return "youtube_vis_results"
+    return "bdd100k" if "labels" in first or "videoName" in first else None
+
+
+def _needed(like: VideoSet | None, path: Path) -> VideoSet:
+    if like is None:
+        raise ValueError(f"Expected the data set that the COCO results in '{path}' are for, got none: name it")
+    return like

@@ -1,0 +1,219 @@
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+import numpy as np
+
+from tltm_graph.metrics.association_edges import AssociationEdges
+from tltm_graph.metrics.benchmark_rules import (
+    MOT17_DISTRACTORS,
+    MOT20_DISTRACTORS,
+    bdd100k_frames,
+    mot_challenge_frames,
+    mots_frames,
+)
+from tltm_graph.metrics.clear import Clear
+from tltm_graph.metrics.clear_bdd100k import ClearBdd100k, summarise_bdd100k
+from tltm_graph.metrics.davis import DavisSemiSupervised, DavisUnsupervised
+from tltm_graph.metrics.hota import Hota
+from tltm_graph.metrics.identity_f1 import IdentityF1
+from tltm_graph.metrics.metric import Metric
+from tltm_graph.metrics.overlap import FrameOverlap, On
+from tltm_graph.metrics.video_ap import VideoAP, class_agnostic
+from tltm_graph.metrics.video_metric import VideoMetric, update_together
+from tltm_graph.structures import Tracks
+
+FrameRule = Callable[[Tracks, Tracks, int | None], Iterator[FrameOverlap]]
+"""What of a true and a predicted video counts, for one class or for all (None)."""
+
+RULES: dict[str, Callable[[On], FrameRule]] = {
+    "plain": lambda on: lambda truth, predicted, label: bdd100k_frames(truth, predicted, on, label),
+    "mot17": lambda on: lambda truth, predicted, label: mot_challenge_frames(truth, predicted, MOT17_DISTRACTORS),
+    "mot20": lambda on: lambda truth, predicted, label: mot_challenge_frames(truth, predicted, MOT20_DISTRACTORS),
+    "mots": lambda on: lambda truth, predicted, label: mots_frames(truth, predicted, label),
+    "bdd100k": lambda on: lambda truth, predicted, label: bdd100k_frames(truth, predicted, on, label),
+}
+"""What benchmarks leave out before they count. ``plain`` is for truth without rules of its own: predictions that are
+mostly on a crowd do not count, everything else does. ``mot17`` is also right for MOT15, which knows no distractors."""
+
+FAMILIES = ("ap", "hota", "clear", "idf1", "edges", "jf", "jf-semi")
+"""YouTube-VIS AP and AR; HOTA; CLEAR; IDF1; precision and recall of the association's edges; DAVIS J and F,
+unsupervised and semi-supervised."""
+
+LabelMaps = Iterator[tuple[np.ndarray | None, np.ndarray | None]]
+"""The true and the predicted label map of each frame, None for one that is not there."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All scores of an evaluation by name, shares in [0, 1], NaN where there is nothing to score.
+
+    Args:
+        overall: Over all videos and classes.
+        per_video: By the name of the video.
+        per_class: By the name of the class; empty where classes were not looked at.
+    """
+
+    overall: dict[str, float]
+    per_video: dict[str, dict[str, float]] = field(default_factory=dict)
+    per_class: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+class Evaluation(Metric):
+    """Feeds one video after the other to all metrics asked for.
+
+    Args:
+        families: Of :data:`FAMILIES`.
+        class_names: Classes of truth and predictions, the same on both sides; None to look at no classes.
+        on: Compare masks or boxes.
+        rules: One of :data:`RULES`.
+
+    Raises:
+        ValueError: If a family or a rule is not known.
+    """
+
+    def __init__(
+        self, families: Collection[str], class_names: Sequence[str] | None, on: On = "masks", rules: str = "plain"
+    ) -> None:
+        unknown = sorted(set(families) - set(FAMILIES))
+        if unknown or rules not in RULES:
+            raise ValueError(
+                f"Expected metrics of {list(FAMILIES)} and rules of {list(RULES)}, got {unknown} and '{rules}'"
+            )
+        self.families = tuple(family for family in FAMILIES if family in families)
+        self.class_names = None if class_names is None else tuple(class_names)
+        self.on = on
+        self.rules = rules
+        self.reset()
+
+    @property
+    def needs_tracks(self) -> bool:
+        """Whether any metric looks at tracks."""
+        return any(not family.startswith("jf") for family in self.families)
+
+    @property
+    def needs_label_maps(self) -> bool:
+        """Whether any metric looks at label maps."""
+        return any(family.startswith("jf") for family in self.families)
+
+    def reset(self) -> None:
+        """Forgets everything."""
+        self._names: dict[int, str] = {}
+        self._ap = VideoAP(len(self.class_names or ("object",)), self.on) if "ap" in self.families else None
+        kinds: dict[str, Callable[[], VideoMetric[Any]]] = {
+            "hota": Hota,
+            "clear": ClearBdd100k if self.rules == "bdd100k" else Clear,
+            "idf1": IdentityF1,
+            "edges": AssociationEdges,
+        }
+        self._identities: dict[int | None, dict[str, VideoMetric[Any]]] = {
+            label: {family: kinds[family]() for family in self.families if family in kinds} for label in self._labels
+        }
+        self._davis: dict[str, DavisUnsupervised | DavisSemiSupervised] = {}
+        if "jf" in self.families:
+            self._davis["jf"] = DavisUnsupervised()
+        if "jf-semi" in self.families:
+            self._davis["jf-semi"] = DavisSemiSupervised()
+
+    @property
+    def _labels(self) -> list[int | None]:
+        return [None] if self.class_names is None else list(range(len(self.class_names)))
+
+    def update(
+        self,
+        name: str,
+        video_id: int,
+        truth: Tracks | None,
+        predicted: Tracks | None,
+        label_maps: Callable[[], LabelMaps] | None = None,
+    ) -> None:
+        """Takes in one video.
+
+        Args:
+            name: Of the video.
+            video_id: Its number, by which ties of AP are ordered.
+            truth: True tracks; None if no metric looks at tracks.
+            predicted: Predicted tracks, of the same classes; None with ``truth``.
+            label_maps: Gives both sides as label maps; None if no metric looks at label maps.
+
+        Raises:
+            ValueError: If the video was taken in before, or the predictions do not belong to it.
+        """
+        if truth is not None and predicted is not None:
+            if self._ap is not None:
+                if self.class_names is None:
+                    self._ap.update(video_id, class_agnostic(truth), class_agnostic(predicted))
+                else:
+                    self._ap.update(video_id, truth, predicted)
+            rule = RULES[self.rules](self.on)
+            for label, metrics in self._identities.items():
+                if metrics:
+                    update_together(list(metrics.values()), name, rule(truth, predicted, label))
+        if label_maps is not None:
+            for metric in self._davis.values():
+                metric.update(name, label_maps())
+        self._names[video_id] = name
+
+    def merge(self, other: Self) -> None:
+        """Takes in all that ``other`` was fed."""
+        if self._ap is not None and other._ap is not None:
+            self._ap.merge(other._ap)
+        for label, metrics in self._identities.items():
+            for family, metric in metrics.items():
+                metric.merge(other._identities[label][family])
+        for family, davis in self._davis.items():
+            davis.merge(other._davis[family])  # type: ignore[arg-type]
+        self._names.update(other._names)
+
+    def compute(self) -> Scores:
+        """The scores of everything so far."""
+        overall: dict[str, float] = {}
+        per_video: dict[str, dict[str, float]] = {name: {} for _, name in sorted(self._names.items())}
+        per_class: dict[str, dict[str, float]] = {name: {} for name in self.class_names or ()}
+        if self._ap is not None:
+            scores = self._ap.compute()
+            overall |= _numbers(scores)
+            for label, class_scores in scores.per_class.items():
+                if self.class_names is not None:
+                    per_class[self.class_names[label]] |= asdict(class_scores)
+            for video_id, video_scores in self._ap.per_video().items():
+                per_video[self._names[video_id]] |= _numbers(video_scores)
+        overall |= self._add_identities(per_video, per_class)
+        for family, davis in self._davis.items():
+            suffix = "_semi" if family == "jf-semi" and "jf" in self._davis else ""
+            overall |= {name + suffix: value for name, value in _numbers(davis.compute()).items()}
+            for video, davis_scores in davis.compute().per_video().items():
+                per_video[video] |= {name + suffix: value for name, value in _numbers(davis_scores).items()}
+        return Scores(overall, per_video, per_class)
+
+    def _add_identities(
+        self, per_video: dict[str, dict[str, float]], per_class: dict[str, dict[str, float]]
+    ) -> dict[str, float]:
+        """Scores of identities: classes are joined by adding their counts, as TrackEval's average over detections."""
+        overall: dict[str, float] = {}
+        for family in self._identities[self._labels[0]]:
+            of_label = {label: metrics[family] for label, metrics in self._identities.items()}
+            totals = {label: metric.compute() for label, metric in of_label.items()}
+            overall |= _sum(list(totals.values())).named()
+            for label, total in totals.items():
+                if label is not None and self.class_names is not None:
+                    per_class[self.class_names[label]] |= total.named()
+            videos = [metric.per_video() for metric in of_label.values()]
+            for name, row in per_video.items():
+                row |= _sum([video[name] for video in videos if name in video]).named()
+        if self.rules == "bdd100k" and self.class_names and {"clear", "idf1"} <= set(self.families):
+            clear = {str(label): metrics["clear"].compute() for label, metrics in self._identities.items()}
+            identity = {str(label): metrics["idf1"].compute() for label, metrics in self._identities.items()}
+            overall |= summarise_bdd100k(clear, identity).named()
+        return overall
+
+
+def _sum(parts: list[Any]) -> Any:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+def _numbers(scores: Any) -> dict[str, float]:
+    return {f.name: getattr(scores, f.name) for f in fields(scores) if isinstance(getattr(scores, f.name), float)}

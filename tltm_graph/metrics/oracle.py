@@ -1,0 +1,112 @@
+"""What each part of a tracker costs: the tracks it would have made, had that part been perfect.
+
+All four compare detections with the truth frame by frame: pairs with an IoU of at least a half, the greatest sum of
+it, class not looked at. What is not matched stays as it is, unless it is just what the part would have got right.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from tltm_graph.metrics.matching import match_overlap
+from tltm_graph.metrics.overlap import On, check_same_video, overlap, padded
+from tltm_graph.structures import Sighting, Tracks
+
+
+def with_true_detection(truth: Tracks, predicted: Tracks, on: On) -> Tracks:
+    """The predicted tracks with what was missed put in and what is nothing taken out; ids, classes and shapes stay.
+
+    A missed sighting joins the track that its object was last on, or comes to be on first; an object that was never
+    found makes a track of its own, of its true class. Its score is that of the track there, 1 without one.
+    """
+    pairs = list(_matched(truth, predicted, on))
+    first_of: dict[int, Sighting] = {}
+    for _, matches, _, _ in pairs:
+        for true, found in matches:
+            first_of.setdefault(true.id, found)
+    next_id = max(predicted, default=-1) + 1
+    last_of: dict[int, Sighting] = {}
+    rows: list[tuple[int, Sighting]] = []
+    for frame, matches, missed, _ in pairs:
+        taken = {found.id for _, found in matches}
+        for true, found in matches:
+            last_of[true.id] = found
+            rows.append((frame, found))
+        for true in missed:
+            like = last_of.get(true.id) or first_of.get(true.id)
+            if like is None:
+                like = first_of[true.id] = Sighting(next_id, true.box, 1.0, true.label)
+                next_id += 1
+            if like.id in taken:  # its track is on another object meanwhile: a switch that is not detection's fault
+                like = first_of[true.id] = last_of[true.id] = like._replace(id=next_id)
+                next_id += 1
+            taken.add(like.id)
+            rows.append((frame, like._replace(box=true.box, mask=true.mask)))
+    return Tracks.from_sightings(rows, predicted.size, truth.num_frames)
+
+
+def with_true_association(truth: Tracks, predicted: Tracks, on: On) -> Tracks:
+    """The predicted detections, joined to one track for each true object; false alarms keep their own."""
+    offset = max(truth, default=-1) + 1
+    rows: list[tuple[int, Sighting]] = []
+    for frame, matches, _, false in _matched(truth, predicted, on):
+        rows += [(frame, found._replace(id=true.id)) for true, found in matches]
+        rows += [(frame, found._replace(id=found.id + offset)) for found in false]
+    return Tracks.from_sightings(rows, predicted.size, truth.num_frames)
+
+
+def with_true_classes(truth: Tracks, predicted: Tracks, on: On) -> Tracks:
+    """The predicted tracks, each of the class of the true objects it is mostly on; false alarms keep theirs."""
+    votes: dict[int, Counter[int]] = {}
+    for _, matches, _, _ in _matched(truth, predicted, on):
+        for true, found in matches:
+            votes.setdefault(found.id, Counter())[true.label] += 1
+    rows = []
+    for frame, seen in padded(predicted, truth.num_frames):
+        for row in seen:
+            label = votes[row.id].most_common(1)[0][0] if row.id in votes else row.label
+            rows.append((frame, row._replace(label=label)))
+    return Tracks.from_sightings(rows, predicted.size, truth.num_frames)
+
+
+def with_true_masks(truth: Tracks, predicted: Tracks, on: On) -> Tracks:
+    """The predicted tracks with the true outline wherever they are on a true object."""
+    rows: list[tuple[int, Sighting]] = []
+    for frame, matches, _, false in _matched(truth, predicted, on):
+        rows += [(frame, found._replace(box=true.box, mask=true.mask)) for true, found in matches]
+        rows += [(frame, found) for found in false]
+    return Tracks.from_sightings(rows, predicted.size, truth.num_frames)
+
+
+ORACLES = {
+    "detection": with_true_detection,
+    "association": with_true_association,
+    "class": with_true_classes,
+    "mask": with_true_masks,
+}
+"""The part that each makes perfect."""
+
+
+def _matched(
+    truth: Tracks, predicted: Tracks, on: On
+) -> Iterator[tuple[int, list[tuple[Sighting, Sighting]], list[Sighting], list[Sighting]]]:
+    """Each frame with its matches (true, found), the true objects that were missed and the detections of nothing.
+
+    A detection that lies on a crowd, which no metric counts, is neither: it is left out. On boxes, masks are left out.
+    """
+    check_same_video(truth, predicted)
+    for (frame, true), (_, found) in zip(truth.sightings(), padded(predicted, truth.num_frames), strict=True):
+        if on == "boxes":
+            true, found = ([row._replace(mask=None, area=None) for row in rows] for rows in (true, found))
+        crowd = [row for row in true if row.crowd]
+        true = [row for row in true if not row.crowd]
+        rows, columns = match_overlap(overlap(true, found, on))
+        matches = [(true[i], found[j]) for i, j in zip(rows.tolist(), columns.tolist(), strict=True)]
+        missed = [row for i, row in enumerate(true) if i not in set(rows.tolist())]
+        false = [row for j, row in enumerate(found) if j not in set(columns.tolist())]
+        on_crowd = overlap(false, crowd, on).max(axis=1, initial=0) >= 0.5
+        yield (
+            frame,
+            matches,
+            missed,
+            [row for row, ignored in zip(false, on_crowd.tolist(), strict=True) if not ignored],
+        )
