@@ -1,7 +1,7 @@
 """Opening an annotation file as large as all of YouTube-VIS: 2,883 videos, 131,000 masks.
 
-The file is generated. Each way runs in a process of its own: ``read_youtube_vis``, and ``json.loads`` on the same text as
-the least that a reader could do which keeps everything.
+The file is generated. Each way runs in a process of its own: ``read_youtube_vis``, and ``json.load`` as the least that
+a reader could do which keeps everything.
 
 Run: python benchmarks/open_annotations.py
 """
@@ -91,9 +91,8 @@ def _runs(rle: dict[str, object]) -> list[int]:
 
 def main() -> None:
     print(f"*{machine()}*\n")
-    print(
-        "| masks | text, MB | way | open, s | peak memory above start, MB | all tracks afterwards, s |\n|---|--:|---|--:|--:|--:|"
-    )
+    print("| masks | text, MB | way | open, s | peak memory above start, MB | all tracks afterwards, s |")
+    print("|---|--:|---|--:|--:|--:|")
     with tempfile.TemporaryDirectory() as folder:
         for name, uncompressed in (("compressed", False), ("uncompressed, as official", True)):
             path = Path(folder) / "instances.json"

@@ -4,8 +4,7 @@ import json
 import pytest
 from hypothesis import given, settings
 
-from tests.data.test_mot import SHARED, SIZE, needs_shared, random_tracks, same_again, video_of, written
-from tests.data.test_mots import block
+from tests.data.strategies import SHARED, SIZE, block, needs_shared, random_tracks, same_again, video_of, written
 from tltm_graph.data.bdd100k import BDD100K_CLASSES, Bdd100kWriter, read_bdd100k
 from tltm_graph.data.video import Video
 from tltm_graph.structures import Sighting, Tracks

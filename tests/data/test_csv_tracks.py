@@ -4,8 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from tests.data.test_mot import SHARED, SIZE, needs_shared, random_tracks, same_again, video_of, written
-from tests.data.test_mots import block
+from tests.data.strategies import SHARED, SIZE, block, needs_shared, random_tracks, same_again, video_of, written
 from tltm_graph.data.bdd100k import read_bdd100k
 from tltm_graph.data.csv_tracks import CSV_COLUMNS, CsvWriter, read_csv_tracks
 from tltm_graph.data.mot import read_mot

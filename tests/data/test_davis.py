@@ -338,7 +338,7 @@ def test_what_cannot_be_written(tmp_path):
             [Sighting(1, (0.0, 0.0, 1.0, 1.0))],
             "got only a box of object 1 in frame 0 of video 'v'",
         ),
-        (Video("v", 1, SIZE), [box_row(1, 0, 1, score=float("nan"))], "Expected a finite score, got nan for object 1"),
+        (Video("v", 1, SIZE), [box_row(1, 0, 1, score=float("nan"))], "all finite, got .* and nan for object 1"),
         (Video("v", 1, (5, 5)), [box_row(1, 0, 1)], "Expected masks of 5×5 pixels"),
         (Video("v", 1, None), [], "Expected the size of video 'v', got none and no masks"),
         (Video("../v", 1, SIZE), [], "Expected names for files, each once, in video '../v', got '../v'"),

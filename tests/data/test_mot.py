@@ -1,57 +1,16 @@
 import gzip
 import math
-from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tltm_graph.data.mot import MotTruthWriter, MotWriter, extent, plain_number, read_mot
-from tltm_graph.data.video import Video, VideoSet
+from tests.data.strategies import SHARED, SIZE, needs_shared, random_tracks, same_again, video_of, written
+from tltm_graph.data.mot import MotTruthWriter, MotWriter, read_mot
+from tltm_graph.data.numbers import extent, plain_number
+from tltm_graph.data.video import Video
 from tltm_graph.data.writer import TracksWriter
-from tltm_graph.ops import encode_rle
 from tltm_graph.structures import Sighting, Tracks
-
-SHARED = Path(__file__).parents[3] / "shared" / "data"
-needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="needs the folder 'shared' beside the project")
-SIZE = (6, 10)
-
-
-@st.composite
-def random_tracks(
-    draw, num_labels: int = 13, with_masks: bool = False, max_id: int = 10**6, least: float = -900.0
-) -> Tracks:
-    """Tracks with gaps, late starts and early ends; without masks, boxes of any place and size. Masks are disjoint."""
-    num_frames = draw(st.integers(0, 5))
-    label, score = st.integers(0, num_labels - 1), st.floats(0, 1)
-    rows = []
-    for frame in range(num_frames):
-        here = draw(st.lists(st.integers(0, max_id), max_size=4, unique=True))
-        owner = torch.randint(5, SIZE, generator=torch.Generator().manual_seed(draw(st.integers(0, 99))))
-        for index, track_id in enumerate(here):
-            mask = encode_rle((owner == index)[None])[0] if with_masks else None
-            x, y, width, height = (draw(st.floats(low, 5000.0)) for low in (least, least, 0.0, 0.0))
-            rows.append((frame, Sighting(track_id, (x, y, x + width, y + height), draw(score), draw(label), mask)))
-    return Tracks.from_sightings(rows, SIZE, num_frames)
-
-
-def written(writer: TracksWriter, videos: list[Video]) -> None:
-    with writer:
-        for video in videos:
-            writer.begin(video)
-            for frame, sightings in video.tracks().sightings():
-                writer.write(frame, sightings)
-
-
-def video_of(tracks: Tracks, name: str = "clip", **more) -> Video:
-    return Video(name, tracks.num_frames, tracks.size, load=lambda: tracks, **more)
-
-
-def same_again(truth: VideoSet, again: VideoSet) -> None:
-    assert [video.name for video in again] == [video.name for video in truth]
-    for video, other in zip(truth, again, strict=True):
-        assert other.tracks().tracks == video.tracks().tracks, video.name
 
 
 @given(random_tracks())

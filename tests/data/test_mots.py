@@ -2,31 +2,23 @@ import gzip
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 
-from tests.data.test_mot import SHARED, SIZE, needs_shared, random_tracks, same_again, video_of, written
+from tests.data.strategies import (
+    SHARED,
+    SIZE,
+    as_the_format_keeps,
+    block,
+    needs_shared,
+    random_tracks,
+    same_again,
+    video_of,
+    written,
+)
 from tltm_graph.data.mots import MOTS_CLASSES, MotsWriter, read_mots
 from tltm_graph.data.video import Video
-from tltm_graph.ops import Rle, decode_rle, encode_rle
+from tltm_graph.ops import decode_rle
 from tltm_graph.structures import Sighting, Track, Tracks
-
-
-def block(top: int, left: int, bottom: int, right: int, size: tuple[int, int] = SIZE) -> Rle:
-    mask = torch.zeros(1, *size, dtype=torch.bool)
-    mask[0, top:bottom, left:right] = True
-    return encode_rle(mask)[0]
-
-
-def as_the_format_keeps(tracks: Tracks, num_frames: int | None = None) -> Tracks:
-    """One class for each track, scores of 1, boxes around the masks, which are disjoint."""
-    rows = []
-    for frame, sightings in tracks.sightings():
-        for row in sightings:
-            ys, xs = decode_rle([row.mask], SIZE)[0].numpy().nonzero()
-            box = (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1) if len(xs) else (0, 0, 0, 0)
-            rows.append((frame, row._replace(box=tuple(map(float, box)), score=1.0, label=row.id % 2)))
-    return Tracks.from_sightings(rows, SIZE, num_frames)
 
 
 @pytest.mark.parametrize("first_frame", [0, 1])

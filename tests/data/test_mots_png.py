@@ -3,8 +3,16 @@ import pytest
 from hypothesis import given, settings
 from PIL import Image
 
-from tests.data.test_mot import SHARED, SIZE, needs_shared, random_tracks, video_of, written
-from tests.data.test_mots import as_the_format_keeps, block
+from tests.data.strategies import (
+    SHARED,
+    SIZE,
+    as_the_format_keeps,
+    block,
+    needs_shared,
+    random_tracks,
+    video_of,
+    written,
+)
 from tltm_graph.data.mots import MOTS_CLASSES, read_mots
 from tltm_graph.data.mots_png import MotsPngWriter, read_mots_png
 from tltm_graph.data.video import Video

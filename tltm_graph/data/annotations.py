@@ -5,6 +5,7 @@ from typing import Any
 
 from pycocotools import mask as coco_mask
 
+from tltm_graph.data.numbers import extent
 from tltm_graph.ops import Rle, rle_to_box
 from tltm_graph.structures.tracks import Box
 
@@ -72,14 +73,9 @@ def to_box(box: Any, mask: Rle | None, where: str) -> Box:
 
 
 def from_box(box: Box) -> list[float]:
-    """[x, y, width, height] of corners; of a box that was read from such numbers, the same numbers again.
-
-    x + w − x is not always w in floating point. What lies within 1e-9 of a number with six decimals is taken for that
-    number, as files write them; everything else, such as a float32 written in full, is left alone and is exact anyway.
-    """
+    """[x, y, width, height] of corners, from which :func:`to_box` makes the same corners again, to the last bit."""
     x0, y0, x1, y1 = box
-    sides = (x1 - x0, y1 - y0)
-    return [x0, y0, *(round(side, 6) if abs(round(side, 6) - side) < 1e-9 else side for side in sides)]
+    return [x0, y0, extent(x0, x1), extent(y0, y1)]
 
 
 def to_score(value: Any, where: str) -> float:

@@ -1,6 +1,6 @@
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,8 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from tltm_graph.data.annotations import to_rle, to_score
-from tltm_graph.data.mot import check_row, discard, exact_number, extent
+from tltm_graph.data.numbers import exact_number, extent
+from tltm_graph.data.text_files import discard
 from tltm_graph.data.video import Video, VideoSet
 from tltm_graph.data.writer import TracksWriter
 from tltm_graph.io import read_json, write_atomically
@@ -86,17 +87,12 @@ class Bdd100kWriter(TracksWriter):
         temporary = self._output.enter_context(write_atomically(self.path))
         self._text = self._output.enter_context(temporary.open("w", encoding="utf-8"))
         self._separator = "[\n"
-        self._written = 0
 
     def _begin(self, video: Video) -> None:
-        self._written = 0
-
-    def _write(self, frame: int, sightings: list[Sighting]) -> None:
-        self._fill(frame)
-        self._frame(frame, sightings)
+        """Nothing precedes the frames of a video."""
 
     def _end(self) -> None:
-        self._fill(self.num_frames)
+        """Nothing follows them."""
 
     def _close(self) -> None:
         self._text.write("[]\n" if self._separator == "[\n" else "\n]\n")
@@ -105,11 +101,7 @@ class Bdd100kWriter(TracksWriter):
     def _discard(self) -> None:
         discard(self._output)
 
-    def _fill(self, end: int) -> None:
-        for frame in range(self._written, end):
-            self._frame(frame, ())
-
-    def _frame(self, frame: int, sightings: Iterable[Sighting]) -> None:
+    def _write(self, frame: int, sightings: list[Sighting]) -> None:
         assert self.video is not None
         names = self.video.frame_names
         content = {
@@ -120,10 +112,8 @@ class Bdd100kWriter(TracksWriter):
         }
         self._text.write(self._separator + json.dumps(content, separators=(",", ":")))
         self._separator = ",\n"
-        self._written = frame + 1
 
     def _label(self, row: Sighting, where: str) -> dict[str, Any]:
-        check_row(row, where)
         name = "unknown" if self.class_names is None else self.class_names[row.label]
         category = "pedestrian" if name == "person" else name
         if category not in BDD100K_CLASSES and not row.crowd:

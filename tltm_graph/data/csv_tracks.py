@@ -7,7 +7,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tltm_graph.data.mot import check_row, discard, exact_number, extent
+from tltm_graph.data.numbers import exact_number, extent
+from tltm_graph.data.text_files import discard
 from tltm_graph.data.video import Video, VideoSet
 from tltm_graph.data.writer import TracksWriter
 from tltm_graph.io import read_text, write_atomically
@@ -101,7 +102,6 @@ class CsvWriter(TracksWriter):
         video = self.video
         assert video is not None
         for row in sightings:
-            check_row(row, f"frame {frame} of video '{video.name}'")
             x0, y0, x1, y1 = row.box
             height, width = video.size or ((None, None) if row.mask is None else row.mask["size"])
             cells = {

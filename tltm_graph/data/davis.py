@@ -1,6 +1,5 @@
 """DAVIS 2016, 2017 and 2019: folders of palette pictures, the format that video object segmentation is scored in."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -222,8 +221,6 @@ class DavisWriter(TracksWriter):
             where = f"object {row.id} in frame {frame} of video '{self.video.name}'"
             if row.mask is None:
                 raise ValueError(f"Expected masks for label maps, got only a box of {where}: write a box format")
-            if not math.isfinite(row.score):
-                raise ValueError(f"Expected a finite score, got {row.score} for {where}")
             self._size = self._size or (row.mask["size"][0], row.mask["size"][1])
             if tuple(row.mask["size"]) != self._size:
                 raise ValueError(f"Expected masks of {self._size} pixels (H, W), got {row.mask['size']} for {where}")

@@ -72,7 +72,8 @@ def read_image_size(path: str | Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            sideways = image.getexif().get(0x0112) in _SIDEWAYS
+            exif = {} if image.format == "PNG" else image.getexif()  # of a PNG it takes all pixels to look for it
+            sideways = exif.get(0x0112) in _SIDEWAYS
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"Expected an image in '{path}', got a damaged file or no picture: {error}") from error
     return (width, height) if sideways else (height, width)

@@ -1,19 +1,17 @@
-import configparser
 import math
-from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
+from tltm_graph.data.mot_sequences import find_sequences
+from tltm_graph.data.numbers import exact_number, extent
+from tltm_graph.data.text_files import TextFilesWriter
 from tltm_graph.data.video import Video, VideoSet
-from tltm_graph.data.writer import TracksWriter
 from tltm_graph.io import read_text, write_atomically
 from tltm_graph.structures import Sighting, Track, Tracks
 
@@ -22,8 +20,6 @@ MOT_CLASSES = (
     "occluder", "occluder_on_ground", "occluder_full", "reflection", "crowd",
 )  # fmt: skip
 """The classes of MOT16, MOT17 and MOT20, numbered from 1 in their files."""
-
-Number = TypeVar("Number", int, float)
 
 
 def read_mot(path: str | Path) -> VideoSet:
@@ -50,38 +46,6 @@ def read_mot(path: str | Path) -> VideoSet:
         for video, file in find_sequences(path)
     ]
     return VideoSet(videos, MOT_CLASSES, name=str(path))
-
-
-class TextFilesWriter(TracksWriter):
-    """Writes one text file of lines for each video, which appears when the video ends; the base of MOT and MOTS."""
-
-    def __init__(
-        self, path: str | Path, class_names: Sequence[str] | None = None, category_ids: Sequence[int] | None = None
-    ) -> None:
-        super().__init__(path, class_names, category_ids)
-        self._output = ExitStack()
-
-    @abstractmethod
-    def _file(self, video: Video) -> Path:
-        """Where the lines of a video go."""
-
-    def _begin(self, video: Video) -> None:
-        if Path(video.name).name != video.name:
-            raise ValueError(f"Expected a name that can be a file's, got video '{video.name}': rename it")
-        path = self._file(video)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._output = ExitStack()
-        temporary = self._output.enter_context(write_atomically(path))
-        self._text = self._output.enter_context(temporary.open("w", encoding="utf-8"))
-
-    def _end(self) -> None:
-        self._output.close()
-
-    def _close(self) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)  # no videos is a folder without files
-
-    def _discard(self) -> None:
-        discard(self._output)
 
 
 class MotWriter(TextFilesWriter):
@@ -146,88 +110,7 @@ class MotTruthWriter(TextFilesWriter):
         super()._end()
 
 
-def find_sequences(path: str | Path) -> list[tuple[Video, Path | None]]:
-    """The videos of a path laid out as MOTChallenge does, each with its file of tracks, None for a test sequence.
-
-    Args:
-        path: A sequence (a folder with ``gt/gt.txt``, ``seqinfo.ini`` or both, and ``img1`` where the images are at
-            hand), a folder of sequences, a text file, or a folder of text files. Each of the text files may be packed
-            (``.txt.gz``). A video is called like its folder or its text file, whatever its ``seqinfo.ini`` says,
-            because that is the name that results go by. Only a ``seqinfo.ini`` tells the length in advance.
-
-    Raises:
-        FileNotFoundError: If there is nothing of the kind.
-        ValueError: If a ``seqinfo.ini`` is damaged, or says another number of images than there are.
-    """
-    path = Path(path)
-    found: list[tuple[Video, Path | None]]
-    if path.is_file() and path.parent.name == "gt" and _stem(path) == "gt":
-        path = path.parent.parent
-    if path.is_file():
-        found = [(Video(_stem(path)), path)] if _stem(path) != path.name else []
-    elif _is_sequence(path):
-        found = [_sequence(path)]
-    else:
-        found = [_sequence(folder) for folder in sorted(path.glob("*/")) if _is_sequence(folder)]
-        if not found:
-            texts = (file for file in sorted(path.glob("*")) if _stem(file) != file.name and file.name[0] != ".")
-            found = [(Video(_stem(file)), file) for file in texts]
-    if not found:
-        raise FileNotFoundError(
-            f"Expected a sequence (gt/gt.txt, seqinfo.ini), a folder of sequences, or text files of tracks (.txt, "
-            f".txt.gz) at '{path}', found none"
-        )
-    return [(replace(video, id=number), file) for number, (video, file) in enumerate(found, start=1)]
-
-
-def check_row(row: Sighting, where: str) -> None:
-    """Raises ValueError if a box or a score is not finite, or a box has a negative size: nobody could read it back."""
-    x0, y0, x1, y1 = row.box
-    if not (all(map(math.isfinite, (*row.box, row.score))) and x0 <= x1 and y0 <= y1):
-        raise ValueError(
-            f"Expected a box (x0, y0, x1, y1) with x0 ≤ x1 and y0 ≤ y1 and a score, all finite, got {row.box} and "
-            f"{row.score} for object {row.id} in {where}"
-        )
-
-
-def plain_number(value: float) -> int | float:
-    """The number that was meant: to 6 decimals if that changes it by less than 1e-9, and without ``.0`` if it is whole.
-
-    A width that a file gives as 61.08 comes out of ``x1 - x0`` as 61.080000000000013: differences carry the rounding of
-    the coordinates, below 1e-9 for those below 1e6 pixels, while files rarely have more than 6 decimals. Numbers
-    with more that are meant, such as those that were 32-bit floats once, differ by more and stay as they are.
-    """
-    near = round(value, 6)
-    return exact_number(near if abs(near - value) < 1e-9 else value)
-
-
-def exact_number(value: float) -> int | float:
-    """The same number, without ``.0`` if it is whole; printed, it is the shortest text that reads as this number."""
-    return int(value) if abs(value) < 2**53 and value == int(value) else float(value)
-
-
-def extent(low: float, high: float) -> int | float:
-    """The plainest width to write for an interval such that ``low + width`` is ``high`` again, to the last bit.
-
-    The plain number mostly is; else the difference, or a neighbour of it. Only where the width is larger than ``high``
-    (a box that begins far outside the picture and ends near 0) may none fit: the end then moves by the last bit of the
-    width.
-    """
-    width = high - low
-    for candidate in (plain_number(width), width, math.nextafter(width, math.inf), math.nextafter(width, -math.inf)):
-        if low + candidate == high:
-            return exact_number(candidate)
-    return width
-
-
-def discard(output: ExitStack) -> None:
-    """Leaves the open contexts as if their block had failed; nothing happens where they were left already."""
-    error = GeneratorExit()
-    output.__exit__(GeneratorExit, error, None)
-
-
 def _six_columns(frame: int, row: Sighting, video: str) -> str:
-    check_row(row, f"frame {frame} of video '{video}'")
     x0, y0, x1, y1 = row.box
     return f"{frame + 1},{row.id},{exact_number(x0)},{exact_number(y0)},{extent(x0, x1)},{extent(y0, y1)}"
 
@@ -311,60 +194,3 @@ def _line_of(text: str, row: int) -> int:
     """Number, from 1, of the line that holds a row; empty lines hold none."""
     filled = (number for number, line in enumerate(text.split("\n"), start=1) if line.strip())
     return next(number for index, number in enumerate(filled) if index == row)
-
-
-def _stem(file: Path) -> str:
-    return file.name.removesuffix(".gz").removesuffix(".txt") if file.name.endswith((".txt", ".txt.gz")) else file.name
-
-
-def _truth_file(folder: Path) -> Path | None:
-    files = (folder / "gt" / name for name in ("gt.txt", "gt.txt.gz"))
-    return next((file for file in files if file.is_file()), None)
-
-
-def _is_sequence(folder: Path) -> bool:
-    return (folder / "seqinfo.ini").is_file() or _truth_file(folder) is not None
-
-
-def _sequence(folder: Path) -> tuple[Video, Path | None]:
-    file = folder / "seqinfo.ini"
-    info: dict[str, str] = {}
-    if file.is_file():
-        parser = configparser.ConfigParser(interpolation=None)
-        try:
-            parser.read_string(read_text(file, "what is known of a sequence"))
-            info = dict(parser["Sequence"])
-        except (configparser.Error, KeyError) as error:
-            raise ValueError(f"Expected lines 'key=value' under [Sequence] in '{file}', got {error}") from error
-    length = _value(info, "seqLength", file, int, 0)
-    width, height = _value(info, "imWidth", file, int, 1), _value(info, "imHeight", file, int, 1)
-    images = None
-    if (folder / info.get("imdir", "img1")).is_dir():
-        images = tuple(sorted((folder / info.get("imdir", "img1")).glob("*" + info.get("imext", ".jpg"))))
-        if len(images) != (len(images) if length is None else length):
-            raise ValueError(
-                f"Expected {length} images in '{folder}', as 'seqinfo.ini' says, got {len(images)}: unpack all, or "
-                "remove their folder to work without"
-            )
-        length = len(images)
-    video = Video(
-        name=folder.resolve().name,
-        num_frames=length,
-        size=None if width is None or height is None else (height, width),
-        images=images,
-        fps=_value(info, "frameRate", file, float, 1e-3),
-    )
-    return video, _truth_file(folder)
-
-
-def _value(info: dict[str, str], key: str, file: Path, kind: type[Number], least: float) -> Number | None:
-    text = info.get(key.lower())  # the parser does not mind upper case
-    if text is None:
-        return None
-    try:
-        value = kind(text)
-    except ValueError:
-        value = kind(-1)
-    if not least <= value < math.inf:
-        raise ValueError(f"Expected '{key}' as a number of at least {least} in '{file}', got '{text}'")
-    return value

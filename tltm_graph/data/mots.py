@@ -9,7 +9,8 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from tltm_graph.data.disjoint import disjoint, overlapping
-from tltm_graph.data.mot import TextFilesWriter, find_sequences
+from tltm_graph.data.mot_sequences import find_sequences
+from tltm_graph.data.text_files import TextFilesWriter
 from tltm_graph.data.video import Video, VideoSet
 from tltm_graph.io import read_text
 from tltm_graph.ops import Rle, check_rles, to_coco

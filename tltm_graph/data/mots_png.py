@@ -9,8 +9,8 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from tltm_graph.data.label_maps import LabelMaps, frame_files, label_map_sightings, video_folders
-from tltm_graph.data.mot import discard
 from tltm_graph.data.mots import IGNORE_CLASS, MOTS_CLASSES, disjoint_masks, mots_class
+from tltm_graph.data.text_files import discard
 from tltm_graph.data.video import Video, VideoSet
 from tltm_graph.data.writer import TracksWriter
 from tltm_graph.io import write_folder_atomically

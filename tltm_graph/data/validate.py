@@ -80,9 +80,7 @@ def validate_video(video: Video, class_names: tuple[str, ...] | None, seen: Coun
         return
     seen.update(track.label for track in tracks.values())
     if not tracks:
-        yield Problem(
-            "warning", video.name, "", "No object in any frame", "every prediction in it will count as false"
-        )
+        yield Problem("warning", video.name, "", "No object in any frame", "every prediction in it will count as false")
     yield from _tracks(video.name, tracks, class_names)
     yield from _pairs(video.name, tracks)
 
@@ -99,7 +97,7 @@ def _frames(video: Video) -> Iterator[Problem]:
         if video.size is not None and size != video.size:
             yield Problem(
                 "error", video.name, f"frame {frame}",
-                f"Expected a picture of {video.size[0]}×{video.size[1]} pixels (H×W), got {size[0]}×{size[1]} in '{path}'",
+                f"Expected pictures of {video.size[0]}×{video.size[1]} pixels (H×W), got {size[0]}×{size[1]}: '{path}'",
                 "masks and boxes are for the size in the annotations: resize the pictures, or the annotations",
             )  # fmt: skip
 

@@ -1,3 +1,4 @@
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -46,7 +47,7 @@ class TracksWriter(ABC):
 
         Raises:
             ValueError: If no video was begun, the frame is not after the one before or beyond the end, an id is
-                negative or occurs twice, or a mask has another size than the video.
+                negative or occurs twice, a box or score is not finite, or a mask has another size than the video.
         """
         if self.video is None:
             raise ValueError("Expected begin(video) before the first frame of a video")
@@ -61,6 +62,12 @@ class TracksWriter(ABC):
             if row.id < 0 or row.id in seen:
                 raise ValueError(f"Expected ids of at least 0, each once, got id {row.id} in {where}")
             seen.add(row.id)
+            x0, y0, x1, y1 = row.box
+            if not (all(map(math.isfinite, (*row.box, row.score))) and x0 <= x1 and y0 <= y1):
+                raise ValueError(
+                    f"Expected a box (x0, y0, x1, y1) with x0 ≤ x1 and y0 ≤ y1 and a score, all finite, got {row.box} "
+                    f"and {row.score} for object {row.id} in {where}"
+                )
             size = self.video.size
             if row.mask is not None and size is not None and tuple(row.mask["size"]) != size:
                 raise ValueError(

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
+from tltm_graph.data import read_tracks
 from tltm_graph.detectors.detector import Detector
 from tltm_graph.detectors.oracle import OracleDetector
 from tltm_graph.detectors.precomputed import PrecomputedDetector
 from tltm_graph.detectors.torchvision_models import TorchvisionDetector
 from tltm_graph.detectors.transformers_models import TransformersDetector
-from tltm_graph.data import read_tracks
 from tltm_graph.structures import Detections
 
 

@@ -108,7 +108,11 @@ def num_pixels(masks: Sequence[PackedMask]) -> np.ndarray:
 
 
 def num_common_pixels(masks: Sequence[PackedMask], others: Sequence[PackedMask]) -> np.ndarray:
-    """Pixels that each mask has in common with each other one, int64 (N, M); all are of one frame."""
+    """Pixels that each mask has in common with each other one, int64 (N, M); all are of one frame.
+
+    Each mask is laid over all others whose windows it touches at once; for this the M others are brought to one window,
+    which takes at most M·H·W / 8 bytes.
+    """
     common = np.zeros((len(masks), len(others)), dtype=np.int64)
     window = _hull(others)
     stack = np.zeros((len(others), window.right - window.left, window.bottom - window.top), dtype=np.uint64)
