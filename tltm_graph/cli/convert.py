@@ -22,19 +22,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("target", metavar="TARGET", help="file or folder to write")
     add("--to", dest="target_format", metavar="FORMAT", required=True, help="format to write")
     add_format_arguments(parser)
-    add("--like", metavar="PATH", help="the data set that the source has results for, if it is results")
+    add(
+        "--like",
+        metavar="PATH",
+        help="the data set that the tracks are for: it says how long and large the videos are, and what the classes are",
+    )
     add(
         "--class-map",
         metavar="NAME",
-        help="map classes: coco_to_youtube_vis_2019, open_images_to_youtube_vis_2019, or a JSON file "
-        '{"classes": {"from": "to"}}; other classes are left out',
+        help="map classes: coco_to_youtube_vis_2019, open_images_to_youtube_vis_2019, a JSON file "
+        '{"classes": {"from": "to"}}, or "same" for those of the same name; other classes are left out',
     )
     add(
         "--target-classes",
         metavar="NAME",
         nargs="+",
-        help="classes to map to, in the order of their numbers; default: those of YouTube-VIS 2019 for the maps to it, "
-        "else those of the map in its order",
+        help="classes to map to, in the order of their numbers; default: those of --like, or of YouTube-VIS 2019 for "
+        "the maps to it, else those that the map names",
     )
 
 

@@ -56,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="error",
         help="videos without predictions: stop, count as empty, or leave out of the score; default: %(default)s",
     )
+    add("--union", action="store_true", help="J and F of all objects as one, as in DAVIS 2016")
     add(
         "--oracle",
         dest="oracles",

@@ -1,11 +1,22 @@
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from tltm_graph.data import Video, VideoSet, local_split, map_classes, open_videos, open_writer, read_class_map
+from tltm_graph.data import (
+    YOUTUBE_VIS_2019,
+    Video,
+    VideoSet,
+    local_split,
+    map_classes,
+    open_videos,
+    open_writer,
+    read_class_map,
+)
+from tltm_graph.data.class_maps import same_classes
 from tltm_graph.data.local_split import Part
 
 
@@ -28,10 +39,12 @@ def convert(
         target_format: One of :data:`tltm_graph.data.FORMATS` that can be written.
         source_format: One of :data:`tltm_graph.data.FORMATS`; by default the one it looks like.
         images: Folder of the pictures, if the format keeps them elsewhere.
-        like: The data set that results are for, if the source is results.
-        class_map: Class map to apply, see :func:`tltm_graph.data.read_class_map`; needs ``target_classes``, or leads to
-            the classes that it names.
-        target_classes: Classes to map to, in the order of their labels.
+        like: The data set that the tracks are for, if the source does not say all of its videos and classes; see
+            :func:`tltm_graph.data.open_videos`.
+        class_map: Class map to apply, see :func:`tltm_graph.data.read_class_map`, or "same" for classes of the same
+            name. Objects of other classes are left out.
+        target_classes: Classes to map to, in the order of their labels; by default those of ``like``, else those of
+            YouTube-VIS 2019 for the maps to them, else those that the map names.
         part: Only this part of :func:`tltm_graph.data.local_split`.
 
     Returns:
@@ -42,26 +55,32 @@ def convert(
         OSError: If a file cannot be read or written.
     """
     check_target(source, target)
-    videos = open_videos(source, source_format, images, None if like is None else open_videos(like))
+    known = None if like is None else open_videos(like)
+    videos = open_videos(source, source_format, images, known)
     if part is not None:
         videos = local_split(videos, part)
     if class_map is not None:
-        table = read_class_map(class_map)
-        videos = map_classes(videos, table, tuple(target_classes or dict.fromkeys(table.values())))
+        table = same_classes(videos.class_names or ()) if class_map == "same" else read_class_map(class_map)
+        targets = tuple(target_classes or (known and known.class_names) or _targets(class_map, table))
+        videos = map_classes(videos, {name: to for name, to in table.items() if to in targets}, targets)
     counts = {"videos": 0, "tracks": 0, "sightings": 0}
     Path(target).absolute().parent.mkdir(parents=True, exist_ok=True)
     with open_writer(target, target_format, videos) as writer:
         for video in progress(videos, "converting"):
             tracks = video.tracks()
-            if video.num_frames is None or video.size is None:
-                video = Video(**{**vars(video), "num_frames": tracks.num_frames, "size": video.size or tracks.size})
-            writer.begin(video)
+            writer.begin(
+                replace(video, num_frames=video.num_frames or tracks.num_frames, size=video.size or tracks.size)
+            )
             for frame, sightings in tracks.sightings():
                 writer.write(frame, sightings)
             counts["videos"] += 1
             counts["tracks"] += len(tracks)
             counts["sightings"] += sum(map(len, tracks.values()))
     return counts
+
+
+def _targets(class_map: str, table: Mapping[str, str]) -> tuple[str, ...]:
+    return YOUTUBE_VIS_2019 if class_map.endswith("_to_youtube_vis_2019") else tuple(dict.fromkeys(table.values()))
 
 
 def progress(videos: VideoSet, what: str) -> "tqdm[Video]":

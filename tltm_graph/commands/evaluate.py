@@ -21,7 +21,7 @@ from tltm_graph.data import (
     open_videos,
     read_class_map,
 )
-from tltm_graph.data.davis import MAX_LABEL, label_maps_of
+from tltm_graph.data.davis import MAX_LABEL, VOID, label_maps_of
 from tltm_graph.data.local_split import Part
 from tltm_graph.io import output_folder, write_atomically
 from tltm_graph.metrics import ORACLES, Evaluation, On
@@ -63,6 +63,7 @@ def evaluate(
     class_agnostic: bool = False,
     part: Part | None = None,
     missing: Missing = "error",
+    union: bool = False,
     oracles: Collection[str] = (),
 ) -> dict[str, Any]:
     """Scores predicted tracks against the truth, each in any format.
@@ -84,6 +85,7 @@ def evaluate(
         class_agnostic: Look at no classes. They are not looked at either if one side has none.
         part: Only this part of :func:`tltm_graph.data.local_split`.
         missing: What videos without predictions are: an "error", "empty", or to "skip", so that they are not scored.
+        union: J and F of all objects as one, as in DAVIS 2016.
         oracles: Of :data:`tltm_graph.metrics.ORACLES`: score also with that part of the predictions made perfect.
 
     Returns:
@@ -113,7 +115,7 @@ def evaluate(
     evaluations = {name: Evaluation(families, class_names, on, rules) for name in ("", *oracles)}
     with output_folder(Path(output)) as folder:
         for true, found in tqdm(pairs, desc="scoring", unit=" videos", file=sys.stderr):
-            _score(true, found, evaluations, on)
+            _score(true, found, evaluations, on, union)
         scores = {name: evaluation.compute() for name, evaluation in evaluations.items()}
         report = {
             "settings": settings,
@@ -215,7 +217,7 @@ def _common(pairs: Iterable[tuple[Video, Video | None]]) -> On:
     return "masks"
 
 
-def _score(true: Video, found: Video | None, evaluations: Mapping[str, Evaluation], on: On) -> None:
+def _score(true: Video, found: Video | None, evaluations: Mapping[str, Evaluation], on: On, union: bool) -> None:
     """Feeds one video to all evaluations: the predictions as they are, and with one part made perfect."""
     plain = evaluations[""]
     truth = predicted = None
@@ -230,7 +232,7 @@ def _score(true: Video, found: Video | None, evaluations: Mapping[str, Evaluatio
                 assert truth is not None
                 assert predicted is not None
                 changed, source = ORACLES[oracle](truth, predicted, on), None
-            maps = partial(_label_maps, true, truth, source, changed) if plain.needs_label_maps else None
+            maps = partial(_label_maps, true, truth, source, changed, union) if plain.needs_label_maps else None
             tracks = (truth, changed) if plain.needs_tracks else (None, None)
             evaluation.update(true.name, true.id, *tracks, maps)
     except ValueError as error:
@@ -238,7 +240,7 @@ def _score(true: Video, found: Video | None, evaluations: Mapping[str, Evaluatio
 
 
 def _label_maps(
-    true: Video, truth: Tracks | None, found: Video | None, predicted: Tracks | None
+    true: Video, truth: Tracks | None, found: Video | None, predicted: Tracks | None, union: bool
 ) -> Iterator[tuple[np.ndarray | None, np.ndarray | None]]:
     """Both sides as label maps, as they are in their files where they are label maps."""
     num_frames, size = true.num_frames or 0, true.size
@@ -247,7 +249,13 @@ def _label_maps(
             check_same_video(truth, predicted)
             num_frames, size = truth.num_frames, truth.size
         predicted = replace(predicted, num_frames=num_frames, size=predicted.size or size)
-    return zip_longest(_maps(true, truth, MAX_LABEL), _maps(found, predicted, MAX_PROPOSALS))
+    sides = _maps(true, truth, MAX_LABEL), _maps(found, predicted, MAX_LABEL if union else MAX_PROPOSALS)
+    return zip_longest(*((_merged(pixels) for pixels in side) if union else side for side in sides))
+
+
+def _merged(pixels: np.ndarray) -> np.ndarray:
+    """All objects as object 1; void stays void."""
+    return np.where(pixels == VOID, VOID, pixels > 0).astype(np.uint8)
 
 
 def _maps(video: Video | None, tracks: Tracks | None, most: int) -> Iterator[np.ndarray]:

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.resources import files
@@ -40,6 +40,11 @@ def read_class_map(name: str | Path) -> dict[str, str]:
     if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
         raise ValueError(f'Expected {{"classes": {{"from": "to"}}}} in the class map \'{name}\'')
     return dict(table)
+
+
+def same_classes(class_names: Sequence[str]) -> dict[str, str]:
+    """The table that maps each of the classes to itself."""
+    return {name: name for name in class_names}
 
 
 def open_images_labels() -> dict[str, str]:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from tltm_graph.data.bdd100k import Bdd100kWriter, read_bdd100k
+from tltm_graph.data.class_names import YOUTUBE_VIS_2019
 from tltm_graph.data.coco import CocoResultsWriter, CocoWriter, read_coco, read_coco_results
 from tltm_graph.data.csv_tracks import CsvWriter, read_csv_tracks
 from tltm_graph.data.davis import DavisWriter, read_davis
@@ -21,7 +22,7 @@ from tltm_graph.data.mots_png import MotsPngWriter, read_mots_png
 from tltm_graph.data.open_images import read_open_images_folder
 from tltm_graph.data.runs import read_runs
 from tltm_graph.data.tltm_json import TltmJsonWriter, read_tltm_json
-from tltm_graph.data.video import VideoSet
+from tltm_graph.data.video import Video, VideoSet
 from tltm_graph.data.writer import TracksWriter
 from tltm_graph.data.yolo import read_yolo
 from tltm_graph.data.youtube_vis import (
@@ -31,6 +32,7 @@ from tltm_graph.data.youtube_vis import (
     read_youtube_vis_results,
 )
 from tltm_graph.io import read_text
+from tltm_graph.structures import Tracks
 
 Read = Callable[[Path, Path | None, VideoSet | None], VideoSet]
 """Opens a path, given the folder of the pictures and the data set that results are for, as far as they are known."""
@@ -80,7 +82,9 @@ FORMATS: dict[str, Format] = {
     ),
     "yolo": Format(lambda path, images, like: read_yolo(path)),
     "open_images": Format(lambda path, images, like: read_open_images_folder(path, images)),
-    "tltm": Format(lambda path, images, like: read_tltm_json(path, images), TltmJsonWriter),
+    "tltm": Format(
+        lambda path, images, like: read_tltm_json(path, images, _classes(like) or YOUTUBE_VIS_2019), TltmJsonWriter
+    ),
     "csv": Format(lambda path, images, like: read_csv_tracks(path), CsvWriter),
 }
 
@@ -97,7 +101,8 @@ def open_videos(
         path: File or folder.
         format: One of :data:`FORMATS`; by default the one it looks like.
         images: Folder of the pictures, for formats that keep them elsewhere.
-        like: The data set that results are for, for formats that name its videos by numbers.
+        like: The data set that the tracks are for. Formats that do not keep them take from it what its videos are
+            called, how long and large they are, and the classes.
 
     Raises:
         FileNotFoundError: If there is nothing at ``path``.
@@ -109,7 +114,25 @@ def open_videos(
     read = FORMATS[name].read
     if read is None:
         raise ValueError(f"Expected a format that can be read, got '{name}'")
-    return read(Path(path), None if images is None else Path(images), like)
+    videos = read(Path(path), None if images is None else Path(images), like)
+    return videos if like is None else videos.select([_known(video, like.named(video.name)) for video in videos])
+
+
+def _known(video: Video, like: Video | None) -> Video:
+    """The video with what its format does not say, taken from the data set it belongs to."""
+    if like is None:
+        return video
+    num_frames, size = video.num_frames or like.num_frames, video.size or like.size
+    load = None if video.load is None else partial(_extended, video.load, num_frames, size)
+    names = video.frame_names or like.frame_names
+    return replace(
+        video, id=like.id, num_frames=num_frames, size=size, frame_names=names, fps=video.fps or like.fps, load=load
+    )
+
+
+def _extended(load: Callable[[], Tracks], num_frames: int | None, size: tuple[int, int] | None) -> Tracks:
+    tracks = load()
+    return replace(tracks, num_frames=max(tracks.num_frames, num_frames or 0), size=tracks.size or size)
 
 
 def open_writer(path: str | Path, format: str, videos: VideoSet) -> TracksWriter:  # noqa: A002
@@ -215,6 +238,10 @@ def _list_format(text: str) -> str | None:
     if "video_id" in first:
         return "youtube_vis_results"
     return "bdd100k" if "labels" in first or "videoName" in first else None
+
+
+def _classes(like: VideoSet | None) -> tuple[str, ...] | None:
+    return None if like is None else like.class_names
 
 
 def _needed(like: VideoSet | None, path: Path) -> VideoSet:

@@ -51,7 +51,7 @@ class Scores:
     Args:
         overall: Over all videos and classes.
         per_video: By the name of the video.
-        per_class: By the name of the class; empty where classes were not looked at.
+        per_class: By the name of each class that occurs; empty where classes were not looked at.
     """
 
     overall: dict[str, float]
@@ -99,6 +99,7 @@ class Evaluation(Metric):
     def reset(self) -> None:
         """Forgets everything."""
         self._names: dict[int, str] = {}
+        self._seen: set[int] = set()  # labels that occur on either side
         self._ap = VideoAP(len(self.class_names or ("object",)), self.on) if "ap" in self.families else None
         kinds: dict[str, Callable[[], VideoMetric[Any]]] = {
             "hota": Hota,
@@ -145,6 +146,7 @@ class Evaluation(Metric):
                     self._ap.update(video_id, class_agnostic(truth), class_agnostic(predicted))
                 else:
                     self._ap.update(video_id, truth, predicted)
+            self._seen |= {track.label for tracks in (truth, predicted) for track in tracks.values()}
             rule = RULES[self.rules](self.on)
             for label, metrics in self._identities.items():
                 if metrics:
@@ -164,6 +166,7 @@ class Evaluation(Metric):
         for family, davis in self._davis.items():
             davis.merge(other._davis[family])  # type: ignore[arg-type]
         self._names.update(other._names)
+        self._seen |= other._seen
 
     def compute(self) -> Scores:
         """The scores of everything so far."""
@@ -184,7 +187,8 @@ class Evaluation(Metric):
             overall |= {name + suffix: value for name, value in _numbers(davis.compute()).items()}
             for video, davis_scores in davis.compute().per_video().items():
                 per_video[video] |= {name + suffix: value for name, value in _numbers(davis_scores).items()}
-        return Scores(overall, per_video, per_class)
+        present = [name for label, name in enumerate(self.class_names or ()) if label in self._seen]
+        return Scores(overall, per_video, {name: per_class[name] for name in present})
 
     def _add_identities(
         self, per_video: dict[str, dict[str, float]], per_class: dict[str, dict[str, float]]

@@ -111,7 +111,7 @@ def num_common_pixels(masks: Sequence[PackedMask], others: Sequence[PackedMask])
     """Pixels that each mask has in common with each other one, int64 (N, M); all are of one frame.
 
     Each mask is laid over all others whose windows it touches at once; for this the M others are brought to one window,
-    which takes at most M·H·W / 8 bytes.
+    which takes about M·H·W / 8 bytes at most.
     """
     common = np.zeros((len(masks), len(others)), dtype=np.int64)
     window = _hull(others)

@@ -1,0 +1,45 @@
+import pytest
+
+from benchmarks.round_trips import measure
+
+LOST = {
+    "youtube_vis": {"scores"},
+    "youtube_vis_results": set(),
+    "davis": {"boxes", "classes", "overlap", "scores"},
+    "mots": {"boxes", "overlap", "scores"},
+    "kitti_mots": {"boxes", "overlap", "scores"},
+    "mots_png": {"boxes", "ids", "overlap", "scores"},
+    "mot": {"classes", "masks"},
+    "mot_truth": {"masks"},
+    "bdd100k": set(),
+    "coco_results": set(),
+    "tltm": {"scores"},
+    "csv": set(),
+}
+"""What a format has no place for: the tables of docs/formats.md say the same."""
+
+MASKS_NEEDED = {"davis", "mots", "kitti_mots", "mots_png"}
+CLASSES_NEEDED = {"mots", "kitti_mots", "mots_png", "bdd100k"}
+
+
+@pytest.fixture(scope="module")
+def cells():
+    return measure()
+
+
+def test_every_pair_is_there(cells):
+    assert {name for pair in cells for name in pair} == set(LOST)
+    assert len(cells) == len(LOST) ** 2
+
+
+@pytest.mark.parametrize("second", LOST)
+@pytest.mark.parametrize("first", LOST)
+def test_only_what_has_no_place_is_lost(cells, first, second):
+    expected = LOST[first] | LOST[second]
+    if "masks" in LOST[first] and second in MASKS_NEEDED:
+        expected = {"refused: it needs masks"}
+    elif "classes" in LOST[first] and second in CLASSES_NEEDED and first == "davis":
+        expected = {"refused: it needs classes"}
+    elif "masks" in expected:
+        expected -= {"overlap"}
+    assert cells[first, second] == expected
