@@ -4,7 +4,10 @@ import pytest
 
 from tests.data.cases import as_videos, random_tracks
 from tltm_graph.data import COCO, YOUTUBE_VIS_2019, class_map_names, map_classes, read_class_map
+from tltm_graph.data.bdd100k import BDD100K_CLASSES
 from tltm_graph.data.class_maps import open_images_labels
+from tltm_graph.data.mot import MOT_CLASSES
+from tltm_graph.data.mots import MOTS_CLASSES
 
 
 def test_coco_to_youtube_vis():
@@ -31,9 +34,17 @@ def test_open_images_to_youtube_vis():
 
 
 def test_every_map_leads_somewhere():
-    assert class_map_names() == ["coco_to_youtube_vis_2019", "open_images_to_youtube_vis_2019"]
-    for name in class_map_names():
-        assert set(read_class_map(name).values()) <= set(YOUTUBE_VIS_2019)
+    targets = {
+        "coco_to_bdd100k": BDD100K_CLASSES,
+        "coco_to_mot": MOT_CLASSES,
+        "coco_to_mots": MOTS_CLASSES,
+        "coco_to_youtube_vis_2019": YOUTUBE_VIS_2019,
+        "open_images_to_youtube_vis_2019": YOUTUBE_VIS_2019,
+    }
+    assert class_map_names() == list(targets)
+    for name, classes in targets.items():
+        assert set(read_class_map(name).values()) <= set(classes)
+        assert name.startswith("open") or set(read_class_map(name)) <= set(COCO)
 
 
 def test_mapping_relabels_and_leaves_out():

@@ -81,8 +81,15 @@ def test_the_same_name_in_two_folders(tmp_path):
 
 def test_names_of_classes_from_a_file(tmp_path):
     add(tmp_path, "a.jpg", SQUARE)
-    with pytest.raises(FileNotFoundError, match=r"Expected names of the classes in '.*classes.txt'.*class_names"):
+    with pytest.raises(FileNotFoundError, match=r"Expected names of the classes in '.*classes.txt'.*name the classes"):
         read_yolo(tmp_path)
+    (tmp_path / "data.yaml").write_text("names: [cat")
+    with pytest.raises(ValueError, match=r"damaged YAML"):
+        read_yolo(tmp_path)
+    for text in ("train: images\nnames: [cat, dog]\n", "names:\n  0: cat\n  1: dog\n", "names:\n- cat\n- dog\n"):
+        (tmp_path / "data.yaml").write_text(text)
+        assert read_yolo(tmp_path).class_names == NAMES
+    (tmp_path / "data.yaml").write_text("names: [other]")
     (tmp_path / "classes.txt").write_text("cat\ndog\n\n")
     assert read_yolo(tmp_path).class_names == NAMES
 

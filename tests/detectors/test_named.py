@@ -62,7 +62,7 @@ def test_oracle():
         ("precomputed:", "Expected an argument, as in 'precomputed:"),
         ("oracle", "Expected truth for the detector 'oracle', got none"),
         ("precomputed:x.json?rescale", "Expected options as .* got '.rescale'"),
-        ("oracle:nowhere.json", "found none at 'nowhere.json'"),
+        ("oracle:nowhere.json", "found nothing at 'nowhere.json'"),
         ("nothing.here.Detector", "No module named 'nothing'; is it on the Python path"),
         ("tests.detectors.test_named.Nobody", "Expected 'Nobody' in the module"),
         ("tests.detectors.test_named.NoDetector", r"got a NoDetector without \['detect', 'class_names'\]"),

@@ -22,10 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("target", metavar="TARGET", help="file or folder to write")
     add("--to", dest="target_format", metavar="FORMAT", required=True, help="format to write")
     add_format_arguments(parser)
+    add("--part", choices=("train", "val"), help="only this part of the local split (by a hash of the video's name)")
     add(
         "--like",
         metavar="PATH",
-        help="the data set that the tracks are for: it says how long and large the videos are, and what the classes are",
+        help="the data set that the tracks are for: it says how long and large videos are, and what the classes are",
     )
     add(
         "--class-map",

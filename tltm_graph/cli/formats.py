@@ -35,4 +35,9 @@ def add_format_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--format", dest="source_format", metavar="FORMAT", help="of the source; default: what it looks like")
     add("--images", metavar="DIR", help="folder of the pictures, where the format keeps them elsewhere")
-    add("--part", choices=("train", "val"), help="only this part of the local split (by a hash of the video's name)")
+    add(
+        "--class-names",
+        nargs="+",
+        metavar="NAME",
+        help="for formats that only number the classes: their names, or coco, or youtube_vis_2019",
+    )

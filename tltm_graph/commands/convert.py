@@ -7,6 +7,7 @@ from typing import Any
 from tqdm import tqdm
 
 from tltm_graph.data import (
+    COCO,
     YOUTUBE_VIS_2019,
     Video,
     VideoSet,
@@ -26,6 +27,7 @@ def convert(
     target_format: str,
     source_format: str | None = None,
     images: str | Path | None = None,
+    class_names: Sequence[str] | None = None,
     like: str | Path | None = None,
     class_map: str | None = None,
     target_classes: Sequence[str] | None = None,
@@ -38,6 +40,8 @@ def convert(
         target: File or folder to write. A file appears when it is complete; in a folder, each video does.
         target_format: One of :data:`tltm_graph.data.FORMATS` that can be written.
         source_format: One of :data:`tltm_graph.data.FORMATS`; by default the one it looks like.
+        class_names: Names of the classes, for formats that only number them; "coco" and "youtube_vis_2019" stand for
+            those of these data sets.
         images: Folder of the pictures, if the format keeps them elsewhere.
         like: The data set that the tracks are for, if the source does not say all of its videos and classes; see
             :func:`tltm_graph.data.open_videos`.
@@ -56,7 +60,7 @@ def convert(
     """
     check_target(source, target)
     known = None if like is None else open_videos(like)
-    videos = open_videos(source, source_format, images, known)
+    videos = open_videos(source, source_format, images, known, named_classes(class_names))
     if part is not None:
         videos = local_split(videos, part)
     if class_map is not None:
@@ -81,6 +85,12 @@ def convert(
 
 def _targets(class_map: str, table: Mapping[str, str]) -> tuple[str, ...]:
     return YOUTUBE_VIS_2019 if class_map.endswith("_to_youtube_vis_2019") else tuple(dict.fromkeys(table.values()))
+
+
+def named_classes(class_names: Sequence[str] | None) -> Sequence[str] | None:
+    """The names, where one word stands for the classes of a data set."""
+    known: dict[tuple[str, ...], tuple[str, ...]] = {("coco",): COCO, ("youtube_vis_2019",): YOUTUBE_VIS_2019}
+    return None if class_names is None else known.get(tuple(class_names), class_names)
 
 
 def progress(videos: VideoSet, what: str) -> "tqdm[Video]":

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from tqdm import tqdm
@@ -21,11 +21,14 @@ from tltm_graph.data import (
     open_videos,
     read_class_map,
 )
+from tltm_graph.data.class_maps import same_classes
 from tltm_graph.data.davis import MAX_LABEL, VOID, label_maps_of
 from tltm_graph.data.local_split import Part
 from tltm_graph.io import output_folder, write_atomically
 from tltm_graph.metrics import ORACLES, Evaluation, On
+from tltm_graph.metrics.benchmark_rules import PEDESTRIAN
 from tltm_graph.metrics.davis import MAX_PROPOSALS
+from tltm_graph.metrics.evaluation import ONE_CLASS, RULES_ON
 from tltm_graph.metrics.overlap import check_same_video
 from tltm_graph.structures import Tracks
 
@@ -35,6 +38,7 @@ METRICS: dict[str, tuple[str, ...]] = {
     "davis": ("jf", *IDENTITIES),
     "label_maps": ("jf", *IDENTITIES),
     "mot": IDENTITIES,
+    "mot_truth": IDENTITIES,
     "mots": IDENTITIES,
     "kitti_mots": IDENTITIES,
     "mots_png": IDENTITIES,
@@ -42,10 +46,15 @@ METRICS: dict[str, tuple[str, ...]] = {
 }
 """What a truth in a format is scored by; those not named by average precision and identities."""
 
-BENCHMARK_RULES = {"mot": "mot17", "mots": "mots", "kitti_mots": "mots", "mots_png": "mots", "bdd100k": "bdd100k"}
+BENCHMARK_RULES = {
+    "mot": "mot17",
+    "mot_truth": "mot17",
+    "mots": "mots",
+    "kitti_mots": "mots",
+    "mots_png": "mots",
+    "bdd100k": "bdd100k",
+}
 """The rules that go with a format; those not named have none."""
-
-_ONE_CLASS = {"mot17", "mot20"}
 
 Missing = Literal["error", "empty", "skip"]
 
@@ -78,7 +87,7 @@ def evaluate(
         truth_format: One of :data:`tltm_graph.data.FORMATS`; by default the one it looks like.
         predictions_format: The same for the predictions.
         metrics: Of :data:`tltm_graph.metrics.FAMILIES`; by default those of the benchmark whose format the truth has.
-        on: Compare masks or boxes; by default masks if both sides have them.
+        on: Compare masks or boxes; by default what the rules compare, else masks if both sides have them.
         rules: One of :data:`tltm_graph.metrics.RULES`; by default those of the benchmark whose format the truth has.
         class_map: From the classes of the predictions to those of the truth, see
             :func:`tltm_graph.data.read_class_map`; by default classes of the same name are the same.
@@ -97,21 +106,28 @@ def evaluate(
     """
     settings = {name: _plain(value) for name, value in locals().items()}
     kind = truth_format or guess_format(truth)
-    families = tuple(metrics or METRICS.get(kind, ("ap", *IDENTITIES)))
+    families = tuple(dict.fromkeys(metrics or METRICS.get(kind, ("ap", *IDENTITIES))))
     unknown = sorted(set(oracles) - set(ORACLES))
     if unknown:
         raise ValueError(f"Expected oracles of {list(ORACLES)}, got {unknown}")
+    if missing not in get_args(Missing):
+        raise ValueError(f"Expected missing to be one of {list(get_args(Missing))}, got {missing!r}")
+    if oracles and "jf-semi" in families and not union:
+        raise ValueError(
+            "Expected no oracles with the metric jf-semi, whose objects are given and have their ids: score jf instead"
+        )
     rules = rules or BENCHMARK_RULES.get(kind, "plain")
     notes: list[str] = []
     true_set = open_videos(truth, kind)
     found_set = open_videos(predictions, predictions_format, like=true_set)
     if part is not None:
-        true_set = local_split(true_set, part)
-        found_set = found_set.select([v for v in found_set if true_set.named(v.name) or len(found_set) == 1])
-    class_names, found_set = _same_classes(true_set, found_set, class_map, class_agnostic or rules in _ONE_CLASS, notes)
+        scored, everything = local_split(true_set, part), true_set
+        found_set = found_set.select([v for v in found_set if scored.named(v.name) or not everything.named(v.name)])
+        true_set = scored
+    class_names, found_set = _same_classes(true_set, found_set, class_map, class_agnostic or rules in ONE_CLASS, notes)
     pairs = _pairs(true_set, found_set, missing, notes)
-    on = on or _common(pairs)
-    settings |= {"metrics": families, "on": on, "rules": rules, "truth_format": kind}
+    on = on or RULES_ON.get(rules) or _common(pairs)
+    settings |= {"metrics": families, "on": on, "rules": rules, "truth_format": kind, "oracles": list(oracles)}
     evaluations = {name: Evaluation(families, class_names, on, rules) for name in ("", *oracles)}
     with output_folder(Path(output)) as folder:
         for true, found in tqdm(pairs, desc="scoring", unit=" videos", file=sys.stderr):
@@ -148,24 +164,36 @@ def _same_classes(
 ) -> tuple[tuple[str, ...] | None, VideoSet]:
     """The classes to score by, and the predictions in these classes."""
     names, found_names = true_set.class_names, found_set.class_names
+    if class_map is not None:
+        table = read_class_map(class_map)
+        targets = names or tuple(dict.fromkeys(table.values()))
+        table = {name: to for name, to in table.items() if to in targets}
+        _note_dropped(found_set.class_names or (), table, targets, notes)
+        found_set = map_classes(found_set, table, targets)
+        found_names = targets
     if agnostic or names is None:
         return None, found_set
     if found_names is None:
         if len(names) > 1:
             notes.append("The predictions have no classes: classes are not looked at.")
         return None, found_set
-    if class_map is None and found_names == names:
+    if found_names == names:
         return names, found_set
-    table = read_class_map(class_map) if class_map is not None else {n: n for n in found_names if n in names}
-    if not set(table) & set(found_names):
+    table = same_classes([name for name in found_names if name in names])
+    _note_dropped(found_names, table, names, notes)
+    return names, map_classes(found_set, table, names)
+
+
+def _note_dropped(names: Collection[str], table: Mapping[str, str], targets: Collection[str], notes: list[str]) -> None:
+    """Says which classes of the predictions are left out; all of them are not."""
+    dropped = [name for name in names if name not in table]
+    if names and len(dropped) == len(names):
         raise ValueError(
-            f"Expected predictions of the classes {_some(names)}, got {_some(found_names)}: name a class map, or score "
+            f"Expected predictions of the classes {_some(targets)}, got {_some(names)}: name a class map, or score "
             "without classes"
         )
-    dropped = [name for name in found_names if name not in table]
     if dropped:
         notes.append(f"Predictions of {len(dropped)} classes that the truth lacks are left out: {_some(dropped)}.")
-    return names, map_classes(found_set, {k: v for k, v in table.items() if v in names}, names)
 
 
 def _some(names: Collection[str]) -> str:
@@ -190,6 +218,11 @@ def _pairs(
         )
     pairs = [(video, found_set.named(video.name)) for video in true_set]
     lacking = [true.name for true, found in pairs if found is None]
+    if len(lacking) == len(pairs) and missing == "skip":
+        raise ValueError(
+            f"Expected predictions for at least one of the {len(pairs)} videos of '{true_set.name}', got none in "
+            f"'{found_set.name}'"
+        )
     if lacking and missing == "error":
         raise ValueError(
             f"Expected predictions for all {len(true_set)} videos, got none for {len(lacking)} of them "
@@ -206,9 +239,7 @@ def _pairs(
 def _common(pairs: Iterable[tuple[Video, Video | None]]) -> On:
     """Masks if the first tracks of both sides have them."""
     for true, found in pairs:
-        if found is None:
-            continue
-        first = [next(iter(video.tracks().values()), None) for video in (true, found)]
+        first = [next(iter(video.tracks().values()), None) for video in (true, found) if video is not None]
         known = [track for track in first if track is not None]
         if any(track.masks is None for track in known):
             return "boxes"
@@ -226,17 +257,38 @@ def _score(true: Video, found: Video | None, evaluations: Mapping[str, Evaluatio
     if plain.needs_tracks or len(evaluations) > 1 or found is None or found.label_map is None:
         predicted = Tracks({}, true.size, true.num_frames or 0) if found is None else found.tracks()
     try:
+        if "jf-semi" in plain.families and not union:
+            _check_given_ids(predicted if found is None or found.label_map is None else None, "predicted")
+            _check_given_ids(truth if true.label_map is None else None, "true")
         for oracle, evaluation in evaluations.items():
             changed, source = predicted, found
             if oracle:
                 assert truth is not None
                 assert predicted is not None
-                changed, source = ORACLES[oracle](truth, predicted, on), None
+                counted = _pedestrians(truth) if plain.rules in ONE_CLASS else truth
+                changed, source = ORACLES[oracle](counted, predicted, on), None
             maps = partial(_label_maps, true, truth, source, changed, union) if plain.needs_label_maps else None
             tracks = (truth, changed) if plain.needs_tracks else (None, None)
             evaluation.update(true.name, true.id, *tracks, maps)
     except ValueError as error:
         raise ValueError(f"Video '{true.name}': {error}") from error
+
+
+def _pedestrians(truth: Tracks) -> Tracks:
+    """The true objects that rules for one class score: a part that is made perfect finds these."""
+    rows = ((frame, row) for frame, seen in truth.sightings() for row in seen if row.label == PEDESTRIAN and row.score)
+    return Tracks.from_sightings(rows, truth.size, truth.num_frames)
+
+
+def _check_given_ids(tracks: Tracks | None, side: str) -> None:
+    """Ids that do not fit in a label map would be counted anew, and be those of other objects."""
+    ids = [] if tracks is None else [track_id for track_id, track in tracks.items() if not track.crowd]
+    wrong = next((track_id for track_id in ids if not 1 <= track_id <= MAX_PROPOSALS), None)
+    if wrong is not None:
+        raise ValueError(
+            f"Expected {side} ids from 1 to {MAX_PROPOSALS} for the metric jf-semi, got {wrong}: use the ids of the "
+            "first true frame"
+        )
 
 
 def _label_maps(
@@ -249,13 +301,23 @@ def _label_maps(
             check_same_video(truth, predicted)
             num_frames, size = truth.num_frames, truth.size
         predicted = replace(predicted, num_frames=num_frames, size=predicted.size or size)
-    sides = _maps(true, truth, MAX_LABEL), _maps(found, predicted, MAX_LABEL if union else MAX_PROPOSALS)
-    return zip_longest(*((_merged(pixels) for pixels in side) if union else side for side in sides))
+    true_maps, found_maps = (
+        _maps(true, truth, MAX_LABEL),
+        _maps(found, predicted, MAX_LABEL if union else MAX_PROPOSALS),
+    )
+    if union:
+        true_maps, found_maps = map(_merged, true_maps), map(_as_one, found_maps)
+    return zip_longest(true_maps, found_maps)
 
 
 def _merged(pixels: np.ndarray) -> np.ndarray:
-    """All objects as object 1; void stays void."""
+    """All true objects as object 1; void stays void."""
     return np.where(pixels == VOID, VOID, pixels > 0).astype(np.uint8)
+
+
+def _as_one(pixels: np.ndarray) -> np.ndarray:
+    """All predicted objects as object 1: predictions have no void."""
+    return (pixels > 0).astype(np.uint8)
 
 
 def _maps(video: Video | None, tracks: Tracks | None, most: int) -> Iterator[np.ndarray]:

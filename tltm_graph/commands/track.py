@@ -3,6 +3,7 @@ import platform
 import re
 import sys
 import time
+import warnings
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,7 +19,7 @@ from tqdm import tqdm
 
 from tltm_graph.association import ArgmaxSolver, GreedySolver, HungarianSolver, PublishedAffinity
 from tltm_graph.commands.interrupt import Interrupt
-from tltm_graph.data import MovingShapes, TrackWriter
+from tltm_graph.data import MovingShapes, TrackWriter, read_mot
 from tltm_graph.detectors import Detector, build_detector
 from tltm_graph.io import FrameReader, VideoWriter, output_folder, read_frames, write_atomically
 from tltm_graph.metrics import IdentityMeter
@@ -63,7 +64,8 @@ def track(
     the current frame.
 
     Args:
-        source: What :func:`tltm_graph.io.read_frames` opens; None renders a scene whose truth is known.
+        source: What :func:`tltm_graph.io.read_frames` opens, or the folder of a sequence of MOTChallenge, whose frames
+            are black where its pictures are not at hand; None renders a scene whose truth is known.
         detector: What :func:`tltm_graph.detectors.build_detector` builds, or ``tltm:FILE`` with the options of
             :func:`tltm_graph.models.model_for_tracking` (a model whose relation is trained relates objects too); None
             takes a Mask R-CNN for a source, and the scene's truth with mistakes without one.
@@ -94,7 +96,7 @@ def track(
     torch.manual_seed(seed)
 
     scene = MovingShapes(seed=seed) if source is None else None
-    frames: FrameReader | MovingShapes = scene if scene is not None else read_frames(source or "")
+    frames: FrameReader | MovingShapes = scene if scene is not None else _open(source or "")
     description = detector if detector is not None else NOISY_ORACLE if scene else DEFAULT_DETECTOR
     finder = build_detector(
         re.sub(r"^tltm(?=[:?]|$)", OWN_MODELS, description),
@@ -170,6 +172,16 @@ def track(
     with write_atomically(folder / "run.json") as temporary:
         temporary.write_text(json.dumps(run, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return run
+
+
+def _open(source: str) -> FrameReader:
+    if not (Path(source) / "seqinfo.ini").is_file():
+        return read_frames(source)
+    sequence = read_mot(source)[0]
+    if sequence.images is not None:
+        return sequence.frames()
+    warnings.warn(f"'{source}' has no pictures: black ones stand for them", stacklevel=2)
+    return sequence.blank_frames()
 
 
 def _check_targets(targets: list[Path], source: str | None, detector: str | None) -> None:

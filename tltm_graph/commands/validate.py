@@ -1,8 +1,9 @@
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
-from tltm_graph.commands.convert import progress
+from tltm_graph.commands.convert import named_classes, progress
 from tltm_graph.data import Problem, open_videos
 from tltm_graph.data.validate import validate_set, validate_video
 from tltm_graph.io import write_atomically
@@ -12,6 +13,7 @@ def validate_data(
     source: str | Path,
     source_format: str | None = None,
     images: str | Path | None = None,
+    class_names: Sequence[str] | None = None,
     output: str | Path | None = None,
 ) -> list[Problem]:
     """Looks through a data set for what makes training or scoring fail or lie.
@@ -19,6 +21,8 @@ def validate_data(
     Args:
         source: File or folder.
         source_format: One of :data:`tltm_graph.data.FORMATS`; by default the one it looks like.
+        class_names: Names of the classes, for formats that only number them; "coco" and "youtube_vis_2019" stand for
+            those of these data sets.
         images: Folder of the pictures, if the format keeps them elsewhere: they are looked at too.
         output: JSON file for the problems; None for none.
 
@@ -29,7 +33,7 @@ def validate_data(
         ValueError: If the file as a whole cannot be read.
         OSError: If a file cannot be read or written.
     """
-    videos = open_videos(source, source_format, images)
+    videos = open_videos(source, source_format, images, class_names=named_classes(class_names))
     problems: list[Problem] = []
     seen: Counter[int] = Counter()
     for video in progress(videos, "looking"):

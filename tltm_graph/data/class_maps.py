@@ -25,7 +25,8 @@ def read_class_map(name: str | Path) -> dict[str, str]:
             ``coco_to_youtube_vis_2019`` has the 19 classes that both name. ``open_images_to_youtube_vis_2019`` has the
             60 boxable classes of Open Images that are one of 39 YouTube-VIS classes, or a kind of one (a taxi is a
             sedan, a canoe a boat), or look so much like one that they help training (a mule beside horses, a falcon
-            beside eagles, a racket beside tennis rackets). Nothing there is an ape.
+            beside eagles, a racket beside tennis rackets). Nothing there is an ape. ``coco_to_mot``, ``coco_to_mots``
+            and ``coco_to_bdd100k`` are for scoring the tracks of a COCO detector on these.
 
     Raises:
         ValueError: If the file is not of this kind, or there is no map of that name.

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,8 +34,24 @@ from tltm_graph.data.youtube_vis import (
 from tltm_graph.io import read_text
 from tltm_graph.structures import Tracks
 
-Read = Callable[[Path, Path | None, VideoSet | None], VideoSet]
-"""Opens a path, given the folder of the pictures and the data set that results are for, as far as they are known."""
+
+@dataclass(frozen=True)
+class Hints:
+    """What is known beside the path, for formats that do not say it.
+
+    Args:
+        images: Folder of the pictures.
+        like: The data set that the tracks are for.
+        class_names: Names of the classes.
+    """
+
+    images: Path | None = None
+    like: VideoSet | None = None
+    class_names: tuple[str, ...] | None = None
+
+
+Read = Callable[[Path, Hints], VideoSet]
+"""Opens a path."""
 
 
 @dataclass(frozen=True)
@@ -53,39 +69,39 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     "youtube_vis": Format(
-        lambda path, images, like: read_youtube_vis(path, images),
+        lambda path, hints: read_youtube_vis(path, hints.images),
         YoutubeVisWriter,
     ),
     "youtube_vis_results": Format(
-        lambda path, images, like: read_youtube_vis_results(path, like),
+        lambda path, hints: read_youtube_vis_results(path, hints.like),
         YoutubeVisResultsWriter,
     ),
-    "runs": Format(lambda path, images, like: read_runs(path)),
-    "davis": Format(lambda path, images, like: read_davis(path), DavisWriter),
-    "label_maps": Format(lambda path, images, like: read_label_map_folders(path, images)),
-    "mots": Format(lambda path, images, like: read_mots(path), MotsWriter),
+    "runs": Format(lambda path, hints: read_runs(path)),
+    "davis": Format(lambda path, hints: read_davis(path), DavisWriter),
+    "label_maps": Format(lambda path, hints: read_label_map_folders(path, hints.images)),
+    "mots": Format(lambda path, hints: read_mots(path), MotsWriter),
     "kitti_mots": Format(
-        lambda path, images, like: read_mots(path, first_frame=0),
+        lambda path, hints: read_mots(path, first_frame=0),
         partial(MotsWriter, first_frame=0),
     ),
     "mots_png": Format(
-        lambda path, images, like: read_mots_png(path),
+        lambda path, hints: read_mots_png(path),
         MotsPngWriter,
     ),
-    "mot": Format(lambda path, images, like: read_mot(path), MotWriter),
-    "mot_truth": Format(lambda path, images, like: read_mot(path), MotTruthWriter),
-    "bdd100k": Format(lambda path, images, like: read_bdd100k(path), Bdd100kWriter),
-    "coco": Format(lambda path, images, like: read_coco(path, images), CocoWriter),
+    "mot": Format(lambda path, hints: read_mot(path), MotWriter),
+    "mot_truth": Format(lambda path, hints: read_mot(path), MotTruthWriter),
+    "bdd100k": Format(lambda path, hints: read_bdd100k(path), Bdd100kWriter),
+    "coco": Format(lambda path, hints: read_coco(path, hints.images), CocoWriter),
     "coco_results": Format(
-        lambda path, images, like: read_coco_results(path, _needed(like, path)),
+        lambda path, hints: read_coco_results(path, _needed(hints.like, path)),
         CocoResultsWriter,
     ),
-    "yolo": Format(lambda path, images, like: read_yolo(path)),
-    "open_images": Format(lambda path, images, like: read_open_images_folder(path, images)),
+    "yolo": Format(lambda path, hints: read_yolo(path, _class_names(hints))),
+    "open_images": Format(lambda path, hints: read_open_images_folder(path, hints.images)),
     "tltm": Format(
-        lambda path, images, like: read_tltm_json(path, images, _classes(like) or YOUTUBE_VIS_2019), TltmJsonWriter
+        lambda path, hints: read_tltm_json(path, hints.images, _class_names(hints) or YOUTUBE_VIS_2019), TltmJsonWriter
     ),
-    "csv": Format(lambda path, images, like: read_csv_tracks(path), CsvWriter),
+    "csv": Format(lambda path, hints: read_csv_tracks(path), CsvWriter),
 }
 
 
@@ -94,6 +110,7 @@ def open_videos(
     format: str | None = None,  # noqa: A002  what everybody calls it
     images: str | Path | None = None,
     like: VideoSet | None = None,
+    class_names: Sequence[str] | None = None,
 ) -> VideoSet:
     """Opens a data set or results in any format.
 
@@ -103,6 +120,7 @@ def open_videos(
         images: Folder of the pictures, for formats that keep them elsewhere.
         like: The data set that the tracks are for. Formats that do not keep them take from it what its videos are
             called, how long and large they are, and the classes.
+        class_names: Names of the classes, for formats that only number them; by default those of ``like``.
 
     Raises:
         FileNotFoundError: If there is nothing at ``path``.
@@ -114,7 +132,8 @@ def open_videos(
     read = FORMATS[name].read
     if read is None:
         raise ValueError(f"Expected a format that can be read, got '{name}'")
-    videos = read(Path(path), None if images is None else Path(images), like)
+    hints = Hints(None if images is None else Path(images), like, None if class_names is None else tuple(class_names))
+    videos = read(Path(path), hints)
     return videos if like is None else videos.select([_known(video, like.named(video.name)) for video in videos])
 
 
@@ -240,8 +259,8 @@ def _list_format(text: str) -> str | None:
     return "bdd100k" if "labels" in first or "videoName" in first else None
 
 
-def _classes(like: VideoSet | None) -> tuple[str, ...] | None:
-    return None if like is None else like.class_names
+def _class_names(hints: Hints) -> tuple[str, ...] | None:
+    return hints.class_names or (None if hints.like is None else hints.like.class_names)
 
 
 def _needed(like: VideoSet | None, path: Path) -> VideoSet:

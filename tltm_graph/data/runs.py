@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from tltm_graph.data.class_maps import map_classes, same_classes
 from tltm_graph.data.video import Video, VideoSet
 from tltm_graph.data.youtube_vis import read_tracks
 from tltm_graph.io import read_json
@@ -13,33 +14,40 @@ from tltm_graph.structures import Tracks
 def read_runs(path: str | Path) -> VideoSet:
     """The tracks that ``tltm-graph track`` wrote, of one video or of many.
 
+    Runs may know different classes: those of the set are the classes of all runs together, by name.
+
     Args:
-        path: An output folder with ``tracks.json`` and ``run.json``, or a folder of such folders, each called like its
-            video.
+        path: An output folder with ``tracks.json`` and ``run.json`` (or this ``tracks.json``), or a folder of such
+            folders, each called like its video.
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If no run is in it, or the runs have different classes.
+        ValueError: If no run is in it, or some runs have class names and others none.
     """
     root = Path(path)
+    if root.name == "tracks.json":
+        root = root.parent
     if not root.is_dir():
         raise FileNotFoundError(f"Expected a folder that tltm-graph track wrote, found none at '{path}'")
     folders = [root] if (root / "tracks.json").is_file() else sorted(p.parent for p in root.glob("*/tracks.json"))
     if not folders:
         raise ValueError(f"Expected 'tracks.json' in '{path}' or in its folders, got none")
-    videos, class_names = [], None
-    for number, folder in enumerate(folders, start=1):
-        run = read_json(folder / "run.json", "a report of tltm-graph track")
-        names = run.get("class_names") if isinstance(run, dict) else None
-        if class_names is not None and names != class_names:
-            raise ValueError(
-                f"Expected runs of the same classes in '{path}', got other ones in '{folder.name}' than before: "
-                "convert or score them one by one"
-            )
-        class_names = names
-        load = partial(_tracks, folder / "tracks.json", run.get("frames"))
-        videos.append(Video(folder.name, run.get("frames"), id=number, load=load))
-    return VideoSet(videos, None if class_names is None else tuple(class_names), name=str(path))
+    reports = [read_json(folder / "run.json", "a report of tltm-graph track") for folder in folders]
+    names = [tuple(report.get("class_names") or ()) if isinstance(report, dict) else () for report in reports]
+    if len({known == () for known in names}) > 1:
+        raise ValueError(f"Expected class names in all runs of '{path}' or in none, got them in some")
+    class_names = tuple(dict.fromkeys(name for known in names for name in known))
+    videos = []
+    for number, (folder, report) in enumerate(zip(folders, reports, strict=True), start=1):
+        load = partial(_tracks, folder / "tracks.json", report.get("frames"))
+        videos.append(Video(folder.name, report.get("frames"), id=number, load=load))
+    if not class_names:
+        return VideoSet(videos, name=str(path))
+    sets = [
+        map_classes(VideoSet([video], known), same_classes(known), class_names)
+        for video, known in zip(videos, names, strict=True)
+    ]
+    return VideoSet([video for (video,) in sets], class_names, name=str(path))
 
 
 def _tracks(path: Path, num_frames: int | None) -> Tracks:

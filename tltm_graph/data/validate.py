@@ -105,7 +105,7 @@ def _frames(video: Video) -> Iterator[Problem]:
 def _tracks(video: str, tracks: Tracks, class_names: tuple[str, ...] | None) -> Iterator[Problem]:
     for track_id, track in tracks.items():
         where = f"track {track_id}"
-        if track_id == 0 and not track.crowd:
+        if track_id == 0 and not track.crowd and tracks.num_frames > 1:
             yield Problem(
                 "warning", video, where, "The id 0 stands for nothing in several official tools",
                 "count ids from 1 if the file is scored by other code than this",
@@ -129,7 +129,7 @@ def _tracks(video: str, tracks: Tracks, class_names: tuple[str, ...] | None) -> 
             height, width = tracks.size
             outside = (boxes[:, 2] <= 0) | (boxes[:, 3] <= 0) | (boxes[:, 0] >= width) | (boxes[:, 1] >= height)
             yield from _first(
-                video, where, track.frames, outside, "error",
+                video, where, track.frames, outside, "warning",
                 f"The box lies outside the picture of {height}×{width} pixels (H×W)",
                 "boxes are in pixels, x before y: look for swapped or normalised coordinates",
             )  # fmt: skip

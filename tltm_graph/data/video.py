@@ -49,6 +49,21 @@ class Video:
             raise FileNotFoundError(f"Expected a frame of video '{self.name}' at '{missing}', found none")
         return read_frames(self.images, fps=self.fps or 30.0)
 
+    def blank_frames(self) -> FrameReader:
+        """Black pictures of its length and size, to associate detections that are at hand when the frames are not.
+
+        Raises:
+            ValueError: If the length or the size is not known.
+        """
+        if self.num_frames is None or self.size is None:
+            raise ValueError(
+                f"Expected the length and size of video '{self.name}', got {self.num_frames} frames of {self.size}"
+            )
+        black = np.zeros((*self.size, 3), dtype=np.uint8)
+        fps = self.fps or 30.0
+        pictures = ((black, index / fps, f"frame {index}") for index in range(self.num_frames))
+        return FrameReader(pictures, self.name, fps, self.num_frames)
+
     def tracks(self) -> Tracks:
         """Its tracks, read anew at each call.
 

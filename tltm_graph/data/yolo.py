@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from tltm_graph.data.annotations import to_rle
 from tltm_graph.data.label_maps import natural_order, read_image_size
@@ -45,13 +46,7 @@ def read_yolo(path: str | Path, class_names: Sequence[str] | None = None) -> Vid
         if not folder.is_dir():
             raise FileNotFoundError(f"Expected a folder of YOLO with 'images' and 'labels', found no '{folder}'")
     if class_names is None:
-        if not (root / "classes.txt").is_file():
-            raise FileNotFoundError(
-                f"Expected names of the classes in '{root / 'classes.txt'}', found no such file: give them as "
-                "class_names (those under 'names' in the data set's .yaml; tltm_graph.data.COCO for COCO's)"
-            )
-        lines = read_text(root / "classes.txt", "names of classes").splitlines()
-        class_names = [line.strip() for line in lines if line.strip()]
+        class_names = _class_names(root)
     files = [f.relative_to(images) for f in images.rglob("*") if f.suffix.lower() in _SUFFIXES and f.name[0] != "."]
     if not files:
         raise ValueError(f"Expected images ({', '.join(_SUFFIXES)}) in '{images}', got none")
@@ -80,6 +75,29 @@ def read_yolo(path: str | Path, class_names: Sequence[str] | None = None) -> Vid
             )
         )
     return VideoSet(videos, tuple(class_names), name=str(path))
+
+
+def _class_names(root: Path) -> list[str]:
+    """The names of the classes, from the files that data sets in this format come with."""
+    listed = root / "classes.txt"
+    if listed.is_file():
+        return [line.strip() for line in read_text(listed, "names of classes").splitlines() if line.strip()]
+    for file in sorted([*root.glob("*.yaml"), *root.glob("*.yml")]):
+        try:
+            content = yaml.safe_load(read_text(file, "a description of the data set"))
+        except yaml.YAMLError as error:
+            raise ValueError(
+                f"Expected a description of the data set in '{file}', got damaged YAML: {error}"
+            ) from error
+        names = content.get("names") if isinstance(content, dict) else None
+        if isinstance(names, dict) and sorted(names) == list(range(len(names))):
+            names = [names[number] for number in range(len(names))]
+        if isinstance(names, list) and names:
+            return [str(name) for name in names]
+    raise FileNotFoundError(
+        f"Expected names of the classes in '{listed}', or under 'names' in a .yaml file beside it, found none: name "
+        "the classes (those of COCO for data sets that are numbered like it)"
+    )
 
 
 def _annotated(image: Path, text: Path | None, num_classes: int) -> Tracks:

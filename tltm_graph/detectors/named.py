@@ -1,16 +1,17 @@
 import importlib
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
-from tltm_graph.data import read_tracks
+from tltm_graph.data import open_videos
 from tltm_graph.detectors.detector import Detector
 from tltm_graph.detectors.oracle import OracleDetector
 from tltm_graph.detectors.precomputed import PrecomputedDetector
 from tltm_graph.detectors.torchvision_models import TorchvisionDetector
 from tltm_graph.detectors.transformers_models import TransformersDetector
-from tltm_graph.structures import Detections
+from tltm_graph.structures import Detections, Tracks
 
 
 def build_detector(
@@ -26,7 +27,8 @@ def build_detector(
     ``torchvision:MODEL``       :meth:`TorchvisionDetector.from_name`
     ``transformers:MODEL``      :meth:`TransformersDetector.from_name`, a name on the Hugging Face hub or a folder
     ``precomputed:FILE``        :meth:`PrecomputedDetector.from_file`
-    ``oracle[:TRACKS.json]``    :class:`OracleDetector` over the tracks of a file, or over ``truth``
+    ``oracle[:TRACKS]``         :class:`OracleDetector` over the tracks of one video in any format of
+                                :mod:`tltm_graph.data`, or over ``truth``
     ``package.module.Class``    a class (or function) of your own; the argument, if any, goes to it first. Models of
                                 detectron2 are built by such a function, which wraps them in
                                 :class:`Detectron2Detector`
@@ -60,7 +62,9 @@ def build_detector(
         _require(argument, "precomputed:detections.json.gz", description)
         return _call(PrecomputedDetector.from_file, [argument], options, description)
     if name == "oracle":
-        truth = read_tracks(argument).at if argument else truth
+        if argument:
+            tracks, names = _only_tracks(argument)
+            truth, class_names = tracks.at, names or class_names
         if truth is None:
             raise ValueError(
                 "Expected truth for the detector 'oracle', got none: name a file of tracks (oracle:tracks.json), or "
@@ -83,6 +87,16 @@ def build_detector(
         missing = [part for part in ("detect", "class_names") if not hasattr(detector, part)]
         raise ValueError(f"Expected '{name}' to make a detector, got a {type(detector).__name__} without {missing}")
     return detector
+
+
+def _only_tracks(path: str) -> tuple[Tracks, tuple[str, ...] | None]:
+    """The tracks of the one video in a file or folder of any format, without regions that are no objects."""
+    videos = open_videos(path)
+    if len(videos) > 1:
+        raise ValueError(f"Expected the truth of one video for the detector 'oracle', got {len(videos)} in '{path}'")
+    tracks = videos[0].tracks() if videos else Tracks({}, None, 0)
+    objects = {track_id: track for track_id, track in tracks.items() if not track.crowd}
+    return replace(tracks, tracks=objects), videos.class_names
 
 
 def _require(argument: str, example: str, description: str) -> None:

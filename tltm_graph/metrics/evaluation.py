@@ -36,6 +36,12 @@ RULES: dict[str, Callable[[On], FrameRule]] = {
 """What benchmarks leave out before they count. ``plain`` is for truth without rules of its own: predictions that are
 mostly on a crowd do not count, everything else does. ``mot17`` is also right for MOT15, which knows no distractors."""
 
+RULES_ON: dict[str, On] = {"mot17": "boxes", "mot20": "boxes", "mots": "masks"}
+"""What is compared by rules that leave no choice."""
+
+ONE_CLASS = frozenset({"mot17", "mot20"})
+"""The rules that score one class of the truth, and predictions of that one."""
+
 FAMILIES = ("ap", "hota", "clear", "idf1", "edges", "jf", "jf-semi")
 """YouTube-VIS AP and AR; HOTA; CLEAR; IDF1; precision and recall of the association's edges; DAVIS J and F,
 unsupervised and semi-supervised."""
@@ -69,7 +75,7 @@ class Evaluation(Metric):
         rules: One of :data:`RULES`.
 
     Raises:
-        ValueError: If a family or a rule is not known.
+        ValueError: If a family or a rule is not known, or the rule cannot be had on ``on`` or by class.
     """
 
     def __init__(
@@ -79,6 +85,12 @@ class Evaluation(Metric):
         if unknown or rules not in RULES:
             raise ValueError(
                 f"Expected metrics of {list(FAMILIES)} and rules of {list(RULES)}, got {unknown} and '{rules}'"
+            )
+        if RULES_ON.get(rules, on) != on:
+            raise ValueError(f"Expected the rules '{rules}' on {RULES_ON[rules]}, all that they compare, got {on}")
+        if rules in ONE_CLASS and class_names is not None:
+            raise ValueError(
+                f"Expected no classes with the rules '{rules}', which score pedestrians, got {class_names}"
             )
         self.families = tuple(family for family in FAMILIES if family in families)
         self.class_names = None if class_names is None else tuple(class_names)
@@ -101,20 +113,22 @@ class Evaluation(Metric):
         self._names: dict[int, str] = {}
         self._seen: set[int] = set()  # labels that occur on either side
         self._ap = VideoAP(len(self.class_names or ("object",)), self.on) if "ap" in self.families else None
+        kinds = self._kinds()
+        self._identities = {label: {name: kind() for name, kind in kinds.items()} for label in self._labels}
+        self._davis: dict[str, DavisUnsupervised | DavisSemiSupervised] = {}
+        if "jf" in self.families:
+            self._davis["jf"] = DavisUnsupervised()
+        if "jf-semi" in self.families:
+            self._davis["jf-semi"] = DavisSemiSupervised()
+
+    def _kinds(self) -> dict[str, Callable[[], VideoMetric[Any]]]:
         kinds: dict[str, Callable[[], VideoMetric[Any]]] = {
             "hota": Hota,
             "clear": ClearBdd100k if self.rules == "bdd100k" else Clear,
             "idf1": IdentityF1,
             "edges": AssociationEdges,
         }
-        self._identities: dict[int | None, dict[str, VideoMetric[Any]]] = {
-            label: {family: kinds[family]() for family in self.families if family in kinds} for label in self._labels
-        }
-        self._davis: dict[str, DavisUnsupervised | DavisSemiSupervised] = {}
-        if "jf" in self.families:
-            self._davis["jf"] = DavisUnsupervised()
-        if "jf-semi" in self.families:
-            self._davis["jf-semi"] = DavisSemiSupervised()
+        return {family: kinds[family] for family in self.families if family in kinds}
 
     @property
     def _labels(self) -> list[int | None]:
@@ -138,15 +152,35 @@ class Evaluation(Metric):
             label_maps: Gives both sides as label maps; None if no metric looks at label maps.
 
         Raises:
-            ValueError: If the video was taken in before, or the predictions do not belong to it.
+            ValueError: If the video was taken in before, the predictions do not belong to it, a label is none of the
+                classes, or what a metric looks at is missing. Nothing of the video is kept then.
         """
+        if (self.needs_tracks and None in (truth, predicted)) or (self.needs_label_maps and label_maps is None):
+            raise ValueError(
+                f"Expected for the metrics {list(self.families)} what they look at, got of video '{name}' "
+                f"{'no' if None in (truth, predicted) else 'both'} tracks and {'no' if label_maps is None else 'both'} "
+                "label maps"
+            )
+        part = type(self)(self.families, self.class_names, self.on, self.rules)
+        part._take_in(name, video_id, truth, predicted, label_maps)
+        self.merge(part)
+
+    def _take_in(
+        self,
+        name: str,
+        video_id: int,
+        truth: Tracks | None,
+        predicted: Tracks | None,
+        label_maps: Callable[[], LabelMaps] | None,
+    ) -> None:
         if truth is not None and predicted is not None:
+            self._see(name, truth, "true")
+            self._see(name, predicted, "predicted")
             if self._ap is not None:
                 if self.class_names is None:
                     self._ap.update(video_id, class_agnostic(truth), class_agnostic(predicted))
                 else:
                     self._ap.update(video_id, truth, predicted)
-            self._seen |= {track.label for tracks in (truth, predicted) for track in tracks.values()}
             rule = RULES[self.rules](self.on)
             for label, metrics in self._identities.items():
                 if metrics:
@@ -156,8 +190,32 @@ class Evaluation(Metric):
                 metric.update(name, label_maps())
         self._names[video_id] = name
 
+    def _see(self, name: str, tracks: Tracks, side: str) -> None:
+        """Notes which labels occur, and makes sure that each is a class."""
+        labels = {label for track in tracks.values() for label in track.labels}
+        unknown = sorted(label for label in labels if not 0 <= label < len(self.class_names or ()))
+        if self.class_names is not None and unknown:
+            raise ValueError(
+                f"Expected labels of the {len(self.class_names)} classes, got {unknown[0]} in a {side} track of video "
+                f"'{name}': map the classes first"
+            )
+        self._seen |= labels
+
     def merge(self, other: Self) -> None:
-        """Takes in all that ``other`` was fed."""
+        """Takes in all that ``other`` was fed.
+
+        Raises:
+            ValueError: If both saw one video (a name, or a number), or they are set up differently. Nothing has changed
+                then.
+        """
+        if repr(other) != repr(self):
+            raise ValueError(f"Expected to merge with another {self!r}, got {other!r}")
+        names = set(self._names.values())
+        for video_id, name in other._names.items():
+            if video_id in self._names or name in names:
+                raise ValueError(
+                    f"Expected each video once, got video {video_id} '{name}' twice: name videos differently"
+                )
         if self._ap is not None and other._ap is not None:
             self._ap.merge(other._ap)
         for label, metrics in self._identities.items():
@@ -167,6 +225,10 @@ class Evaluation(Metric):
             davis.merge(other._davis[family])  # type: ignore[arg-type]
         self._names.update(other._names)
         self._seen |= other._seen
+
+    def __repr__(self) -> str:
+        classes = None if self.class_names is None else list(self.class_names)
+        return f"{type(self).__name__}({list(self.families)}, {classes}, '{self.on}', '{self.rules}')"
 
     def compute(self) -> Scores:
         """The scores of everything so far."""
@@ -184,8 +246,9 @@ class Evaluation(Metric):
         overall |= self._add_identities(per_video, per_class)
         for family, davis in self._davis.items():
             suffix = "_semi" if family == "jf-semi" and "jf" in self._davis else ""
-            overall |= {name + suffix: value for name, value in _numbers(davis.compute()).items()}
-            for video, davis_scores in davis.compute().per_video().items():
+            all_scores = davis.compute()
+            overall |= {name + suffix: value for name, value in _numbers(all_scores).items()}
+            for video, davis_scores in all_scores.per_video().items():
                 per_video[video] |= {name + suffix: value for name, value in _numbers(davis_scores).items()}
         present = [name for label, name in enumerate(self.class_names or ()) if label in self._seen]
         return Scores(overall, per_video, {name: per_class[name] for name in present})
@@ -195,28 +258,22 @@ class Evaluation(Metric):
     ) -> dict[str, float]:
         """Scores of identities: classes are joined by adding their counts, as TrackEval's average over detections."""
         overall: dict[str, float] = {}
-        for family in self._identities[self._labels[0]]:
+        for family, kind in self._kinds().items():
+            nothing = kind().compute()
             of_label = {label: metrics[family] for label, metrics in self._identities.items()}
             totals = {label: metric.compute() for label, metric in of_label.items()}
-            overall |= _sum(list(totals.values())).named()
+            overall |= sum(totals.values(), nothing).named()
             for label, total in totals.items():
                 if label is not None and self.class_names is not None:
                     per_class[self.class_names[label]] |= total.named()
             videos = [metric.per_video() for metric in of_label.values()]
             for name, row in per_video.items():
-                row |= _sum([video[name] for video in videos if name in video]).named()
+                row |= sum((video[name] for video in videos), nothing).named()
         if self.rules == "bdd100k" and self.class_names and {"clear", "idf1"} <= set(self.families):
             clear = {str(label): metrics["clear"].compute() for label, metrics in self._identities.items()}
             identity = {str(label): metrics["idf1"].compute() for label, metrics in self._identities.items()}
             overall |= summarise_bdd100k(clear, identity).named()
         return overall
-
-
-def _sum(parts: list[Any]) -> Any:
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total
 
 
 def _numbers(scores: Any) -> dict[str, float]:

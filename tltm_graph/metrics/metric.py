@@ -29,11 +29,18 @@ class Metric(ABC):
         """Forgets everything."""
 
     def sync(self) -> None:
-        """Gives every process of the group what all of them were fed; without a group it does nothing."""
+        """Gives every process of the group what all of them were fed; without a group it does nothing.
+
+        Raises:
+            ValueError: If two processes were fed one video, as samplers do that pad their parts to one length. Nothing
+                has changed then.
+        """
         if not (dist.is_available() and dist.is_initialized()):
             return
         everyone: list[Any] = [None] * dist.get_world_size()
         dist.all_gather_object(everyone, self)
+        first, *others = everyone
+        for other in others:
+            first.merge(other)
         self.reset()
-        for other in everyone:
-            self.merge(other)
+        self.merge(first)

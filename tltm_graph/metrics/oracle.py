@@ -1,7 +1,8 @@
 """What each part of a tracker costs: the tracks it would have made, had that part been perfect.
 
-All four compare detections with the truth frame by frame: pairs with an IoU of at least a half, the greatest sum of
-it, class not looked at. What is not matched stays as it is, unless it is just what the part would have got right.
+All four compare detections with the truth frame by frame: pairs with an IoU of at least a half (for association a
+tenth, as poor detections have to be joined too), the greatest sum of it, class not looked at. What is not matched stays
+as it is, unless it is just what the part would have got right.
 """
 
 from collections import Counter
@@ -41,31 +42,38 @@ def with_true_detection(truth: Tracks, predicted: Tracks, on: On) -> Tracks:
                 next_id += 1
             taken.add(like.id)
             rows.append((frame, like._replace(box=true.box, mask=true.mask)))
-    return Tracks.from_sightings(rows, predicted.size, truth.num_frames)
+    return Tracks.from_sightings(rows, predicted.size or truth.size, truth.num_frames)
 
 
 def with_true_association(truth: Tracks, predicted: Tracks, on: On) -> Tracks:
     """The predicted detections, joined to one track for each true object; false alarms keep their own."""
     offset = max(truth, default=-1) + 1
     rows: list[tuple[int, Sighting]] = []
-    for frame, matches, _, false in _matched(truth, predicted, on):
+    for frame, matches, _, false in _matched(truth, predicted, on, least=0.1):
         rows += [(frame, found._replace(id=true.id)) for true, found in matches]
         rows += [(frame, found._replace(id=found.id + offset)) for found in false]
-    return Tracks.from_sightings(rows, predicted.size, truth.num_frames)
+    return Tracks.from_sightings(rows, predicted.size or truth.size, truth.num_frames)
 
 
 def with_true_classes(truth: Tracks, predicted: Tracks, on: On) -> Tracks:
-    """The predicted tracks, each of the class of the true objects it is mostly on; false alarms keep theirs."""
+    """The predicted tracks, each sighting of the class of the true object it is on.
+
+    What is on nothing gets the class that its track is most often on, the smallest of those it is equally often on;
+    tracks that are never on an object keep theirs.
+    """
+    labels: dict[tuple[int, int], int] = {}
     votes: dict[int, Counter[int]] = {}
-    for _, matches, _, _ in _matched(truth, predicted, on):
+    for frame, matches, _, _ in _matched(truth, predicted, on):
         for true, found in matches:
+            labels[frame, found.id] = true.label
             votes.setdefault(found.id, Counter())[true.label] += 1
+    mostly = {track_id: min(of, key=lambda label: (-of[label], label)) for track_id, of in votes.items()}
     rows = []
     for frame, seen in padded(predicted, truth.num_frames):
         for row in seen:
-            label = votes[row.id].most_common(1)[0][0] if row.id in votes else row.label
+            label = labels.get((frame, row.id), mostly.get(row.id, row.label))
             rows.append((frame, row._replace(label=label)))
-    return Tracks.from_sightings(rows, predicted.size, truth.num_frames)
+    return Tracks.from_sightings(rows, predicted.size or truth.size, truth.num_frames)
 
 
 def with_true_masks(truth: Tracks, predicted: Tracks, on: On) -> Tracks:
@@ -74,7 +82,7 @@ def with_true_masks(truth: Tracks, predicted: Tracks, on: On) -> Tracks:
     for frame, matches, _, false in _matched(truth, predicted, on):
         rows += [(frame, found._replace(box=true.box, mask=true.mask)) for true, found in matches]
         rows += [(frame, found) for found in false]
-    return Tracks.from_sightings(rows, predicted.size, truth.num_frames)
+    return Tracks.from_sightings(rows, predicted.size or truth.size, truth.num_frames)
 
 
 ORACLES = {
@@ -87,7 +95,7 @@ ORACLES = {
 
 
 def _matched(
-    truth: Tracks, predicted: Tracks, on: On
+    truth: Tracks, predicted: Tracks, on: On, least: float = 0.5
 ) -> Iterator[tuple[int, list[tuple[Sighting, Sighting]], list[Sighting], list[Sighting]]]:
     """Each frame with its matches (true, found), the true objects that were missed and the detections of nothing.
 
@@ -99,11 +107,11 @@ def _matched(
             true, found = ([row._replace(mask=None, area=None) for row in rows] for rows in (true, found))
         crowd = [row for row in true if row.crowd]
         true = [row for row in true if not row.crowd]
-        rows, columns = match_overlap(overlap(true, found, on))
+        rows, columns = match_overlap(overlap(true, found, on), least)
         matches = [(true[i], found[j]) for i, j in zip(rows.tolist(), columns.tolist(), strict=True)]
         missed = [row for i, row in enumerate(true) if i not in set(rows.tolist())]
         false = [row for j, row in enumerate(found) if j not in set(columns.tolist())]
-        on_crowd = overlap(false, crowd, on).max(axis=1, initial=0) >= 0.5
+        on_crowd = overlap(false, crowd, on).max(axis=1, initial=0) > 0.5  # so most of it lies there, as in the rules
         yield (
             frame,
             matches,
