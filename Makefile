@@ -35,6 +35,11 @@ benchmarks: $(READY)  ## print the tables of docs/benchmarks.md
 	$(BIN)/python benchmarks/online_step.py
 	$(BIN)/python benchmarks/precision.py
 	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/video_ap.py
+	$(BIN)/python benchmarks/davis.py
+	$(BIN)/python benchmarks/identity_metrics.py
+	$(BIN)/python benchmarks/open_annotations.py
+	$(BIN)/python benchmarks/round_trips.py
 
 clean:
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -3,6 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from tltm_graph.cli.formats import FORMATS as HELP
+from tltm_graph.data import FORMATS, class_map_names, read_class_map
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -52,6 +55,32 @@ MODELS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "models.md").read_t
 def test_the_code_of_the_models_page(block, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "models.md", "exec"), {})
+
+
+DATA = [
+    (page, block)
+    for page in ("formats.md", "evaluation.md")
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), flags=re.DOTALL)
+]
+
+
+@pytest.mark.parametrize(("page", "block"), DATA, ids=[page for page, _ in DATA])
+def test_the_code_of_the_data_pages(page, block, capsys):
+    exec(compile(block, page, "exec"), {})
+    assert capsys.readouterr().out
+
+
+def test_the_tables_of_the_formats_page_are_those_of_the_code():
+    text = (ROOT / "docs" / "formats.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \|.*\|.*\|.*\|", text, flags=re.MULTILINE)
+    assert rows == list(FORMATS)
+    assert rows == list(HELP)
+    mapped = dict(
+        re.findall(r"^\| (\w+) \| ([^|]*) \|$", text.partition("| YouTube-VIS 2019 |")[2], flags=re.MULTILINE)
+    )
+    table = read_class_map("open_images_to_youtube_vis_2019")
+    assert {name: target for target, names in mapped.items() for name in names.split(", ")} == table
+    assert set(re.findall(r"`(\w+_to_\w+)`", text)) == set(class_map_names())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -19,6 +19,7 @@ from tltm_graph.data import (
 )
 from tltm_graph.data.class_maps import same_classes
 from tltm_graph.data.local_split import Part
+from tltm_graph.io import output_folder
 
 
 def convert(
@@ -58,7 +59,7 @@ def convert(
         ValueError: If an argument is not understood, the source is not valid, or the target cannot hold it.
         OSError: If a file cannot be read or written.
     """
-    check_target(source, target)
+    check_target(target, source, like, images)
     known = None if like is None else open_videos(like)
     videos = open_videos(source, source_format, images, known, named_classes(class_names))
     if part is not None:
@@ -66,10 +67,15 @@ def convert(
     if class_map is not None:
         table = same_classes(videos.class_names or ()) if class_map == "same" else read_class_map(class_map)
         targets = tuple(target_classes or (known and known.class_names) or _targets(class_map, table))
-        videos = map_classes(videos, {name: to for name, to in table.items() if to in targets}, targets)
+        table = {name: to for name, to in table.items() if to in targets}
+        if videos.class_names and not set(table) & set(videos.class_names):
+            raise ValueError(
+                f"Expected a class map from classes of '{source}' ({', '.join(videos.class_names[:8])}, …) to some of "
+                f"{', '.join(targets[:8])}, …, got one that leaves nothing: '{class_map}'"
+            )
+        videos = map_classes(videos, table, targets)
     counts = {"videos": 0, "tracks": 0, "sightings": 0}
-    Path(target).absolute().parent.mkdir(parents=True, exist_ok=True)
-    with open_writer(target, target_format, videos) as writer:
+    with output_folder(Path(target).absolute().parent), open_writer(target, target_format, videos) as writer:
         for video in progress(videos, "converting"):
             tracks = video.tracks()
             writer.begin(
@@ -98,12 +104,14 @@ def progress(videos: VideoSet, what: str) -> "tqdm[Video]":
     return tqdm(videos, desc=what, unit=" videos", file=sys.stderr)
 
 
-def check_target(source: str | Path, target: str | Path) -> None:
+def check_target(target: str | Path, *sources: str | Path | None) -> None:
     """Nothing that is read may be written over.
 
     Raises:
-        ValueError: If the target is the source or a folder around it.
+        ValueError: If the target is one of the sources or a folder around it.
     """
-    here, there = Path(source).absolute(), Path(target).absolute()
-    if here == there or there in here.parents:
-        raise ValueError(f"Expected another place to write to than the source '{source}', got '{target}'")
+    there = Path(target).resolve()
+    for source in sources:
+        here = None if source is None else Path(source).resolve()
+        if here is not None and (here == there or there in here.parents):
+            raise ValueError(f"Expected another place to write to than '{source}', which is read, got '{target}'")

@@ -2,7 +2,7 @@ import json
 import math
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -137,9 +137,9 @@ def evaluate(
             "settings": settings,
             "videos": len(pairs),
             "classes": class_names,
-            "scores": _finite(asdict(scores[""])),
+            "scores": {name: _finite(getattr(scores[""], name)) for name in ("overall", "per_video", "per_class")},
             "oracles": {name: _finite(scores[name].overall) for name in oracles},
-            "notes": notes,
+            "notes": [*notes, *scores[""].notes],
         }
         with write_atomically(folder / "scores.json") as temporary:
             temporary.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -258,8 +258,13 @@ def _score(true: Video, found: Video | None, evaluations: Mapping[str, Evaluatio
         predicted = Tracks({}, true.size, true.num_frames or 0) if found is None else found.tracks()
     try:
         if "jf-semi" in plain.families and not union:
-            _check_given_ids(predicted if found is None or found.label_map is None else None, "predicted")
-            _check_given_ids(truth if true.label_map is None else None, "true")
+            if true.label_map is None and truth is not None:
+                _check_given_ids(truth, "true", sum(not track.crowd for track in truth.values()))
+            if found is not None and found.label_map is None:
+                _check_given_ids(predicted, "predicted", MAX_PROPOSALS)
+        shown = truth
+        if truth is not None and plain.needs_label_maps and ("jf-semi" not in plain.families or union):
+            shown = _counted_anew(truth)
         for oracle, evaluation in evaluations.items():
             changed, source = predicted, found
             if oracle:
@@ -267,7 +272,7 @@ def _score(true: Video, found: Video | None, evaluations: Mapping[str, Evaluatio
                 assert predicted is not None
                 counted = _pedestrians(truth) if plain.rules in ONE_CLASS else truth
                 changed, source = ORACLES[oracle](counted, predicted, on), None
-            maps = partial(_label_maps, true, truth, source, changed, union) if plain.needs_label_maps else None
+            maps = partial(_label_maps, true, shown, source, changed, union) if plain.needs_label_maps else None
             tracks = (truth, changed) if plain.needs_tracks else (None, None)
             evaluation.update(true.name, true.id, *tracks, maps)
     except ValueError as error:
@@ -280,15 +285,24 @@ def _pedestrians(truth: Tracks) -> Tracks:
     return Tracks.from_sightings(rows, truth.size, truth.num_frames)
 
 
-def _check_given_ids(tracks: Tracks | None, side: str) -> None:
+def _check_given_ids(tracks: Tracks | None, side: str, most: int) -> None:
     """Ids that do not fit in a label map would be counted anew, and be those of other objects."""
     ids = [] if tracks is None else [track_id for track_id, track in tracks.items() if not track.crowd]
-    wrong = next((track_id for track_id in ids if not 1 <= track_id <= MAX_PROPOSALS), None)
+    wrong = next((track_id for track_id in ids if not 1 <= track_id <= most), None)
     if wrong is not None:
         raise ValueError(
-            f"Expected {side} ids from 1 to {MAX_PROPOSALS} for the metric jf-semi, got {wrong}: use the ids of the "
-            "first true frame"
+            f"Expected {side} ids from 1 to {most} for the metric jf-semi, got {wrong}: number the objects of the "
+            "first true frame 1, 2, …, and predict with these ids"
         )
+
+
+def _counted_anew(truth: Tracks) -> Tracks:
+    """Objects as 1, 2, … in the order in which they appear: J and F would take unused ids below for objects."""
+    objects = sorted((track for track in truth.values() if not track.crowd), key=lambda track: track.frames[0])
+    if len(objects) > MAX_LABEL:
+        raise ValueError(f"Expected at most {MAX_LABEL} true objects for J and F, got {len(objects)}: score otherwise")
+    crowds = [track for track in truth.values() if track.crowd]
+    return replace(truth, tracks=dict(enumerate([*objects, *crowds], start=1)))
 
 
 def _label_maps(

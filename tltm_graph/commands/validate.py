@@ -3,10 +3,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tltm_graph.commands.convert import named_classes, progress
+from tltm_graph.commands.convert import check_target, named_classes, progress
 from tltm_graph.data import Problem, open_videos
 from tltm_graph.data.validate import validate_set, validate_video
-from tltm_graph.io import write_atomically
+from tltm_graph.io import output_folder, write_atomically
 
 
 def validate_data(
@@ -30,9 +30,11 @@ def validate_data(
         The problems, video by video.
 
     Raises:
-        ValueError: If the file as a whole cannot be read.
+        ValueError: If the file as a whole cannot be read, or ``output`` is a file that is read.
         OSError: If a file cannot be read or written.
     """
+    if output is not None:
+        check_target(output, source, images)
     videos = open_videos(source, source_format, images, class_names=named_classes(class_names))
     problems: list[Problem] = []
     seen: Counter[int] = Counter()
@@ -40,6 +42,7 @@ def validate_data(
         problems += validate_video(video, videos.class_names, seen)
     problems += validate_set(videos, seen)
     if output is not None:
-        with write_atomically(output) as temporary:
-            temporary.write_text(json.dumps([p.named() for p in problems], indent=1, ensure_ascii=False) + "\n")
+        text = json.dumps([problem.named() for problem in problems], indent=1, ensure_ascii=False) + "\n"
+        with output_folder(Path(output).absolute().parent), write_atomically(output) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     return problems

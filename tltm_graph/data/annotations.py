@@ -95,7 +95,7 @@ def to_label(category_id: Any, labels: Mapping[int, int], where: str) -> int:
     Raises:
         ValueError: If the file does not list the category.
     """
-    if not isinstance(category_id, int) or category_id not in labels:
+    if not isinstance(category_id, int) or isinstance(category_id, bool) or category_id not in labels:
         raise ValueError(f"Expected a category of {_shortened(list(labels))}, got {category_id!r} in {where}")
     return labels[category_id]
 
@@ -104,7 +104,7 @@ def categories_of(content: Any, path: object) -> tuple[tuple[str, ...], tuple[in
     """Names and ids of the categories of a COCO-like file, in the order of their ids.
 
     Raises:
-        ValueError: If they are missing, or an id or a name occurs twice.
+        ValueError: If they are missing or not of these types, or an id or a name occurs twice.
     """
     try:
         pairs = sorted((entry["id"], entry["name"]) for entry in content["categories"])
@@ -113,6 +113,9 @@ def categories_of(content: Any, path: object) -> tuple[tuple[str, ...], tuple[in
             f"Expected 'categories', a list of objects with 'id' and 'name', in '{path}', got {type(error).__name__}: "
             f"{error}"
         ) from error
+    wrong = next((pair for pair in pairs if not isinstance(pair[0], int) or not isinstance(pair[1], str)), None)
+    if wrong is not None:
+        raise ValueError(f"Expected whole numbers as 'id' and texts as 'name' of categories in '{path}', got {wrong}")
     ids, names = tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs)
     if len(set(ids)) < len(ids) or len(set(names)) < len(names):
         raise ValueError(f"Expected each category once in '{path}', got {pairs}")

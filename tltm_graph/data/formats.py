@@ -187,14 +187,21 @@ def guess_format(path: str | Path) -> str:
     return name
 
 
+_ABOUT = ("classes.txt", "LICENSE.txt", "README.txt")
+"""Texts beside those with tracks."""
+
+_PNG_MODES = {"P": "davis", "1": "davis", "L": "label_maps"} | dict.fromkeys(("I", "I;16", "I;16B"), "mots_png")
+"""What pictures are of ids by the way they are stored; those of colours are none."""
+
+
 def _folder_format(folder: Path) -> str | None:
     if (folder / "tracks.json").is_file() or any(folder.glob("*/tracks.json")):
         return "runs"
     if any((folder / name).is_dir() for name in ("Annotations", "Annotations_unsupervised")):
         return "davis"
     for pattern in ("gt/gt.txt*", "*/gt/gt.txt*", "*.txt", "*.txt.gz"):
-        file = next(iter(sorted(folder.glob(pattern))), None)
-        if file is not None and file.name not in ("classes.txt", "LICENSE.txt", "README.txt"):
+        file = next((file for file in sorted(folder.glob(pattern)) if file.name not in _ABOUT), None)
+        if file is not None:
             return _text_format(file)
     if (folder / "labels").is_dir():
         return "yolo"
@@ -204,9 +211,9 @@ def _folder_format(folder: Path) -> str | None:
         file = next(iter(sorted(folder.glob(pattern))), None)
         if file is not None:
             with Image.open(file) as picture:
-                return {"P": "davis", "1": "davis", "L": "label_maps"}.get(picture.mode, "mots_png")
+                return _PNG_MODES.get(picture.mode)
     file = next(iter(sorted([*folder.glob("*.json"), *folder.glob("*.json.gz")])), None)
-    return None if file is None else _file_format(file)
+    return "bdd100k" if file is not None and _file_format(file) == "bdd100k" else None  # the others are one file
 
 
 def _file_format(file: Path) -> str | None:

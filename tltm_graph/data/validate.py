@@ -122,7 +122,7 @@ def _tracks(video: str, tracks: Tracks, class_names: tuple[str, ...] | None) -> 
             )  # fmt: skip
         boxes = np.array(track.boxes, dtype=np.float64).reshape(-1, 4)
         yield from _first(
-            video, where, track.frames, (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1]), "error",
+            video, where, track.frames, ~((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])), "error",
             "The box has no area", "remove the object from this frame",
         )  # fmt: skip
         if tracks.size is not None:

@@ -47,7 +47,8 @@ class TracksWriter(ABC):
 
         Raises:
             ValueError: If no video was begun, the frame is not after the one before or beyond the end, an id is
-                negative or occurs twice, a box or score is not finite, or a mask has another size than the video.
+                negative or occurs twice, a label is no class, a box or score is not finite, or a mask has another
+                size than the video.
         """
         if self.video is None:
             raise ValueError("Expected begin(video) before the first frame of a video")
@@ -74,7 +75,9 @@ class TracksWriter(ABC):
                     f"Expected masks of {size[0]}×{size[1]} pixels (H×W), got {row.mask['size']} for object {row.id} "
                     f"in {where}"
                 )
-            if self.class_names is not None and not 0 <= row.label < len(self.class_names):
+            if row.label < 0:
+                raise ValueError(f"Expected labels of at least 0, got {row.label} for object {row.id} in {where}")
+            if self.class_names is not None and row.label >= len(self.class_names):
                 raise ValueError(
                     f"Expected labels below {len(self.class_names)}, got {row.label} for object {row.id} in {where}"
                 )

@@ -25,8 +25,13 @@ def write_folder_atomically(path: str | Path) -> Iterator[Path]:
     """Gives an empty temporary folder beside ``path``, which takes its place at the end.
 
     What was in ``path`` before is gone then. If the block raises, it stays, and the temporary folder is removed.
+
+    Raises:
+        FileExistsError: If there is a file at ``path``.
     """
     path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise FileExistsError(f"Expected a folder to write at '{path}', got a file: remove it, or name another folder")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     old = path.with_name(f".{path.name}.{os.getpid()}.old")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -37,5 +42,7 @@ def write_folder_atomically(path: str | Path) -> Iterator[Path]:
             os.replace(path, old)
         os.replace(temporary, path)
     finally:
+        if old.exists() and not path.exists():
+            os.replace(old, path)  # it came to an end between the two steps
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)

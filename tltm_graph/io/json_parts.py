@@ -24,7 +24,8 @@ class JsonParts:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no JSON object, cut off, or an element has no such key.
+        ValueError: If it is no JSON object, cut off, has a member twice, or an element has no whole number or text
+            under the key.
     """
 
     def __init__(self, path: str | Path, member: str, key: str, what: str) -> None:
@@ -56,7 +57,11 @@ class JsonParts:
     def _scan(self) -> None:
         position = self._expect("{", 0)
         while self._at(position) != "}":
+            if self._at(position) != '"':
+                raise json.JSONDecodeError("Expecting a name in double quotes", self._text, position)
             name, position = self._decoder.raw_decode(self._text, position)
+            if name in self.content or (name == self.member and self.found):
+                raise json.JSONDecodeError(f"'{name}' is there twice", self._text, position)
             position = self._expect(":", position)
             if name == self.member and self._at(position) == "[":
                 self.found = True
@@ -72,12 +77,13 @@ class JsonParts:
         while self._at(position) != "]":
             begin = position
             element, position = self._decoder.raw_decode(self._text, position)
-            if not isinstance(element, dict) or not isinstance(element.get(self._key), int | str):
+            value = element.get(self._key) if isinstance(element, dict) else None
+            if not isinstance(value, int | str) or isinstance(value, bool):
                 raise ValueError(
                     f"Expected '{self._key}' in every element of '{self.member}' in '{self.path}', got "
                     f"{str(element)[:60]} as element {number}"
                 )
-            self._places.setdefault(element[self._key], []).append((number, begin))
+            self._places.setdefault(value, []).append((number, begin))
             number += 1
             position = self._next(position, "]")
         return position + 1

@@ -18,7 +18,7 @@ class Spool:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.with_name(f".{path.stem}.{os.getpid()}.spool")
+        self.path = path.with_name(f".{path.name}.{os.getpid()}.spool")
         self.path.unlink(missing_ok=True)
         self._database = sqlite3.connect(self.path)
         self._database.execute("PRAGMA journal_mode = OFF")

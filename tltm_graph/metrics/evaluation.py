@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
@@ -15,6 +16,7 @@ from tltm_graph.metrics.benchmark_rules import (
 from tltm_graph.metrics.clear import Clear
 from tltm_graph.metrics.clear_bdd100k import ClearBdd100k, summarise_bdd100k
 from tltm_graph.metrics.davis import DavisSemiSupervised, DavisUnsupervised
+from tltm_graph.metrics.davis_scores import DavisScores
 from tltm_graph.metrics.hota import Hota
 from tltm_graph.metrics.identity_f1 import IdentityF1
 from tltm_graph.metrics.metric import Metric
@@ -58,11 +60,13 @@ class Scores:
         overall: Over all videos and classes.
         per_video: By the name of the video.
         per_class: By the name of each class that occurs; empty where classes were not looked at.
+        notes: What is true of the scores that their names do not say.
     """
 
     overall: dict[str, float]
     per_video: dict[str, dict[str, float]] = field(default_factory=dict)
     per_class: dict[str, dict[str, float]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class Evaluation(Metric):
@@ -239,19 +243,23 @@ class Evaluation(Metric):
             scores = self._ap.compute()
             overall |= _numbers(scores)
             for label, class_scores in scores.per_class.items():
-                if self.class_names is not None:
+                if self.class_names:
                     per_class[self.class_names[label]] |= asdict(class_scores)
             for video_id, video_scores in self._ap.per_video().items():
                 per_video[self._names[video_id]] |= _numbers(video_scores)
         overall |= self._add_identities(per_video, per_class)
+        notes: list[str] = []
         for family, davis in self._davis.items():
             suffix = "_semi" if family == "jf-semi" and "jf" in self._davis else ""
             all_scores = davis.compute()
             overall |= {name + suffix: value for name, value in _numbers(all_scores).items()}
             for video, davis_scores in all_scores.per_video().items():
                 per_video[video] |= {name + suffix: value for name, value in _numbers(davis_scores).items()}
+            for video in all_scores.not_scored:
+                per_video[video] |= {name + suffix: math.nan for name in _numbers(all_scores)}
+            notes += _davis_notes(family, all_scores)
         present = [name for label, name in enumerate(self.class_names or ()) if label in self._seen]
-        return Scores(overall, per_video, {name: per_class[name] for name in present})
+        return Scores(overall, per_video, {name: per_class[name] for name in present}, tuple(notes))
 
     def _add_identities(
         self, per_video: dict[str, dict[str, float]], per_class: dict[str, dict[str, float]]
@@ -274,6 +282,17 @@ class Evaluation(Metric):
             identity = {str(label): metrics["idf1"].compute() for label, metrics in self._identities.items()}
             overall |= summarise_bdd100k(clear, identity).named()
         return overall
+
+
+def _davis_notes(family: str, scores: DavisScores) -> list[str]:
+    """What J and F do not count, and what they count for nothing."""
+    late = sum(map(len, scores.left_out.values()))
+    counts = {
+        f"{late} objects that come after the first frame are not scored": late,
+        f"{len(scores.not_scored)} videos without an object in the first frame are not scored": len(scores.not_scored),
+        f"{len(scores.never_shown)} objects that no frame shows count, as in the official code": len(scores.never_shown),
+    }
+    return [f"{family}: {what}." for what, count in counts.items() if count]
 
 
 def _numbers(scores: Any) -> dict[str, float]:
