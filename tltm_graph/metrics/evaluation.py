@@ -290,7 +290,9 @@ def _davis_notes(family: str, scores: DavisScores) -> list[str]:
     counts = {
         f"{late} objects that come after the first frame are not scored": late,
         f"{len(scores.not_scored)} videos without an object in the first frame are not scored": len(scores.not_scored),
-        f"{len(scores.never_shown)} objects that no frame shows count, as in the official code": len(scores.never_shown),
+        f"{len(scores.never_shown)} objects that no frame shows count, as in the official code": len(
+            scores.never_shown
+        ),
     }
     return [f"{family}: {what}." for what, count in counts.items() if count]
 
