@@ -3,7 +3,7 @@
 The file is generated. Each way runs in a process of its own: ``read_youtube_vis``, and ``json.load`` as the least that
 a reader could do which keeps everything.
 
-Run: python benchmarks/open_annotations.py
+Run: python -m benchmarks.open_annotations
 """
 
 import json

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from tltm_graph.cli.formats import formats
+from tltm_graph.cli.formats import add_image_set, formats
 from tltm_graph.cli.running import running
 
 FAMILIES = ("ap", "hota", "clear", "idf1", "edges", "jf", "jf-semi")
@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--class-map", metavar="NAME", help="from the predictions' classes to the truth's; default: the same names")
     add("--class-agnostic", action="store_true", help="look at no classes")
     add("--part", choices=("train", "val"), help="only this part of the local split (by a hash of the video's name)")
+    add_image_set(parser)
     add(
         "--missing",
         choices=("error", "empty", "skip"),

@@ -41,3 +41,9 @@ def add_format_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="for formats that only number the classes: their names, or coco, or youtube_vis_2019",
     )
+    add_image_set(parser)
+
+
+def add_image_set(parser: argparse.ArgumentParser) -> None:
+    """Which videos of DAVIS."""
+    parser.add_argument("--image-set", metavar="LIST", help="only the videos of this list of DAVIS: val, 2017/val, …")

@@ -29,6 +29,7 @@ def convert(
     source_format: str | None = None,
     images: str | Path | None = None,
     class_names: Sequence[str] | None = None,
+    image_set: str | None = None,
     like: str | Path | None = None,
     class_map: str | None = None,
     target_classes: Sequence[str] | None = None,
@@ -43,6 +44,7 @@ def convert(
         source_format: One of :data:`tltm_graph.data.FORMATS`; by default the one it looks like.
         class_names: Names of the classes, for formats that only number them; "coco" and "youtube_vis_2019" stand for
             those of these data sets.
+        image_set: Only the videos of this list of DAVIS.
         images: Folder of the pictures, if the format keeps them elsewhere.
         like: The data set that the tracks are for, if the source does not say all of its videos and classes; see
             :func:`tltm_graph.data.open_videos`.
@@ -61,7 +63,7 @@ def convert(
     """
     check_target(target, source, like, images)
     known = None if like is None else open_videos(like)
-    videos = open_videos(source, source_format, images, known, named_classes(class_names))
+    videos = open_videos(source, source_format, images, known, named_classes(class_names), image_set)
     if part is not None:
         videos = local_split(videos, part)
     if class_map is not None:

@@ -71,6 +71,7 @@ def evaluate(
     class_map: str | None = None,
     class_agnostic: bool = False,
     part: Part | None = None,
+    image_set: str | None = None,
     missing: Missing = "error",
     union: bool = False,
     oracles: Collection[str] = (),
@@ -93,6 +94,7 @@ def evaluate(
             :func:`tltm_graph.data.read_class_map`; by default classes of the same name are the same.
         class_agnostic: Look at no classes. They are not looked at either if one side has none.
         part: Only this part of :func:`tltm_graph.data.local_split`.
+        image_set: Only the videos of this list of DAVIS.
         missing: What videos without predictions are: an "error", "empty", or to "skip", so that they are not scored.
         union: J and F of all objects as one, as in DAVIS 2016.
         oracles: Of :data:`tltm_graph.metrics.ORACLES`: score also with that part of the predictions made perfect.
@@ -118,7 +120,7 @@ def evaluate(
         )
     rules = rules or BENCHMARK_RULES.get(kind, "plain")
     notes: list[str] = []
-    true_set = open_videos(truth, kind)
+    true_set = open_videos(truth, kind, image_set=image_set)
     found_set = open_videos(predictions, predictions_format, like=true_set)
     if part is not None:
         scored, everything = local_split(true_set, part), true_set

@@ -14,6 +14,7 @@ def validate_data(
     source_format: str | None = None,
     images: str | Path | None = None,
     class_names: Sequence[str] | None = None,
+    image_set: str | None = None,
     output: str | Path | None = None,
 ) -> list[Problem]:
     """Looks through a data set for what makes training or scoring fail or lie.
@@ -23,6 +24,7 @@ def validate_data(
         source_format: One of :data:`tltm_graph.data.FORMATS`; by default the one it looks like.
         class_names: Names of the classes, for formats that only number them; "coco" and "youtube_vis_2019" stand for
             those of these data sets.
+        image_set: Only the videos of this list of DAVIS.
         images: Folder of the pictures, if the format keeps them elsewhere: they are looked at too.
         output: JSON file for the problems; None for none.
 
@@ -35,7 +37,7 @@ def validate_data(
     """
     if output is not None:
         check_target(output, source, images)
-    videos = open_videos(source, source_format, images, class_names=named_classes(class_names))
+    videos = open_videos(source, source_format, images, class_names=named_classes(class_names), image_set=image_set)
     problems: list[Problem] = []
     seen: Counter[int] = Counter()
     for video in progress(videos, "looking"):

@@ -15,7 +15,7 @@ from tltm_graph.data.class_names import YOUTUBE_VIS_2019
 from tltm_graph.data.coco import CocoResultsWriter, CocoWriter, read_coco, read_coco_results
 from tltm_graph.data.csv_tracks import CsvWriter, read_csv_tracks
 from tltm_graph.data.davis import DavisWriter, read_davis
-from tltm_graph.data.label_maps import read_label_map_folders
+from tltm_graph.data.label_maps import frame_files, read_label_map_folders
 from tltm_graph.data.mot import MotTruthWriter, MotWriter, read_mot
 from tltm_graph.data.mots import MotsWriter, read_mots
 from tltm_graph.data.mots_png import MotsPngWriter, read_mots_png
@@ -43,11 +43,13 @@ class Hints:
         images: Folder of the pictures.
         like: The data set that the tracks are for.
         class_names: Names of the classes.
+        image_set: Which videos: a list of DAVIS.
     """
 
     images: Path | None = None
     like: VideoSet | None = None
     class_names: tuple[str, ...] | None = None
+    image_set: str | None = None
 
 
 Read = Callable[[Path, Hints], VideoSet]
@@ -77,7 +79,7 @@ FORMATS: dict[str, Format] = {
         YoutubeVisResultsWriter,
     ),
     "runs": Format(lambda path, hints: read_runs(path)),
-    "davis": Format(lambda path, hints: read_davis(path), DavisWriter),
+    "davis": Format(lambda path, hints: read_davis(path, hints.image_set), DavisWriter),
     "label_maps": Format(lambda path, hints: read_label_map_folders(path, hints.images)),
     "mots": Format(lambda path, hints: read_mots(path), MotsWriter),
     "kitti_mots": Format(
@@ -111,16 +113,19 @@ def open_videos(
     images: str | Path | None = None,
     like: VideoSet | None = None,
     class_names: Sequence[str] | None = None,
+    image_set: str | None = None,
 ) -> VideoSet:
     """Opens a data set or results in any format.
 
     Args:
         path: File or folder.
         format: One of :data:`FORMATS`; by default the one it looks like.
-        images: Folder of the pictures, for formats that keep them elsewhere.
+        images: Folder of the pictures, for formats that keep them elsewhere: what their file names start from, or,
+            where they name no files, with a folder of pictures for each video.
         like: The data set that the tracks are for. Formats that do not keep them take from it what its videos are
             called, how long and large they are, and the classes.
         class_names: Names of the classes, for formats that only number them; by default those of ``like``.
+        image_set: Only the videos of this list of DAVIS, such as ``"val"`` or ``"2017/val"``.
 
     Raises:
         FileNotFoundError: If there is nothing at ``path``.
@@ -135,6 +140,19 @@ def open_videos(
     hints = Hints(None if images is None else Path(images), like, None if class_names is None else tuple(class_names))
     videos = read(Path(path), hints)
     return videos if like is None else videos.select([_known(video, like.named(video.name)) for video in videos])
+
+
+def _with_images(video: Video, folder: Path) -> Video:
+    """The video with the pictures in the folder of its name, if it has none by its format."""
+    if video.images is not None or not (folder / video.name).is_dir():
+        return video
+    images = frame_files(folder / video.name, (".jpg", ".jpeg", ".png"))
+    if video.num_frames is not None and len(images) != video.num_frames:
+        raise ValueError(
+            f"Expected {video.num_frames} pictures of video '{video.name}' in '{folder / video.name}', "
+            f"got {len(images)}"
+        )
+    return replace(video, images=tuple(images), num_frames=len(images))
 
 
 def _known(video: Video, like: Video | None) -> Video:

@@ -97,24 +97,17 @@ ORACLES = {
 def _matched(
     truth: Tracks, predicted: Tracks, on: On, least: float = 0.5
 ) -> Iterator[tuple[int, list[tuple[Sighting, Sighting]], list[Sighting], list[Sighting]]]:
-    """Each frame with its matches (true, found), the true objects that were missed and the detections of nothing.
+    """Each frame with its matches (true, found), the true objects that were missed and the detections of none.
 
-    A detection that lies on a crowd, which no metric counts, is neither: it is left out. On boxes, masks are left out.
+    A crowd is no object; whether what is on it counts is left to the metric. On boxes, masks are left out.
     """
     check_same_video(truth, predicted)
     for (frame, true), (_, found) in zip(truth.sightings(), padded(predicted, truth.num_frames), strict=True):
         if on == "boxes":
             true, found = ([row._replace(mask=None, area=None) for row in rows] for rows in (true, found))
-        crowd = [row for row in true if row.crowd]
         true = [row for row in true if not row.crowd]
         rows, columns = match_overlap(overlap(true, found, on), least)
         matches = [(true[i], found[j]) for i, j in zip(rows.tolist(), columns.tolist(), strict=True)]
         missed = [row for i, row in enumerate(true) if i not in set(rows.tolist())]
         false = [row for j, row in enumerate(found) if j not in set(columns.tolist())]
-        on_crowd = overlap(false, crowd, on).max(axis=1, initial=0) > 0.5  # so most of it lies there, as in the rules
-        yield (
-            frame,
-            matches,
-            missed,
-            [row for row, ignored in zip(false, on_crowd.tolist(), strict=True) if not ignored],
-        )
+        yield frame, matches, missed, false
