@@ -38,9 +38,9 @@ benchmarks: $(READY)  ## print the tables of docs/benchmarks.md
 	$(BIN)/python benchmarks/video_ap.py
 	$(BIN)/python benchmarks/davis.py
 	$(BIN)/python benchmarks/identity_metrics.py
-	$(BIN)/python -m benchmarks.open_annotations
-	$(BIN)/python -m benchmarks.round_trips
-	$(BIN)/python -m benchmarks.writer_memory
+	$(BIN)/python benchmarks/open_annotations.py
+	$(BIN)/python benchmarks/round_trips.py
+	$(BIN)/python benchmarks/writer_memory.py
 
 clean:
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -3,7 +3,7 @@
 The file is generated. Each way runs in a process of its own: ``read_youtube_vis``, and ``json.load`` as the least that
 a reader could do which keeps everything.
 
-Run: python -m benchmarks.open_annotations
+Run: python benchmarks/open_annotations.py
 """
 
 import json
@@ -14,8 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from pycocotools import mask as coco_mask
-
-from benchmarks.timing import machine
+from timing import machine
 
 VIDEOS, MASKS, SIZE = 2883, 131_000, (720, 1280)
 

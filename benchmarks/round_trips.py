@@ -5,7 +5,7 @@ scores, classes, gaps, late starts, frames without objects at the end) are writt
 the second, read, and compared with what they were. Formats that do not say how long a video is, or what its classes are
 called, are read with the data set at hand. Nothing in a cell means that everything came back, to the last bit.
 
-Run: python -m benchmarks.round_trips
+Run: python benchmarks/round_trips.py
 """
 
 import tempfile

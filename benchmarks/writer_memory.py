@@ -2,7 +2,7 @@
 
 What is counted is what Python and NumPy hold at most, above what they held before the first frame.
 
-Run: python -m benchmarks.writer_memory
+Run: python benchmarks/writer_memory.py
 """
 
 import tempfile
@@ -10,9 +10,9 @@ import tracemalloc
 from pathlib import Path
 
 import torch
+from round_trips import STILL, SUFFIX
+from timing import machine
 
-from benchmarks.round_trips import STILL, SUFFIX
-from benchmarks.timing import machine
 from tltm_graph.data import FORMATS, Video, VideoSet, open_writer
 from tltm_graph.ops import encode_rle
 from tltm_graph.structures import Sighting
