@@ -9,13 +9,7 @@ from pycocotools import coco
 from pycocotools import mask as coco_mask
 
 from tltm_graph import MovingShapes, Tracks
-from tltm_graph.data.coco import (
-    CocoImageResultsWriter,
-    CocoResultsWriter,
-    CocoWriter,
-    read_coco,
-    read_coco_results,
-)
+from tltm_graph.data import CocoImageResultsWriter, CocoResultsWriter, CocoWriter, read_coco, read_coco_results
 from tltm_graph.data.video import Video, VideoSet
 from tltm_graph.detectors.precomputed import PrecomputedDetector
 from tltm_graph.ops import decode_rle, encode_rle

@@ -1,5 +1,6 @@
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,8 @@ def convert(
             )
         videos = map_classes(videos, table, targets)
     counts = {"videos": 0, "tracks": 0, "sightings": 0}
-    with output_folder(Path(target).absolute().parent), open_writer(target, target_format, videos) as writer:
+    there = Path(target).absolute()
+    with output_folder(there.parent), _no_empty_folders(there), open_writer(target, target_format, videos) as writer:
         for video in progress(videos, "converting"):
             tracks = video.tracks()
             writer.begin(
@@ -89,6 +91,20 @@ def convert(
             counts["tracks"] += len(tracks)
             counts["sightings"] += sum(map(len, tracks.values()))
     return counts
+
+
+@contextmanager
+def _no_empty_folders(target: Path) -> Iterator[None]:
+    """If the block fails, takes a new folder away again where nothing is in it; complete videos stay."""
+    known = target.exists()
+    try:
+        yield
+    except BaseException:
+        if target.is_dir() and not known:
+            for folder in (*sorted(target.rglob("*"), reverse=True), target):
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
+        raise
 
 
 def _targets(class_map: str, table: Mapping[str, str]) -> tuple[str, ...]:

@@ -3,13 +3,8 @@
 from tltm_graph.data.bdd100k import Bdd100kWriter, read_bdd100k
 from tltm_graph.data.class_maps import class_map_names, map_classes, read_class_map
 from tltm_graph.data.class_names import COCO, YOUTUBE_VIS_2019
-from tltm_graph.data.coco import (
-    CocoImageResultsWriter,
-    CocoResultsWriter,
-    CocoWriter,
-    read_coco,
-    read_coco_results,
-)
+from tltm_graph.data.coco import CocoWriter, read_coco
+from tltm_graph.data.coco_results import CocoImageResultsWriter, CocoResultsWriter, read_coco_results
 from tltm_graph.data.csv_tracks import CsvWriter, read_csv_tracks
 from tltm_graph.data.davis import DavisWriter, label_maps_of, read_davis
 from tltm_graph.data.disjoint import disjoint
@@ -27,12 +22,11 @@ from tltm_graph.data.validate import Problem, validate
 from tltm_graph.data.video import Video, VideoSet
 from tltm_graph.data.writer import TracksWriter
 from tltm_graph.data.yolo import read_yolo
-from tltm_graph.data.youtube_vis import (
+from tltm_graph.data.youtube_vis import YoutubeVisWriter, read_youtube_vis
+from tltm_graph.data.youtube_vis_results import (
     TrackWriter,
     YoutubeVisResultsWriter,
-    YoutubeVisWriter,
     read_tracks,
-    read_youtube_vis,
     read_youtube_vis_results,
 )
 

@@ -1,7 +1,5 @@
-import json
 import math
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,10 +9,9 @@ from pycocotools import mask as coco_mask
 
 from tltm_graph.data.annotations import to_rle, to_score
 from tltm_graph.data.numbers import exact_number, extent
-from tltm_graph.data.text_files import discard
 from tltm_graph.data.video import Video, VideoSet
 from tltm_graph.data.writer import TracksWriter
-from tltm_graph.io import read_json, write_atomically
+from tltm_graph.io import JsonListWriter, read_json
 from tltm_graph.ops import Rle, check_rles, to_coco
 from tltm_graph.structures import Sighting, Tracks
 from tltm_graph.structures.tracks import Box
@@ -82,11 +79,7 @@ class Bdd100kWriter(TracksWriter):
         self, path: str | Path, class_names: Sequence[str] | None = None, category_ids: Sequence[int] | None = None
     ) -> None:
         super().__init__(path, class_names, category_ids)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._output = ExitStack()
-        temporary = self._output.enter_context(write_atomically(self.path))
-        self._text = self._output.enter_context(temporary.open("w", encoding="utf-8"))
-        self._separator = "[\n"
+        self._frames = JsonListWriter(self.path)
 
     def _begin(self, video: Video) -> None:
         """Nothing precedes the frames of a video."""
@@ -95,11 +88,11 @@ class Bdd100kWriter(TracksWriter):
         """Nothing follows them."""
 
     def _close(self) -> None:
-        self._text.write("[]\n" if self._separator == "[\n" else "\n]\n")
-        self._output.close()
+        self._frames.end()
+        self._frames.publish()
 
     def _discard(self) -> None:
-        discard(self._output)
+        self._frames.discard()
 
     def _write(self, frame: int, sightings: list[Sighting]) -> None:
         assert self.video is not None
@@ -110,8 +103,7 @@ class Bdd100kWriter(TracksWriter):
             "frameIndex": frame,
             "labels": [self._label(row, f"frame {frame} of video '{self.video.name}'") for row in sightings],
         }
-        self._text.write(self._separator + json.dumps(content, separators=(",", ":")))
-        self._separator = ",\n"
+        self._frames.add(content, f"frame {frame} of video '{self.video.name}'")
 
     def _label(self, row: Sighting, where: str) -> dict[str, Any]:
         name = "unknown" if self.class_names is None else self.class_names[row.label]

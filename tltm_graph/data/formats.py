@@ -12,7 +12,8 @@ from PIL import Image
 
 from tltm_graph.data.bdd100k import Bdd100kWriter, read_bdd100k
 from tltm_graph.data.class_names import YOUTUBE_VIS_2019
-from tltm_graph.data.coco import CocoResultsWriter, CocoWriter, read_coco, read_coco_results
+from tltm_graph.data.coco import CocoWriter, read_coco
+from tltm_graph.data.coco_results import CocoResultsWriter, read_coco_results
 from tltm_graph.data.csv_tracks import CsvWriter, read_csv_tracks
 from tltm_graph.data.davis import DavisWriter, read_davis
 from tltm_graph.data.label_maps import frame_files, read_label_map_folders
@@ -25,12 +26,8 @@ from tltm_graph.data.tltm_json import TltmJsonWriter, read_tltm_json
 from tltm_graph.data.video import Video, VideoSet
 from tltm_graph.data.writer import TracksWriter
 from tltm_graph.data.yolo import read_yolo
-from tltm_graph.data.youtube_vis import (
-    YoutubeVisResultsWriter,
-    YoutubeVisWriter,
-    read_youtube_vis,
-    read_youtube_vis_results,
-)
+from tltm_graph.data.youtube_vis import YoutubeVisWriter, read_youtube_vis
+from tltm_graph.data.youtube_vis_results import YoutubeVisResultsWriter, read_youtube_vis_results
 from tltm_graph.io import read_text
 from tltm_graph.structures import Tracks
 
@@ -137,8 +134,14 @@ def open_videos(
     read = FORMATS[name].read
     if read is None:
         raise ValueError(f"Expected a format that can be read, got '{name}'")
-    hints = Hints(None if images is None else Path(images), like, None if class_names is None else tuple(class_names))
-    videos = read(Path(path), hints)
+    if image_set is not None and name != "davis":
+        raise ValueError(f"Expected a folder of DAVIS to take the list '{image_set}' of, got '{path}' ({name})")
+    folder, names = None if images is None else Path(images), None if class_names is None else tuple(class_names)
+    videos = read(Path(path), Hints(folder, like, names, image_set))
+    if folder is not None:
+        videos = videos.select([_with_images(video, folder) for video in videos])
+        if videos and all(video.images is None for video in videos):
+            raise FileNotFoundError(f"Expected a folder of pictures for '{videos[0].name}' in '{images}', found none")
     return videos if like is None else videos.select([_known(video, like.named(video.name)) for video in videos])
 
 

@@ -85,7 +85,7 @@ class VideoSet(Sequence[Video]):
         name: Of the file or folder, for error messages.
 
     Raises:
-        ValueError: If a name or an id occurs twice.
+        ValueError: If a name or an id of a video occurs twice, or not every class has a number.
     """
 
     def __init__(
@@ -99,6 +99,11 @@ class VideoSet(Sequence[Video]):
         self.class_names = class_names
         self.category_ids = category_ids or (None if class_names is None else tuple(range(1, len(class_names) + 1)))
         self.name = name
+        if len(self.category_ids or ()) != len(class_names or ()):
+            raise ValueError(
+                f"Expected a number for each of the {len(class_names or ())} classes of '{name}', got "
+                f"{len(self.category_ids or ())}"
+            )
         self._by_name = {video.name: video for video in self.videos}
         for what in ("name", "id"):
             seen: set[object] = set()

@@ -1,6 +1,7 @@
 """Videos and results, in and out."""
 
 from tltm_graph.io.atomic import write_atomically, write_folder_atomically
+from tltm_graph.io.json_list import JsonListWriter
 from tltm_graph.io.json_parts import JsonParts
 from tltm_graph.io.output_folder import output_folder
 from tltm_graph.io.spool import Spool
@@ -10,6 +11,7 @@ from tltm_graph.io.weights import read_weights
 
 __all__ = [
     "FrameReader",
+    "JsonListWriter",
     "JsonParts",
     "Spool",
     "VideoWriter",

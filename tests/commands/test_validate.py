@@ -1,0 +1,63 @@
+import json
+
+import pytest
+
+from tests.commands.cases import video_set, write_videos
+from tests.metrics.evaluation_cases import SIZE, sighting
+from tltm_graph.commands.validate import validate_data
+from tltm_graph.structures import Tracks
+
+
+@pytest.fixture
+def damaged(tmp_path):
+    """Two sound videos and one that is damaged between them."""
+    rows = [(t, sighting(1, 0, t, 4, t + 8)) for t in range(3)]
+    tracks = {name: Tracks.from_sightings(rows, SIZE, 3) for name in ("a", "b", "c")}
+    path = write_videos(tmp_path / "set.json", "youtube_vis", video_set(tracks, ("cat",)))
+    content = json.loads(path.read_text())
+    content["annotations"][1]["segmentations"][1]["counts"] = "0123"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_a_sound_set_has_no_problems(tmp_path):
+    rows = [(t, sighting(1, 0, t, 4, t + 8)) for t in range(3)]
+    path = write_videos(
+        tmp_path / "set.json", "youtube_vis", video_set({"a": Tracks.from_sightings(rows, SIZE, 3)}, ("cat",))
+    )
+    assert validate_data(path, output=tmp_path / "deep" / "problems.json") == []
+    assert json.loads((tmp_path / "deep" / "problems.json").read_text()) == []
+
+
+def test_what_is_broken_does_not_hide_the_rest(damaged, tmp_path):
+    problems = validate_data(damaged, output=tmp_path / "problems.json")
+    (problem,) = [problem for problem in problems if problem.kind == "error"]
+    assert problem.video == "b"
+    assert "frame 1 of annotation" in problem.what
+    assert json.loads((tmp_path / "problems.json").read_text("utf-8")) == [p.named() for p in problems]
+    assert validate_data(damaged) == problems
+
+
+def test_the_output_is_no_input(damaged, tmp_path):
+    before = damaged.read_bytes()
+    for output in (damaged, tmp_path / "x" / ".." / "set.json", tmp_path):
+        with pytest.raises(ValueError, match="Expected another place to write to"):
+            validate_data(damaged, output=output)
+    assert damaged.read_bytes() == before
+
+
+def test_names_in_any_script(tmp_path):
+    videos = video_set({"видео": Tracks({}, SIZE, 2)}, ("кот",))
+    path = write_videos(tmp_path / "set.json", "youtube_vis", videos)
+    problems = validate_data(path, output=tmp_path / "problems.json")
+    assert [(p.kind, p.video) for p in problems] == [("warning", "видео")]
+    assert "видео" in (tmp_path / "problems.json").read_text(encoding="utf-8")
+
+
+def test_files_that_cannot_be_read_at_all(tmp_path):
+    with pytest.raises(FileNotFoundError, match="found nothing at"):
+        validate_data(tmp_path / "none.json", output=tmp_path / "deep" / "p.json")
+    (tmp_path / "broken.json").write_text('{"videos": [')
+    with pytest.raises(ValueError, match="broken.json"):
+        validate_data(tmp_path / "broken.json", output=tmp_path / "deep" / "p.json")
+    assert not (tmp_path / "deep").exists()
