@@ -20,9 +20,9 @@ from tests.data.strategies import SHARED, needs_shared
 from tests.metrics.evaluation_cases import SIZE, sighting, true_scene
 from tltm_graph.commands import evaluate as module
 from tltm_graph.commands.evaluate import evaluate
-from tltm_graph.data import YOUTUBE_VIS_2019, map_classes
+from tltm_graph.data import FORMATS, YOUTUBE_VIS_2019, map_classes
 from tltm_graph.data.local_split import is_held_out
-from tltm_graph.metrics import ORACLES, Evaluation
+from tltm_graph.metrics import ORACLES, RULES, Evaluation
 from tltm_graph.structures import Tracks
 
 TRUTH, FOUND = scenes()
@@ -542,4 +542,8 @@ def test_the_sets_of_classes_of_youtube_vis(tmp_path):
     scores = run(tmp_path, tmp_path, "t.json", "f.json")["scores"]
     assert list(scores["per_class"]) == [YOUTUBE_VIS_2019[0], YOUTUBE_VIS_2019[39]]
     assert scores["overall"]["AP"] == pytest.approx(1)
-    assert module.METRICS.keys() >= {"davis", "mot", "mot_truth"}
+
+
+def test_every_rule_and_every_list_of_metrics_is_of_a_format():
+    assert set(module.BENCHMARK_RULES) <= set(module.METRICS) <= set(FORMATS)
+    assert set(module.BENCHMARK_RULES.values()) <= set(RULES)

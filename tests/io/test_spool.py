@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -78,8 +80,6 @@ def test_what_an_earlier_run_left_is_gone(tmp_path):
 
 def test_memory_does_not_grow(tmp_path):
     """A hundred thousand sightings with masks are on disk, not in memory."""
-    import tracemalloc
-
     mask = {"size": [720, 1280], "counts": "x" * 200}
     spool = Spool(tmp_path / "a.json")
     tracemalloc.start()

@@ -1,4 +1,5 @@
 import math
+import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 
@@ -356,8 +357,6 @@ def test_boxes_need_no_masks():
 
 def test_many_videos_are_kept_as_numbers():
     """What stays of a video must not hold its masks: a few hundred kilobytes for all of them."""
-    import pickle
-
     truth = true_scene(1, num_frames=4)
     one, ten = (Evaluation(OF_TRACKS, CLASSES) for _ in range(2))
     one.update("v", 0, truth, disturbed(truth, 1))

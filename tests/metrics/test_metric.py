@@ -11,7 +11,7 @@ import torch.multiprocessing as multiprocessing
 
 from tests.metrics.evaluation_cases import pairs_of
 from tltm_graph.data import label_maps_of
-from tltm_graph.metrics import FAMILIES, Evaluation, Hota, IdentityMeter, Metric, VideoAP, frame_overlaps
+from tltm_graph.metrics import FAMILIES, Evaluation, Hota, Metric, VideoAP, frame_overlaps
 from tltm_graph.metrics.video_ap import class_agnostic
 
 PAIRS = pairs_of(range(4))
@@ -92,4 +92,3 @@ def test_it_is_an_interface():
     with pytest.raises(TypeError, match="abstract"):
         Metric()
     assert isinstance(Evaluation(["ap"], None), Metric)
-    assert not isinstance(IdentityMeter(), Metric) or hasattr(IdentityMeter, "merge")

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ def open_videos(
         videos = videos.select([_with_images(video, folder) for video in videos])
         if videos and all(video.images is None for video in videos):
             raise FileNotFoundError(f"Expected a folder of pictures for '{videos[0].name}' in '{images}', found none")
-    return videos if like is None else videos.select([_known(video, like.named(video.name)) for video in videos])
+    return videos if like is None else _like(videos, like)
 
 
 def _with_images(video: Video, folder: Path) -> Video:
@@ -158,10 +159,15 @@ def _with_images(video: Video, folder: Path) -> Video:
     return replace(video, images=tuple(images), num_frames=len(images))
 
 
-def _known(video: Video, like: Video | None) -> Video:
+def _like(videos: VideoSet, like: VideoSet) -> VideoSet:
+    """The videos with the numbers of those of the same name; others get numbers that none of them has."""
+    free = count(1 + max((video.id for video in like), default=0))
+    pairs = [(video, like.named(video.name)) for video in videos]
+    return videos.select([replace(v, id=next(free)) if known is None else _known(v, known) for v, known in pairs])
+
+
+def _known(video: Video, like: Video) -> Video:
     """The video with what its format does not say, taken from the data set it belongs to."""
-    if like is None:
-        return video
     num_frames, size = video.num_frames or like.num_frames, video.size or like.size
     load = None if video.load is None else partial(_extended, video.load, num_frames, size)
     names = video.frame_names or like.frame_names
