@@ -364,11 +364,11 @@ def test_validate(sets, tmp_path, capsys):
     assert "error: video 'a': Expected runs that cover the 30×40 pixels" in printed
     assert f"frame {frame} of annotation 1" in printed
     assert "To mend it: mend the file at this place" in printed
-    assert "warning: class 'whale': No object of this class is in the set. To mend it: leave" in printed
-    assert printed.endswith("1 errors, 1 warnings\n")
+    assert "warning: No object of 1 of 4 classes (whale). To mend it: leave" in printed
+    assert printed.endswith("1 error, 1 warning\n")
     assert len(json.loads((tmp_path / "problems.json").read_text())) == 2
     assert main(["validate", f"{tmp_path}/bad.json", "--most", "1"]) == 1
-    assert "… and 1 more\n1 errors, 1 warnings\n" in capsys.readouterr().out
+    assert "… and 1 more\n1 error, 1 warning\n" in capsys.readouterr().out
     assert "found nothing at" in failed(capsys, "validate", tmp_path / "none.json")
     assert "which is read" in failed(capsys, "validate", tmp_path / "bad.json", "--output", tmp_path / "bad.json")
 

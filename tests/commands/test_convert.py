@@ -10,7 +10,7 @@ from PIL import Image
 from tests.commands.cases import CLASSES, NOTHING, boxes_only, scenes, video_set, write_videos
 from tests.metrics.evaluation_cases import SIZE
 from tltm_graph.commands.convert import convert
-from tltm_graph.data import COCO, FORMATS, YOUTUBE_VIS_2019, VideoSet, open_videos
+from tltm_graph.data import COCO, FORMATS, YOUTUBE_VIS_2019, VideoSet, YoutubeVisWriter, open_videos
 from tltm_graph.data.local_split import is_held_out
 from tltm_graph.structures import Tracks
 
@@ -51,7 +51,7 @@ def test_everything_is_written_and_counted(tmp_path, form):
     two = of_two_classes(TRUTH)
     source = write_videos(tmp_path / "source.json", "youtube_vis", video_set(two, TWO))
     counts = convert(source, tmp_path / "new" / "folder" / "target", form)
-    assert counts == number_of(two)
+    assert counts == number_of(two) | {"classes_left_out": []}
     back = open_videos(tmp_path / "new" / "folder" / "target", form, like=open_videos(source))
     assert [video.name for video in back] == list(two)
     for video in back:
@@ -73,10 +73,20 @@ def test_what_came_in_comes_out(tmp_path, source):
 @pytest.mark.parametrize("form", ["csv", "youtube_vis", "davis", "mot", "bdd100k"])
 def test_no_videos_and_empty_videos(tmp_path, form):
     none = write_videos(tmp_path / "none.json", "youtube_vis", video_set({}, ("car",)))
-    assert convert(none, tmp_path / "target", form) == {"videos": 0, "tracks": 0, "sightings": 0}
+    assert convert(none, tmp_path / "target", form) == {
+        "videos": 0,
+        "tracks": 0,
+        "sightings": 0,
+        "classes_left_out": [],
+    }
     assert form == "davis" or (tmp_path / "target").exists()
     empty = write_videos(tmp_path / "empty.json", "youtube_vis", video_set({"a": NOTHING}, ("car",)))
-    assert convert(empty, tmp_path / "other", form) == {"videos": 1, "tracks": 0, "sightings": 0}
+    assert convert(empty, tmp_path / "other", form) == {
+        "videos": 1,
+        "tracks": 0,
+        "sightings": 0,
+        "classes_left_out": [],
+    }
 
 
 def test_nothing_that_is_read_is_written_over(tmp_path, source):
@@ -185,9 +195,9 @@ def test_class_map(tmp_path, source):
     assert counts["tracks"] == birds
     for classes in ({"x": "y"}, {}):
         table.write_text(json.dumps({"classes": classes}))
-        with pytest.raises(ValueError, match="one that leaves nothing"):
+        with pytest.raises(ValueError, match="got none: name a class map"):
             convert(source, tmp_path / "c.json", "youtube_vis", class_map=str(table))
-    with pytest.raises(ValueError, match="one that leaves nothing"):
+    with pytest.raises(ValueError, match="got none: name a class map"):
         convert(source, tmp_path / "c.json", "youtube_vis", class_map="same", target_classes=["whale"])
     with pytest.raises(ValueError, match="Expected class names to map"):
         convert(
@@ -239,3 +249,38 @@ def test_a_source_without_tracks(tmp_path):
     with pytest.raises(ValueError, match="got a video without annotations"):
         convert(tmp_path / "v", tmp_path / "deep" / "x.csv", "csv", "mot")
     assert not (tmp_path / "deep").exists()
+
+
+def test_results_for_a_data_set_are_in_its_classes_and_numbers(tmp_path):
+    """What a detector calls class 2 is the number that the data set gives to the class of that name."""
+    with YoutubeVisWriter(tmp_path / "truth.json", ("bird", "cat"), (3, 40)) as writer:
+        for video in video_set(TRUTH):
+            writer.begin(replace(video, id=10 + video.id))
+    source = write_videos(tmp_path / "found.csv", "csv", video_set(TRUTH))  # cat, dog, bird
+    counts = convert(source, tmp_path / "r.json", "youtube_vis_results", like=tmp_path / "truth.json")
+    assert counts["classes_left_out"] == ["dog"]
+    entries = json.loads((tmp_path / "r.json").read_text())
+    number = {"cat": 40, "bird": 3}
+    expected = [
+        (10 + n, number[CLASSES[track.label]])
+        for n, tracks in enumerate(TRUTH.values(), start=1)
+        for track in tracks.values()
+        if CLASSES[track.label] != "dog"
+    ]
+    assert [(entry["video_id"], entry["category_id"]) for entry in entries] == expected
+    same = convert(source, tmp_path / "s.json", "youtube_vis_results", like=tmp_path / "truth.json", class_map="same")
+    assert same == counts
+    assert json.loads((tmp_path / "s.json").read_text()) == entries
+    with pytest.raises(ValueError, match=r"Expected classes of .* that lead to some of bird, cat, got none"):
+        other = write_videos(tmp_path / "a.csv", "csv", video_set({"a": TRUTH["a"]}, ("a", "b", "c")))
+        convert(other, tmp_path / "t.json", "youtube_vis_results", like=tmp_path / "truth.json")
+
+
+def test_tracks_of_a_video_that_the_data_set_does_not_have(source, tmp_path):
+    few = write_videos(tmp_path / "few.json", "youtube_vis", video_set({n: TRUTH[n] for n in ("a", "b")}))
+    with pytest.raises(ValueError, match="Expected tracks of the videos of .*, got some of 'c': call it"):
+        convert(source, tmp_path / "t.json", "youtube_vis_results", like=few)
+    one = write_videos(tmp_path / "one.json", "youtube_vis", video_set({"z": TRUTH["a"]}))
+    alone = write_videos(tmp_path / "alone.csv", "csv", video_set({"track": TRUTH["a"]}))
+    convert(alone, tmp_path / "t.json", "youtube_vis_results", like=one)
+    assert len(open_videos(tmp_path / "t.json", like=open_videos(one))[0].tracks()) == len(TRUTH["a"])

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from tests.data.strategies import SHARED, needs_shared
 from tests.metrics.evaluation_cases import SIZE, sighting, true_scene
 from tltm_graph.commands import evaluate as module
 from tltm_graph.commands.evaluate import evaluate
-from tltm_graph.data import FORMATS, YOUTUBE_VIS_2019, map_classes
+from tltm_graph.data import FORMATS, YOUTUBE_VIS_2019, VideoSet, map_classes
 from tltm_graph.data.local_split import is_held_out
+from tltm_graph.data.mot import MOT_CLASSES
 from tltm_graph.metrics import ORACLES, RULES, Evaluation
 from tltm_graph.structures import Tracks
 
@@ -118,7 +120,7 @@ def test_mot_is_scored_by_its_rules_whatever_it_is_called(tmp_path, form):
     ]
     truth = Tracks.from_sightings(rows, SIZE, 1)
     found = Tracks.from_sightings([(f, row._replace(label=0, score=0.9)) for f, row in rows[:2]], SIZE, 1)
-    write_videos(tmp_path / "truth", "mot_truth", video_set({"v": truth}, None))
+    write_videos(tmp_path / "truth", "mot_truth", video_set({"v": truth}, MOT_CLASSES))
     write_videos(tmp_path / "found", "mot", video_set({"v": found}, None))
     report = run(tmp_path, tmp_path, "truth", "found", truth_format=form, oracles=list(ORACLES))
     assert (report["settings"]["rules"], report["settings"]["on"], report["classes"]) == ("mot17", "boxes", None)
@@ -151,7 +153,9 @@ def two_of_three(tmp_path) -> Path:
 
 
 def test_missing_videos(folder, tmp_path, two_of_three):
-    with pytest.raises(ValueError, match=r"predictions for all 3 videos, got none for 1 of them \(b\): say whether"):
+    with pytest.raises(
+        ValueError, match=r"predictions for all 3 videos, got none for 1 of them \(b\): say missing='empty'"
+    ):
         evaluate(folder / "truth.json", two_of_three, tmp_path / "deep" / "out")
     assert not (tmp_path / "deep").exists()
     empty = run(folder, tmp_path, found=two_of_three, missing="empty")
@@ -547,3 +551,57 @@ def test_the_sets_of_classes_of_youtube_vis(tmp_path):
 def test_every_rule_and_every_list_of_metrics_is_of_a_format():
     assert set(module.BENCHMARK_RULES) <= set(module.METRICS) <= set(FORMATS)
     assert set(module.BENCHMARK_RULES.values()) <= set(RULES)
+
+
+@pytest.mark.parametrize("metrics", [["hota"], ["jf"]])
+@pytest.mark.parametrize("frame", ["00000", "00002", "00003"])
+def test_a_missing_label_map_shifts_nothing(folder, tmp_path, metrics, frame):
+    shutil.copytree(folder / "truth_davis", tmp_path / "found")
+    (tmp_path / "found" / "a" / f"{frame}.png").unlink()
+    with pytest.raises(ValueError, match="video 'a'") as error:
+        evaluate(folder / "truth_davis", tmp_path / "found", tmp_path / "out", metrics=metrics)
+    assert frame in str(error.value) or "none between '00001.png' and '00003.png'" in str(error.value)
+
+
+def test_predictions_that_count_frames_belong_by_order(folder, tmp_path):
+    videos = video_set(TRUTH)
+    fives = [replace(v, frame_names=tuple(f"{5 * t:05d}" for t in range(v.num_frames))) for v in videos]
+    write_videos(tmp_path / "truth", "davis", VideoSet(fives))
+    report = evaluate(tmp_path / "truth", folder / "truth_davis", tmp_path / "out", metrics=["jf", "hota"])
+    assert report["scores"]["overall"]["HOTA"] == report["scores"]["overall"]["JF_mean"] == 1
+
+
+def test_nothing_predicted_is_told(folder, tmp_path):
+    (tmp_path / "none.json").write_text("[]")
+    report = run(folder, tmp_path, found=tmp_path / "none.json")
+    assert report["scores"]["overall"]["HOTA"] == 0
+    assert report["notes"] == ["In 3 of 3 videos nothing at all is predicted: a, b, c."]
+
+
+def test_a_hint_at_the_union(tmp_path):
+    one = {"a": Tracks.from_sightings([(t, sighting(1, 0, 0, 8, 8)) for t in range(4)], SIZE, 4)}
+    halves = [(t, sighting(i, 4 * i, 0, 4 * i + 4, 8)) for t in range(4) for i in (0, 1)]
+    two = {"a": numbered(Tracks.from_sightings(halves, SIZE, 4))}
+    write_videos(tmp_path / "truth", "davis", video_set(one, None))
+    write_videos(tmp_path / "found", "davis", video_set(two, None))
+    report = evaluate(tmp_path / "truth", tmp_path / "found", tmp_path / "out", metrics=["jf"])
+    assert "--union" in report["notes"][0]
+    report = evaluate(tmp_path / "truth", tmp_path / "found", tmp_path / "out", metrics=["jf"], union=True)
+    assert report["notes"] == []
+    assert report["scores"]["overall"]["JF_mean"] == 1
+
+
+def test_whole_numbers_as_boxes(folder, tmp_path):
+    rows = [(t, sighting(1, 0, 0, 8, 8)._replace(mask=None, box=(0, 0, 8, 8))) for t in range(4)]
+    tracks = {"a": Tracks.from_sightings(rows, SIZE, 4)}
+    write_videos(tmp_path / "truth.json", "youtube_vis", video_set(tracks))
+    write_videos(tmp_path / "found.json", "youtube_vis_results", video_set(tracks))
+    report = evaluate(tmp_path / "truth.json", tmp_path / "found.json", tmp_path / "out")
+    assert report["scores"]["overall"]["HOTA"] == report["scores"]["overall"]["IDF1"] == 1
+
+
+def test_frames_are_not_counted_for_every_class(folder, tmp_path):
+    report = run(folder, tmp_path)
+    frames = sum(tracks.num_frames for tracks in TRUTH.values())
+    assert report["scores"]["overall"]["CLR_Frames"] == frames
+    assert {row["CLR_Frames"] for row in report["scores"]["per_class"].values()} == {frames}

@@ -112,7 +112,9 @@ def test_folders_of_pictures(tmp_path):
         assert guess_format(tmp_path / name) == form, name
         assert len(open_videos(tmp_path / name)) == 1
     picture(tmp_path / "colours/v/00000.png", np.zeros((*SIZE, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"known format in '.*colours', could not tell which: name one of \['bdd100k'"):
+    with pytest.raises(
+        ValueError, match=r"known format in '.*colours', could not tell which: it holds .* format: bdd100k"
+    ):
         guess_format(tmp_path / "colours")
 
 
@@ -332,3 +334,46 @@ def test_coco128():
     assert len(videos) == 128
     assert videos.class_names[79] == "79"
     assert sum(len(video.tracks()) for video in videos[:5]) > 5
+
+
+def maps(folder: Path, numbers: list[int], suffix: str = ".png") -> None:
+    for number in numbers:
+        picture(folder / f"{number:05d}{suffix}", np.full(SIZE, 3 if suffix == ".png" else 99, np.uint8))
+
+
+def test_a_gap_between_label_maps_is_no_shift(tmp_path):
+    maps(tmp_path / "maps" / "v", [0, 1, 3, 4])
+    with pytest.raises(ValueError, match=r"of video 'v', got none between '00001.png' and '00003.png'"):
+        open_videos(tmp_path / "maps")
+    maps(tmp_path / "images" / "v", [0, 1, 3, 4], ".jpg")
+    assert open_videos(tmp_path / "maps", images=tmp_path / "images")[0].num_frames == 4, "the pictures tell the frames"
+    maps(tmp_path / "fives" / "v", [0, 5, 10])
+    assert open_videos(tmp_path / "fives")[0].frame_names == ("00000", "00005", "00010")
+
+
+def test_pictures_belong_to_label_maps_by_name(tmp_path):
+    maps(tmp_path / "maps" / "v", [0, 2, 4])
+    maps(tmp_path / "images" / "v", [0, 1, 2, 3, 4], ".jpg")
+    with pytest.raises(ValueError, match=r"2 images without a map .*--every n"):
+        open_videos(tmp_path / "maps", "label_maps", images=tmp_path / "images")
+    (video,) = open_videos(tmp_path / "maps", "label_maps", images=tmp_path / "images", every=2)
+    assert [path.name for path in video.images] == ["00000.jpg", "00002.jpg", "00004.jpg"]
+    with pytest.raises(ValueError, match=r"no picture for \[\] and no map for \['00001', '00003'\]"):
+        open_videos(tmp_path / "maps", "davis", images=tmp_path / "images")
+
+
+def test_a_data_set_of_davis_without_folders_of_resolutions(tmp_path):
+    maps(tmp_path / "Annotations" / "v", [0, 1])
+    maps(tmp_path / "JPEGImages" / "v", [0, 1], ".jpg")
+    (video,) = open_videos(tmp_path)
+    assert (video.name, video.num_frames, len(video.images)) == ("v", 2, 2)
+
+
+def test_one_class_for_objects_without(tmp_path):
+    maps(tmp_path / "v", [0, 1])
+    assert open_videos(tmp_path, class_names=["cat"]).class_names == ("cat",)
+    with pytest.raises(ValueError, match="Expected one class name"):
+        open_videos(tmp_path, class_names=["cat", "dog"])
+    path = written(tmp_path / "csv", "csv", small_set(("car", "pedestrian")))
+    with pytest.raises(ValueError, match=r"Expected no class names, as .* has its own"):
+        open_videos(path, class_names=["cat"])

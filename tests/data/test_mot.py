@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.data.strategies import SHARED, SIZE, needs_shared, random_tracks, same_again, video_of, written
-from tltm_graph.data.mot import MotTruthWriter, MotWriter, read_mot
+from tltm_graph.data.mot import MOT_CLASSES, MotTruthWriter, MotWriter, read_mot
 from tltm_graph.data.numbers import extent, plain_number
 from tltm_graph.data.video import Video
 from tltm_graph.data.writer import TracksWriter
@@ -17,7 +17,7 @@ from tltm_graph.structures import Sighting, Tracks
 @settings(max_examples=40, deadline=None)
 def test_truth_comes_back(tmp_path_factory, tracks):
     folder = tmp_path_factory.mktemp("mot")
-    written(MotTruthWriter(folder), [video_of(tracks, "one", fps=12.5), video_of(tracks, "two", fps=30.0)])
+    written(MotTruthWriter(folder, MOT_CLASSES), [video_of(tracks, "one", fps=12.5), video_of(tracks, "two", fps=30.0)])
     one, two = read_mot(folder)
     assert (one.name, one.num_frames, one.size, one.fps, one.id) == ("one", tracks.num_frames, SIZE, 12.5, 1)
     assert one.tracks() == two.tracks() == tracks
@@ -141,8 +141,8 @@ def test_writers_refuse_what_could_not_be_read(tmp_path):
             one(MotWriter(tmp_path / "results"), Sighting(4, box, score))
     with pytest.raises(ValueError, match=r"Expected a name that can be a file's, got video 'a/b'"):
         one(MotWriter(tmp_path / "results"), Sighting(4, (0, 0, 1, 1)), "a/b")
-    with pytest.raises(ValueError, match=r"Expected classes of MOTChallenge .* got 'number 14' for object 4"):
-        one(MotTruthWriter(tmp_path / "truth"), Sighting(4, (0, 0, 1, 1), label=13))
+    with pytest.raises(ValueError, match=r"Expected classes of MOTChallenge .* got 'object' for object 4"):
+        one(MotTruthWriter(tmp_path / "truth"), Sighting(4, (0, 0, 1, 1)))
     with pytest.raises(
         ValueError, match=r"Expected classes of MOTChallenge .* got 'zebra' for object 4 in frame 0 of video 'clip'"
     ):

@@ -19,7 +19,7 @@ LOST = {
 """What a format has no place for: the tables of docs/formats.md say the same."""
 
 MASKS_NEEDED = {"davis", "mots", "kitti_mots", "mots_png"}
-CLASSES_NEEDED = {"mots", "kitti_mots", "mots_png", "bdd100k"}
+CLASSES_NEEDED = {"mot_truth", "mots", "kitti_mots", "mots_png", "bdd100k"}
 
 
 @pytest.fixture(scope="module")

@@ -31,8 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--class-map",
         metavar="NAME",
-        help="map classes: coco_to_youtube_vis_2019, open_images_to_youtube_vis_2019, a JSON file "
-        '{"classes": {"from": "to"}}, or "same" for those of the same name; other classes are left out',
+        help="map classes: coco_to_youtube_vis_2019, coco_to_mot, coco_to_mots, coco_to_bdd100k, "
+        'open_images_to_youtube_vis_2019, a JSON file {"classes": {"from": "to"}}, or "same" for those of one name '
+        "(what --like does by itself); other classes are left out",
     )
     add(
         "--target-classes",
@@ -52,6 +53,8 @@ def run(options: dict[str, Any]) -> int:
 
         counts = convert(**options)
         print(f"{counts['videos']} videos, {counts['tracks']} tracks, {counts['sightings']} sightings")
+        if counts["classes_left_out"]:
+            print(f"classes left out: {', '.join(counts['classes_left_out'])}")
         print(f"written:\n  {options['target']}")
         return 0
 

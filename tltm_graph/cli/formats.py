@@ -42,6 +42,7 @@ def add_format_arguments(parser: argparse.ArgumentParser) -> None:
         help="for formats that only number the classes: their names, or coco, or youtube_vis_2019",
     )
     add_image_set(parser)
+    add("--every", metavar="N", type=int, default=1, help="label maps with --images: each N-th picture has a map")
 
 
 def add_image_set(parser: argparse.ArgumentParser) -> None:

@@ -36,7 +36,8 @@ def run(options: dict[str, Any]) -> int:
         if len(problems) > most:
             print(f"… and {len(problems) - most} more")
         errors = sum(problem.kind == "error" for problem in problems)
-        print(f"{errors} errors, {len(problems) - errors} warnings")
+        warnings = len(problems) - errors
+        print(f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}")
         return 1 if errors else 0
 
     return running(work, show_traceback)

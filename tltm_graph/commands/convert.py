@@ -31,6 +31,7 @@ def convert(
     images: str | Path | None = None,
     class_names: Sequence[str] | None = None,
     image_set: str | None = None,
+    every: int = 1,
     like: str | Path | None = None,
     class_map: str | None = None,
     target_classes: Sequence[str] | None = None,
@@ -46,17 +47,18 @@ def convert(
         class_names: Names of the classes, for formats that only number them; "coco" and "youtube_vis_2019" stand for
             those of these data sets.
         image_set: Only the videos of this list of DAVIS.
+        every: Label maps with pictures: only each n-th picture has a map.
         images: Folder of the pictures, if the format keeps them elsewhere.
         like: The data set that the tracks are for, if the source does not say all of its videos and classes; see
             :func:`tltm_graph.data.open_videos`.
         class_map: Class map to apply, see :func:`tltm_graph.data.read_class_map`, or "same" for classes of the same
-            name. Objects of other classes are left out.
+            name, which is what happens if ``like`` has other classes. Objects of other classes are left out.
         target_classes: Classes to map to, in the order of their labels; by default those of ``like``, else those of
             YouTube-VIS 2019 for the maps to them, else those that the map names.
         part: Only this part of :func:`tltm_graph.data.local_split`.
 
     Returns:
-        How many videos, tracks and sightings were written.
+        How many videos, tracks and sightings were written, and the names of the classes that were left out.
 
     Raises:
         ValueError: If an argument is not understood, the source is not valid, or the target cannot hold it.
@@ -64,20 +66,17 @@ def convert(
     """
     check_target(target, source, like, images)
     known = None if like is None else open_videos(like)
-    videos = open_videos(source, source_format, images, known, named_classes(class_names), image_set)
+    videos = open_videos(source, source_format, images, known, named_classes(class_names), image_set, every)
+    lacking = [] if known is None or len(videos) == len(known) == 1 else [v for v in videos if not known.named(v.name)]
+    if lacking:
+        raise ValueError(
+            f"Expected tracks of the videos of '{like}', got some of '{lacking[0].name}': call it, or its folder, like "
+            "the video that it is"
+        )
     if part is not None:
         videos = local_split(videos, part)
-    if class_map is not None:
-        table = same_classes(videos.class_names or ()) if class_map == "same" else read_class_map(class_map)
-        targets = tuple(target_classes or (known and known.class_names) or _targets(class_map, table))
-        table = {name: to for name, to in table.items() if to in targets}
-        if videos.class_names and not set(table) & set(videos.class_names):
-            raise ValueError(
-                f"Expected a class map from classes of '{source}' ({', '.join(videos.class_names[:8])}, …) to some of "
-                f"{', '.join(targets[:8])}, …, got one that leaves nothing: '{class_map}'"
-            )
-        videos = map_classes(videos, table, targets)
-    counts = {"videos": 0, "tracks": 0, "sightings": 0}
+    videos, dropped = _in_classes(videos, known, class_map, target_classes)
+    counts: dict[str, Any] = {"videos": 0, "tracks": 0, "sightings": 0, "classes_left_out": dropped}
     there = Path(target).absolute()
     with output_folder(there.parent), _no_empty_folders(there), open_writer(target, target_format, videos) as writer:
         for video in progress(videos, "converting"):
@@ -91,6 +90,29 @@ def convert(
             counts["tracks"] += len(tracks)
             counts["sightings"] += sum(map(len, tracks.values()))
     return counts
+
+
+def _in_classes(
+    videos: VideoSet, like: VideoSet | None, class_map: str | None, target_classes: Sequence[str] | None
+) -> tuple[VideoSet, list[str]]:
+    """The videos in the classes wanted, with their numbers, and the classes that are left out."""
+    names, wanted = videos.class_names, None if like is None else like.class_names
+    if class_map is None and (names is None or wanted in (None, names)):
+        return videos, []
+    table = same_classes(names or ()) if class_map in (None, "same") else read_class_map(str(class_map))
+    targets = tuple(target_classes or wanted or _targets(str(class_map), table))
+    table = {name: to for name, to in table.items() if to in targets}
+    if names and not set(table) & set(names):
+        raise ValueError(
+            f"Expected classes of '{videos.name}' ({_some(names)}) that lead to some of {_some(targets)}, got none: "
+            "name a class map that fits"
+        )
+    category_ids = like.category_ids if like is not None and targets == wanted else None
+    return map_classes(videos, table, targets, category_ids), [name for name in names or () if name not in table]
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
 
 
 @contextmanager

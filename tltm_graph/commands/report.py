@@ -9,7 +9,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "idf1": ("IDF1", "IDP", "IDR"),
     "edges": ("EdgePr", "EdgeRe", "EdgeF1"),
     "jf": ("JF_mean", "J_mean", "J_recall", "J_decay", "F_mean", "F_recall", "F_decay"),
-    "jf-semi": ("JF_mean_semi", "J_mean_semi", "F_mean_semi", "JF_mean", "J_mean", "F_mean"),
+    "jf-semi": ("JF_mean_semi", "J_mean_semi", "F_mean_semi", "JF_mean", "J_mean", "F_mean", "J_recall", "F_recall"),
 }
 """What of each family of metrics is shown; the rest is in the JSON file."""
 
@@ -62,8 +62,8 @@ def oracle_table(overall: Row, oracles: Mapping[str, Row]) -> list[str]:
 
 def rows_table(what: str, rows: Mapping[str, Row], families: Iterable[str]) -> list[str]:
     """A row for each video or class."""
-    chosen = [name for family in families for name in COLUMNS[family][:4]]
-    names = [name for name in dict.fromkeys(chosen) if any(name in row for row in rows.values())]
+    known = {name for row in rows.values() for name in row}
+    names = dict.fromkeys(n for family in families for n in [n for n in COLUMNS[family] if n in known][:4])
     return table([what, *names], [[key, *(shown(row.get(name)) for name in names)] for key, row in rows.items()])
 
 

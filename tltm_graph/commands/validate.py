@@ -15,6 +15,7 @@ def validate_data(
     images: str | Path | None = None,
     class_names: Sequence[str] | None = None,
     image_set: str | None = None,
+    every: int = 1,
     output: str | Path | None = None,
 ) -> list[Problem]:
     """Looks through a data set for what makes training or scoring fail or lie.
@@ -25,6 +26,7 @@ def validate_data(
         class_names: Names of the classes, for formats that only number them; "coco" and "youtube_vis_2019" stand for
             those of these data sets.
         image_set: Only the videos of this list of DAVIS.
+        every: Label maps with pictures: only each n-th picture has a map.
         images: Folder of the pictures, if the format keeps them elsewhere: they are looked at too.
         output: JSON file for the problems; None for none.
 
@@ -37,7 +39,9 @@ def validate_data(
     """
     if output is not None:
         check_target(output, source, images)
-    videos = open_videos(source, source_format, images, class_names=named_classes(class_names), image_set=image_set)
+    videos = open_videos(
+        source, source_format, images, class_names=named_classes(class_names), image_set=image_set, every=every
+    )
     problems: list[Problem] = []
     seen: Counter[int] = Counter()
     for video in progress(videos, "looking"):

@@ -177,7 +177,10 @@ def _load(again: Callable[[], list[dict[str, Any]]], size: tuple[int, int] | Non
     labels: list[tuple[int, dict[str, Any], str]] = []
     frames = again()
     for index, frame in enumerate(frames):
-        for label in frame.get("labels") or ():
+        entries = frame.get("labels") or []
+        if not isinstance(entries, list):
+            raise ValueError(f"Expected 'labels' as a list, got {str(entries)[:60]} in {where}, frame {index}")
+        for label in entries:
             if not isinstance(label, dict) or not isinstance(label.get("id"), str | int):
                 raise ValueError(f"Expected labels with an 'id', got {str(label)[:60]} in {where}, frame {index}")
             labels.append((index, label, f"{where}, frame {index}, object '{label['id']}'"))

@@ -54,7 +54,12 @@ def open_images_labels() -> dict[str, str]:
     return {label: name for name, label in content["label_names"].items()}
 
 
-def map_classes(videos: VideoSet, table: Mapping[str, str], class_names: tuple[str, ...]) -> VideoSet:
+def map_classes(
+    videos: VideoSet,
+    table: Mapping[str, str],
+    class_names: tuple[str, ...],
+    category_ids: tuple[int, ...] | None = None,
+) -> VideoSet:
     """The same videos with the classes of another data set.
 
     Sightings of classes that the table does not name are left out, even if the other data set has a class of the same
@@ -64,6 +69,7 @@ def map_classes(videos: VideoSet, table: Mapping[str, str], class_names: tuple[s
         videos: With class names.
         table: From their class names to those of ``class_names``.
         class_names: The classes wanted.
+        category_ids: The numbers that files give to them; by default 1, 2, 3, ….
 
     Raises:
         ValueError: If the videos have no class names, or the table leads to a class that is not wanted.
@@ -79,7 +85,7 @@ def map_classes(videos: VideoSet, table: Mapping[str, str], class_names: tuple[s
         load = None if video.load is None else partial(_relabelled, video.load, labels)
         return replace(video, load=load)
 
-    return VideoSet([mapped(video) for video in videos], class_names, name=videos.name)
+    return VideoSet([mapped(video) for video in videos], class_names, category_ids, videos.name)
 
 
 def _relabelled(load: Callable[[], Tracks], labels: Mapping[int, int]) -> Tracks:

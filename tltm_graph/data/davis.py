@@ -51,7 +51,8 @@ def read_davis(
 
     Args:
         path: The root, with ``Annotations/480p/<sequence>/<frame>.png``, ``JPEGImages/480p`` and ``ImageSets``, any of
-            the latter two may be missing; or the folder of the sequences itself; or a single sequence.
+            the latter two may be missing, and so may the folders ``480p``; or the folder of the sequences itself; or a
+            single sequence.
         image_set: Which sequences, in this order: ``"val"``, ``"2017/val"`` where there are several of that name, or a
             text file with a sequence (or, as in DAVIS-2016, an image and its label map) on each line. By default all.
         resolution: Of the label maps: ``"480p"``, ``"1080p"``, ``"Full-Resolution"``. The videos are of this size.
@@ -76,6 +77,8 @@ def read_davis(
             raise ValueError(f"Expected one kind of annotations in '{root}', got {known}: name one (annotations=…)")
         annotations = known[0] if known else _ANNOTATIONS[0]
     maps, images = root / annotations / resolution, root / "JPEGImages" / (image_resolution or resolution)
+    if known and not maps.is_dir() and image_resolution is None and any((root / annotations).glob("*/*.png")):
+        maps, images = root / annotations, root / "JPEGImages"  # a data set of one's own, of one resolution
     if not maps.is_dir() and (known or not images.is_dir()):
         raise FileNotFoundError(f"Expected label maps of DAVIS at '{maps}', found none: name another resolution")
     if image_resolution is not None and not images.is_dir():

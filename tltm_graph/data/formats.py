@@ -42,12 +42,14 @@ class Hints:
         like: The data set that the tracks are for.
         class_names: Names of the classes.
         image_set: Which videos: a list of DAVIS.
+        every: Which frames have label maps: each n-th.
     """
 
     images: Path | None = None
     like: VideoSet | None = None
     class_names: tuple[str, ...] | None = None
     image_set: str | None = None
+    every: int = 1
 
 
 Read = Callable[[Path, Hints], VideoSet]
@@ -78,7 +80,7 @@ FORMATS: dict[str, Format] = {
     ),
     "runs": Format(lambda path, hints: read_runs(path)),
     "davis": Format(lambda path, hints: read_davis(path, hints.image_set), DavisWriter),
-    "label_maps": Format(lambda path, hints: read_label_map_folders(path, hints.images)),
+    "label_maps": Format(lambda path, hints: read_label_map_folders(path, hints.images, every=hints.every)),
     "mots": Format(lambda path, hints: read_mots(path), MotsWriter),
     "kitti_mots": Format(
         lambda path, hints: read_mots(path, first_frame=0),
@@ -112,6 +114,7 @@ def open_videos(
     like: VideoSet | None = None,
     class_names: Sequence[str] | None = None,
     image_set: str | None = None,
+    every: int = 1,
 ) -> VideoSet:
     """Opens a data set or results in any format.
 
@@ -122,8 +125,10 @@ def open_videos(
             where they name no files, with a folder of pictures for each video.
         like: The data set that the tracks are for. Formats that do not keep them take from it what its videos are
             called, how long and large they are, and the classes.
-        class_names: Names of the classes, for formats that only number them; by default those of ``like``.
+        class_names: Names of the classes, for formats that only number them; by default those of ``like``. For formats
+            without classes, the one class of all objects.
         image_set: Only the videos of this list of DAVIS, such as ``"val"`` or ``"2017/val"``.
+        every: Label maps with pictures: only each n-th picture has a map.
 
     Raises:
         FileNotFoundError: If there is nothing at ``path``.
@@ -138,7 +143,13 @@ def open_videos(
     if image_set is not None and name != "davis":
         raise ValueError(f"Expected a folder of DAVIS to take the list '{image_set}' of, got '{path}' ({name})")
     folder, names = None if images is None else Path(images), None if class_names is None else tuple(class_names)
-    videos = read(Path(path), Hints(folder, like, names, image_set))
+    videos = read(Path(path), Hints(folder, like, names, image_set, every))
+    if names is not None and videos.class_names is None:
+        if len(names) > 1:
+            raise ValueError(f"Expected one class name for objects that '{path}' has no classes of, got {list(names)}")
+        videos = VideoSet(videos.videos, names, name=videos.name)
+    if names is not None and videos.class_names != names:
+        raise ValueError(f"Expected no class names, as '{path}' has its own ({videos.class_names}), got {list(names)}")
     if folder is not None:
         videos = videos.select([_with_images(video, folder) for video in videos])
         if videos and all(video.images is None for video in videos):
@@ -151,6 +162,16 @@ def _with_images(video: Video, folder: Path) -> Video:
     if video.images is not None or not (folder / video.name).is_dir():
         return video
     images = frame_files(folder / video.name, (".jpg", ".jpeg", ".png"))
+    if video.label_map is not None and video.frame_names is not None:  # these belong together by name
+        by_name = {image.stem: image for image in images}
+        lacking = [name for name in video.frame_names if name not in by_name]
+        more = [name for name in by_name if name not in set(video.frame_names)]
+        if lacking or more:
+            raise ValueError(
+                f"Expected a picture for each label map of video '{video.name}' and a map for each picture in "
+                f"'{folder / video.name}', got no picture for {lacking[:5]} and no map for {more[:5]}"
+            )
+        images = [by_name[name] for name in video.frame_names]
     if video.num_frames is not None and len(images) != video.num_frames:
         raise ValueError(
             f"Expected {video.num_frames} pictures of video '{video.name}' in '{folder / video.name}', "
@@ -162,7 +183,8 @@ def _with_images(video: Video, folder: Path) -> Video:
 def _like(videos: VideoSet, like: VideoSet) -> VideoSet:
     """The videos with the numbers of those of the same name; others get numbers that none of them has."""
     free = count(1 + max((video.id for video in like), default=0))
-    pairs = [(video, like.named(video.name)) for video in videos]
+    only = like[0] if len(like) == len(videos) == 1 else None
+    pairs = [(video, like.named(video.name) or only) for video in videos]
     return videos.select([replace(v, id=next(free)) if known is None else _known(v, known) for v, known in pairs])
 
 
@@ -210,7 +232,14 @@ def guess_format(path: str | Path) -> str:
     else:
         raise FileNotFoundError(f"Expected a file or folder with annotations or results, found nothing at '{path}'")
     if name is None:
-        raise ValueError(f"Expected a known format in '{path}', could not tell which: name one of {sorted(FORMATS)}")
+        content = sorted(entry.name for entry in path.iterdir())[:6] if path.is_dir() else "it"
+        inside = f"it holds {content}" if path.is_dir() else "it looks like none"
+        if path.is_file() and path.stat().st_size == 0:
+            inside = "it is empty"
+        raise ValueError(
+            f"Expected a known format in '{path}', could not tell which: {inside}. Name a file or folder of tracks in "
+            f"it, or the format: {', '.join(sorted(FORMATS))}"
+        )
     return name
 
 

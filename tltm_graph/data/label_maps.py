@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -173,7 +174,13 @@ class LabelMaps:
                 yield frame, sighting
 
     def video(self, number: int, images: Sequence[Path] | None = None) -> Video:
-        """The video with that ``id``, of as many frames as there are maps."""
+        """The video with that ``id``, of as many frames as there are maps.
+
+        Raises:
+            ValueError: If there are no images to tell the frames, and the maps are numbered with a gap.
+        """
+        if images is None:
+            _check_even(self.name, self.paths)
         return Video(
             name=self.name,
             num_frames=len(self.paths),
@@ -220,6 +227,21 @@ def read_label_map_folders(
             match_frames(maps.paths, files, maps.name)
         videos.append(maps.video(number, files))
     return VideoSet(videos, name=str(path))
+
+
+def _check_even(video: str, paths: Sequence[Path]) -> None:
+    """A map that is missing would shift all that come after it to another frame, and nobody would notice."""
+    numbers = [int(path.stem) for path in paths if path.stem.isdigit()]
+    if len(numbers) < max(len(paths), 3):
+        return
+    step = min(after - before for before, after in pairwise(numbers))
+    for before, after in pairwise(paths):
+        if int(after.stem) - int(before.stem) != step:
+            raise ValueError(
+                f"Expected label maps of all frames of video '{video}', got none between '{before.name}' and "
+                f"'{after.name}' in '{before.parent}': add them (black where nothing is), or name the folder of the "
+                "images, which tells the frames"
+            )
 
 
 def video_folders(root: Path) -> list[Path]:
@@ -281,7 +303,7 @@ def match_frames(maps: Sequence[Path], images: Sequence[Path], video: str) -> No
     ]
     raise ValueError(
         f"Expected one label map for each frame of video '{video}', got {' and '.join(parts)}: "
-        "complete the folder, or, if only every n-th frame is annotated, say every=n to read_label_map_folders"
+        "complete the folder, or, if only every n-th frame is annotated, say every=n (--every n)"
     )
 
 

@@ -68,7 +68,7 @@ class MotTruthWriter(TextFilesWriter):
     """Writes truth as MOT17 has it: ``path/<video>/gt/gt.txt`` and ``seqinfo.ini``, read back by :func:`read_mot`.
 
     A line is ``frame,id,x,y,width,height,flag,class,1``: the score is the flag (0 for ``crowd``), the class is found by
-    its name where ``class_names`` are given ("person" is "pedestrian"), else it is the label plus 1. Masks and the
+    its name ("person" is "pedestrian"), and objects without classes are refused. Masks and the
     visibility are lost; what is not known of a video is left out of its ``seqinfo.ini``.
     """
 
@@ -83,17 +83,13 @@ class MotTruthWriter(TextFilesWriter):
             self._text.write(f"{_six_columns(frame, row, self.video.name)},{flag},{kind},1\n")
 
     def _class_of(self, row: Sighting, where: str) -> int:
-        if self.class_names is None:
-            number = row.label + 1
-            name = f"number {number}"
-        else:
-            name = self.class_names[row.label]
-            known = "pedestrian" if name == "person" else name
-            number = MOT_CLASSES.index(known) + 1 if known in MOT_CLASSES else 0
+        name = "object" if self.class_names is None else self.class_names[row.label]
+        known = "pedestrian" if name == "person" else name
+        number = MOT_CLASSES.index(known) + 1 if known in MOT_CLASSES else 0
         if not 1 <= number <= len(MOT_CLASSES):
             raise ValueError(
                 f"Expected classes of MOTChallenge ({', '.join(MOT_CLASSES)}), got '{name}' for object {row.id} in "
-                f"{where}: leave such objects out, or write another format"
+                f"{where}: name the classes, leave such objects out, or write another format"
             )
         return number
 

@@ -82,7 +82,12 @@ def _tracks(frames: list[dict[str, Any]], size: tuple[int, int], labels: Mapping
     places: list[str] = []
     for frame, content in enumerate(frames):
         seen: set[int] = set()
-        for entry in content.get("annotations") or ():
+        entries = content.get("annotations") or []
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise ValueError(
+                f"Expected 'annotations' as a list of objects, got {str(entries)[:60]} in frame {frame} of {where}"
+            )
+        for entry in entries:
             track_id = entry.get("track_id")
             place = f"track {track_id} in frame {frame} of {where}"
             if not isinstance(track_id, int) or track_id < 0 or track_id in seen:

@@ -1,10 +1,12 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import numpy as np
+import torch
 from pycocotools import mask as coco_mask
+from torchvision.ops import box_iou
 
 from tltm_graph.data.label_maps import read_image_size
 from tltm_graph.data.video import Video, VideoSet
@@ -41,8 +43,8 @@ class Problem:
 def validate(videos: VideoSet) -> Iterator[Problem]:
     """Looks for everything that makes a data set of one's own fail later, or be scored otherwise than meant.
 
-    Every video is read once, one after the other. Of one kind of problem in one track the first is told, with how many
-    there are.
+    Every video is read once, one after the other. Of each kind of problem in a video the first is told, with how many
+    there are. What keeps a video from being read is one problem: the next comes to light when it is mended.
 
     Args:
         videos: With frames, tracks or both.
@@ -60,16 +62,29 @@ def validate_set(videos: VideoSet, seen: Counter[int]) -> Iterator[Problem]:
     """The problems of the set as a whole, after all its videos were looked at."""
     if len(videos) == 0:
         yield Problem("error", "", "", f"Expected at least one video, got none in '{videos.name}'", "check the path")
-    for label, name in enumerate(videos.class_names or ()):
-        if seen and not seen[label]:
-            yield Problem(
-                "warning", "", f"class '{name}'", "No object of this class is in the set",
-                "leave the class out, or expect no score for it",
-            )  # fmt: skip
+    absent = [name for label, name in enumerate(videos.class_names or ()) if not seen[label]]
+    if seen and absent:
+        which = f"{len(absent)} of {len(videos.class_names or ())} classes ({', '.join(absent)})"
+        yield Problem(
+            "warning", "", "", f"No object of {which}",
+            "leave them out, or expect no score for them",
+        )  # fmt: skip
 
 
 def validate_video(video: Video, class_names: tuple[str, ...] | None, seen: Counter[int]) -> Iterator[Problem]:
     """The problems of one video; counts the labels of its tracks in ``seen``."""
+    first: dict[tuple[object, str], Problem] = {}
+    counts: Counter[tuple[object, str]] = Counter()
+    for problem in _all(video, class_names, seen):
+        key: tuple[object, str] = (problem.kind, problem.remedy)
+        first.setdefault(key, problem)
+        counts[key] += 1
+    for key, problem in first.items():
+        more = f" (and {counts[key] - 1} more like it)" if counts[key] > 1 else ""
+        yield replace(problem, where=problem.where + more)
+
+
+def _all(video: Video, class_names: tuple[str, ...] | None, seen: Counter[int]) -> Iterator[Problem]:
     yield from _frames(video)
     if video.load is None:
         return
@@ -81,6 +96,18 @@ def validate_video(video: Video, class_names: tuple[str, ...] | None, seen: Coun
     seen.update(track.label for track in tracks.values())
     if not tracks:
         yield Problem("warning", video.name, "", "No object in any frame", "every prediction in it will count as false")
+    if len({track.masks is None for track in tracks.values() if not track.crowd}) > 1:
+        yield Problem(
+            "warning", video.name, "", "Some objects have masks and others only boxes",
+            "give all of them masks, or take boxes alone",
+        )  # fmt: skip
+    corners = [value for track in tracks.values() for box in track.boxes for value in box] or [2.0]
+    extent = max(corners)
+    if min(corners) >= -0.5 and extent <= 1.5:
+        yield Problem(
+            "error", video.name, "", f"All coordinates are below {extent:g}: they look like shares of the picture",
+            "multiply them by its width and height",
+        )  # fmt: skip
     yield from _tracks(video.name, tracks, class_names)
     yield from _pairs(video.name, tracks)
 
@@ -105,11 +132,6 @@ def _frames(video: Video) -> Iterator[Problem]:
 def _tracks(video: str, tracks: Tracks, class_names: tuple[str, ...] | None) -> Iterator[Problem]:
     for track_id, track in tracks.items():
         where = f"track {track_id}"
-        if track_id == 0 and not track.crowd and tracks.num_frames > 1:
-            yield Problem(
-                "warning", video, where, "The id 0 stands for nothing in several official tools",
-                "count ids from 1 if the file is scored by other code than this",
-            )  # fmt: skip
         if class_names is not None and not 0 <= track.label < len(class_names):
             yield Problem(
                 "error", video, where, f"Expected a label below {len(class_names)}, got {track.label}",
@@ -121,9 +143,11 @@ def _tracks(video: str, tracks: Tracks, class_names: tuple[str, ...] | None) -> 
                 "an object is of one class; the one seen most often counts",
             )  # fmt: skip
         boxes = np.array(track.boxes, dtype=np.float64).reshape(-1, 4)
+        areas = None if track.masks is None else rle_areas(track.masks)
+        flat = ~((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))  # NaN is flat
         yield from _first(
-            video, where, track.frames, ~((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])), "error",
-            "The box has no area", "remove the object from this frame",
+            video, where, track.frames, flat if areas is None else flat & (areas > 0), "error",
+            "The box has no area", "give the object its box, or remove it from this frame",
         )  # fmt: skip
         if tracks.size is not None:
             height, width = tracks.size
@@ -133,8 +157,7 @@ def _tracks(video: str, tracks: Tracks, class_names: tuple[str, ...] | None) -> 
                 f"The box lies outside the picture of {height}×{width} pixels (H×W)",
                 "boxes are in pixels, x before y: look for swapped or normalised coordinates",
             )  # fmt: skip
-        if track.masks is not None:
-            areas = rle_areas(track.masks)
+        if track.masks is not None and areas is not None:
             yield from _first(
                 video, where, track.frames, areas == 0, "error", "The mask is empty",
                 "remove the object from this frame",
@@ -169,7 +192,7 @@ def _pairs(video: str, tracks: Tracks) -> Iterator[Problem]:
     """Objects of one frame that are one: told once for each pair of tracks."""
     told: set[tuple[int, int]] = set()
     for frame, rows in tracks.sightings():
-        for first, second in _duplicates([row for row in rows if row.mask is not None and not row.crowd]):
+        for first, second in _duplicates([row for row in rows if not row.crowd]):
             if (first, second) not in told:
                 told.add((first, second))
                 yield Problem(
@@ -182,5 +205,9 @@ def _duplicates(rows: list[Sighting]) -> list[tuple[int, int]]:
     if len(rows) < 2:
         return []
     masks = to_coco([row.mask for row in rows if row.mask is not None])
-    iou = np.triu(np.asarray(coco_mask.iou(masks, masks, [0] * len(masks))), k=1)
-    return [(rows[i].id, rows[j].id) for i, j in np.argwhere(iou >= DUPLICATE).tolist()]
+    if len(masks) == len(rows):
+        iou = np.asarray(coco_mask.iou(masks, masks, [0] * len(masks)))
+    else:
+        boxes = torch.tensor([row.box for row in rows], dtype=torch.float64)
+        iou = box_iou(boxes, boxes).numpy()
+    return [(rows[i].id, rows[j].id) for i, j in np.argwhere(np.triu(iou, k=1) >= DUPLICATE).tolist()]

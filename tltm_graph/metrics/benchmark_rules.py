@@ -164,7 +164,7 @@ def _share_within(rows: list[Sighting], regions: list[Sighting], on: On) -> np.n
         return np.zeros((len(rows), len(regions)))
     if on == "masks":
         return mask_overlap(rows, regions, crowd=True)
-    boxes, others = np.array([row.box for row in rows]), np.array([row.box for row in regions])
+    boxes, others = (np.array([row.box for row in side], dtype=np.float64) for side in (rows, regions))
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     intersection = np.maximum(high - low, 0).prod(axis=2)

@@ -1,6 +1,7 @@
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import repeat
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +14,7 @@ from tltm_graph.metrics.benchmark_rules import (
     mot_challenge_frames,
     mots_frames,
 )
-from tltm_graph.metrics.clear import Clear
+from tltm_graph.metrics.clear import Clear, ClearScores
 from tltm_graph.metrics.clear_bdd100k import ClearBdd100k, summarise_bdd100k
 from tltm_graph.metrics.davis import DavisSemiSupervised, DavisUnsupervised
 from tltm_graph.metrics.davis_scores import DavisScores
@@ -24,6 +25,8 @@ from tltm_graph.metrics.overlap import FrameOverlap, On
 from tltm_graph.metrics.video_ap import VideoAP, class_agnostic
 from tltm_graph.metrics.video_metric import VideoMetric, update_together
 from tltm_graph.structures import Tracks
+
+_NOTHING = FrameOverlap(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 0)))
 
 FrameRule = Callable[[Tracks, Tracks, int | None], Iterator[FrameOverlap]]
 """What of a true and a predicted video counts, for one class or for all (None)."""
@@ -187,8 +190,10 @@ class Evaluation(Metric):
                     self._ap.update(video_id, truth, predicted)
             rule = RULES[self.rules](self.on)
             for label, metrics in self._identities.items():
-                if metrics:
+                if metrics and (label is None or label in self._seen):
                     update_together(list(metrics.values()), name, rule(truth, predicted, label))
+                elif "clear" in metrics:  # of a class that does not occur, all that counts are the frames
+                    metrics["clear"].update(name, repeat(_NOTHING, truth.num_frames))
         if label_maps is not None:
             for metric in self._davis.values():
                 metric.update(name, label_maps())
@@ -270,18 +275,25 @@ class Evaluation(Metric):
             nothing = kind().compute()
             of_label = {label: metrics[family] for label, metrics in self._identities.items()}
             totals = {label: metric.compute() for label, metric in of_label.items()}
-            overall |= sum(totals.values(), nothing).named()
+            overall |= _all_classes(totals.values(), nothing).named()
             for label, total in totals.items():
                 if label is not None and self.class_names is not None:
                     per_class[self.class_names[label]] |= total.named()
             videos = [metric.per_video() for metric in of_label.values()]
             for name, row in per_video.items():
-                row |= sum((video[name] for video in videos), nothing).named()
+                row |= _all_classes((video[name] for video in videos if name in video), nothing).named()
         if self.rules == "bdd100k" and self.class_names and {"clear", "idf1"} <= set(self.families):
             clear = {str(label): metrics["clear"].compute() for label, metrics in self._identities.items()}
             identity = {str(label): metrics["idf1"].compute() for label, metrics in self._identities.items()}
             overall |= summarise_bdd100k(clear, identity).named()
         return overall
+
+
+def _all_classes(parts: Iterable[Any], nothing: Any) -> Any:
+    """The counts of all classes together; frames are the same ones for all of them, and are not added."""
+    rows = list(parts)
+    total = sum(rows, nothing)
+    return replace(total, frames=max(row.frames for row in rows)) if rows and isinstance(total, ClearScores) else total
 
 
 def _davis_notes(family: str, scores: DavisScores) -> list[str]:

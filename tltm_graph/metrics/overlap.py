@@ -98,7 +98,8 @@ def overlap(rows: list[Sighting], others: list[Sighting], on: On) -> np.ndarray:
     if not rows or not others:
         return np.zeros((len(rows), len(others)))
     if on == "boxes":
-        return box_overlap(np.array([row.box for row in rows]), np.array([row.box for row in others]))
+        first, second = (np.array([row.box for row in side], dtype=np.float64) for side in (rows, others))
+        return box_overlap(first, second)
     return mask_overlap(rows, others, crowd=False)
 
 

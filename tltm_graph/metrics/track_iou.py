@@ -54,7 +54,7 @@ def check_extents(
     """
     for i, track in enumerate(tracks):
         if on == "boxes":
-            boxes = np.array(track.boxes)
+            boxes = np.array(track.boxes, dtype=np.float64)
             good = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] >= boxes[:, :2]).all(axis=1)
             if not good.all():
                 first = int(good.argmin())
@@ -80,7 +80,7 @@ def check_extents(
 def frame_areas(tracks: Sequence[Track], on: On) -> list[np.ndarray]:
     """Pixels of each track in each of its frames: int64 for masks, float64 for boxes."""
     if on == "boxes":
-        boxes = (np.array(track.boxes) for track in tracks)
+        boxes = (np.array(track.boxes, dtype=np.float64) for track in tracks)
         return [(box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) for box in boxes]
     masks = [mask for track in tracks for mask in track.masks or ()]
     # As signed numbers: pycocotools counts in uint32, where a difference of two wraps around.
@@ -147,7 +147,9 @@ def _mask_shares(tracks: list[tuple[Track, int]], others: list[tuple[Track, int]
 
 
 def _box_intersections(tracks: list[tuple[Track, int]], others: list[tuple[Track, int]]) -> np.ndarray:
-    boxes, other_boxes = (np.array([track.boxes[t] for track, t in side]) for side in (tracks, others))
+    boxes, other_boxes = (
+        np.array([track.boxes[t] for track, t in side], dtype=np.float64) for side in (tracks, others)
+    )
     low = np.maximum(boxes[:, None, :2], other_boxes[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], other_boxes[None, :, 2:])
     return np.maximum(high - low, 0).prod(axis=2)
