@@ -1,5 +1,6 @@
 """On real clips and the full reference numbers, where the folder with them lies beside the project."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tltm_graph import PrecomputedDetector, Tracker, Tracks, read_frames
+from tltm_graph.cli import main
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -48,3 +50,74 @@ def test_every_reference_number():
     done = subprocess.run(script, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("|") > 50
+
+
+def command(*arguments: object) -> None:
+    assert main([str(argument) for argument in arguments]) == 0
+
+
+def scores_of(folder: Path) -> dict[str, float]:
+    return json.loads((folder / "scores.json").read_text())["scores"]["overall"]
+
+
+def test_davis_from_pictures_to_scores(tmp_path):
+    data, video = SHARED / "data", "horsejump-high"
+    detections = f"precomputed:{data}/davis2016/detections/{video}.json.gz"
+    source, run = data / "davis2016/JPEGImages/480p" / video, tmp_path / "runs" / video
+    command("track", "--source", source, "--detector", detections, "--output", run, "--no-overlay")
+    truth = data / "davis2016_instances"
+    command("convert", tmp_path / "runs", tmp_path / "png", "--to", "davis", "--like", truth)
+    for side in ("runs", "png"):
+        command(
+            "eval",
+            "--truth",
+            truth,
+            "--predictions",
+            tmp_path / side,
+            "--missing",
+            "skip",
+            "--output",
+            tmp_path / f"e{side}",
+        )
+    assert scores_of(tmp_path / "eruns")["JF_mean"] == scores_of(tmp_path / "epng")["JF_mean"] > 0.7
+    assert len(list((tmp_path / "png" / video).glob("*.png"))) == 50
+
+
+def test_mot_from_detections_to_scores(tmp_path):
+    sequence = SHARED / "data/mot15/TUD-Campus"
+    detections = f"precomputed:{sequence}/det_sort_frcnn/det.txt"
+    command(
+        "track",
+        "--source",
+        sequence,
+        "--detector",
+        detections,
+        "--output",
+        tmp_path / "runs/TUD-Campus",
+        "--no-overlay",
+    )
+    command("convert", tmp_path / "runs", tmp_path / "results", "--to", "mot")
+    for side in ("runs", "results"):
+        command("eval", "--truth", sequence, "--predictions", tmp_path / side, "--output", tmp_path / f"e{side}")
+    assert scores_of(tmp_path / "eruns")["HOTA"] == scores_of(tmp_path / "eresults")["HOTA"] > 0.45
+
+
+def test_mots_from_masks_to_scores(tmp_path):
+    sequence = SHARED / "data/mots20/MOTS20-05"
+    options = ["--output", tmp_path / "runs/MOTS20-05", "--no-overlay", "--max-frames", 30]
+    command("track", "--source", sequence, "--detector", f"oracle:{sequence}?miss_rate=0.1", *options)
+    command("convert", tmp_path / "runs", tmp_path / "results", "--to", "mots", "--like", sequence)
+    command(
+        "eval",
+        "--truth",
+        sequence,
+        "--predictions",
+        tmp_path / "results",
+        "--oracle",
+        "all",
+        "--output",
+        tmp_path / "e",
+    )
+    scores = scores_of(tmp_path / "e")
+    assert scores["CLR_FP"] < 10
+    assert scores["CLR_TP"] > 150
