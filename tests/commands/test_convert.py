@@ -284,3 +284,12 @@ def test_tracks_of_a_video_that_the_data_set_does_not_have(source, tmp_path):
     alone = write_videos(tmp_path / "alone.csv", "csv", video_set({"track": TRUTH["a"]}))
     convert(alone, tmp_path / "t.json", "youtube_vis_results", like=one)
     assert len(open_videos(tmp_path / "t.json", like=open_videos(one))[0].tracks()) == len(TRUTH["a"])
+
+
+def test_nothing_within_the_source_is_written_over(tmp_path):
+    folder = write_videos(tmp_path / "set" / "mot", "mot", video_set(TRUTH))
+    before = (folder / "a.txt").read_bytes()
+    with pytest.raises(ValueError, match="Expected another place to write to"):
+        convert(folder, folder / "a.txt", "csv")
+    assert (folder / "a.txt").read_bytes() == before
+    convert(folder, folder.parent / "tracks.csv", "csv")

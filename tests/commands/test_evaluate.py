@@ -242,7 +242,7 @@ def test_predictions_that_do_not_fit(folder, tmp_path):
     )
     write_videos(tmp_path / "long.csv", "csv", video_set({**FOUND, "a": longer}))
     for options in ({}, {"metrics": ["hota"]}, {"metrics": ["jf"]}, {"oracles": list(ORACLES)}):
-        with pytest.raises(ValueError, match=r"Video 'a': Expected .*frame"):
+        with pytest.raises(ValueError, match=r"Expected tracks of the 4 frames of video 'a', got 40"):
             evaluate(folder / "truth.json", tmp_path / "long.csv", tmp_path / "deep" / "out", **options)
     other = Tracks.from_sightings(
         [(0, sighting(1, 0, 0, 4, 8)._replace(mask={"size": [20, 20], "counts": "0X;8"}))], (20, 20), 4
@@ -605,3 +605,52 @@ def test_frames_are_not_counted_for_every_class(folder, tmp_path):
     frames = sum(tracks.num_frames for tracks in TRUTH.values())
     assert report["scores"]["overall"]["CLR_Frames"] == frames
     assert {row["CLR_Frames"] for row in report["scores"]["per_class"].values()} == {frames}
+
+
+def test_rules_for_pedestrians_take_those_of_the_predictions(tmp_path):
+    rows = [(t, sighting(1, 0, 0, 4, 8)) for t in range(4)]
+    truth = Tracks.from_sightings(rows, SIZE, 4)
+    write_videos(tmp_path / "truth", "mot_truth", video_set({"MOT17-01": truth}, MOT_CLASSES))
+    for classes, label, expected in ((("car", "person"), 0, 0), (("car", "person"), 1, 1), (("thing",), 0, 1)):
+        found = Tracks.from_sightings([(t, row._replace(label=label)) for t, row in rows], SIZE, 4)
+        write_videos(tmp_path / "found.csv", "csv", video_set({"MOT17-01": found}, classes))
+        if len(classes) > 1 and label == 0:  # the table knows the classes of its rows only: a car alone
+            cars = [(t, row._replace(label=0)) for t, row in rows]
+            found = Tracks.from_sightings([*cars, (0, sighting(2, 12, 0, 16, 8, label=1))], SIZE, 4)
+            write_videos(tmp_path / "found.csv", "csv", video_set({"MOT17-01": found}, classes))
+        report = evaluate(tmp_path / "truth", tmp_path / "found.csv", tmp_path / "out")
+        assert report["scores"]["overall"]["CLR_TP"] == 4 * expected, (classes, label)
+    write_videos(tmp_path / "found.csv", "csv", video_set({"MOT17-01": truth_of_label(truth, 1)}, ("cat", "car")))
+    with pytest.raises(ValueError, match="Expected predictions of the classes pedestrian, got label_0, car"):
+        evaluate(tmp_path / "truth", tmp_path / "found.csv", tmp_path / "out")
+
+
+def truth_of_label(tracks: Tracks, label: int) -> Tracks:
+    return replace(tracks, tracks={i: replace(t, labels=(label,) * len(t)) for i, t in tracks.items()})
+
+
+def test_mot20_has_its_own_distractors(tmp_path):
+    rows = [(0, sighting(1, 0, 0, 4, 8)), (0, sighting(2, 10, 0, 14, 8, label=5))]
+    truth = Tracks.from_sightings(rows, SIZE, 1)
+    found = Tracks.from_sightings([(f, row._replace(label=0)) for f, row in rows], SIZE, 1)
+    for name, false in (("MOT17-01", 1), ("MOT20-01", 0)):
+        write_videos(tmp_path / name / "truth", "mot_truth", video_set({name: truth}, MOT_CLASSES))
+        write_videos(tmp_path / name / "found", "mot", video_set({name: found}, MOT_CLASSES))
+        report = evaluate(tmp_path / name / "truth", tmp_path / name / "found", tmp_path / "out")
+        assert report["settings"]["rules"] == name[:5].lower()
+        assert report["scores"]["overall"]["CLR_FP"] == false
+
+
+def test_predictions_of_a_video_that_is_not_in_the_list_are_not_taken_for_another(tmp_path):
+    write_videos(tmp_path / "set" / "Annotations" / "480p", "davis", video_set({n: TRUTH[n] for n in ("a", "b")}, None))
+    (tmp_path / "set" / "ImageSets" / "2017").mkdir(parents=True)
+    (tmp_path / "set" / "ImageSets" / "2017" / "val.txt").write_text("b\n")
+    only = write_videos(tmp_path / "only", "davis", video_set({"a": TRUTH["a"]}, None))
+    with pytest.raises(ValueError, match="got none for 1 of them"):
+        evaluate(tmp_path / "set", only, tmp_path / "out", image_set="val")
+
+
+def test_a_shorter_run_belongs_to_the_whole_video(folder, tmp_path):
+    short = {**FOUND, "a": replace(FOUND["a"], num_frames=None or max(t.frames[-1] for t in FOUND["a"].values()) + 1)}
+    write_videos(tmp_path / "short.csv", "csv", video_set(short))
+    assert run(folder, tmp_path, found=tmp_path / "short.csv")["scores"]["overall"]["HOTA"] > 0

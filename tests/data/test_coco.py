@@ -184,7 +184,7 @@ def test_unknown_images_and_categories_are_told_at_once(tmp_path, values, messag
         ({"segmentation": {"size": [10, 12], "counts": "05"}}, "Expected runs that cover .* got damaged ones"),
         ({"segmentation": "mask"}, "Expected a mask as run lengths"),
         ({"segmentation": []}, "Expected 'segmentation' in all annotations of an image or in none, got none"),
-        ({"iscrowd": 2}, "Expected 'iscrowd' of 0 or 1, got 2"),
+        ({"iscrowd": 2}, "Expected 'iscrowd' as 0 or 1, got 2"),
         ({"area": "big"}, "as a finite number, got 'big'"),
     ],
 )

@@ -29,10 +29,7 @@ def test_tracks_come_back(tmp_path_factory, with_masks):
         videos = read_csv_tracks(path)
         for name, tracks in (('the "one"', first), ("two, 2", second)):
             video = videos.named(name)
-            if not tracks:
-                assert video is None, "a video without objects has no rows"
-            else:
-                assert (video.tracks(), video.num_frames, video.size) == (tracks, tracks.num_frames, SIZE)
+            assert (video.tracks(), video.num_frames, video.size) == (tracks, tracks.num_frames, SIZE)
 
     check()
 
@@ -48,9 +45,9 @@ def test_what_is_written(tmp_path):
     with open(path, encoding="utf-8", newline="") as file:
         header, first, second = csv.reader(file)
     assert tuple(header) == CSV_COLUMNS
-    assert ",".join(first[:-1]) == "clip,,6,10,2,0.16,7,0.5,1,2.5,3.5,0.25,1,dog,1,6"
+    assert ",".join(first[:-1]) == "clip,1,,6,10,2,0.16,7,0.5,1,2.5,3.5,0.25,1,dog,1,6"
     assert first[-1] == block(1, 2, 3, 5)["counts"]
-    assert ",".join(second) == "clip,,,,2,0.16,8,0,0,1,1,1,0,cat,0,,"
+    assert ",".join(second) == "clip,1,,,,2,0.16,8,0,0,1,1,1,0,cat,0,,"
     videos = read_csv_tracks(path)
     assert videos.class_names == ("cat", "dog")
     assert videos[0].tracks() == Tracks(tracks.tracks, SIZE, 3)
@@ -166,3 +163,14 @@ def test_real_tracks_come_back(tmp_path):
         again = read_csv_tracks(tmp_path / f"{name}.csv")
         same_again(videos, again)
         assert again[0].num_frames == videos[0].num_frames
+
+
+def test_a_video_without_objects_has_a_row(tmp_path):
+    none = Tracks({}, SIZE, 4)
+    tracks = Tracks.from_sightings([(2, Sighting(8, BOX))], SIZE, 4)
+    videos = [Video("a", 4, SIZE, 7, load=lambda: none), Video("b", 4, SIZE, 9, load=lambda: tracks)]
+    for name in ("t.csv", "t.csv.gz"):
+        written(CsvWriter(tmp_path / name), videos)
+        back = read_csv_tracks(tmp_path / name)
+        assert [(v.name, v.id, v.num_frames, v.size) for v in back] == [("a", 7, 4, SIZE), ("b", 9, 4, SIZE)]
+        assert [v.tracks() for v in back] == [none, tracks]

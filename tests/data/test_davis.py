@@ -78,7 +78,7 @@ def davis(root: Path) -> Path:
 def test_the_whole_data_set_and_its_parts(tmp_path):
     root = davis(tmp_path)
     assert [video.name for video in read_davis(root)] == ["bear", "cat", "dog", "test"]
-    assert [(video.name, video.id) for video in read_davis(root, "train")] == [("dog", 1), ("bear", 2)]
+    assert [(video.name, video.id) for video in read_davis(root, "train")] == [("dog", 3), ("bear", 1)]
     assert [video.name for video in read_davis(root, "2017/val")] == ["cat"]
     assert [video.name for video in read_davis(root, root / "ImageSets" / "2016" / "val.txt")] == ["bear"]
     with pytest.raises(ValueError, match=r"Expected one list .* 'val' .*, got \['2016/val', '2017/val'\]: name one"):

@@ -18,7 +18,7 @@ from tltm_graph.structures import Tracks
 
 SIZE = (30, 44)
 CLASSES = ("car", "pedestrian", "rider")
-LOOKS_LIKE = {"mot_truth": "mot", "kitti_mots": "mots"}
+LOOKS_LIKE = {"mot_truth": "mot"}
 """Formats that nothing tells from another one: which is meant has to be said, and guessing takes the common one."""
 
 FILES = {"youtube_vis", "youtube_vis_results", "bdd100k", "coco_results", "tltm", "csv", "coco"}
@@ -56,7 +56,7 @@ def test_what_is_written_is_told(tmp_path, form):
     assert len(open_videos(path, form, like=like)) == 2
     if path.is_dir():
         deep = [p for p in sorted(path.rglob("*")) if p.is_file() and p.suffix == ".txt"]
-        assert all(guess_format(p) == LOOKS_LIKE.get(form, form) for p in deep)
+        assert all(guess_format(p) in (LOOKS_LIKE.get(form, form), form.removeprefix("kitti_")) for p in deep)
 
 
 @pytest.mark.parametrize(
@@ -377,3 +377,25 @@ def test_one_class_for_objects_without(tmp_path):
     path = written(tmp_path / "csv", "csv", small_set(("car", "pedestrian")))
     with pytest.raises(ValueError, match=r"Expected no class names, as .* has its own"):
         open_videos(path, class_names=["cat"])
+
+
+def test_results_of_stills_are_numbered_by_image(tmp_path):
+    numbers = (397133, 37777)
+    stills = VideoSet([Video(f"i{n}", 1, SIZE, n, load=lambda: first_frame(random_tracks(1))) for n in numbers], ("a",))
+    with open_writer(tmp_path / "r.json", "coco_results", stills) as writer:
+        for video in stills:
+            writer.begin(video)
+            for frame, rows in video.tracks().sightings():
+                writer.write(frame, [row._replace(label=0) for row in rows])
+    assert {entry["image_id"] for entry in json.loads((tmp_path / "r.json").read_text())} == {397133, 37777}
+
+
+def test_empty_files_do_not_tell_the_format(tmp_path):
+    (tmp_path / "a.txt").write_text("")
+    (tmp_path / "b.txt").write_text("1 2001 2 10 10 0\n")
+    assert guess_format(tmp_path) == "mots"
+    (tmp_path / "c.txt").write_text("0 2001 2 10 10 0\n")
+    assert guess_format(tmp_path) == "kitti_mots", "it counts frames from 0"
+    (tmp_path / "b.txt").write_text("1,1,0,0,1,1,1,1,1\n")
+    with pytest.raises(ValueError, match="could not tell which"):
+        guess_format(tmp_path)

@@ -48,7 +48,8 @@ def test_numbers_of_videos_and_videos_without_annotations(tmp_path):
         ([{"track_id": 1, "category_id": 1}], "Expected a box or a mask, got neither in track 1 in frame 0 of video 0"),
         ([{"track_id": 1, "category_id": 4, "bbox": [0, 0, 1, 1]}], r"category of \[1, 2, 3\], got 4"),
         ([{"track_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1]}] * 2, "each 'track_id' once in a frame"),
-        ([{"category_id": 1, "bbox": [0, 0, 1, 1]}], "each 'track_id' once"),
+        ([{"category_id": 1, "bbox": [0, 0, 1, 1]}], "at least 0 as 'track_id', got None"),
+        ([{"track_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "iscrowd": "0"}], "'iscrowd' as 0 or 1, got '0'"),
         ([{"track_id": 1, "category_id": 1, "segmentation": {"size": [4, 4], "counts": "0"}}], "damaged ones"),
     ],
 )

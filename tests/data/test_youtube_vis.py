@@ -214,6 +214,7 @@ def _read(folder, content):
     ("change", "message"),
     [
         ({"id": -1}, "whole number of at least 0 as 'id', got -1"),
+        ({"iscrowd": "0"}, "'iscrowd' as 0 or 1, got '0' in annotation 1"),
         ({"category_id": 1}, r"category of \[2\], got 1 in annotation 1 of video 'a'"),
         ({"segmentations": [None]}, "entry or null for each of the 2 frames, got 1"),
         (
@@ -241,6 +242,8 @@ def test_bad_annotations_are_named(tmp_path, change, message):
     ("change", "message"),
     [
         ({"videos": None}, "got no list of 'videos'"),
+        ({"annotations": {}}, "Expected 'annotations' as a list or null"),
+        ({"videos": [{**_content()["videos"][0], "file_names": "abc"}]}, "no list of names"),
         ({"categories": None}, "Expected 'categories'"),
         ({"categories": [{"id": 1, "name": "a"}] * 2}, "each category once"),
         ({"videos": [{"id": 7, "file_names": []}]}, "Expected 'id', 'height', 'width' and 'file_names' in video 0"),
@@ -285,7 +288,8 @@ def test_other_files(tmp_path, text):
         ([{"video_id": 1, "category_id": 1, "score": float("nan")}], "score as a finite number"),
         ([{"video_id": 1, "category_id": 1, "score": 1, "segmentations": [None]}], "each of the 8 frames, got 1"),
         ([{"video_id": 1, "category_id": 1, "score": 1}], "'segmentations' or 'bboxes'"),
-        ([{"video_id": 1, "category_id": 1, "score": 1, "track_id": -1}], "each 'track_id' once"),
+        ([{"video_id": 1, "category_id": 1, "score": 1, "track_id": -1}], "at least 0 as 'track_id', got -1"),
+        ([{"video_id": 1, "category_id": 1, "score": 1, "track_id": 2**70}], "at least 0 as 'track_id'"),
     ],
 )
 def test_bad_results(tmp_path, entry, message):
@@ -317,3 +321,27 @@ def test_real_sequences_of_cells(tmp_path):
         write_all(YoutubeVisResultsWriter(tmp_path / "r.json", videos.class_names), videos)
         back = read_youtube_vis_results(tmp_path / "r.json", videos)[0].tracks()
         assert {i: replace(t, areas=None) for i, t in tracks.items()} == back.tracks
+
+
+def test_a_track_is_ranked_by_its_score_and_not_by_the_mean(tmp_path):
+    rle = _content()["annotations"][0]["segmentations"][0]
+    entries = [
+        {"video_id": 1, "category_id": 1, "score": 0.5, "scores": [score, None], "segmentations": [rle, None]}
+        for score in (0.49999, 0.50001, 0.5)
+    ]
+    (tmp_path / "r.json").write_text(json.dumps(entries))
+    assert [track.score for track in read_tracks(tmp_path / "r.json").values()] == [0.5] * 3
+
+
+def test_an_empty_mask_stands_for_null(tmp_path):
+    content = _content()
+    none = {"size": [4, 6], "counts": [24]}
+    content["annotations"][0].update(segmentations=[none, content["annotations"][0]["segmentations"][0]])
+    content["annotations"][0].update(bboxes=None, areas=None)
+    assert _read(tmp_path, content)[0].tracks()[1].frames == (1,)
+
+
+def test_results_have_no_crowds(tmp_path):
+    truth = as_videos(_truth(random_tracks(1), 1))
+    with pytest.raises(ValueError, match="Expected predictions, got a crowd region of the truth as track 2"):
+        write_all(YoutubeVisResultsWriter(tmp_path / "r.json"), truth)

@@ -78,8 +78,13 @@ def convert(
     videos, dropped = _in_classes(videos, known, class_map, target_classes)
     counts: dict[str, Any] = {"videos": 0, "tracks": 0, "sightings": 0, "classes_left_out": dropped}
     there = Path(target).absolute()
-    with output_folder(there.parent), _no_empty_folders(there), open_writer(target, target_format, videos) as writer:
-        for video in progress(videos, "converting"):
+    with (
+        output_folder(there.parent),
+        _no_empty_folders(there),
+        open_writer(target, target_format, videos) as writer,
+        progress(videos, "converting") as bar,
+    ):
+        for video in bar:
             tracks = video.tracks()
             writer.begin(
                 replace(video, num_frames=video.num_frames or tracks.num_frames, size=video.size or tracks.size)
@@ -148,10 +153,10 @@ def check_target(target: str | Path, *sources: str | Path | None) -> None:
     """Nothing that is read may be written over.
 
     Raises:
-        ValueError: If the target is one of the sources or a folder around it.
+        ValueError: If the target is one of the sources, a folder around it, or something that is there within it.
     """
     there = Path(target).resolve()
     for source in sources:
         here = None if source is None else Path(source).resolve()
-        if here is not None and (here == there or there in here.parents):
+        if here is not None and (here == there or there in here.parents or (here in there.parents and there.exists())):
             raise ValueError(f"Expected another place to write to than '{source}', which is read, got '{target}'")

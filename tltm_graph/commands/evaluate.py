@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tltm_graph.commands.label_map_pairs import check_given_ids, counted_anew, label_map_pairs
-from tltm_graph.commands.pairing import Missing, classes_to_score_by, common_kind, pair_videos, some
+from tltm_graph.commands.pairing import Missing, classes_to_score_by, common_kind, pair_videos, pedestrians_of, some
 from tltm_graph.commands.report import markdown_report
 from tltm_graph.data import (
     Video,
@@ -112,26 +112,29 @@ def evaluate(
             "Expected no oracles with the metric jf-semi, whose objects are given and have their ids: score jf instead"
         )
     rules = rules or BENCHMARK_RULES.get(kind, "plain")
+    if on is not None:
+        Evaluation(families, None, on, rules)  # settings that do not go together are told before anything is read
     notes: list[str] = []
-    true_set = open_videos(truth, kind, image_set=image_set)
-    found_set = open_videos(predictions, predictions_format, like=true_set)
+    everything = open_videos(truth, kind)
+    true_set = everything if image_set is None else open_videos(truth, kind, image_set=image_set)
     if part is not None:
-        scored, everything = local_split(true_set, part), true_set
-        found_set = found_set.select([v for v in found_set if scored.named(v.name) or not everything.named(v.name)])
-        true_set = scored
-    class_names, found_set = classes_to_score_by(
-        true_set, found_set, class_map, class_agnostic or rules in ONE_CLASS, notes
-    )
+        true_set = local_split(true_set, part)
+    if kind == "mot" and rules == "mot17" and true_set and all(v.name.startswith("MOT20") for v in true_set):
+        rules = "mot20"
+    found_set = open_videos(predictions, predictions_format, like=everything)
+    found_set = found_set.select([v for v in found_set if true_set.named(v.name) or not everything.named(v.name)])
+    if rules in ONE_CLASS and not class_agnostic:
+        class_names, found_set = None, pedestrians_of(found_set, class_map, notes)
+    else:
+        class_names, found_set = classes_to_score_by(true_set, found_set, class_map, class_agnostic, notes)
     pairs = pair_videos(true_set, found_set, missing, notes)
     on = on or RULES_ON.get(rules) or common_kind(pairs)
     settings |= {"metrics": families, "on": on, "rules": rules, "truth_format": kind, "oracles": list(oracles)}
     evaluations = {name: Evaluation(families, class_names, on, rules) for name in ("", *oracles)}
     with output_folder(Path(output)) as folder:
-        empty = [
-            true.name
-            for true, found in tqdm(pairs, desc="scoring", unit=" videos", file=sys.stderr)
-            if not _score(true, found, evaluations, on, union) and found is not None
-        ]
+        with tqdm(pairs, desc="scoring", unit=" videos", file=sys.stderr) as bar:
+            scored = ((true, found, _score(true, found, evaluations, on, union)) for true, found in bar)
+            empty = [true.name for true, found, anything in scored if found is not None and not anything]
         if empty:
             notes.append(f"In {len(empty)} of {len(pairs)} videos nothing at all is predicted: {some(empty)}.")
         scores = {name: evaluation.compute() for name, evaluation in evaluations.items()}

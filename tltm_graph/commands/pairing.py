@@ -11,6 +11,23 @@ Missing = Literal["error", "empty", "skip"]
 """What videos without predictions are: an error, empty, or not to be scored."""
 
 
+PEDESTRIANS = {"pedestrian": "pedestrian", "person": "pedestrian"}
+
+
+def pedestrians_of(found_set: VideoSet, class_map: str | None, notes: list[str]) -> VideoSet:
+    """The predicted pedestrians, for rules that know no other class; objects of a single class are taken for them."""
+    names = found_set.class_names
+    if names is None:
+        return found_set
+    if class_map is not None:
+        table = read_class_map(class_map)
+    else:
+        table = {names[0]: "pedestrian"} if len(names) == 1 else PEDESTRIANS
+    table = {name: to for name, to in table.items() if to == "pedestrian"}
+    _note_dropped(names, table, ["pedestrian"], notes)
+    return map_classes(found_set, table, ("pedestrian",))
+
+
 def classes_to_score_by(
     true_set: VideoSet, found_set: VideoSet, class_map: str | None, agnostic: bool, notes: list[str]
 ) -> tuple[tuple[str, ...] | None, VideoSet]:

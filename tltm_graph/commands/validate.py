@@ -44,8 +44,9 @@ def validate_data(
     )
     problems: list[Problem] = []
     seen: Counter[int] = Counter()
-    for video in progress(videos, "looking"):
-        problems += validate_video(video, videos.class_names, seen)
+    with progress(videos, "looking") as bar:
+        for video in bar:
+            problems += validate_video(video, videos.class_names, seen)
     problems += validate_set(videos, seen)
     if output is not None:
         text = json.dumps([problem.named() for problem in problems], indent=1, ensure_ascii=False) + "\n"

@@ -89,6 +89,28 @@ def to_score(value: Any, where: str) -> float:
     return value
 
 
+def to_crowd(value: Any, where: str) -> bool:
+    """Whether an annotation is of a crowd: 0 or 1, false or true; nothing said is no.
+
+    Raises:
+        ValueError: If it is anything else.
+    """
+    if value not in (0, 1, None) or isinstance(value, float):
+        raise ValueError(f"Expected 'iscrowd' as 0 or 1, got {value!r} in {where}")
+    return bool(value)
+
+
+def to_id(value: Any, what: str, where: str) -> int:
+    """A number that tells objects apart.
+
+    Raises:
+        ValueError: If it is no whole number from 0 to 2⁶³ - 1.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+        raise ValueError(f"Expected a whole number of at least 0 as '{what}', got {value!r} in {where}")
+    return value
+
+
 def to_label(category_id: Any, labels: Mapping[int, int], where: str) -> int:
     """The label of a category.
 

@@ -165,7 +165,10 @@ def _size_of(frames: list[dict[str, Any]]) -> tuple[int, int] | None:
     for frame in frames:
         size = frame.get("size")
         sizes: list[Any] = [[size.get("height"), size.get("width")]] if isinstance(size, dict) else []
-        rles = [label.get("rle") for label in frame.get("labels") or () if isinstance(label, dict)]
+        labels = frame.get("labels")
+        rles = (
+            [label.get("rle") for label in labels or () if isinstance(label, dict)] if isinstance(labels, list) else []
+        )
         sizes += [rle.get("size") for rle in rles if isinstance(rle, dict)]
         for pair in sizes:
             if isinstance(pair, list) and len(pair) == 2 and all(type(value) is int for value in pair):

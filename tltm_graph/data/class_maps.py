@@ -83,7 +83,7 @@ def map_classes(
 
     def mapped(video: Video) -> Video:
         load = None if video.load is None else partial(_relabelled, video.load, labels)
-        return replace(video, load=load)
+        return replace(video, load=load, label_map=None)  # its maps have what is left out
 
     return VideoSet([mapped(video) for video in videos], class_names, category_ids, videos.name)
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from tltm_graph.data.annotations import categories_of, from_box, to_box, to_label, to_rle, to_score
+from tltm_graph.data.annotations import categories_of, from_box, to_box, to_crowd, to_label, to_rle, to_score
 from tltm_graph.data.coco_entries import CocoEntriesWriter, check_still
 from tltm_graph.data.video import Video, VideoSet
 from tltm_graph.io import read_json
@@ -114,9 +114,7 @@ def _annotated(
     rows = []
     for index, annotation in enumerate(annotations):
         here = f"annotation {annotation['id']}, {where}"
-        crowd, area = annotation.get("iscrowd", 0), annotation.get("area")
-        if crowd not in (0, 1):
-            raise ValueError(f"Expected 'iscrowd' of 0 or 1, got {crowd!r} in {here}")
+        crowd, area = to_crowd(annotation.get("iscrowd"), here), annotation.get("area")
         mask = to_rle(annotation["segmentation"], size, here) if annotation.get("segmentation") else None
         box = to_box(annotation.get("bbox"), mask, here)
         if min(box[:2]) < -_MARGIN or box[2] > size[1] + _MARGIN or box[3] > size[0] + _MARGIN:

@@ -1,6 +1,8 @@
 import csv
+import gzip
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from io import StringIO
 from math import isfinite
@@ -16,10 +18,10 @@ from tltm_graph.ops import Rle, check_rles
 from tltm_graph.structures import Sighting, Tracks
 
 CSV_COLUMNS = (
-    "video", "num_frames", "image_height", "image_width", "frame", "time", "track_id", "x", "y", "width", "height",
-    "score", "label", "class_name", "crowd", "area", "rle_counts",
+    "video", "video_id", "num_frames", "image_height", "image_width", "frame", "time", "track_id", "x", "y", "width",
+    "height", "score", "label", "class_name", "crowd", "area", "rle_counts",
 )  # fmt: skip
-"""A row is an object in a frame; cells of what is not known are empty."""
+"""A row is an object in a frame; cells of what is not known are empty. A video without objects has one row without."""
 
 _REQUIRED = ("video", "frame", "track_id", "x", "y", "width", "height")
 
@@ -57,12 +59,18 @@ def read_csv_tracks(path: str | Path) -> VideoSet:
                     f"Expected one name of each label, got '{names[label]}' and '{row['class_name']}' of {label} in "
                     f"'{path}', line {line}"
                 )
-    videos = []
+    videos: list[Video] = []
+    ids: list[Any] = []
     for number, (name, rows) in enumerate(by_video.items(), start=1):
-        num_frames, height, width = (_shared(rows, c, path) for c in ("num_frames", "image_height", "image_width"))
+        columns = ("num_frames", "image_height", "image_width", "video_id")
+        num_frames, height, width, video_id = (_shared(rows, c, path) for c in columns)
         size = None if height is None or width is None else (height, width)
-        load = partial(_read_tracks, rows, size, num_frames, path)
+        objects = [(line, row) for line, row in rows if any(row[column] for column in _REQUIRED[1:])]
+        load = partial(_read_tracks, objects, size, num_frames, path)
         videos.append(Video(name, num_frames, size, number, load=load))
+        ids.append(video_id)
+    if None not in ids and len(set(ids)) == len(ids):
+        videos = [replace(video, id=video_id) for video, video_id in zip(videos, ids, strict=True)]
     class_names = tuple(names.get(label, f"label_{label}") for label in range(max(names) + 1)) if names else None
     return VideoSet(videos, class_names, name=str(path))
 
@@ -71,9 +79,9 @@ class CsvWriter(TracksWriter):
     """Writes one table for all videos with the columns of :data:`CSV_COLUMNS`, read back by :func:`read_csv_tracks`.
 
     Everything that is known of an object comes back to the last bit, see :func:`~tltm_graph.data.mot.extent` for boxes.
-    Videos without objects have no rows and are lost, and so are the length of a stream after its last object, the frame
-    rate (``time`` is there to be looked at) and the names of frames. Spreadsheets take an ``rle_counts`` that begins
-    with ``=`` for a formula: look at masks there, but do not save them.
+    The length of a stream after its last object is lost, and so are the frame rate (``time`` is there to be looked at),
+    the names of frames, and those of classes of which there is no object. Spreadsheets take an ``rle_counts`` that
+    begins with ``=`` for a formula: look at masks there, but do not save them.
 
     Args:
         path: The file.
@@ -91,12 +99,13 @@ class CsvWriter(TracksWriter):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._output = ExitStack()
         temporary = self._output.enter_context(write_atomically(self.path))
-        file = self._output.enter_context(temporary.open("w", encoding="utf-8", newline=""))
+        opening = gzip.open if self.path.suffix == ".gz" else open
+        file = self._output.enter_context(opening(temporary, "wt", encoding="utf-8", newline=""))
         self._table = csv.writer(file, lineterminator="\n")
         self._table.writerow(CSV_COLUMNS)
 
     def _begin(self, video: Video) -> None:
-        pass  # rows say what video they are of
+        self._any = False
 
     def _write(self, frame: int, sightings: list[Sighting]) -> None:
         video = self.video
@@ -105,10 +114,7 @@ class CsvWriter(TracksWriter):
             x0, y0, x1, y1 = row.box
             height, width = video.size or ((None, None) if row.mask is None else row.mask["size"])
             cells = {
-                "video": video.name,
-                "num_frames": video.num_frames,
-                "image_height": height,
-                "image_width": width,
+                **self._of_video(height, width),
                 "frame": frame,
                 "time": None if video.fps is None else round(frame / video.fps, 6),
                 "track_id": row.id,
@@ -124,9 +130,24 @@ class CsvWriter(TracksWriter):
                 "rle_counts": None if row.mask is None else row.mask["counts"],
             }
             self._table.writerow(cells[column] for column in CSV_COLUMNS)
+            self._any = True
+
+    def _of_video(self, height: int | None, width: int | None) -> dict[str, Any]:
+        assert self.video is not None
+        video = self.video
+        return {
+            "video": video.name,
+            "video_id": video.id,
+            "num_frames": video.num_frames,
+            "image_height": height,
+            "image_width": width,
+        }
 
     def _end(self) -> None:
-        pass
+        assert self.video is not None
+        if not self._any:
+            cells = self._of_video(*(self.video.size or (None, None)))
+            self._table.writerow(cells.get(column) for column in CSV_COLUMNS)
 
     def _close(self) -> None:
         self._output.close()

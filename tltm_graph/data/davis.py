@@ -74,7 +74,10 @@ def read_davis(
         return VideoSet(videos, name=str(path))
     if annotations is None:
         if len(known) > 1:
-            raise ValueError(f"Expected one kind of annotations in '{root}', got {known}: name one (annotations=…)")
+            raise ValueError(
+                f"Expected one kind of annotations in '{root}', got {known}: name one (annotations=…), or the folder "
+                "of its sequences"
+            )
         annotations = known[0] if known else _ANNOTATIONS[0]
     maps, images = root / annotations / resolution, root / "JPEGImages" / (image_resolution or resolution)
     if known and not maps.is_dir() and image_resolution is None and any((root / annotations).glob("*/*.png")):
@@ -83,13 +86,13 @@ def read_davis(
         raise FileNotFoundError(f"Expected label maps of DAVIS at '{maps}', found none: name another resolution")
     if image_resolution is not None and not images.is_dir():
         raise FileNotFoundError(f"Expected images of DAVIS at '{images}', found none: name another image_resolution")
-    if image_set is not None:
-        names = _read_image_set(root, image_set)
-    else:
-        names = [folder.name for folder in video_folders(maps if maps.is_dir() else images)]
+    everything = [folder.name for folder in video_folders(maps if maps.is_dir() else images)]
+    names = everything if image_set is None else _read_image_set(root, image_set)
+    places = {name: place for place, name in enumerate(everything, start=1)}  # numbers do not depend on the list
     scaled = image_resolution not in (None, resolution)
     videos = []
-    for number, name in enumerate(names, start=1):
+    for position, name in enumerate(names, start=len(everything) + 1):
+        number = places.get(name, position)
         folder, pictures = maps / name, images / name
         if not folder.is_dir() and not pictures.is_dir():
             raise FileNotFoundError(f"Expected sequence '{name}' at '{folder}' or '{pictures}', found neither")

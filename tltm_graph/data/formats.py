@@ -14,7 +14,7 @@ from PIL import Image
 from tltm_graph.data.bdd100k import Bdd100kWriter, read_bdd100k
 from tltm_graph.data.class_names import YOUTUBE_VIS_2019
 from tltm_graph.data.coco import CocoWriter, read_coco
-from tltm_graph.data.coco_results import CocoResultsWriter, read_coco_results
+from tltm_graph.data.coco_results import CocoImageResultsWriter, CocoResultsWriter, read_coco_results
 from tltm_graph.data.csv_tracks import CsvWriter, read_csv_tracks
 from tltm_graph.data.davis import DavisWriter, read_davis
 from tltm_graph.data.label_maps import frame_files, read_label_map_folders
@@ -80,7 +80,7 @@ FORMATS: dict[str, Format] = {
     ),
     "runs": Format(lambda path, hints: read_runs(path)),
     "davis": Format(lambda path, hints: read_davis(path, hints.image_set), DavisWriter),
-    "label_maps": Format(lambda path, hints: read_label_map_folders(path, hints.images, every=hints.every)),
+    "label_maps": Format(lambda path, hints: read_label_map_folders(path, hints.images, void=255, every=hints.every)),
     "mots": Format(lambda path, hints: read_mots(path), MotsWriter),
     "kitti_mots": Format(
         lambda path, hints: read_mots(path, first_frame=0),
@@ -190,7 +190,14 @@ def _like(videos: VideoSet, like: VideoSet) -> VideoSet:
 
 def _known(video: Video, like: Video) -> Video:
     """The video with what its format does not say, taken from the data set it belongs to."""
-    num_frames, size = video.num_frames or like.num_frames, video.size or like.size
+    num_frames, size = video.num_frames, video.size or like.size
+    if video.label_map is None and like.num_frames is not None:
+        if num_frames is not None and num_frames > like.num_frames:
+            raise ValueError(
+                f"Expected tracks of the {like.num_frames} frames of video '{like.name}', got {num_frames} frames: "
+                "they are of another video, or of another cut of it"
+            )
+        num_frames = like.num_frames
     load = None if video.load is None else partial(_extended, video.load, num_frames, size)
     names = video.frame_names or like.frame_names
     return replace(
@@ -214,6 +221,8 @@ def open_writer(path: str | Path, format: str, videos: VideoSet) -> TracksWriter
         raise ValueError(f"Expected a format of {writable} to write, got '{format}'")
     write = FORMATS[format].write
     assert write is not None
+    if format == "coco_results" and videos and all(video.num_frames == 1 for video in videos):
+        write = CocoImageResultsWriter
     return write(path, videos.class_names, videos.category_ids)
 
 
@@ -256,9 +265,16 @@ def _folder_format(folder: Path) -> str | None:
     if any((folder / name).is_dir() for name in ("Annotations", "Annotations_unsupervised")):
         return "davis"
     for pattern in ("gt/gt.txt*", "*/gt/gt.txt*", "*.txt", "*.txt.gz"):
-        file = next((file for file in sorted(folder.glob(pattern)) if file.name not in _ABOUT), None)
-        if file is not None:
-            return _text_format(file)
+        files = [file for file in sorted(folder.glob(pattern)) if file.name not in _ABOUT]
+        if files:
+            kinds = {_text_format(file) for file in files if read_text(file, "tracks").strip()}
+            return (
+                "kitti_mots"
+                if kinds == {"mots", "kitti_mots"}
+                else next(iter(kinds), "mot")
+                if len(kinds) < 2
+                else None
+            )
     if (folder / "labels").is_dir():
         return "yolo"
     if any(folder.glob("*segmentation*.csv")):
@@ -286,8 +302,11 @@ def _file_format(file: Path) -> str | None:
 
 
 def _text_format(file: Path) -> str | None:
-    line = read_text(file, "tracks").lstrip().partition("\n")[0]
-    return "mot" if "," in line or not line else "mots" if len(line.split()) == 6 else None
+    text = read_text(file, "tracks")
+    line = text.lstrip().partition("\n")[0]
+    if len(line.split()) == 6 and "," not in line:
+        return "kitti_mots" if re.search(r"^0 ", text, flags=re.MULTILINE) else "mots"  # it counts frames from 0
+    return "mot" if "," in line or not line else None
 
 
 def _json_format(file: Path) -> str | None:

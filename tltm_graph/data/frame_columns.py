@@ -5,7 +5,7 @@ from typing import Any
 
 from tltm_graph.data.annotations import to_box, to_rle, to_score
 from tltm_graph.data.video import Video
-from tltm_graph.ops import Rle, check_rles
+from tltm_graph.ops import Rle, check_rles, rle_areas
 from tltm_graph.structures import Track
 
 
@@ -41,6 +41,10 @@ def whole_track(
         size = video.size or (0, 0)
         masks = tuple(to_rle(segmentations[frame], size, f"frame {frame} of {where}") for frame in places)
         check_rles(masks, size, lambda i: f"frame {places[i]} of {where}")
+        shown = rle_areas(masks) > 0
+        if shown.any():  # an empty mask stands for null; a track of nothing else must not vanish
+            places = [place for place, there in zip(places, shown.tolist(), strict=True) if there]
+            masks = tuple(mask for mask, there in zip(masks, shown.tolist(), strict=True) if there)
     else:
         places = [frame for frame, box in enumerate(boxes or ()) if box is not None]
     if not places:  # seen nowhere: it is there to be missed, or to be a false alarm, and must not vanish

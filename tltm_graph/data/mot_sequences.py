@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from tltm_graph.data.label_maps import natural_order
 from tltm_graph.data.video import Video
 from tltm_graph.io import read_text
 
@@ -71,7 +72,8 @@ def _sequence(folder: Path) -> tuple[Video, Path | None]:
     width, height = _value(info, "imWidth", file, int, 1), _value(info, "imHeight", file, int, 1)
     images = None
     if (folder / info.get("imdir", "img1")).is_dir():
-        images = tuple(sorted((folder / info.get("imdir", "img1")).glob("*" + info.get("imext", ".jpg"))))
+        found = (folder / info.get("imdir", "img1")).glob("*" + info.get("imext", ".jpg"))
+        images = tuple(sorted(found, key=lambda path: natural_order(path.stem)))
         if len(images) != (len(images) if length is None else length):
             raise ValueError(
                 f"Expected {length} images in '{folder}', as 'seqinfo.ini' says, got {len(images)}: unpack all, or "

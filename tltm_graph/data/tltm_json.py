@@ -1,5 +1,6 @@
 """The JSON of the TLTM authors: frames with the annotations of each."""
 
+import gzip
 import json
 import os
 import shutil
@@ -7,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from tltm_graph.data.annotations import from_box, to_box, to_label, to_rle
+from tltm_graph.data.annotations import from_box, to_box, to_crowd, to_id, to_label, to_rle
 from tltm_graph.data.class_names import YOUTUBE_VIS_2019
 from tltm_graph.data.video import Video, VideoSet
 from tltm_graph.data.writer import TracksWriter
@@ -90,13 +91,13 @@ def _tracks(frames: list[dict[str, Any]], size: tuple[int, int], labels: Mapping
         for entry in entries:
             track_id = entry.get("track_id")
             place = f"track {track_id} in frame {frame} of {where}"
-            if not isinstance(track_id, int) or track_id < 0 or track_id in seen:
-                raise ValueError(f"Expected each 'track_id' once in a frame, a whole number of at least 0, got {place}")
+            if to_id(track_id, "track_id", place) in seen:
+                raise ValueError(f"Expected each 'track_id' once in a frame, got it again: {place}")
             seen.add(track_id)
             mask = None if entry.get("segmentation") is None else to_rle(entry["segmentation"], size, place)
             label = to_label(entry.get("category_id"), labels, place)
             box = to_box(entry.get("bbox"), mask, place)
-            rows.append((frame, Sighting(track_id, box, 1.0, label, mask, bool(entry.get("iscrowd", 0)))))
+            rows.append((frame, Sighting(track_id, box, 1.0, label, mask, to_crowd(entry.get("iscrowd"), place))))
             places.append(place)
     masked = [i for i, (_, row) in enumerate(rows) if row.mask is not None]
     check_rles([row.mask for _, row in rows if row.mask is not None], size, lambda i: places[masked[i]])
@@ -113,8 +114,9 @@ class TltmJsonWriter(TracksWriter):
         self, path: str | Path, class_names: Sequence[str] | None = None, category_ids: Sequence[int] | None = None
     ) -> None:
         super().__init__(path, class_names, category_ids)
-        self._partial = self.path.with_name(f".{self.path.stem}.{os.getpid()}.videos")
-        self._file = open(self._partial, "w", encoding="utf-8")  # noqa: SIM115  closed in _discard
+        self._partial = self.path.with_name(f".{self.path.stem}.{os.getpid()}.videos{self.path.suffix}")
+        opening = gzip.open if self.path.suffix == ".gz" else open
+        self._file: IO[str] = opening(self._partial, "wt", encoding="utf-8")
         self._separator = '{"videos": [\n'
         self._size: tuple[int, int] | None = None
 

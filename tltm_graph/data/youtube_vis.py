@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tltm_graph.data.annotations import categories_of, from_box, to_label
+from tltm_graph.data.annotations import categories_of, from_box, to_crowd, to_id, to_label
 from tltm_graph.data.frame_columns import by_frame, frame_columns, whole_track
 from tltm_graph.data.track_entries import TrackEntriesWriter
 from tltm_graph.data.video import Video, VideoSet
@@ -41,6 +41,10 @@ def read_youtube_vis(path: str | Path, images: str | Path | None = None) -> Vide
     class_names, category_ids = categories_of(parts.content, path)
     labels = {category_id: label for label, category_id in enumerate(category_ids)}
     entries = parts.content.get("videos")
+    if parts.content.get("annotations") is not None:
+        raise ValueError(
+            f"Expected 'annotations' as a list or null in '{path}', got a {type(parts.content['annotations']).__name__}"
+        )
     if not isinstance(entries, list):
         raise ValueError(f"Expected {_WHAT} in '{path}', got no list of 'videos': it is of another format")
     videos = [_video(entry, f"video {number} of '{path}'", images) for number, entry in enumerate(entries)]
@@ -58,7 +62,9 @@ def read_youtube_vis(path: str | Path, images: str | Path | None = None) -> Vide
 
 def _video(entry: Any, where: str, images: str | Path | None) -> Video:
     try:
-        names = [str(name) for name in entry["file_names"]]
+        names = entry["file_names"]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise TypeError("'file_names' is no list of names")
         video_id, size = entry["id"], (entry["height"], entry["width"])
     except (KeyError, TypeError) as error:
         raise ValueError(
@@ -82,15 +88,13 @@ def _annotated(parts: JsonParts, video: Video, labels: Mapping[int, int]) -> Tra
     tracks: dict[int, Track] = {}
     for number, entry in parts.elements(video.id):
         where = f"annotation {entry.get('id', number)} of video '{video.name}' in '{parts.path}'"
-        track_id = entry.get("id")
-        if not isinstance(track_id, int) or track_id < 0:
-            raise ValueError(f"Expected a whole number of at least 0 as 'id', got {track_id!r} in {where}")
+        track_id = to_id(entry.get("id"), "id", where)
         if track_id in tracks:
             raise ValueError(f"Expected each annotation once, got the id twice: {where}")
         label = to_label(entry.get("category_id"), labels, where)
         columns = frame_columns(entry, ("segmentations", "bboxes", "areas"), video.num_frames or 0, where)
         tracks[track_id] = whole_track(
-            columns, video, label, [1.0] * (video.num_frames or 0), bool(entry.get("iscrowd", 0)), where
+            columns, video, label, [1.0] * (video.num_frames or 0), to_crowd(entry.get("iscrowd"), where), where
         )
     return Tracks(tracks, video.size, video.num_frames or 0)
 

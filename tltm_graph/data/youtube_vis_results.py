@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean as mean
 from types import TracebackType
 from typing import Any, Self
 
-from tltm_graph.data.annotations import from_box, to_label, to_score
+from tltm_graph.data.annotations import from_box, to_id, to_label, to_score
 from tltm_graph.data.frame_columns import by_frame, frame_columns, whole_track
 from tltm_graph.data.track_entries import TrackEntriesWriter
 from tltm_graph.data.video import Video, VideoSet
@@ -98,9 +99,9 @@ def _guessed_video(video_id: int, rows: list[tuple[int, dict[str, Any]]], path: 
             values = entry.get(name)
             if isinstance(values, list):
                 lengths.add(len(values))
-                first = next((value for value in values if isinstance(value, dict)), None)
-                if size is None and first is not None and isinstance(first.get("size"), list):
-                    size = tuple(first["size"])
+                sizes = (value.get("size") for value in values if isinstance(value, dict))
+                whole = ((s[0], s[1]) for s in sizes if isinstance(s, list) and [type(v) for v in s] == [int, int])
+                size = size or next(whole, None)
         if len(lengths) > 1:
             raise ValueError(
                 f"Expected an entry for each frame in all tracks of video {video_id}, got {sorted(lengths)} of them up "
@@ -117,10 +118,8 @@ def _result_tracks(
     for position, (number, entry) in enumerate(rows):
         where = f"entry {number} (video '{video.name}') of '{path}'"
         track_id = entry.get("track_id", position)
-        if not isinstance(track_id, int) or track_id < 0 or track_id in tracks:
-            raise ValueError(
-                f"Expected each 'track_id' once, a whole number of at least 0, got {track_id!r} in {where}"
-            )
+        if to_id(track_id, "track_id", where) in tracks:
+            raise ValueError(f"Expected each 'track_id' once, got {track_id} again in {where}")
         category = entry.get("category_id")
         if labels is not None:
             label = to_label(category, labels, where)
@@ -136,10 +135,10 @@ def _result_tracks(
 
 
 def _frame_scores(scores: list[Any] | None, score: float, num_frames: int, where: str) -> list[float]:
-    """Scores of the frames, unless their mean is not what the file scores the track with: that one counts."""
+    """Scores of the frames, unless their mean is not what the file scores the track with: that one ranks it."""
     if scores is not None:
         given = [to_score(value, where) for value in scores if value is not None]
-        if given and abs(sum(given) / len(given) - score) <= 1e-4:
+        if given and abs(mean(given) - score) <= 1e-12:
             return [score if value is None else value for value in scores]
     return [score] * num_frames
 
@@ -174,6 +173,11 @@ class YoutubeVisResultsWriter(TrackEntriesWriter):
 
     def _entry(self, track_id: int, track: Track) -> dict[str, Any]:
         assert self.video is not None
+        if track.crowd:
+            raise ValueError(
+                f"Expected predictions, got a crowd region of the truth as track {track_id} of video "
+                f"'{self.video.name}': write a format of truth"
+            )
         entry: dict[str, Any] = {
             "video_id": self.video.id,
             "category_id": self.category_id(self.label(track)),
@@ -218,7 +222,7 @@ class TrackWriter:
     """
 
     def __init__(self, path: str | Path, video_id: int = 1) -> None:
-        self._writer = YoutubeVisResultsWriter(path, score=lambda track: round(track.score, 5))
+        self._writer = YoutubeVisResultsWriter(path)
         self._writer.begin(Video(str(video_id), id=video_id))
 
     @property
