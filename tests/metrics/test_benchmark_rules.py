@@ -7,7 +7,6 @@ from tltm_graph.metrics.benchmark_rules import (
     MOT17_DISTRACTORS,
     MOT20_DISTRACTORS,
     bdd100k_frames,
-    mot15_frames,
     mot_challenge_frames,
     mots_frames,
 )
@@ -85,13 +84,13 @@ def test_the_overlaps_that_stay_are_those_of_the_objects_that_stay():
     np.testing.assert_allclose(frame.iou, [[60 / 80, 30 / 100], [20 / 100, 50 / 60]])
 
 
-def test_mot15_knows_no_classes():
-    truth = tracks(Sighting(1, AT, 1, STATIC), Sighting(2, FAR, 0))
-    assert left(mot15_frames(truth, tracks(Sighting(5, AT), Sighting(6, FAR)))) == ([1], [5, 6])
+def test_boxes_of_flag_0_are_not_scored_and_predictions_there_are():
+    truth = tracks(Sighting(1, AT, 1), Sighting(2, FAR, 0))
+    assert left(mot_challenge_frames(truth, tracks(Sighting(5, AT), Sighting(6, FAR)))) == ([1], [5, 6])
 
 
-@pytest.mark.parametrize("rule", [mot15_frames, mot_challenge_frames])
-def test_only_pedestrians_are_scored(rule):
+def test_only_pedestrians_are_scored():
+    rule = mot_challenge_frames
     with pytest.raises(ValueError, match=r"Expected pedestrians \(label 0\) only, got label 2 of track 5 in frame 0"):
         list(rule(tracks(), tracks(Sighting(5, AT, label=CAR))))
     assert left(rule(tracks(), tracks(Sighting(5, AT, label=-2)))) == ([], [5]), "a class of -1 in the file is none"
@@ -103,7 +102,6 @@ def test_true_classes_are_those_of_the_benchmark():
 
 
 RULES = {
-    "mot15": mot15_frames,
     "mot17": mot_challenge_frames,
     "mots": mots_frames,
     "bdd masks": lambda truth, predicted: bdd100k_frames(truth, predicted, "masks"),

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.metrics import official_tracking as official
 from tests.metrics.identity_cases import drawn, frame, plain, random_frames
 from tests.metrics.official_data import expected, mot17, mots, needs_shared, tud
-from tltm_graph.metrics.benchmark_rules import mot15_frames, mot_challenge_frames, mots_frames
+from tltm_graph.metrics.benchmark_rules import mot_challenge_frames, mots_frames
 from tltm_graph.metrics.hota import ALPHAS, Hota, HotaScores
 from tltm_graph.metrics.overlap import FrameOverlap
 
@@ -122,7 +122,7 @@ def test_tud():
     theirs = expected("tud/expected.json")
     metric = Hota()
     for sequence, length in (("TUD-Campus", 71), ("TUD-Stadtmitte", 179)):
-        metric.update(sequence, mot15_frames(*tud(sequence, length)))
+        metric.update(sequence, mot_challenge_frames(*tud(sequence, length)))
     for sequence, scores in metric.per_video().items():
         assert scores.hota == pytest.approx(theirs["recomputed_with_official_TrackEval"][sequence]["HOTA"], abs=1e-9)
     check(metric, theirs["recomputed_with_official_TrackEval"]["COMBINED_SEQ"])

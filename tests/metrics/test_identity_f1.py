@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.metrics import official_tracking as official
 from tests.metrics.identity_cases import drawn, frame, plain, random_frames
 from tests.metrics.official_data import expected, mot17, mots, needs_shared, tud
-from tltm_graph.metrics.benchmark_rules import mot15_frames, mot_challenge_frames, mots_frames
+from tltm_graph.metrics.benchmark_rules import mot_challenge_frames, mots_frames
 from tltm_graph.metrics.identity_f1 import IdentityF1, IdentityF1Scores
 from tltm_graph.metrics.overlap import FrameOverlap
 
@@ -92,7 +92,7 @@ def test_mot17(sequence: str):
 def test_tud():
     metric = IdentityF1()
     for sequence, length in (("TUD-Campus", 71), ("TUD-Stadtmitte", 179)):
-        metric.update(sequence, mot15_frames(*tud(sequence, length)))
+        metric.update(sequence, mot_challenge_frames(*tud(sequence, length)))
     theirs = expected("tud/expected.json")
     check(metric, theirs["recomputed_with_official_TrackEval"]["COMBINED_SEQ"])
     assert metric.compute().idf1 == pytest.approx(theirs["published_mmtracking_test"]["IDF1"], abs=1e-3)

@@ -48,12 +48,6 @@ def same_classes(class_names: Sequence[str]) -> dict[str, str]:
     return {name: name for name in class_names}
 
 
-def open_images_labels() -> dict[str, str]:
-    """The class name of each label name (``/m/…``) of Open Images that has a YouTube-VIS class."""
-    content = json.loads((_FOLDER / "open_images_to_youtube_vis_2019.json").read_text(encoding="utf-8"))
-    return {label: name for name, label in content["label_names"].items()}
-
-
 def map_classes(
     videos: VideoSet,
     table: Mapping[str, str],

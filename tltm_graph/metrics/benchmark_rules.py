@@ -24,25 +24,10 @@ MOT20_DISTRACTORS = MOT17_DISTRACTORS | {5}
 """The same for MOT20, which counts non-motorised vehicles among them."""
 
 
-def mot15_frames(truth: Tracks, predicted: Tracks) -> Iterator[FrameOverlap]:
-    """Frames of a MOT15 video as its benchmark scores them: the true boxes marked 0 are left out, nothing else.
-
-    Args:
-        truth: Boxes with score 1, or 0 where the file says that they are not to be scored; labels mean nothing.
-        predicted: Boxes, all of pedestrians.
-
-    Raises:
-        ValueError: If the predictions go on after the end of the true video, or are labelled otherwise.
-    """
-    for _, true_rows, predicted_rows in _pedestrians(truth, predicted):
-        true_rows = [row for row in true_rows if row.score != 0]
-        yield FrameOverlap(ids(true_rows), ids(predicted_rows), overlap(true_rows, predicted_rows, "boxes"))
-
-
 def mot_challenge_frames(
     truth: Tracks, predicted: Tracks, distractors: Collection[int] = MOT17_DISTRACTORS
 ) -> Iterator[FrameOverlap]:
-    """Frames of a MOT16 or MOT17 video, or with :data:`MOT20_DISTRACTORS` of a MOT20 one, as TrackEval scores them.
+    """Frames of a MOT15, MOT16 or MOT17 video, or with :data:`MOT20_DISTRACTORS` of a MOT20 one, as TrackEval has them.
 
     In each frame all true boxes of whatever class are matched to the predicted ones, for the greatest sum of IoU with
     at least 0.5 each. Predictions that get a distractor leave. Then true boxes leave that are marked 0 or not of a
@@ -63,7 +48,7 @@ def mot_challenge_frames(
         if unknown is not None:
             raise ValueError(
                 f"Expected true labels from 0 to 12, got {unknown.label} of object {unknown.id} in frame {frame} "
-                "(counted from 0): MOT15 has no classes and is scored by mot15_frames"
+                "(counted from 0): boxes of MOT15, which has no classes, are of label 0"
             )
         iou = overlap(true_rows, predicted_rows, "boxes")
         distracting = np.array([row.label in distractors for row in true_rows], dtype=bool)
