@@ -365,3 +365,16 @@ def test_many_videos_are_kept_as_numbers():
     assert len(pickle.dumps(ten)) - len(pickle.dumps(one)) < 9 * 60_000
     counts = truth[next(iter(truth))].masks[0]["counts"].encode()
     assert counts not in pickle.dumps(ten)
+
+
+def test_predictions_beyond_the_hundredth_are_told():
+    """So a perfect result of 178 cells has an AP of 0.56, and nobody should wonder why."""
+    rows = [(0, sighting(i, i % 8, i // 8, i % 8 + 1, i // 8 + 1)._replace(label=0)) for i in range(103)]
+    tracks = Tracks.from_sightings([(f, row._replace(mask=None)) for f, row in rows], (20, 8), 1)
+    evaluation = Evaluation(["ap"], None, on="boxes")
+    evaluation.update("v", 1, tracks, tracks)
+    scores = evaluation.compute()
+    assert scores.notes == (
+        "ap: 3 predictions beyond the best 100 of their video and class do not count, as in the official code.",
+    )
+    assert scores.overall["AP"] < 0.98

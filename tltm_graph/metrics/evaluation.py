@@ -254,6 +254,11 @@ class Evaluation(Metric):
                 per_video[self._names[video_id]] |= _numbers(video_scores)
         overall |= self._add_identities(per_video, per_class)
         notes: list[str] = []
+        if self._ap is not None and self._ap.num_cut_off:
+            notes.append(
+                f"ap: {self._ap.num_cut_off} predictions beyond the best 100 of their video and class do not count, as "
+                "in the official code."
+            )
         for family, davis in self._davis.items():
             suffix = "_semi" if family == "jf-semi" and "jf" in self._davis else ""
             all_scores = davis.compute()

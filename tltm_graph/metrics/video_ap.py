@@ -98,6 +98,12 @@ class VideoAP(Metric):
         """The scores of all videos so far."""
         return self._scores(sorted(self._videos))
 
+    @property
+    def num_cut_off(self) -> int:
+        """Predictions beyond the best 100 of their video and class, which do not count."""
+        most = MAX_PREDICTIONS[-1]
+        return sum(max(0, n - most) for counts in self._predictions.values() for n in counts.values())
+
     def per_video(self) -> dict[int, VideoAPScores]:
         """The scores of each video as if it were the only one, by its id."""
         return {video_id: self._scores([video_id]) for video_id in sorted(self._videos)}
