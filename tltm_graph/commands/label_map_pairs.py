@@ -1,6 +1,7 @@
 """Truth and predictions as the label maps that J and F are defined on."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import zip_longest
 
@@ -64,6 +65,15 @@ def _as_one(pixels: np.ndarray) -> np.ndarray:
 
 def _maps(video: Video | None, tracks: Tracks | None, most: int) -> Iterator[np.ndarray]:
     if video is not None and video.label_map is not None:
-        return map(video.label_map, range(video.num_frames or 0))
+        return _read_ahead(map(video.label_map, range(video.num_frames or 0)))
     assert tracks is not None
     return label_maps_of(tracks, most)
+
+
+def _read_ahead(maps: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same maps; the next one is read while the caller works on this one."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, maps, None)
+        while (pixels := coming.result()) is not None:
+            coming = reader.submit(next, maps, None)
+            yield pixels
