@@ -365,7 +365,7 @@ def test_results_for_several_videos_have_to_tell_which(tmp_path):
         ({"score": ...}, "Expected a 'score', got none"),
         ({"bbox": [1, 2]}, "Expected a box"),
         ({"bbox": ..., "segmentation": ...}, "Expected a box or a mask, got neither"),
-        ({"track_id": -1}, "Expected 'track_id' of at least 0, got -1"),
+        ({"track_id": -1}, "a whole number of at least 0 as 'track_id', got -1"),
         ({"segmentation": {"size": [5, 5], "counts": "0"}}, r"Expected a mask of 10×12 pixels .* \[5, 5\]"),
         ({"segmentation": {"size": [10, 12], "counts": "07"}}, "Expected runs that cover"),
     ],

@@ -1,11 +1,9 @@
 import json
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from tltm_graph.commands.convert import check_target, named_classes, progress
-from tltm_graph.data import Problem, open_videos
-from tltm_graph.data.validate import validate_set, validate_video
+from tltm_graph.data import Problem, open_videos, validate
 from tltm_graph.io import output_folder, write_atomically
 
 
@@ -42,12 +40,8 @@ def validate_data(
     videos = open_videos(
         source, source_format, images, class_names=named_classes(class_names), image_set=image_set, every=every
     )
-    problems: list[Problem] = []
-    seen: Counter[int] = Counter()
     with progress(videos, "looking") as bar:
-        for video in bar:
-            problems += validate_video(video, videos.class_names, seen)
-    problems += validate_set(videos, seen)
+        problems = list(validate(videos, bar))
     if output is not None:
         text = json.dumps([problem.named() for problem in problems], indent=1, ensure_ascii=False) + "\n"
         with output_folder(Path(output).absolute().parent), write_atomically(output) as temporary:

@@ -1,7 +1,7 @@
 """Single entries of annotation files, whose ways of writing boxes and masks many formats share."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from pycocotools import mask as coco_mask
 
@@ -100,13 +100,18 @@ def to_crowd(value: Any, where: str) -> bool:
     return bool(value)
 
 
+def is_whole(value: Any) -> TypeGuard[int]:
+    """Whether it is a whole number, which true and false are not."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def to_id(value: Any, what: str, where: str) -> int:
     """A number that tells objects apart.
 
     Raises:
         ValueError: If it is no whole number from 0 to 2⁶³ - 1.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+    if not is_whole(value) or not 0 <= value < 2**63:
         raise ValueError(f"Expected a whole number of at least 0 as '{what}', got {value!r} in {where}")
     return value
 

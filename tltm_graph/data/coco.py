@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
-from tltm_graph.data.annotations import categories_of, from_box, to_box, to_crowd, to_label, to_rle, to_score
+from tltm_graph.data.annotations import categories_of, from_box, is_whole, to_box, to_crowd, to_label, to_rle, to_score
 from tltm_graph.data.coco_entries import CocoEntriesWriter, check_still
 from tltm_graph.data.video import Video, VideoSet
 from tltm_graph.io import read_json
@@ -56,14 +56,14 @@ def read_coco(path: str | Path, images: str | Path | None = None) -> VideoSet:
     seen: set[int] = set()
     for number, annotation in enumerate(annotations or ()):
         annotation_id = annotation.get("id") if isinstance(annotation, dict) else None
-        if not _is_whole(annotation_id) or annotation_id in seen:
+        if not is_whole(annotation_id) or annotation_id in seen:
             raise ValueError(
                 f"Expected annotations with a number each as 'id', no two alike, in '{path}', got {annotation_id!r} in "
                 f"annotation {number}"
             )
         seen.add(annotation_id)
         image_id = annotation.get("image_id")
-        if not _is_whole(image_id) or image_id not in by_image:
+        if not is_whole(image_id) or image_id not in by_image:
             raise ValueError(
                 f"Expected annotations of images in '{path}', got image {image_id!r} in annotation {annotation_id}"
             )
@@ -90,7 +90,7 @@ def _image(entry: Any, number: int, path: str | Path) -> tuple[int, Path, tuple[
     """Id, file and size of an image."""
     if isinstance(entry, dict):
         image_id, name, height, width = (entry.get(key) for key in ("id", "file_name", "height", "width"))
-        if _is_whole(image_id) and _is_whole(height) and _is_whole(width) and min(height, width) > 0 and name:
+        if is_whole(image_id) and is_whole(height) and is_whole(width) and min(height, width) > 0 and name:
             return image_id, Path(str(entry.get("dataset", ""))) / str(name), (height, width)
     raise ValueError(
         f"Expected images with 'id', 'file_name', 'height' and 'width' in '{path}', got {str(entry)[:80]} as image "
@@ -200,7 +200,3 @@ class CocoWriter(CocoEntriesWriter):
         ]
         images = list(self._images.values())
         return f'],"images":{json.dumps(images)},"categories":{json.dumps(categories)}}}\n'
-
-
-def _is_whole(value: Any) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
-from tltm_graph.data.annotations import from_box, to_box, to_label, to_rle, to_score
+from tltm_graph.data.annotations import from_box, is_whole, to_box, to_id, to_label, to_rle, to_score
 from tltm_graph.data.coco_entries import CocoEntriesWriter, check_still
 from tltm_graph.data.video import Video, VideoSet
 from tltm_graph.io import read_json
@@ -57,13 +57,13 @@ def read_coco_results(path: str | Path, videos: VideoSet) -> VideoSet:
                 f"Expected 'video_id' and 'frame' in results for {len(videos)} videos, got none in entry {number} of "
                 f"'{path}': name the data set of the one video it is for"
             )
-        if not _is_whole(video_id) or video_id not in by_id:
+        if not is_whole(video_id) or video_id not in by_id:
             raise ValueError(
                 f"Expected results for the videos or images of '{videos.name}', got one for {video_id!r} in entry "
                 f"{number} of '{path}': it belongs to another data set"
             )
         length = by_id[video_id].num_frames
-        if not _is_whole(frame) or frame < 0 or (length is not None and frame >= length):
+        if not is_whole(frame) or frame < 0 or (length is not None and frame >= length):
             raise ValueError(
                 f"Expected frames from 0 to {'…' if length is None else length - 1} of video "
                 f"'{by_id[video_id].name}', got {frame!r} in entry {number} of '{path}'"
@@ -71,7 +71,7 @@ def read_coco_results(path: str | Path, videos: VideoSet) -> VideoSet:
         rows[video_id].append((number, frame, entry))
     if videos.category_ids is None:
         found = (entry.get("category_id") for entry in entries)
-        labels = {category: category - 1 for category in found if _is_whole(category) and category > 0}
+        labels = {category: category - 1 for category in found if is_whole(category) and category > 0}
     else:
         labels = {category: label for label, category in enumerate(videos.category_ids)}
     return videos.select(
@@ -95,8 +95,7 @@ def _predicted(
         for index, (number, frame, entry) in enumerate(entries):
             where = place(number, frame)
             segmentation, track_id = entry.get("segmentation"), entry.get("track_id", index)
-            if not _is_whole(track_id) or track_id < 0:
-                raise ValueError(f"Expected 'track_id' of at least 0, got {track_id!r} in {where}")
+            track_id = to_id(track_id, "track_id", where)
             mask: Rle | None = None
             if segmentation:
                 size = size or _size_of(segmentation, where)
@@ -118,7 +117,7 @@ def _predicted(
 
 def _size_of(segmentation: Any, where: str) -> tuple[int, int]:
     size = segmentation.get("size") if isinstance(segmentation, dict) else None
-    if not isinstance(size, list) or len(size) != 2 or not all(_is_whole(side) and side > 0 for side in size):
+    if not isinstance(size, list) or len(size) != 2 or not all(is_whole(side) and side > 0 for side in size):
         raise ValueError(f"Expected a mask as run lengths with their 'size' [H, W], got {size} in {where}")
     return size[0], size[1]
 
@@ -183,7 +182,3 @@ class CocoImageResultsWriter(_ResultsWriter):
     def _place(self, frame: int) -> dict[str, int]:
         assert self.video is not None
         return {"image_id": self.video.id}
-
-
-def _is_whole(value: Any) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)

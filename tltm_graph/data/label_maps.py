@@ -1,6 +1,5 @@
 """Label maps: pictures in which the value of a pixel is the id of the object that it belongs to."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from pycocotools import mask as coco_mask
 
 from tltm_graph.data.video import Video, VideoSet
+from tltm_graph.io import natural_order
 from tltm_graph.ops import Rle
 from tltm_graph.structures import Sighting, Tracks
 
@@ -282,11 +282,6 @@ def frame_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
             raise ValueError(f"Expected each frame once, got '{by_stem[file.stem]}' and '{file}'")
         by_stem[file.stem] = file
     return sorted(files, key=lambda file: (natural_order(file.stem), file.stem))
-
-
-def natural_order(name: str) -> list[int | str]:
-    """Sorts the numbers in names by their values."""
-    return [int(part) if index % 2 else part for index, part in enumerate(re.split(r"(\d+)", name))]
 
 
 def match_frames(maps: Sequence[Path], images: Sequence[Path], video: str) -> None:

@@ -4,9 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from tltm_graph.data.label_maps import natural_order
 from tltm_graph.data.video import Video
-from tltm_graph.io import read_text
+from tltm_graph.io import natural_order, read_text
 
 Number = TypeVar("Number", int, float)
 

@@ -40,7 +40,7 @@ class Problem:
         return asdict(self)
 
 
-def validate(videos: VideoSet) -> Iterator[Problem]:
+def validate(videos: VideoSet, one_by_one: Iterable[Video] | None = None) -> Iterator[Problem]:
     """Looks for everything that makes a data set of one's own fail later, or be scored otherwise than meant.
 
     Every video is read once, one after the other. Of each kind of problem in a video the first is told, with how many
@@ -48,12 +48,13 @@ def validate(videos: VideoSet) -> Iterator[Problem]:
 
     Args:
         videos: With frames, tracks or both.
+        one_by_one: The same videos as something to go through, such as a bar that shows how far it is.
 
     Yields:
         The problems, video by video, then those of the set as a whole.
     """
     seen: Counter[int] = Counter()
-    for video in videos:
+    for video in videos if one_by_one is None else one_by_one:
         yield from validate_video(video, videos.class_names, seen)
     yield from validate_set(videos, seen)
 

@@ -10,9 +10,9 @@ import numpy as np
 import yaml
 
 from tltm_graph.data.annotations import to_rle
-from tltm_graph.data.label_maps import natural_order, read_image_size
+from tltm_graph.data.label_maps import read_image_size
 from tltm_graph.data.video import Video, VideoSet
-from tltm_graph.io import read_text
+from tltm_graph.io import natural_order, read_text
 from tltm_graph.structures import Sighting, Tracks
 
 _SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")

@@ -3,6 +3,7 @@
 from tltm_graph.io.atomic import write_atomically, write_folder_atomically
 from tltm_graph.io.json_list import JsonListWriter
 from tltm_graph.io.json_parts import JsonParts
+from tltm_graph.io.natural_order import natural_order
 from tltm_graph.io.output_folder import output_folder
 from tltm_graph.io.spool import Spool
 from tltm_graph.io.text import read_json, read_text
@@ -15,6 +16,7 @@ __all__ = [
     "JsonParts",
     "Spool",
     "VideoWriter",
+    "natural_order",
     "output_folder",
     "read_frames",
     "read_json",

@@ -15,6 +15,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from tltm_graph.io.natural_order import natural_order
 from tltm_graph.structures import Frame
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -121,13 +122,8 @@ def _open_path(source: str, fps: float) -> FrameReader:
 
 
 def _open_images(files: list[Path], name: str, fps: float) -> FrameReader:
-    files = sorted(files, key=_natural_order)
+    files = sorted(files, key=lambda file: natural_order(str(file)))
     return FrameReader(_image_pictures(files, fps), name, fps, len(files))
-
-
-def _natural_order(file: Path) -> list[Any]:
-    """frame2 before frame10."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", str(file))]
 
 
 def _image_pictures(files: list[Path], fps: float) -> Iterator[tuple[np.ndarray, float, str]]:

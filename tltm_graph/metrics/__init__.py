@@ -11,7 +11,12 @@ from tltm_graph.metrics.identity_f1 import IdentityF1
 from tltm_graph.metrics.metric import Metric
 from tltm_graph.metrics.oracle import ORACLES
 from tltm_graph.metrics.overlap import FrameOverlap, On, frame_overlaps
-from tltm_graph.metrics.region_boundary import boundary_f, region_similarity
+from tltm_graph.metrics.region_boundary import (
+    boundary_f,
+    paired_boundary_f,
+    paired_region_similarity,
+    region_similarity,
+)
 from tltm_graph.metrics.track_iou import track_iou
 from tltm_graph.metrics.video_ap import VideoAP
 
@@ -36,6 +41,8 @@ __all__ = [
     "VideoAP",
     "boundary_f",
     "frame_overlaps",
+    "paired_boundary_f",
+    "paired_region_similarity",
     "region_similarity",
     "track_iou",
 ]

@@ -1,8 +1,8 @@
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from tltm_graph.data.davis import VOID
 from tltm_graph.metrics.davis_metric import (
-    VOID,
     DavisMetric,
     Frames,
     TrueObjects,

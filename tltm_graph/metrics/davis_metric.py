@@ -5,12 +5,10 @@ from typing import Self
 
 import numpy as np
 
+from tltm_graph.data.davis import VOID
 from tltm_graph.metrics.davis_scores import DavisObjectScores, DavisScores, davis_statistics, mean_scores
 from tltm_graph.metrics.label_map import LabelMap
 from tltm_graph.metrics.metric import Metric
-
-VOID = 255
-"""Pixels of a true label map that belong neither to an object nor to the background."""
 
 Frames = Iterable[tuple[np.ndarray | None, np.ndarray | None]]
 """A true and a predicted label map (H, W) for each frame of a video; None for one that is not there."""
