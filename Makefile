@@ -11,7 +11,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Expected Python 3.11 or newer, got {v.major}.{v.minor}. Name one: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[viz,transformers,onnx,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[viz,transformers,onnx,train,dev]'
 	@touch $(READY)
 
 demo: $(READY)  ## track a rendered scene, print scores, write tracks, an overlay video and the association graph
@@ -34,7 +34,11 @@ benchmarks: $(READY)  ## print the tables of docs/benchmarks.md
 	$(BIN)/python benchmarks/parity.py
 	$(BIN)/python benchmarks/online_step.py
 	$(BIN)/python benchmarks/precision.py
+	$(BIN)/python benchmarks/moving_shapes.py
 	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/training_throughput.py
+	$(BIN)/python benchmarks/training_configs.py
+	$(BIN)/python benchmarks/resume.py
 	$(BIN)/python benchmarks/video_ap.py
 	$(BIN)/python benchmarks/davis.py
 	$(BIN)/python benchmarks/identity_metrics.py

@@ -10,12 +10,14 @@ from collections import Counter
 from tltm_graph import Affinity, LifeCycle, MovingShapes, OracleDetector, PrecomputedDetector, Tracker, read_frames
 from tltm_graph.detectors import Detector
 from tltm_graph.metrics import IdentityMeter
+from tltm_graph.tracking import MotionFilters
 
 
 def plain_iou(detector: Detector, max_misses: int) -> Tracker:
     """Hungarian matching on box IoU of at least 0.3: no motion, no class, every detection may start a track."""
     affinity = Affinity(threshold=0.3, label=0.0, age=0.0, margin=0.0, margin_growth=0.0)
-    life = LifeCycle(max_misses=max_misses, min_hits=1, birth_score=0.0, duplicate=1.0, window=1)
+    still = MotionFilters(windows=(1, 1, 1))
+    life = LifeCycle(max_misses=max_misses, min_hits=1, birth_score=0.0, duplicate=1.0, motion=still)
     return Tracker(detector, affinity=affinity, life_cycle=life)
 
 

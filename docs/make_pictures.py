@@ -3,17 +3,29 @@
 from pathlib import Path
 
 import torch
-from torchvision.io import write_png
+from torchvision.io import write_jpeg, write_png
 from torchvision.transforms.v2.functional import resize
 
 from tltm_graph import AssociationGraph, MovingShapes, OracleDetector, Tracker
+from tltm_graph.data.moving_shapes import EASY, HARD, STANDARD, VAL, moving_shapes
 from tltm_graph.visualization import Overlay, draw_association_graph
 
 FOLDER = Path(__file__).parent / "images"
 SHOWN = (40, 58, 76)
 
 
+def draw_world() -> torch.Tensor:
+    """Frames of each preset, a row each, around a burst of degraded ones."""
+    rows = []
+    for difficulty, number, begin in ((EASY, 3, 14), (STANDARD, 6, 15), (HARD, 3, 19)):
+        scene = moving_shapes(difficulty, VAL)[number]
+        rows.append(torch.cat([scene.frame(index).image for index in range(begin, begin + 4)], dim=2))
+    return torch.cat(rows, dim=1)
+
+
 def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    write_jpeg(draw_world(), str(FOLDER / "moving_shapes.jpg"), quality=90)
     scene = MovingShapes(num_frames=100, seed=3)
     tracker = Tracker(OracleDetector(scene.truth, scene.class_names, jitter=0.02, class_noise=0.03))
     overlay, graph, state, pictures = Overlay(scene.class_names), AssociationGraph(), tracker.start(), []
@@ -23,7 +35,6 @@ def main() -> None:
         picture = overlay.draw(frame, detections)
         if frame.index in SHOWN:
             pictures.append(resize(picture, [240]))
-    FOLDER.mkdir(exist_ok=True)
     write_png(torch.cat(pictures, dim=2), str(FOLDER / "demo.png"))
     draw_association_graph(graph.graph, FOLDER / "association_graph.png")
 

@@ -4,7 +4,7 @@ import torch
 from tests.cases import CROSSING, LEAVING, Script, blank, drawn
 from tltm_graph import Detections, LifeCycle, Tracker
 from tltm_graph.association import Assignment
-from tltm_graph.tracking import Memory
+from tltm_graph.tracking import Memory, MotionFilters
 
 
 def ids(frames: list[Detections], **life) -> list[list[int]]:
@@ -26,39 +26,8 @@ def step(life: LifeCycle, memory: Memory, frame: int, seen: Detections, pairs=()
 def test_motion_carries_objects_past_each_other():
     frames = drawn(CROSSING)
     assert ids(frames)[5:] == [[0, 1]] * 3
-    assert ids(frames, window=1)[5:] != [[0, 1]] * 3, "without motion they swap"
-
-
-@pytest.mark.parametrize("window", [1, 2, 4, 10])
-def test_gains_draw_the_least_squares_line(window):
-    life = LifeCycle(window=window, damping=0.0)
-    random = torch.Generator().manual_seed(0)
-    places = (10 + 3 * torch.arange(window) + torch.randn(window, generator=random)).double()
-
-    def seen(x: float) -> Detections:
-        box = torch.tensor([[x - 8, 0, x + 8, 20]], dtype=torch.float64)
-        return Detections(box, torch.ones(1), torch.zeros(1, dtype=torch.int64))
-
-    memory = step(life, Memory.empty(), 0, seen(float(places[0])), births=[0])
-    memory = Memory(**{**vars(memory), "velocity": memory.velocity.double()})
-    for t in range(1, window):
-        memory = step(life, memory, t, seen(float(places[t])), pairs=[(0, 0)])
-    centre = float((memory.detections.boxes[0, 0] + memory.detections.boxes[0, 2]) / 2)
-    if window == 1:
-        assert centre == pytest.approx(float(places[0]))
-        return
-    t = torch.arange(window).double()
-    slope = ((t - t.mean()) * (places - places.mean())).sum() / (t - t.mean()).square().sum()
-    assert centre == pytest.approx(float(places.mean() + slope * (window - 1 - t.mean())))
-    assert float(memory.velocity[0, 0]) == pytest.approx(float(slope))
-
-
-def test_unseen_tracks_slow_down():
-    life = LifeCycle(damping=0.5)
-    memory = step(life, Memory.empty(), 0, drawn("a")[0], births=[0])
-    memory = Memory(**{**vars(memory), "velocity": torch.tensor([[8.0, 0.0]])})
-    places = [float(life.predict(memory, frame).boxes[0, 0]) for frame in (1, 2, 3, 50)]
-    assert places == pytest.approx([8, 12, 14, 16])
+    still = MotionFilters(windows=(1, 1, 1))
+    assert ids(frames, motion=still)[5:] != [[0, 1]] * 3, "without motion they swap"
 
 
 def test_objects_come_back_until_they_are_forgotten():
@@ -77,9 +46,10 @@ def test_misses_are_counted_in_a_row():
     assert [row for row in ids(flicker, max_misses=1) if row] == [[0]] * 5
 
 
-def test_ids_wait_for_confirmation_and_tentative_tracks_die_at_once():
+def test_ids_wait_for_confirmation_and_tentative_tracks_die_sooner():
     frames = drawn("a..\na..\na.b\na..\na.b\na.b")
-    assert ids(frames, sure_score=1.0) == [[-1], [0], [0, -1], [0], [0, -1], [0, 2]]
+    assert ids(frames, sure_score=1.0, patience=0) == [[-1], [0], [0, -1], [0], [0, -1], [0, 2]]
+    assert ids(frames, sure_score=1.0, patience=1) == [[-1], [0], [0, -1], [0], [0, 1], [0, 1]]
     assert ids(frames, sure_score=1.0, min_hits=1) == [[0], [0], [0, 1], [0], [0, 1], [0, 1]]
     assert ids(frames, sure_score=0.9) == [[0], [0], [0, 1], [0], [0, 1], [0, 1]]
 
@@ -133,8 +103,8 @@ def test_objects_beyond_the_cap_get_no_id():
 def test_bad_settings():
     with pytest.raises(ValueError, match="of at least 1"):
         LifeCycle(min_hits=0)
-    with pytest.raises(ValueError, match=r"damping in \[0, 1\)"):
-        LifeCycle(damping=1.0)
+    with pytest.raises(ValueError, match="patience of at least 0"):
+        LifeCycle(patience=-1)
     with pytest.raises(ValueError, match="Expected unique ids"):
         one = step(LifeCycle(), Memory.empty(), 0, drawn("ab")[0], births=[0, 1])
         Memory(**{**vars(one), "ids": index([3, 3])})

@@ -2,9 +2,10 @@ import pytest
 import torch
 
 from tltm_graph import Detections
+from tltm_graph.graph import TRANSITION
 from tltm_graph.models import tltm_tiny
 from tltm_graph.structures import FramePair
-from tltm_graph.training import paper_objective, released_objective
+from tltm_graph.training import JitteredBoxes, PairObjective, Regions, paper_objective, released_objective
 
 HEIGHT, WIDTH = 96, 128
 
@@ -39,7 +40,14 @@ SITUATIONS = {
     "one huge box": pair(objects([0, 0, WIDTH, HEIGHT]), objects([-500, -500, 900, 900])),
 }
 OBJECTIVES = pytest.mark.parametrize(
-    "objective", [paper_objective(), paper_objective(0.5), released_objective()], ids=str
+    "objective",
+    [
+        paper_objective(),
+        paper_objective(0.5),
+        released_objective(),
+        PairObjective(previous_boxes=JitteredBoxes(), transition_weight=0.1),
+    ],
+    ids=str,
 )
 
 
@@ -127,3 +135,65 @@ def test_a_detector_alone_and_labels_it_does_not_know():
     wrong = pair(TWO, TWO.replace(labels=torch.tensor([0, 7])))
     with pytest.raises(ValueError, match="Expected labels below 2, the number of classes, got 7"):
         paper_objective()(tiny(), [wrong])
+
+
+class WithNegatives:
+    """The true boxes and, beside them, regions that show no object."""
+
+    def __init__(self, *negatives) -> None:
+        self.negatives = torch.tensor(negatives, dtype=torch.float32).reshape(-1, 4)
+
+    def __call__(self, propose, truth):
+        rows = [torch.arange(len(t)) for t in truth]
+        none = torch.full((len(self.negatives),), -1)
+        return [
+            Regions(torch.cat([self.negatives, t.boxes]), torch.cat([none, r]))
+            for t, r in zip(truth, rows, strict=True)
+        ]
+
+
+def graph_of(model, objective, pairs):
+    """Losses, and the graph whose edges were scored."""
+    graphs, score = [], model.relation.score
+    model.relation.score = lambda graph: graphs.append(graph) or score(graph)
+    losses = objective(model, pairs)
+    del model.relation.score
+    return losses, graphs[0]
+
+
+def test_no_transition_leads_to_a_negative():
+    negatives = ([100, 60, 120, 90], [0, 70, 30, 95])
+    pairs = [SITUATIONS["two objects"], SITUATIONS["nothing now"], SITUATIONS["nothing before"]]
+    model = tiny()
+    losses, graph = graph_of(model, PairObjective(sampler=WithNegatives(*negatives)), pairs)
+    row, column = graph[TRANSITION].edge_index
+    assert graph["current"].ids.tolist() == [-1, -1, 0, 1, -1, -1, -1, -1, 0, 1]
+    to_negative = graph["current"].ids[column] < 0
+    assert to_negative.sum() == 2 * 2 + 2 * 2
+    assert (graph[TRANSITION].y[to_negative] == 0).all()
+    assert (graph[TRANSITION].y[~to_negative] == (row == column - 2)[~to_negative]).all()
+    without = PairObjective(sampler=WithNegatives())(model, pairs)
+    torch.testing.assert_close(losses["mask"], without["mask"])
+    assert losses["gnn_edge"] != without["gnn_edge"]
+    losses["gnn_edge"].backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
+def test_a_negative_where_nobody_ever_was():
+    empty = FramePair(*(SITUATIONS["two objects"].current_image,) * 2, Detections.empty(), Detections.empty())
+    losses, graph = graph_of(tiny(), PairObjective(sampler=WithNegatives([5, 5, 50, 50])), [empty])
+    assert (graph["current"].num_nodes, graph["previous"].num_nodes) == (1, 0)
+    assert losses["gnn_edge"] == losses["mask"] == 0
+
+
+def test_previous_nodes_are_pooled_where_they_are_told_to():
+    def elsewhere(objects):
+        return objects.boxes + 7
+
+    pairs, model = [SITUATIONS["two objects"]], tiny()
+    _, graph = graph_of(model, PairObjective(sampler=WithNegatives(), previous_boxes=elsewhere), pairs)
+    assert torch.equal(graph["previous"].boxes, pairs[0].previous.boxes + 7)
+    moved = pair(objects(*(pairs[0].previous.boxes + 7).tolist()), pairs[0].current)
+    _, expected = graph_of(model, PairObjective(sampler=WithNegatives()), [moved])
+    assert torch.equal(graph["previous"].x, expected["previous"].x)
+    assert torch.equal(graph[TRANSITION].y, expected[TRANSITION].y)

@@ -7,6 +7,7 @@ from typing import Any
 from tltm_graph.io.text import read_text
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+_DECODER = json.JSONDecoder()  # not in the object, which then could not be pickled
 
 
 class JsonParts:
@@ -34,7 +35,6 @@ class JsonParts:
         self.content: dict[str, Any] = {}  # all other members
         self.found = False  # whether the file has the list at all
         self._text = read_text(path, what)
-        self._decoder = json.JSONDecoder()
         self._places: dict[Any, list[tuple[int, int]]] = {}  # value of the key: number and position of each element
         self._key = key
         try:
@@ -52,14 +52,14 @@ class JsonParts:
     def elements(self, value: Any) -> Iterator[tuple[int, dict[str, Any]]]:
         """The elements whose key has that value, parsed anew, each with its number in the list."""
         for number, position in self._places.get(value, ()):
-            yield number, self._decoder.raw_decode(self._text, position)[0]
+            yield number, _DECODER.raw_decode(self._text, position)[0]
 
     def _scan(self) -> None:
         position = self._expect("{", 0)
         while self._at(position) != "}":
             if self._at(position) != '"':
                 raise json.JSONDecodeError("Expecting a name in double quotes", self._text, position)
-            name, position = self._decoder.raw_decode(self._text, position)
+            name, position = _DECODER.raw_decode(self._text, position)
             if name in self.content or (name == self.member and self.found):
                 raise json.JSONDecodeError(f"'{name}' is there twice", self._text, position)
             position = self._expect(":", position)
@@ -67,7 +67,7 @@ class JsonParts:
                 self.found = True
                 position = self._scan_list(self._expect("[", position))
             else:
-                self.content[name], position = self._decoder.raw_decode(self._text, position)
+                self.content[name], position = _DECODER.raw_decode(self._text, position)
             position = self._next(position, "}")
         if self._skip(position + 1) != len(self._text):
             raise json.JSONDecodeError("Extra data", self._text, position + 1)
@@ -76,7 +76,7 @@ class JsonParts:
         number = 0
         while self._at(position) != "]":
             begin = position
-            element, position = self._decoder.raw_decode(self._text, position)
+            element, position = _DECODER.raw_decode(self._text, position)
             value = element.get(self._key) if isinstance(element, dict) else None
             if not isinstance(value, int | str) or isinstance(value, bool):
                 raise ValueError(

@@ -4,5 +4,6 @@ from tltm_graph.nn.folded_transition_gnn import FoldedTransitionGNN
 from tltm_graph.nn.instance_encoder import InstanceEncoder
 from tltm_graph.nn.res_fuser import ResFuser
 from tltm_graph.nn.transition_gnn import TransitionGNN
+from tltm_graph.nn.transition_head import Standardize, TransitionHead
 
-__all__ = ["FoldedTransitionGNN", "InstanceEncoder", "ResFuser", "TransitionGNN"]
+__all__ = ["FoldedTransitionGNN", "InstanceEncoder", "ResFuser", "Standardize", "TransitionGNN", "TransitionHead"]

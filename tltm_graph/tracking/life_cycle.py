@@ -2,34 +2,28 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch_geometric.data import HeteroData
 from torchvision.ops import box_iou
 
 from tltm_graph.association import Assignment
 from tltm_graph.structures import Detections
 from tltm_graph.tracking.memory import Memory
+from tltm_graph.tracking.motion import MotionFilters, to_corners
 
 
 class LifeCycle:
     r"""How tracks move, are born, confirmed and forgotten.
 
-    *Motion.* A track is a box and the velocity of its centre. Between sightings it moves on, less and less, to
-    :math:`\hat x = x + v (1 - d^k) / (1 - d)` after k frames. A sighting z corrects both by what it adds,
-    :math:`r = z - \hat x`:
-
-    .. math::
-        x \leftarrow \hat x + \tfrac{2 (2n - 1)}{n (n + 1)}\, r, \qquad v \leftarrow v + \tfrac{6}{n (n + 1)}\, r / k
-
-    with n the number of sightings, at most ``window``. These gains draw the least-squares line through the sightings so
-    far, which averages the detector's jitter away; once n stays at ``window``, older ones fade (the expanding- and
-    fading-memory g-h filter, Brookner 1998, *Tracking and Kalman Filtering Made Easy*).
+    *Motion.* :class:`tltm_graph.tracking.MotionFilters` carry each box on between sightings; the middle filter is where
+    a track is. Tracks that are not seen move with the camera, as far as those that are seen tell its motion.
 
     *Life.* An object nobody claims starts a track if it scores at least ``birth_score`` and is not a second detection
     of something else, claimed or more confident: its mask does not lie, by more than a share of ``duplicate``, within
     that of an object of its class, nor is the IoU with any mask above that. (Boxes alone do not tell, people do stand
     in front of each other: without masks it is one thing under two names if classes differ and boxes have an IoU above
-    0.9.) A track is confirmed, and shows its id, once it was seen ``min_hits`` times or with a score
-    of at least ``sure_score``; missed before that, it is forgotten at once. A confirmed track is forgotten after more
-    than ``max_misses`` misses in a row. Never more than ``max_tracks`` are kept: those longest unseen go first.
+    0.9.) A track is confirmed, and shows its id, once it was seen ``min_hits`` times or with a score of at least
+    ``sure_score``. It is forgotten after more than ``max_misses`` misses in a row, and before it is confirmed after more
+    than ``patience`` for each sighting. Never more than ``max_tracks`` are kept: those longest unseen go first.
 
     Args:
         max_misses: Misses in a row that a confirmed track survives.
@@ -38,8 +32,8 @@ class LifeCycle:
         birth_score: Least detection score of a new track. Weaker detections can continue a track, not start one.
         duplicate: Share of a mask within another that makes it a second detection, in [0, 1]; 1 lets all be born.
         max_tracks: Hard cap on the memory.
-        window: How many sightings the motion is averaged over; 1 believes the last sighting alone and has no velocity.
-        damping: d, in [0, 1).
+        patience: Misses in a row that a track survives for each sighting before it is confirmed.
+        motion: How tracks move.
     """
 
     def __init__(
@@ -50,34 +44,36 @@ class LifeCycle:
         birth_score: float = 0.3,
         duplicate: float = 0.7,
         max_tracks: int = 256,
-        window: int = 10,
-        damping: float = 0.95,
+        patience: int = 8,
+        motion: MotionFilters | None = None,
     ) -> None:
-        if min_hits < 1 or max_tracks < 1 or max_misses < 0 or window < 1:
+        if min_hits < 1 or max_tracks < 1 or max_misses < 0 or patience < 0:
             raise ValueError(
-                f"Expected min_hits, max_tracks and window of at least 1 and max_misses of at least 0, "
-                f"got {min_hits}, {max_tracks}, {window} and {max_misses}"
+                f"Expected min_hits and max_tracks of at least 1, max_misses and patience of at least 0, "
+                f"got {min_hits}, {max_tracks}, {max_misses} and {patience}"
             )
-        if not 0 <= damping < 1:
-            raise ValueError(f"Expected damping in [0, 1), got {damping}")
         self.max_misses = max_misses
         self.min_hits = min_hits
         self.sure_score = sure_score
         self.birth_score = birth_score
         self.duplicate = duplicate
         self.max_tracks = max_tracks
-        self.window = window
-        self.damping = damping
+        self.patience = patience
+        self.motion = motion or MotionFilters()
 
-    def predict(self, memory: Memory, frame: int) -> Detections:
-        """Where each track of ``memory`` should be in ``frame``: its last state with the box moved."""
-        gap = (frame - memory.last_seen).to(memory.velocity)  # (M,)
-        steps = (1 - self.damping**gap) / (1 - self.damping)
-        shift = memory.velocity * steps[:, None]  # (M, 2)
-        return memory.detections.replace(boxes=memory.detections.boxes + shift.repeat(1, 2))
+    def predict(self, memory: Memory, time: float) -> Detections:
+        """Where each track of ``memory`` should be at ``time``: its last state with the box moved."""
+        return memory.detections.replace(boxes=_middle(self.motion.predict(memory.motion, time)))
+
+    def describe(self, graph: HeteroData, memory: Memory, time: float) -> None:
+        """Writes how the tracks move, and how long ago they were seen, into the previous nodes of ``graph``."""
+        motion, nodes = memory.motion, graph["previous"]
+        nodes.places, nodes.velocities = self.motion.predict(motion, time), motion.velocities
+        nodes.sightings, nodes.noise, nodes.last = motion.sightings, motion.noise, motion.last
+        nodes.mean_scores, nodes.gap = motion.score, time - motion.time
 
     def update(
-        self, memory: Memory, detections: Detections, assignment: Assignment, frame: int
+        self, memory: Memory, detections: Detections, assignment: Assignment, frame: int, time: float | None = None
     ) -> tuple[Memory, Tensor, Tensor]:
         """Takes in what was seen in ``frame``.
 
@@ -86,16 +82,20 @@ class LifeCycle:
             detections: The objects of the frame (N rows), with node features, if any.
             assignment: Which of them continue which track.
             frame: Index of the frame.
+            time: Of the frame, counted in frames of the video's pace; None where each frame follows the one before.
 
         Returns:
             The tracks after the frame; the track of each object (N,), -1 for none; and the ids to show (N,), which are
             the same but -1 where a track is not confirmed yet.
         """
+        now = float(frame) if time is None else time
         births = self._births(detections, assignment)
         looks = detections.replace(masks=None)  # what is remembered; masks are large and nobody would read them
-        matched = self._seen(memory[assignment.previous], looks[assignment.current], frame)
-        born = _born(looks[births], memory.next_id, frame)
-        missed = self._missed(memory[assignment.misses])
+        clear = self.motion.clearness(looks.boxes, assignment.current, memory.motion, assignment.previous, now)
+        before, seen = memory[assignment.previous], looks[assignment.current]
+        matched = self._seen(before, seen, frame, now, clear)
+        born = self._born(looks[births], memory.next_id, frame, now)
+        missed = self._missed(memory[assignment.misses], before, seen, now)
 
         joined = Memory.join([matched, born, missed], next_id=memory.next_id + len(born))
         sure = (joined.detections.scores >= self.sure_score).cpu()
@@ -104,9 +104,9 @@ class LifeCycle:
         after = joined[kept]
 
         tracks = torch.full((len(detections),), -1)
-        seen = torch.cat([assignment.current, births])  # their tracks are the first rows of `joined`
-        remembered = torch.isin(torch.arange(len(seen)), kept)
-        tracks[seen[remembered]] = joined.ids[: len(seen)][remembered]
+        rows = torch.cat([assignment.current, births])  # their tracks are the first rows of `joined`
+        remembered = torch.isin(torch.arange(len(rows)), kept)
+        tracks[rows[remembered]] = joined.ids[: len(rows)][remembered]
         shown = torch.where(torch.isin(tracks, after.ids[after.confirmed]), tracks, -1)
         return after, tracks, shown
 
@@ -122,28 +122,37 @@ class LifeCycle:
             worthy &= ~(earlier & worthy).any(dim=1)
         return assignment.births[worthy.cpu()]
 
-    def _seen(self, tracks: Memory, detections: Detections, frame: int) -> Memory:
-        predicted = self.predict(tracks, frame).boxes
-        residual = detections.boxes - predicted  # (K, 4)
-        n = (tracks.hits + 1).clamp(max=self.window).to(residual)[:, None]
-        position_gain, velocity_gain = 2 * (2 * n - 1) / (n * (n + 1)), 6 / (n * (n + 1))
-        if self.window == 1:
-            velocity_gain = torch.zeros_like(n)
-        gap = (frame - tracks.last_seen).to(residual)[:, None]
-        low, high = (predicted + position_gain * residual).split(2, dim=1)  # rounding may turn thin boxes inside out
+    def _seen(self, tracks: Memory, seen: Detections, frame: int, now: float, clear: Tensor) -> Memory:
+        motion = self.motion.update(tracks.motion, seen.boxes, seen.scores, now, clear)
         return replace(
             tracks,
             hits=tracks.hits + 1,
             misses=torch.zeros_like(tracks.misses),
             last_seen=torch.full_like(tracks.last_seen, frame),
-            velocity=tracks.velocity + velocity_gain * _centre(residual) / gap,
-            detections=detections.replace(boxes=torch.cat([low, torch.maximum(low, high)], dim=1)),
+            motion=motion,
+            detections=seen.replace(boxes=_middle(motion.places)),
         )
 
-    def _missed(self, memory: Memory) -> Memory:
+    def _born(self, detections: Detections, next_id: int, frame: int, now: float) -> Memory:
+        n = len(detections)
+        return Memory(
+            ids=torch.arange(next_id, next_id + n),
+            hits=torch.ones(n, dtype=torch.int64),
+            confirmed=torch.zeros(n, dtype=torch.bool),
+            misses=torch.zeros(n, dtype=torch.int64),
+            last_seen=torch.full((n,), frame),
+            motion=self.motion.start(detections.boxes, detections.scores, now),
+            detections=detections,
+            next_id=next_id + n,
+        )
+
+    def _missed(self, memory: Memory, before: Memory, seen: Detections, now: float) -> Memory:
         misses = memory.misses + 1
-        alive = (misses <= self.max_misses) & memory.confirmed
-        return replace(memory, misses=misses)[alive.nonzero().flatten()]
+        alive = (misses <= self.max_misses) & (memory.confirmed | (misses <= self.patience * memory.hits))
+        rows = alive.nonzero().flatten()
+        motion = self.motion.follow_camera(memory.motion[rows], before.motion, seen.boxes, now)
+        kept = replace(memory, misses=misses)[rows]
+        return replace(kept, motion=motion, detections=kept.detections.replace(boxes=_middle(motion.places)))
 
     def _strongest(self, memory: Memory) -> Tensor:
         if len(memory) <= self.max_tracks:
@@ -157,20 +166,6 @@ class LifeCycle:
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value}" for name, value in vars(self).items())
         return f"{type(self).__name__}({settings})"
-
-
-def _born(detections: Detections, next_id: int, frame: int) -> Memory:
-    n = len(detections)
-    return Memory(
-        ids=torch.arange(next_id, next_id + n),
-        hits=torch.ones(n, dtype=torch.int64),
-        confirmed=torch.zeros(n, dtype=torch.bool),
-        misses=torch.zeros(n, dtype=torch.int64),
-        last_seen=torch.full((n,), frame),
-        velocity=detections.boxes.new_zeros((n, 2)),
-        detections=detections,
-        next_id=next_id + n,
-    )
 
 
 def _sameness(objects: Detections, others: Detections) -> Tensor:
@@ -190,5 +185,6 @@ def _sameness(objects: Detections, others: Detections) -> Tensor:
     return shared / torch.where(same_class, area, area + other_area - shared).clamp(min=1)
 
 
-def _centre(boxes: Tensor) -> Tensor:
-    return (boxes[:, :2] + boxes[:, 2:]) / 2
+def _middle(places: Tensor) -> Tensor:
+    """Corners of what the middle filter says (M, 4)."""
+    return to_corners(places[:, 1])

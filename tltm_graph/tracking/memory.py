@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tltm_graph.structures import Detections
+from tltm_graph.tracking.motion import Motion, MotionFilters
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +19,7 @@ class Memory:
         confirmed: Whether its id is shown (M,), bool.
         misses: Frames since, in a row, that it was not (M,).
         last_seen: Index of the frame it was last seen in (M,).
-        velocity: Motion of the box centre in pixels a frame (M, 2).
+        motion: How each moves (M rows).
         detections: How each was then, M rows, boxes freed of jitter, without masks: only what association reads is
             kept.
         next_id: The id of the next new track.
@@ -32,16 +33,16 @@ class Memory:
     confirmed: Tensor
     misses: Tensor
     last_seen: Tensor
-    velocity: Tensor
+    motion: Motion
     detections: Detections
     next_id: int
 
     def __post_init__(self) -> None:
         m = len(self.detections)
-        for name in ("ids", "hits", "confirmed", "misses", "last_seen", "velocity"):
+        for name in ("ids", "hits", "confirmed", "misses", "last_seen", "motion"):
             value = getattr(self, name)
-            if value.shape[0] != m:
-                raise ValueError(f"Expected '{name}' of {m} tracks, got {value.shape[0]}")
+            if len(value) != m:
+                raise ValueError(f"Expected '{name}' of {m} tracks, got {len(value)}")
         if self.ids.unique().numel() != m:
             raise ValueError(f"Expected unique ids, got {self.ids.tolist()}")
 
@@ -49,8 +50,9 @@ class Memory:
     def empty(cls, device: torch.device | str = "cpu") -> Self:
         """A memory of nothing. The bookkeeping lives on the CPU, what the graph reads on ``device``."""
         none = torch.zeros(0, dtype=torch.int64)
-        velocity = torch.zeros((0, 2), device=device)
-        return cls(none, none, none.bool(), none, none, velocity, Detections.empty(device), next_id=0)
+        nothing = Detections.empty(device)
+        motion = MotionFilters().start(nothing.boxes, nothing.scores, 0.0)
+        return cls(none, none, none.bool(), none, none, motion, nothing, next_id=0)
 
     def __len__(self) -> int:
         return len(self.detections)
@@ -62,7 +64,7 @@ class Memory:
             self.confirmed[rows],
             self.misses[rows],
             self.last_seen[rows],
-            self.velocity[rows.to(self.velocity.device)],
+            self.motion[rows],
             self.detections[rows],
             self.next_id,
         )
@@ -76,7 +78,7 @@ class Memory:
             confirmed=torch.cat([part.confirmed for part in parts]),
             misses=torch.cat([part.misses for part in parts]),
             last_seen=torch.cat([part.last_seen for part in parts]),
-            velocity=torch.cat([part.velocity for part in parts]),
+            motion=Motion.join([part.motion for part in parts]),
             detections=Detections.cat([part.detections for part in parts]),
             next_id=next_id,
         )

@@ -2,10 +2,12 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch_geometric.data import HeteroData
 
 from tltm_graph.association import ArgmaxAssignment, Assignment
 from tltm_graph.structures import Detections
 from tltm_graph.tracking.memory import Memory
+from tltm_graph.tracking.motion import MotionFilters
 
 
 class PublishedLifeCycle:
@@ -22,12 +24,15 @@ class PublishedLifeCycle:
     def __init__(self, misses_to_forget: int | None = None) -> None:
         self.misses_to_forget = misses_to_forget
 
-    def predict(self, memory: Memory, frame: int) -> Detections:
+    def predict(self, memory: Memory, time: float) -> Detections:
         """The last detection of each track, where it was."""
         return memory.detections
 
+    def describe(self, graph: HeteroData, memory: Memory, time: float) -> None:
+        """Nothing is known of motion."""
+
     def update(
-        self, memory: Memory, detections: Detections, assignment: Assignment, frame: int
+        self, memory: Memory, detections: Detections, assignment: Assignment, frame: int, time: float | None = None
     ) -> tuple[Memory, Tensor, Tensor]:
         """Takes in what was seen in ``frame``; see :meth:`tltm_graph.tracking.LifeCycle.update`."""
         n, m = len(detections), len(memory)
@@ -45,14 +50,15 @@ class PublishedLifeCycle:
         hits[assignment.previous] += claims
         source = torch.full((m,), -1)
         source[assignment.previous] = assignment.current
+        remembered = _overwrite(memory.detections, detections, source, births)
         after = Memory(
             ids=torch.arange(m + len(births)),
             hits=hits,
             confirmed=torch.ones(m + len(births), dtype=torch.bool),
             misses=-hits,
             last_seen=torch.cat([torch.where(source >= 0, frame, memory.last_seen), torch.full((len(births),), frame)]),
-            velocity=detections.boxes.new_zeros((m + len(births), 2)),
-            detections=_overwrite(memory.detections, detections, source, births),
+            motion=MotionFilters().start(remembered.boxes, remembered.scores, frame),
+            detections=remembered,
             next_id=memory.next_id + len(births),
         )
         if self.misses_to_forget is not None:

@@ -18,6 +18,8 @@ from tltm_graph.tracking.life_cycle import LifeCycle
 from tltm_graph.tracking.memory import Memory
 from tltm_graph.tracking.published import PublishedLifeCycle
 
+_USUAL_PACE = 1 / 30  # seconds from frame to frame
+
 
 @runtime_checkable
 class Relation(Protocol):
@@ -62,6 +64,9 @@ class TrackerState:
         context: What the detector wants back with the next frame.
         frame: Index of the last frame, -1 before the first.
         size: Height and width of the video, None before the first frame.
+        now: Time of the last frame, counted in frames of the video's pace: dropped frames count, too.
+        pace: Seconds from frame to frame, the shortest lately; None until two frames have told.
+        time: Of the last frame, in seconds.
         transition: The decision of the last step, None before the first.
         seconds: Wall-clock time of each stage of the last step.
     """
@@ -70,6 +75,9 @@ class TrackerState:
     context: Any = None
     frame: int = -1
     size: tuple[int, int] | None = None
+    now: float = -1.0
+    pace: float | None = None
+    time: float = 0.0
     transition: Transition | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -165,8 +173,11 @@ class Tracker:
         current = detections.replace(
             ids=None, features=None if self.relation is None else self.relation.encode(detections)
         )
-        graph = frame_pair_graph(self.life_cycle.predict(memory, frame.index), current)
+        now, pace = _clock(state, frame)
+        graph = frame_pair_graph(self.life_cycle.predict(memory, now), current)
         graph["previous"].age = (frame.index - memory.last_seen).to(current.boxes.device)
+        graph.scene = current.boxes.new_tensor([[*frame.size, pace or _USUAL_PACE]])
+        self.life_cycle.describe(graph, memory, now)
         if self.transform is not None:
             graph = self.transform(graph)
         clock.lap("graph")
@@ -180,7 +191,7 @@ class Tracker:
         assignment = self.solver(graph[TRANSITION].edge_index, scores.edges, sizes, scores.births, scores.misses)
         clock.lap("associate")
 
-        after, tracks, ids = self.life_cycle.update(memory, current, assignment, frame.index)
+        after, tracks, ids = self.life_cycle.update(memory, current, assignment, frame.index, now)
         transition = Transition(graph, scores, assignment, memory.ids, tracks)
         clock.lap("remember")
 
@@ -188,7 +199,9 @@ class Tracker:
         if isinstance(self.detector, Segmenter):
             shown = self._segmented(self.detector, shown, frame.size)
         clock.lap("segment")
-        return TrackerState(after, context, frame.index, frame.size, transition, clock.seconds), shown
+        return TrackerState(
+            after, context, frame.index, frame.size, now, pace, frame.time, transition, clock.seconds
+        ), shown
 
     def _detect(self, frame: Frame, context: Any) -> tuple[Detections, Any]:
         output = self.detector.detect(frame, context)
@@ -247,6 +260,16 @@ class Tracker:
             f"  affinity={self.affinity!r},\n  solver={self.solver!r},\n  life_cycle={self.life_cycle!r},\n"
             f"  max_shown={self.max_shown},\n)"
         )
+
+
+def _clock(state: TrackerState, frame: Frame) -> tuple[float, float | None]:
+    """Time of ``frame`` in frames of the video's pace, and the pace in seconds."""
+    frames = frame.index - state.frame
+    elapsed = frame.time - state.time
+    if state.frame < 0 or elapsed <= 0:  # the first frame, or a source without a clock
+        return state.now + frames, state.pace
+    pace = elapsed / frames if state.pace is None else min(1.01 * state.pace, elapsed / frames)  # slow to slow down
+    return state.now + elapsed / pace, pace
 
 
 class _Clock:

@@ -1,5 +1,7 @@
-"""How models learn: losses, and what they are computed from."""
+"""How models learn: losses, and what they are computed from. :mod:`tltm_graph.training.module` is for Lightning."""
 
+from tltm_graph.training.annotated_files import ImageFiles, VideoFiles
+from tltm_graph.training.detector_objective import DetectorObjective
 from tltm_graph.training.losses import edge_loss, fcos_losses, mask_loss, smoothed_giou, transition_loss
 from tltm_graph.training.objective import (
     PairObjective,
@@ -8,21 +10,47 @@ from tltm_graph.training.objective import (
     released_objective,
     true_previous,
 )
-from tltm_graph.training.regions import GroundTruthRegions, ProposalRegions, Regions, RegionSampler
+from tltm_graph.training.optimization import CosineSchedule, StepSchedule, decayed_groups
+from tltm_graph.training.pair_data import PairData, TrainingData
+from tltm_graph.training.regions import GroundTruthRegions, JitteredBoxes, ProposalRegions, Regions, RegionSampler
+from tltm_graph.training.rendered_videos import RenderedVideos
+from tltm_graph.training.sources import LabelledVideo, Opened, PairDescription, VideoDescription
+from tltm_graph.training.start_from import StartReport, start_from
+from tltm_graph.training.validation import TrackingValidation, Validated
+from tltm_graph.training.weight_average import weight_average
 
 __all__ = [
+    "CosineSchedule",
+    "DetectorObjective",
     "GroundTruthRegions",
+    "ImageFiles",
+    "JitteredBoxes",
+    "LabelledVideo",
+    "Opened",
+    "PairData",
+    "PairDescription",
     "PairObjective",
     "ProposalRegions",
     "RegionSampler",
     "Regions",
+    "RenderedVideos",
+    "StartReport",
+    "StepSchedule",
+    "TrackingValidation",
+    "TrainingData",
+    "Validated",
+    "VideoDescription",
+    "VideoFiles",
     "current_twice",
+    "decayed_groups",
     "edge_loss",
     "fcos_losses",
     "mask_loss",
     "paper_objective",
     "released_objective",
     "smoothed_giou",
+    "start_from",
     "transition_loss",
     "true_previous",
+    "weight_average",
 ]

@@ -12,7 +12,7 @@ from tltm_graph.models import TLTM
 from tltm_graph.nn import TransitionGNN
 from tltm_graph.structures import Detections, FramePair
 from tltm_graph.training.losses import edge_loss, fcos_losses, mask_loss, transition_loss
-from tltm_graph.training.regions import GroundTruthRegions, ProposalRegions, Regions, RegionSampler
+from tltm_graph.training.regions import GroundTruthRegions, ProposalRegions, Regions, RegionSampler, true_boxes
 
 
 def true_previous(previous: Pyramid, current: Pyramid) -> Pyramid:
@@ -30,12 +30,14 @@ class PairObjective:
 
     The detector learns the later frame of each pair, fused with ``reference``. Mask head and GNN learn from the regions
     that ``sampler`` chooses there; the nodes of the earlier frame are its true objects. Features are pooled once and
-    shared by mask head and encoder.
+    shared by mask head and encoder. Negatives show no object: the GNN learns that no transition leads to them.
 
     Args:
         reference: Which pyramid the current one is fused with, from (previous, current).
-        sampler: Chooses the regions of the later frame.
+        sampler: Chooses the regions of the later frame; by default :class:`ProposalRegions` with negatives.
         transition_weight: Weight of :func:`transition_loss`; at 0 it is left out.
+        previous_boxes: Where the objects of the earlier frame are pooled, boxes (N, 4) from the true objects. By
+            default their true boxes; :class:`JitteredBoxes` are as inexact as those that a tracker remembers.
     """
 
     def __init__(
@@ -43,10 +45,12 @@ class PairObjective:
         reference: Callable[[Pyramid, Pyramid], Pyramid] = true_previous,
         sampler: RegionSampler | None = None,
         transition_weight: float = 0.0,
+        previous_boxes: Callable[[Detections], Tensor] = true_boxes,
     ) -> None:
         self.reference = reference
         self.sampler = sampler or ProposalRegions()
         self.transition_weight = transition_weight
+        self.previous_boxes = previous_boxes
 
     def __call__(self, model: TLTM, pairs: Sequence[FramePair]) -> dict[str, Tensor]:
         """The losses of ``pairs``, to be added up.
@@ -90,6 +94,7 @@ class PairObjective:
         features = detector.pool(current, [r.boxes for r in regions], sizes)  # (N, C, 14, 14)
         losses["mask"] = _mask_loss(model, features, regions, now)
 
+        before = [objects.replace(boxes=self.previous_boxes(objects)) for objects in before]
         nodes_before = model.relation.encoder(detector.pool(previous, [d.boxes for d in before], sizes))
         graph = _graph(before, nodes_before, regions, model.relation.encoder(features), now)
         losses["gnn_edge"] = edge_loss(model.relation.score(graph), graph[TRANSITION].y)
@@ -100,13 +105,14 @@ class PairObjective:
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}(reference={self.reference.__name__}, sampler={self.sampler!r}, "
-            f"transition_weight={self.transition_weight})"
+            f"transition_weight={self.transition_weight}, "
+            f"previous_boxes={getattr(self.previous_boxes, '__name__', self.previous_boxes)})"
         )
 
 
 def paper_objective(transition_weight: float = 0.0) -> PairObjective:
     """As the paper describes it: the true previous frame is fused, proposals and true boxes feed mask head and GNN."""
-    return PairObjective(true_previous, ProposalRegions(), transition_weight)
+    return PairObjective(true_previous, ProposalRegions(negative_share=0), transition_weight)
 
 
 def released_objective() -> PairObjective:
@@ -115,13 +121,15 @@ def released_objective() -> PairObjective:
 
 
 def _mask_loss(model: TLTM, features: Tensor, regions: list[Regions], truth: list[Detections]) -> Tensor:
-    labels = torch.cat([objects.labels[r.rows] for r, objects in zip(regions, truth, strict=True)])
-    logits = model.detector.mask_head(features, labels)  # (N, 28, 28)
+    shown = [r.rows >= 0 for r in regions]
+    rows = [r.rows[kept] for r, kept in zip(regions, shown, strict=True)]
+    labels = torch.cat([objects.labels[kept] for objects, kept in zip(truth, rows, strict=True)])
+    logits = model.detector.mask_head(features[torch.cat(shown)], labels)  # (P, 28, 28)
     targets = [
-        mask_targets(objects.masks, r.boxes, r.rows, logits.shape[-1])
+        mask_targets(objects.masks, r.boxes[kept], chosen, logits.shape[-1])
         if objects.masks is not None
         else logits.new_zeros((0, *logits.shape[1:]))
-        for r, objects in zip(regions, truth, strict=True)
+        for objects, r, kept, chosen in zip(truth, regions, shown, rows, strict=True)
     ]
     return mask_loss(logits, torch.cat(targets))
 
@@ -133,9 +141,11 @@ def _graph(
     current_nodes = nodes_now.split([len(r.boxes) for r in regions])
     graphs = []
     for objects, x, r, z, truth in zip(before, previous_nodes, regions, current_nodes, now, strict=True):
-        shown = truth.replace(ids=None, masks=None)[r.rows].replace(boxes=r.boxes)  # several may show one object
+        labels = torch.cat([truth.labels, truth.labels.new_zeros(1)])[r.rows]  # row -1, the last: a negative's
+        shown = Detections(boxes=r.boxes, scores=torch.ones_like(r.boxes[:, 0]), labels=labels)
         graph = frame_pair_graph(_described(objects, x), _described(shown, z))
-        graph["previous"].ids, graph["current"].ids = _ids(objects), _ids(truth)[r.rows]
+        ids = _ids(truth)  # several regions may show one object, negatives none
+        graph["previous"].ids, graph["current"].ids = _ids(objects), torch.cat([ids, ids.new_full((1,), -1)])[r.rows]
         graphs.append(AddLabels()(graph))
     return Batch.from_data_list(graphs)
 

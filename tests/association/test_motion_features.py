@@ -1,0 +1,162 @@
+import math
+
+import pytest
+import torch
+
+from tests.cases import CROSSING, Script, blank, drawn
+from tltm_graph import Detections, Tracker
+from tltm_graph.association import EdgeScores, common_motion, motion_features
+from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
+from tltm_graph.graph import TRANSITION, frame_pair_graph
+from tltm_graph.tracking import LifeCycle, Memory
+
+
+def pair(m: int, n: int, seed: int = 0):
+    """A graph of m tracks that were seen a few times and n detections."""
+    random = torch.Generator().manual_seed(seed)
+
+    def boxes(count):
+        centre = 200 * torch.rand((count, 2), generator=random)
+        size = 20 + 30 * torch.rand((count, 2), generator=random)
+        return torch.cat([centre - size / 2, centre + size / 2], dim=1)
+
+    def some(count):
+        scores = torch.rand(count, generator=random)
+        return Detections(boxes(count), scores, torch.randint(0, 2, (count,), generator=random))
+
+    life = LifeCycle(birth_score=0.0)
+    first = some(m)
+    memory = Memory.empty()
+    index = torch.arange(m)
+    none = index[:0]
+    from tltm_graph.association import Assignment
+
+    memory, _, _ = life.update(memory, first, Assignment(none, none, index, none), 0, 0.0)
+    rows = torch.arange(len(memory))
+    for t in range(1, 4):
+        noise = 3 * torch.randn((len(memory), 2), generator=random).repeat(1, 2)
+        again = memory.detections.replace(boxes=memory.detections.boxes + noise)
+        memory, _, _ = life.update(memory, again, Assignment(rows, rows, none, none), t, float(t))
+    current = some(n)
+    graph = frame_pair_graph(life.predict(memory, 6.0), current)
+    graph.scene = torch.tensor([[240.0, 320.0, 0.04]])
+    life.describe(graph, memory, 6.0)
+    return graph
+
+
+def slow_edges(graph, features, logits=None):
+    """Edge features one by one, in plain arithmetic."""
+    previous, current = graph["previous"], graph["current"]
+    places = previous.places.clone()
+    places[..., 2:] = places[..., 2:].clamp(min=1)
+    seen = [((a + c) / 2, (b + d) / 2, c - a, d - b) for a, b, c, d in current.boxes.tolist()]
+    shift = common_motion(
+        places[:, 1], previous.velocities[:, 1], previous.sightings[:, 1], previous.gap, torch.tensor(seen)
+    )
+
+    def iou(p, q):
+        (x, y, w, h), (u, v, a, b) = p, q
+        across = max(0.0, min(x + w / 2, u + a / 2) - max(x - w / 2, u - a / 2))
+        down = max(0.0, min(y + h / 2, v + b / 2) - max(y - h / 2, v - b / 2))
+        return across * down / (w * h + a * b - across * down)
+
+    def far(i, j):
+        (x, y, w, h), (u, v, a, b) = places[i, 1].tolist(), seen[j]
+        away = math.hypot((u - x) / math.sqrt(w * a), (v - y) / math.sqrt(h * b))
+        return away / (1 + 0.3 * math.sqrt(float(previous.gap[i])))
+
+    rows = []
+    for kept, (i, j) in zip(features.kept.tolist(), features.edge_index.T.tolist(), strict=True):
+        quick, middle, patient = places[i].tolist()
+        last = previous.last[i].tolist()
+        shifted = [middle[0] + float(shift[i, 0]), middle[1] + float(shift[i, 1]), *middle[2:]]
+        u, v, a, b = seen[j]
+        w, h = math.sqrt(middle[2] * a), math.sqrt(middle[3] * b)
+        row = []
+        for place in (middle, quick, last, patient, shifted):
+            row += [math.asinh((u - place[0]) / w / 0.1), math.asinh((v - place[1]) / h / 0.1)]
+        gap, jitter = float(previous.gap[i]), previous.noise[i].tolist()
+        spread = jitter[0] * math.sqrt(1 + 0.3 * gap)
+        row += [math.asinh((u - middle[0]) / w / spread), math.asinh((v - middle[1]) / h / spread)]
+        for place in (middle, last, patient):
+            row += [math.asinh(math.log(a / place[2]) / 0.1), math.asinh(math.log(b / place[3]) / 0.1)]
+        row += [math.asinh(math.log(a / middle[2]) / jitter[1]), math.asinh(math.log(b / middle[3]) / jitter[1])]
+        row.append(math.log(math.hypot((u - middle[0]) / w, (v - middle[1]) / h) + 0.02))
+        row.append(math.asinh((v + b / 2 - middle[1] - middle[3] / 2) / h / 0.1))
+        row += [iou(middle, seen[j]), iou(shifted, seen[j])]
+        grow = 1 + 2 * (0.15 + 0.05 * math.sqrt(max(0, gap - 1)))
+        row.append(iou((middle[0], middle[1], middle[2] * grow, middle[3] * grow), seen[j]))
+        row.append(float(previous.labels[i] == current.labels[j]))
+        row.append(float(current.scores[j] - previous.scores[i]))
+        others = [far(k, j) for k in range(len(places)) if k != i]
+        row.append(max(-4, min(4, math.log((min(others, default=9.0) + 0.02) / (far(i, j) + 0.02)))))
+        others = [far(i, k) for k in range(len(seen)) if k != j]
+        row.append(max(-4, min(4, math.log((min(others, default=9.0) + 0.02) / (far(i, j) + 0.02)))))
+        row += [0.0, 0.0] if logits is None else [float(logits[kept]) / 3, 1.0]
+        rows.append(row)
+    return torch.tensor(rows).reshape(-1, NUM_EDGE)
+
+
+@pytest.mark.parametrize(("m", "n"), [(4, 5), (1, 3), (3, 1), (12, 14)])
+@pytest.mark.parametrize("told", [False, True])
+def test_edges_are_what_the_slow_loop_says(m, n, told):
+    graph = pair(m, n)
+    logits = torch.randn(m * n, generator=torch.Generator().manual_seed(1)) if told else None
+    features = motion_features(graph, logits)
+    assert torch.equal(graph[TRANSITION].edge_index[:, features.kept], features.edge_index)
+    assert torch.allclose(features.edges, slow_edges(graph, features, logits), atol=2e-4)
+
+
+@pytest.mark.parametrize(("m", "n"), [(0, 0), (0, 3), (3, 0), (1, 1)])
+def test_empty_sides(m, n):
+    features = motion_features(pair(m, n))
+    assert features.previous.shape == (m, NUM_PREVIOUS)
+    assert features.current.shape == (n, NUM_CURRENT)
+    assert features.edges.shape == (len(features.kept), NUM_EDGE)
+    assert features.edge_index.shape == (2, len(features.kept))
+
+
+def test_they_are_the_same_at_any_resolution():
+    graph, large = pair(4, 5), pair(4, 5)
+    for nodes in (large["previous"], large["current"]):
+        nodes.boxes = 4 * nodes.boxes
+    tracks = large["previous"]
+    tracks.places, tracks.velocities, tracks.last = 4 * tracks.places, 4 * tracks.velocities, 4 * tracks.last
+    large.scene = torch.tensor([[960.0, 1280.0, 0.04]])
+    small, big = motion_features(graph), motion_features(large)
+    for name in ("previous", "current", "edges"):
+        assert torch.allclose(getattr(small, name), getattr(big, name), atol=1e-3), name
+
+
+def test_what_is_far_is_left_out_unless_the_relation_knows_better():
+    graph = pair(2, 2)
+    graph["current"].boxes = graph["current"].boxes + 5000
+    assert len(motion_features(graph).kept) == 0
+    assert motion_features(graph, torch.tensor([-5.0, 3.0, -5.0, 0.0])).kept.tolist() == [1]
+
+
+def test_a_tracker_provides_all_of_it():
+    seen = []
+
+    def affinity(graph, logits):
+        seen.append(motion_features(graph, logits))
+        count = graph[TRANSITION].edge_index.shape[1]
+        return EdgeScores(
+            torch.zeros(count), torch.zeros(len(graph["current"].boxes)), torch.zeros(len(graph["previous"].boxes))
+        )
+
+    frames = drawn(CROSSING)
+    for _ in Tracker(Script(frames), affinity=affinity).track(blank(t) for t in range(len(frames))):
+        pass
+    assert len(seen) == len(frames)
+    assert all(torch.isfinite(f.previous).all() and torch.isfinite(f.edges).all() for f in seen)
+
+
+def test_errors():
+    graph = frame_pair_graph(drawn("a")[0], drawn("a")[0])
+    with pytest.raises(ValueError, match=r"motion of its tracks.*use Affinity\(\)"):
+        motion_features(graph)
+    graph = pair(3, 3)
+    graph[TRANSITION].edge_index = graph[TRANSITION].edge_index[:, :4]
+    with pytest.raises(ValueError, match="complete graph of 3 × 3 objects, got 4 transitions"):
+        motion_features(graph)

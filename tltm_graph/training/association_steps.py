@@ -1,0 +1,170 @@
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from typing import Protocol, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tltm_graph.association import Assignment, motion_features
+from tltm_graph.graph import frame_pair_graph
+from tltm_graph.nn import TransitionHead
+from tltm_graph.structures import Detections
+from tltm_graph.tracking import LifeCycle, Memory
+
+
+class IdentifiedDetections(Protocol):
+    """Detections of a video of which it is known what each one shows.
+
+    Attributes:
+        size: Height and width of the frames.
+        times: Of each frame, in seconds.
+        frames: The detections of each, ``ids`` telling what they show. False positives have ids of their own; -1 is for
+            what nobody knows, from which nothing is learned.
+    """
+
+    @property
+    def size(self) -> tuple[int, int]: ...
+    @property
+    def times(self) -> Sequence[float]: ...
+    @property
+    def frames(self) -> Sequence[Detections]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class AssociationStep:
+    """One frame of a tracker that makes no mistake, or several joined: features, and what is right.
+
+    Args:
+        previous: Features of the tracks (M, F).
+        current: Features of the detections (N, F).
+        edge_index: Transitions (2, E).
+        edges: Their features (E, D).
+        same: Whether both ends of each are one object (E,), 0 or 1.
+        births: Whether each detection shows something new (N,).
+        misses: Whether each track is not there (M,).
+        edge_weight: What each transition counts in training (E,).
+        birth_weight: The same of each detection (N,).
+        miss_weight: The same of each track (M,).
+    """
+
+    previous: Tensor
+    current: Tensor
+    edge_index: Tensor
+    edges: Tensor
+    same: Tensor
+    births: Tensor
+    misses: Tensor
+    edge_weight: Tensor
+    birth_weight: Tensor
+    miss_weight: Tensor
+
+    @property
+    def is_hard(self) -> bool:
+        """Whether it is more than going on with what cannot be mistaken: rivals, gaps, or births beside tracks."""
+        overlapping = self.edges[:, OVERLAP] > 0.25
+        rivals = torch.zeros_like(self.births).index_add(0, self.edge_index[1], overlapping.float())
+        waited = self.previous[self.edge_index[0], AGE] > 1.1
+        return bool((rivals > 1).any() or (waited & (self.same > 0)).any() or ((self.births > 0) & (rivals > 0)).any())
+
+    def weighted(self, weight: float) -> Self:
+        """The same, counting ``weight`` times."""
+        return type(self)(
+            **{
+                field.name: getattr(self, field.name) * (weight if field.name.endswith("_weight") else 1)
+                for field in fields(self)
+            }
+        )
+
+    @classmethod
+    def join(cls, steps: Sequence[Self]) -> Self:
+        """Many steps as one graph that falls into parts."""
+        values = {field.name: [getattr(step, field.name) for step in steps] for field in fields(cls)}
+        sizes = torch.tensor([[len(step.previous), len(step.current)] for step in steps]).reshape(-1, 2)
+        first = sizes.cumsum(dim=0) - sizes  # (S, 2)
+        index = [edges + start[:, None] for edges, start in zip(values["edge_index"], first, strict=True)]
+        joined = {name: torch.cat(parts) for name, parts in values.items() if name != "edge_index"}
+        return cls(edge_index=torch.cat(index, dim=1), **joined)
+
+
+AGE, OVERLAP = 2, 22
+"""Where the features have the log of the frames since a track was seen, and the IoU with where it should be."""
+
+
+def association_steps(
+    video: IdentifiedDetections,
+    life_cycle: LifeCycle | None = None,
+    reliability: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> Iterator[AssociationStep]:
+    r"""Follows a video by its true identities, and yields what a tracker would have had to decide in each frame.
+
+    Args:
+        video: The detections.
+        life_cycle: How tracks move, are born and forgotten.
+        reliability: Of an imagined relation model whose logits are given as evidence: :math:`\rho`, for logits drawn
+            from :math:`\mathcal{N}(\pm \rho^2 / 2, \rho^2)`, which are calibrated log-odds. At 0 there is none.
+        generator: Of these logits.
+    """
+    life_cycle = life_cycle or LifeCycle()
+    memory, shown = Memory.empty(), torch.zeros(0, dtype=torch.int64)  # what each track shows, row by row
+    pace = _pace(video.times)
+    for index, (found, time) in enumerate(zip(video.frames, video.times, strict=True)):
+        assert found.ids is not None
+        ids, now = found.ids, (time - video.times[0]) / pace
+        known = ids >= 0
+        equal = (shown[:, None] == ids[None]) & known[None]  # (M, N)
+        if len(memory) and len(found):
+            current = found.replace(ids=None, masks=None, features=None)
+            graph = frame_pair_graph(life_cycle.predict(memory, now), current)
+            graph.scene = current.boxes.new_tensor([[*video.size, pace]])
+            life_cycle.describe(graph, memory, now)
+            logits = None
+            if reliability > 0:
+                noise = torch.randn(equal.shape, generator=generator)
+                logits = (reliability * noise + (equal.float() - 0.5) * reliability**2).flatten()
+            features = motion_features(graph, logits)
+            told = (shown >= 0)[:, None] & known[None]
+            yield AssociationStep(
+                previous=features.previous,
+                current=features.current,
+                edge_index=features.edge_index,
+                edges=features.edges,
+                same=equal.flatten()[features.kept].float(),
+                births=(~equal.any(dim=0)).float(),
+                misses=(~equal.any(dim=1)).float(),
+                edge_weight=told.flatten()[features.kept].float(),
+                birth_weight=known.float(),
+                miss_weight=(shown >= 0).float(),
+            )
+        previous, now_seen = equal.nonzero().unbind(dim=1)
+        births, misses = (~equal.any(dim=0)).nonzero().flatten(), (~equal.any(dim=1)).nonzero().flatten()
+        assignment = Assignment(previous, now_seen, births, misses)
+        owner = dict(zip(memory.ids.tolist(), shown.tolist(), strict=True))
+        memory, tracks, _ = life_cycle.update(memory, found.replace(ids=None), assignment, index, now)
+        owner.update({track: ident for track, ident in zip(tracks.tolist(), ids.tolist(), strict=True) if track >= 0})
+        shown = torch.tensor([owner[track] for track in memory.ids.tolist()], dtype=torch.int64)
+
+
+def association_losses(head: TransitionHead, steps: Sequence[AssociationStep]) -> dict[str, Tensor]:
+    """Binary cross-entropies of transitions, births and misses, each a sum over the number of true transitions.
+
+    Few of the transitions are true; since every one counts alike, the log-odds learned are those of the data, and
+    sum and denominator grow alike with the crowd.
+    """
+    step = AssociationStep.join(steps)
+    edges, births, misses = head(step.previous, step.current, step.edge_index, step.edges)
+    count = (step.same * step.edge_weight).sum().clamp(min=1)
+    return {
+        name: F.binary_cross_entropy_with_logits(logits, truth, weight, reduction="sum") / count
+        for name, logits, truth, weight in (
+            ("edge", edges, step.same, step.edge_weight),
+            ("birth", births, step.births, step.birth_weight),
+            ("miss", misses, step.misses, step.miss_weight),
+        )
+    }
+
+
+def _pace(times: Sequence[float]) -> float:
+    return min((later - earlier for earlier, later in pairwise(times)), default=1.0)

@@ -1,0 +1,224 @@
+"""Training with Lightning. Needs the extra ``train``: ``pip install 'tltm-graph[train]'``."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from tltm_graph.data.pairs.draws import mixed
+from tltm_graph.models import save_model
+from tltm_graph.training.checkpoints import (
+    checkpoint_path,
+    newest_checkpoint,
+    remove_old_checkpoints,
+    write_checkpoint,
+)
+from tltm_graph.training.optimization import CosineSchedule, decayed_groups
+from tltm_graph.training.weight_average import weight_average
+
+try:
+    from lightning.pytorch import Callback, LightningModule, Trainer
+    from lightning.pytorch.plugins import TorchCheckpointIO
+except ImportError as error:
+    raise ImportError("Expected 'lightning' for training, found none: pip install 'tltm-graph[train]'") from error
+
+EXPORTS = ("model.safetensors", "model_ema.safetensors")
+"""What :meth:`TrainingModule.export` writes: the last weights and their average."""
+
+
+class TrainingModule(LightningModule):
+    """A model that learns what an objective says.
+
+    Nothing but weights, the step and the states of optimiser and average goes from one step to the next: the learning
+    rate is a function of the step, and random numbers are drawn anew from (seed, step, process). So a run that goes on
+    from a checkpoint ends, bit for bit, where it would have ended undisturbed.
+
+    Args:
+        model: The model. Its filters are laid out channels last, which is faster.
+        objective: Gives the losses of a batch by name, to be added up: ``objective(model, batch)``.
+        optimizer: Makes the optimiser of parameter groups: a class of :mod:`torch.optim` with its options set. Biases
+            and norms do not decay.
+        schedule: By what the learning rate is multiplied: ``schedule(step, steps)``.
+        clip_norm: Longest gradient; longer ones are shortened to it.
+        ema_decay: Of the average of the weights, see :func:`tltm_graph.training.weight_average`.
+    """
+
+    seed: int = 0
+    """Of all random numbers in the objective."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Callable[[Any, Any], dict[str, Tensor]],
+        optimizer: Callable[[Iterable[Any]], Optimizer] = torch.optim.AdamW,
+        schedule: Callable[[int, int], float] | None = None,
+        clip_norm: float = float("inf"),
+        ema_decay: float = 0.999,
+    ) -> None:
+        super().__init__()
+        if not clip_norm > 0:
+            raise ValueError(f"Expected clip_norm above 0, got {clip_norm}")
+        self.model: Any = model.to(memory_format=torch.channels_last)
+        self.average = weight_average(self.model, ema_decay)
+        self.objective = objective
+        self.optimizer = optimizer
+        self.schedule = CosineSchedule() if schedule is None else schedule
+        self.clip_norm = clip_norm
+        self.losses: dict[str, Tensor] = {}
+        self._options: list[dict[str, Any]] = []
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes that the model learns.
+
+        Raises:
+            ValueError: If the model does not name them.
+        """
+        names = getattr(self.model, "class_names", None)
+        if not names:
+            raise ValueError(f"Expected a model that names its classes, got {self.model!r}: give it class_names")
+        return tuple(names)
+
+    @property
+    def averaged(self) -> Any:
+        """The model with the average of its weights."""
+        return self.average.module
+
+    def configure_optimizers(self) -> Optimizer:
+        """The optimiser; :meth:`on_train_batch_start` sets its learning rate."""
+        optimizer = self.optimizer(decayed_groups(self.model))
+        self._options = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
+        return optimizer
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """The batch as it is: objectives move what they need, and pairs cannot be changed."""
+        return batch
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Sets all that depends on the step."""
+        step = self.trainer.global_step
+        torch.manual_seed(mixed(self.seed, step, self.global_rank))
+        factor = self.schedule(step, self.trainer.max_steps)
+        for group, options in zip(self.trainer.optimizers[0].param_groups, self._options, strict=True):
+            group.update(options | {"lr": options["lr"] * factor})  # those of the configuration, not of a checkpoint
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """The sum of the losses."""
+        losses = self.objective(self.model, batch)
+        total = torch.stack(list(losses.values())).sum()
+        self.losses = {name: loss.detach() for name, loss in losses.items()} | {"total": total.detach()}
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        logged = {f"loss/{name}": loss for name, loss in self.losses.items()} | {"learning_rate": rate}
+        self.log_dict(logged, batch_size=len(batch))
+        return total
+
+    def configure_gradient_clipping(self, optimizer: Optimizer, *_: Any, **__: Any) -> None:
+        """Shortens the gradient, after making sure that the step will lead somewhere.
+
+        Raises:
+            FloatingPointError: If a loss or the gradient is not finite. The weights are those before the step.
+        """
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        norm = nn.utils.clip_grad_norm_(parameters, self.clip_norm)
+        self.log("gradient_norm", norm)
+        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None  # it skips such gradients itself
+        sound = self.losses["total"].isfinite() & (norm.isfinite() | scaled)
+        if self.trainer.strategy.reduce_boolean_decision(not sound, all=False):
+            values = ", ".join(f"{name} {float(loss):g}" for name, loss in self.losses.items())
+            raise FloatingPointError(
+                f"Expected finite losses and gradients, got in step {self.trainer.global_step + 1}: {values}, norm of "
+                f"the gradient {float(norm):g}. A smaller learning rate, longer warm-up or smaller clip_norm may help"
+            )
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Steps; the average follows."""
+        super().optimizer_step(*args, **kwargs)
+        relation = getattr(self.model, "relation", None)
+        if relation is not None and any(p.grad is not None for p in relation.parameters()):
+            relation.is_trained.fill_(True)
+        self.average.update_parameters(self.model)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Notes the classes."""
+        checkpoint["class_names"] = list(self.class_names)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuses a run that learned other classes.
+
+        Raises:
+            ValueError: If it did.
+        """
+        if tuple(checkpoint["class_names"]) != self.class_names:
+            raise ValueError(
+                f"Expected a checkpoint of the classes {list(self.class_names)}, got one of "
+                f"{checkpoint['class_names']}: start a new run from its weights"
+            )
+
+    def export(self, folder: Path) -> None:
+        """Writes the last weights and their average, :data:`EXPORTS`, for :func:`tltm_graph.models.load_model`."""
+        for model, name in zip((self.model, self.averaged), EXPORTS, strict=True):
+            save_model(model, folder / name)
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Writes checkpoints that are whole or not there; see :func:`tltm_graph.training.checkpoints.write_checkpoint`."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Writes a checkpoint."""
+        write_checkpoint(checkpoint, path)
+
+
+class Checkpoints(Callback):
+    """Saves the state of a run every so many steps, at its end, and before a step that would lead nowhere.
+
+    Args:
+        folder: Where to.
+        every: Steps between two checkpoints.
+        keep: How many of the newest are kept.
+
+    Raises:
+        ValueError: If a number is below 1.
+    """
+
+    def __init__(self, folder: Path, every: int = 1000, keep: int = 3) -> None:
+        if every < 1 or keep < 1:
+            raise ValueError(f"Expected to save every so many steps and to keep at least one, got {every} and {keep}")
+        self.folder, self.every, self.keep = folder, every, keep
+        self._saved = 0  # the step; not told from the files, which all processes would have to see at the same time
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Makes room."""
+        self._saved = trainer.global_step
+        if trainer.is_global_zero:
+            remove_old_checkpoints(self.folder, self.keep)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Saves if it is time."""
+        if trainer.global_step % self.every == 0:
+            self._save(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Saves the last step."""
+        self._save(trainer)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Saves the state before a step with losses that are not finite."""
+        if isinstance(exception, FloatingPointError):
+            path = self.folder.parent / f"diverged_after_step_{trainer.global_step:08d}.ckpt"
+            trainer.save_checkpoint(path)
+            exception.add_note(f"The state before that step is in '{path}'.")
+            newest = newest_checkpoint(self.folder)
+            exception.add_note(f"The last checkpoint is '{newest}'." if newest else "No checkpoint was saved before.")
+
+    def _save(self, trainer: Trainer) -> None:
+        if self._saved == trainer.global_step:
+            return
+        self._saved = trainer.global_step
+        for logger in trainer.loggers:
+            logger.save()  # what a run that goes on from here will not log again
+        trainer.save_checkpoint(checkpoint_path(self.folder, self._saved))
+        if trainer.is_global_zero:
+            remove_old_checkpoints(self.folder, self.keep)
