@@ -92,7 +92,8 @@ def slow_edges(graph, features, logits=None):
         row.append(max(-4, min(4, math.log((min(others, default=9.0) + 0.02) / (far(i, j) + 0.02)))))
         others = [far(i, k) for k in range(len(seen)) if k != j]
         row.append(max(-4, min(4, math.log((min(others, default=9.0) + 0.02) / (far(i, j) + 0.02)))))
-        row += [0.0, 0.0] if logits is None else [float(logits[kept]) / 3, 1.0]
+        guess = math.log(max(len(places), len(seen)))
+        row += [0.0, 0.0] if logits is None else [(float(logits[kept]) + guess) / 3, 1.0]
         rows.append(row)
     return torch.tensor(rows).reshape(-1, NUM_EDGE)
 

@@ -23,9 +23,9 @@ def head() -> TransitionHead:
 
 @pytest.mark.parametrize(("m", "n"), [(3, 4), (1, 1), (0, 4), (3, 0), (0, 0)])
 def test_shapes_and_gradients(head, m, n):
-    logits, births, misses = head(*inputs(m, n))
-    assert (logits.shape, births.shape, misses.shape) == ((m * n,), (n,), (m,))
-    (logits.sum() + births.sum() + misses.sum()).backward()
+    outputs = head(*inputs(m, n))
+    assert [len(output) for output in outputs] == [m * n, n, m, n]
+    sum(output.sum() for output in outputs).backward()
     assert repr(head) == "TransitionHead(channels=8, num_steps=1)"
 
 
@@ -56,9 +56,10 @@ def by_hand(head: TransitionHead, previous, current, edge_index, edges):
             rows.append([mine.max(), mine.logsumexp(0)] if len(mine) else [torch.tensor(-10.0)] * 2)
         return torch.tensor(rows).clamp(-10, 20) / 4
 
-    births = head.birth(torch.cat([y, evidence(column, len(y))], dim=1)).squeeze(1)
+    matched = torch.cat([y, evidence(column, len(y))], dim=1)
+    births, objects = head.birth(matched).squeeze(1), head.object(matched).squeeze(1)
     misses = head.miss(torch.cat([z, evidence(row, len(z))], dim=1)).squeeze(1)
-    return logits, births, misses
+    return logits, births, misses, objects
 
 
 def test_it_is_the_equations(head):
@@ -95,11 +96,16 @@ def test_what_a_rival_shows_changes_the_verdict(head):
         )
 
 
-def test_standardize_fits_and_bounds():
+def test_standardize_learns_from_its_first_batches_and_bounds():
     rows = 5 + 3 * torch.randn((1000, 2), generator=torch.Generator().manual_seed(0))
-    layer = Standardize(2)
-    assert torch.equal(layer(rows / 5), rows / 5)
-    layer.fit(rows)
+    layer = Standardize(2, num_batches=4).eval()
+    assert torch.allclose(layer(rows / 5), rows / 5), "untrained, it changes nothing"
+    layer.train()
+    for part in rows.split(250):
+        layer(part)
+    layer(rows[:0])
+    layer(torch.full((9, 2), 1e6))
+    assert int(layer.seen) == 4, "what came after was not looked at"
     assert layer(rows).mean(dim=0).abs().max() < 1e-5
-    assert (layer(rows).std(dim=0) - 1).abs().max() < 1e-5
+    assert (layer(rows).std(dim=0) - 1).abs().max() < 1e-3
     assert layer(torch.full((1, 2), 1e6)).tolist() == [[8, 8]]

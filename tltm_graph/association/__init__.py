@@ -3,7 +3,7 @@
 from tltm_graph.association.affinity import Affinity, EdgeScores
 from tltm_graph.association.assignment import Assignment
 from tltm_graph.association.common_motion import common_motion
-from tltm_graph.association.learned_affinity import LearnedAffinity, motion_head
+from tltm_graph.association.learned_affinity import LearnedAffinity, save_head
 from tltm_graph.association.motion_features import MotionFeatures, motion_features
 from tltm_graph.association.published import ArgmaxAssignment, ArgmaxSolver, PublishedAffinity
 from tltm_graph.association.solvers import GreedySolver, HungarianSolver, Solver
@@ -22,5 +22,5 @@ __all__ = [
     "Solver",
     "common_motion",
     "motion_features",
-    "motion_head",
+    "save_head",
 ]

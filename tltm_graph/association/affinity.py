@@ -16,12 +16,14 @@ class EdgeScores:
         births: Score of each current object as a new one (N,).
         misses: Score of each previous object as gone (M,).
         terms: The parts that ``edges`` is the sum of, by name, each (E,).
+        objects: Log-odds that each current object is one at all (N,), None if nobody judged.
     """
 
     edges: Tensor
     births: Tensor
     misses: Tensor
     terms: dict[str, Tensor] = field(default_factory=dict)
+    objects: Tensor | None = None
 
 
 class Affinity:

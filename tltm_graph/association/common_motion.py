@@ -17,8 +17,8 @@ def common_motion(
     .. math:: \sum_i \max_j \exp(-\tfrac12 \lVert c_j - \hat c_i - h_i \rVert^2 / (0.15\, s_i)^2)
 
     with :math:`\hat c_i` and :math:`s_i` the expected centre and the size of the witnesses, tracks seen lately and
-    often, :math:`c_j` the detections of about their size, and :math:`h_i` what the explanation says of each. It must beat the
-    first by half a witness and a tenth of their number. A shift is then averaged over the witnesses that agree.
+    often, :math:`c_j` the detections of about their size, and :math:`h_i` what the explanation says of each. It must
+    beat the first by half a witness and a tenth of their number. A shift is then averaged over those that agree.
 
     Args:
         places: Where each track is expected: centre, width, height (M, 4).

@@ -1,5 +1,6 @@
 """What geometry tells about tracks, detections, and transitions between them: the input of the learned affinity."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -43,9 +44,9 @@ def motion_features(graph: HeteroData, logits: Tensor | None = None) -> MotionFe
     velocity, how much they jitter, and how far quick and patient filter differ from the middle one.
 
     *Transitions*: the way from where the track is expected to the detection, for five expectations (the three
-    filters, the last sighting itself, and the middle filter with what all objects do at once, :func:`common_motion`), as
-    it is and in units of the track's jitter; the change of size, overlaps, scores, class, how much nearer the nearest
-    rival of either end is, and the logits of a relation model, if there is one.
+    filters, the last sighting itself, and the middle filter with what all objects do at once, :func:`common_motion`),
+    as it is and in units of the track's jitter; the change of size, overlaps, scores, class, how much nearer the
+    nearest rival of either end is, and the logits of a relation model, if there is one.
 
     A transition is worth a look if the detection lies within four boxes (more, the longer the track was not seen), and
     it is among the 8 nearest tracks of the detection or the 3 nearest detections of the track; or if the relation model
@@ -56,7 +57,8 @@ def motion_features(graph: HeteroData, logits: Tensor | None = None) -> MotionFe
             from :class:`tltm_graph.tracking.Motion`, ``places (M, 3, 4)``, ``velocities (M, 3, 2)``,
             ``sightings (M, 3)``, ``noise (M, 2)``, ``last (M, 4)``, ``mean_scores (M,)`` and ``gap (M,)``;
             ``graph.scene (1, 3)`` is height and width of the frame and the seconds between frames.
-        logits: Edge logits (E,) of a relation model: calibrated log-odds that both ends are the same object.
+        logits: Edge logits (E,) of a relation model: log-odds that both ends are the same object. What they are more
+            than those of a guess among the larger side's objects is evidence.
 
     Raises:
         ValueError: If the graph lacks these fields, or is not complete.
@@ -115,8 +117,9 @@ def motion_features(graph: HeteroData, logits: Tensor | None = None) -> MotionFe
     rivalry = _distance(middle, seen) / unseen  # (M, N)
     nearness = torch.minimum(rivalry, _distance(shifted, seen) / unseen)
     worth = (nearness < _REACH) & (_among_smallest(nearness, 8, dim=0) | _among_smallest(nearness, 3, dim=1))
-    if logits is not None:
-        worth |= logits.view(m, n) > 1
+    evidence = None if logits is None else logits.to(gap) + math.log(max(m, n, 1))  # without the odds of a blind guess
+    if evidence is not None:
+        worth |= evidence.view(m, n) > 1
     kept = worth.flatten().nonzero().flatten()  # (E,)
     row, column = edge_index = store.edge_index[:, kept]
 
@@ -127,7 +130,7 @@ def motion_features(graph: HeteroData, logits: Tensor | None = None) -> MotionFe
     jitter, waited = previous.noise[row], gap[row, None]
     feet = (now[:, 1] + now[:, 3] / 2 - before[:, 1] - before[:, 3] / 2) / extent[:, 1]
     margin = 1.3 + 0.1 * (waited - 1).clamp(min=0).sqrt()
-    told = before.new_zeros(len(kept)) if logits is None else logits[kept].to(before)
+    told = before.new_zeros(len(kept)) if evidence is None else evidence[kept]
     edges = torch.cat(
         [
             _signed_log(torch.cat(ways, dim=1), 0.1),  # 10
@@ -146,7 +149,7 @@ def motion_features(graph: HeteroData, logits: Tensor | None = None) -> MotionFe
                     _lead(rivalry, dim=0).flatten()[kept],
                     _lead(rivalry, dim=1).flatten()[kept],
                     told / 3,
-                    torch.full_like(told, float(logits is not None)),
+                    torch.full_like(told, float(evidence is not None)),
                 ],
                 dim=1,
             ),  # 11

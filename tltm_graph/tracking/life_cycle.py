@@ -21,9 +21,10 @@ class LifeCycle:
     of something else, claimed or more confident: its mask does not lie, by more than a share of ``duplicate``, within
     that of an object of its class, nor is the IoU with any mask above that. (Boxes alone do not tell, people do stand
     in front of each other: without masks it is one thing under two names if classes differ and boxes have an IoU above
-    0.9.) A track is confirmed, and shows its id, once it was seen ``min_hits`` times or with a score of at least
-    ``sure_score``. It is forgotten after more than ``max_misses`` misses in a row, and before it is confirmed after more
-    than ``patience`` for each sighting. Never more than ``max_tracks`` are kept: those longest unseen go first.
+    0.9.) A track is confirmed, and shows its id, once the affinity holds it for an object rather than a false alarm; if
+    the affinity does not judge that, once it was seen ``min_hits`` times or with a score of at least ``sure_score``. It
+    is forgotten after more than ``max_misses`` misses in a row, and before it is confirmed after more than ``patience``
+    for each sighting. Never more than ``max_tracks`` are kept: those longest unseen go first.
 
     Args:
         max_misses: Misses in a row that a confirmed track survives.
@@ -73,7 +74,13 @@ class LifeCycle:
         nodes.mean_scores, nodes.gap = motion.score, time - motion.time
 
     def update(
-        self, memory: Memory, detections: Detections, assignment: Assignment, frame: int, time: float | None = None
+        self,
+        memory: Memory,
+        detections: Detections,
+        assignment: Assignment,
+        frame: int,
+        time: float | None = None,
+        objects: Tensor | None = None,
     ) -> tuple[Memory, Tensor, Tensor]:
         """Takes in what was seen in ``frame``.
 
@@ -83,6 +90,7 @@ class LifeCycle:
             assignment: Which of them continue which track.
             frame: Index of the frame.
             time: Of the frame, counted in frames of the video's pace; None where each frame follows the one before.
+            objects: Log-odds of each detection that it shows an object (N,), None if nobody judged.
 
         Returns:
             The tracks after the frame; the track of each object (N,), -1 for none; and the ids to show (N,), which are
@@ -98,8 +106,9 @@ class LifeCycle:
         missed = self._missed(memory[assignment.misses], before, seen, now)
 
         joined = Memory.join([matched, born, missed], next_id=memory.next_id + len(born))
-        sure = (joined.detections.scores >= self.sure_score).cpu()
-        joined = replace(joined, confirmed=joined.confirmed | sure | (joined.hits >= self.min_hits))
+        joined = replace(
+            joined, confirmed=joined.confirmed | self._confirmed(joined, assignment.current, births, objects)
+        )
         kept = self._strongest(joined)
         after = joined[kept]
 
@@ -109,6 +118,13 @@ class LifeCycle:
         tracks[rows[remembered]] = joined.ids[: len(rows)][remembered]
         shown = torch.where(torch.isin(tracks, after.ids[after.confirmed]), tracks, -1)
         return after, tracks, shown
+
+    def _confirmed(self, memory: Memory, current: Tensor, births: Tensor, objects: Tensor | None) -> Tensor:
+        """Which tracks this frame tells are objects (M,); the first ones are the detections ``current``, ``births``."""
+        if objects is None:
+            return (memory.detections.scores >= self.sure_score).cpu() | (memory.hits >= self.min_hits)
+        seen = torch.cat([objects.cpu()[current], objects.cpu()[births]]) > 0
+        return torch.cat([seen, torch.zeros(len(memory) - len(seen), dtype=torch.bool)])
 
     def _births(self, detections: Detections, assignment: Assignment) -> Tensor:
         births = assignment.births.to(detections.scores.device)

@@ -32,7 +32,13 @@ class PublishedLifeCycle:
         """Nothing is known of motion."""
 
     def update(
-        self, memory: Memory, detections: Detections, assignment: Assignment, frame: int, time: float | None = None
+        self,
+        memory: Memory,
+        detections: Detections,
+        assignment: Assignment,
+        frame: int,
+        time: float | None = None,
+        objects: Tensor | None = None,
     ) -> tuple[Memory, Tensor, Tensor]:
         """Takes in what was seen in ``frame``; see :meth:`tltm_graph.tracking.LifeCycle.update`."""
         n, m = len(detections), len(memory)

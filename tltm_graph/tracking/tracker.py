@@ -191,7 +191,7 @@ class Tracker:
         assignment = self.solver(graph[TRANSITION].edge_index, scores.edges, sizes, scores.births, scores.misses)
         clock.lap("associate")
 
-        after, tracks, ids = self.life_cycle.update(memory, current, assignment, frame.index, now)
+        after, tracks, ids = self.life_cycle.update(memory, current, assignment, frame.index, now, scores.objects)
         transition = Transition(graph, scores, assignment, memory.ids, tracks)
         clock.lap("remember")
 

@@ -1,6 +1,9 @@
 """How models learn: losses, and what they are computed from. :mod:`tltm_graph.training.module` is for Lightning."""
 
 from tltm_graph.training.annotated_files import ImageFiles, VideoFiles
+from tltm_graph.training.association_data import AssociationData, DetectionSource, SimulatedDetections
+from tltm_graph.training.association_steps import AssociationStep, association_losses, association_steps
+from tltm_graph.training.calibration import Calibration, calibration_error, fit_temperature
 from tltm_graph.training.detector_objective import DetectorObjective
 from tltm_graph.training.losses import edge_loss, fcos_losses, mask_loss, smoothed_giou, transition_loss
 from tltm_graph.training.objective import (
@@ -20,7 +23,11 @@ from tltm_graph.training.validation import TrackingValidation, Validated
 from tltm_graph.training.weight_average import weight_average
 
 __all__ = [
+    "AssociationData",
+    "AssociationStep",
+    "Calibration",
     "CosineSchedule",
+    "DetectionSource",
     "DetectorObjective",
     "GroundTruthRegions",
     "ImageFiles",
@@ -34,6 +41,7 @@ __all__ = [
     "RegionSampler",
     "Regions",
     "RenderedVideos",
+    "SimulatedDetections",
     "StartReport",
     "StepSchedule",
     "TrackingValidation",
@@ -41,10 +49,14 @@ __all__ = [
     "Validated",
     "VideoDescription",
     "VideoFiles",
+    "association_losses",
+    "association_steps",
+    "calibration_error",
     "current_twice",
     "decayed_groups",
     "edge_loss",
     "fcos_losses",
+    "fit_temperature",
     "mask_loss",
     "paper_objective",
     "released_objective",

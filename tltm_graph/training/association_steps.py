@@ -1,35 +1,19 @@
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import Protocol, Self
+from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from tltm_graph.association import Assignment, motion_features
+from tltm_graph.data import DetectionSequence
 from tltm_graph.graph import frame_pair_graph
 from tltm_graph.nn import TransitionHead
-from tltm_graph.structures import Detections
 from tltm_graph.tracking import LifeCycle, Memory
-
-
-class IdentifiedDetections(Protocol):
-    """Detections of a video of which it is known what each one shows.
-
-    Attributes:
-        size: Height and width of the frames.
-        times: Of each frame, in seconds.
-        frames: The detections of each, ``ids`` telling what they show. False positives have ids of their own; -1 is for
-            what nobody knows, from which nothing is learned.
-    """
-
-    @property
-    def size(self) -> tuple[int, int]: ...
-    @property
-    def times(self) -> Sequence[float]: ...
-    @property
-    def frames(self) -> Sequence[Detections]: ...
+from tltm_graph.training.calibration import Calibration, fit_temperature
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +28,11 @@ class AssociationStep:
         same: Whether both ends of each are one object (E,), 0 or 1.
         births: Whether each detection shows something new (N,).
         misses: Whether each track is not there (M,).
+        objects: Whether each detection shows an object (N,).
         edge_weight: What each transition counts in training (E,).
         birth_weight: The same of each detection (N,).
         miss_weight: The same of each track (M,).
+        object_weight: What ``objects`` counts (N,).
     """
 
     previous: Tensor
@@ -56,9 +42,11 @@ class AssociationStep:
     same: Tensor
     births: Tensor
     misses: Tensor
+    objects: Tensor
     edge_weight: Tensor
     birth_weight: Tensor
     miss_weight: Tensor
+    object_weight: Tensor
 
     @property
     def is_hard(self) -> bool:
@@ -93,7 +81,7 @@ AGE, OVERLAP = 2, 22
 
 
 def association_steps(
-    video: IdentifiedDetections,
+    video: DetectionSequence,
     life_cycle: LifeCycle | None = None,
     reliability: float = 0.0,
     generator: torch.Generator | None = None,
@@ -104,7 +92,8 @@ def association_steps(
         video: The detections.
         life_cycle: How tracks move, are born and forgotten.
         reliability: Of an imagined relation model whose logits are given as evidence: :math:`\rho`, for logits drawn
-            from :math:`\mathcal{N}(\pm \rho^2 / 2, \rho^2)`, which are calibrated log-odds. At 0 there is none.
+            from :math:`\mathcal{N}(\pm \rho^2 / 2, \rho^2)` plus the log-odds of a guess, which is calibrated. At 0
+            there is none.
         generator: Of these logits.
     """
     life_cycle = life_cycle or LifeCycle()
@@ -114,6 +103,7 @@ def association_steps(
         assert found.ids is not None
         ids, now = found.ids, (time - video.times[0]) / pace
         known = ids >= 0
+        real = torch.full_like(ids, -1) if video.objects is None else video.objects[index]
         equal = (shown[:, None] == ids[None]) & known[None]  # (M, N)
         if len(memory) and len(found):
             current = found.replace(ids=None, masks=None, features=None)
@@ -123,7 +113,8 @@ def association_steps(
             logits = None
             if reliability > 0:
                 noise = torch.randn(equal.shape, generator=generator)
-                logits = (reliability * noise + (equal.float() - 0.5) * reliability**2).flatten()
+                evidence = reliability * noise + (equal.float() - 0.5) * reliability**2
+                logits = (evidence - math.log(max(equal.shape))).flatten()
             features = motion_features(graph, logits)
             told = (shown >= 0)[:, None] & known[None]
             yield AssociationStep(
@@ -137,6 +128,8 @@ def association_steps(
                 edge_weight=told.flatten()[features.kept].float(),
                 birth_weight=known.float(),
                 miss_weight=(shown >= 0).float(),
+                objects=(real > 0).float(),
+                object_weight=(real >= 0).float(),
             )
         previous, now_seen = equal.nonzero().unbind(dim=1)
         births, misses = (~equal.any(dim=0)).nonzero().flatten(), (~equal.any(dim=1)).nonzero().flatten()
@@ -148,13 +141,13 @@ def association_steps(
 
 
 def association_losses(head: TransitionHead, steps: Sequence[AssociationStep]) -> dict[str, Tensor]:
-    """Binary cross-entropies of transitions, births and misses, each a sum over the number of true transitions.
+    """Binary cross-entropies of transitions, births, misses and objects, sums over the number of true transitions.
 
     Few of the transitions are true; since every one counts alike, the log-odds learned are those of the data, and
     sum and denominator grow alike with the crowd.
     """
     step = AssociationStep.join(steps)
-    edges, births, misses = head(step.previous, step.current, step.edge_index, step.edges)
+    edges, births, misses, objects = head(step.previous, step.current, step.edge_index, step.edges)
     count = (step.same * step.edge_weight).sum().clamp(min=1)
     return {
         name: F.binary_cross_entropy_with_logits(logits, truth, weight, reduction="sum") / count
@@ -162,8 +155,22 @@ def association_losses(head: TransitionHead, steps: Sequence[AssociationStep]) -
             ("edge", edges, step.same, step.edge_weight),
             ("birth", births, step.births, step.birth_weight),
             ("miss", misses, step.misses, step.miss_weight),
+            ("object", objects, step.objects, step.object_weight),
         )
     }
+
+
+@torch.no_grad()
+def calibrate(head: TransitionHead, steps: Sequence[AssociationStep]) -> Calibration:
+    """The temperature for the edges of ``steps``, which the head was not trained on; training mode does not matter."""
+    was, logits = head.training, []
+    head.eval()
+    for start in range(0, len(steps), 64):
+        part = AssociationStep.join(steps[start : start + 64])
+        logits.append(head(part.previous, part.current, part.edge_index, part.edges)[0])
+    head.train(was)
+    joined = AssociationStep.join(steps)
+    return fit_temperature(torch.cat(logits), joined.same, joined.edge_weight)
 
 
 def _pace(times: Sequence[float]) -> float:

@@ -1,6 +1,8 @@
 """Training with Lightning. Needs the extra ``train``: ``pip install 'tltm-graph[train]'``."""
 
+import json
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from tltm_graph.association import save_head
 from tltm_graph.data.pairs.draws import mixed
+from tltm_graph.io import write_atomically
 from tltm_graph.models import save_model
+from tltm_graph.nn import TransitionHead
+from tltm_graph.training.association_data import DetectionSource
+from tltm_graph.training.association_steps import association_losses, association_steps, calibrate
+from tltm_graph.training.calibration import Calibration
 from tltm_graph.training.checkpoints import (
     checkpoint_path,
     newest_checkpoint,
@@ -161,6 +169,42 @@ class TrainingModule(LightningModule):
         """Writes the last weights and their average, :data:`EXPORTS`, for :func:`tltm_graph.models.load_model`."""
         for model, name in zip((self.model, self.averaged), EXPORTS, strict=True):
             save_model(model, folder / name)
+
+
+class AssociationTraining(TrainingModule):
+    """An association head that learns from single decisions of a tracker; see :class:`TrainingModule`.
+
+    Args:
+        held_out: Videos that are not trained on, for the temperature of the logits; None leaves them as they are.
+    """
+
+    class_names = ("object",)
+
+    def __init__(
+        self,
+        model: TransitionHead,
+        objective: Callable[[Any, Any], dict[str, Tensor]] = association_losses,
+        optimizer: Callable[[Iterable[Any]], Optimizer] = torch.optim.AdamW,
+        schedule: Callable[[int, int], float] | None = None,
+        clip_norm: float = 5.0,
+        ema_decay: float = 0.999,
+        held_out: DetectionSource | None = None,
+    ) -> None:
+        super().__init__(model, objective, optimizer, schedule, clip_norm, ema_decay)
+        self.held_out = held_out
+
+    def export(self, folder: Path) -> None:
+        """Writes the last weights and their average, for :class:`tltm_graph.association.LearnedAffinity`, calibrated on
+        the videos that were held out, and ``calibration.json`` with what that changed."""
+        videos = [] if self.held_out is None else [self.held_out[i] for i in range(len(self.held_out))]
+        steps = [step for video in videos for step in association_steps(video)]
+        report = {}
+        for model, name in zip((self.model, self.averaged), EXPORTS, strict=True):
+            fitted = calibrate(model, steps) if steps else Calibration(1.0, float("nan"), float("nan"))
+            save_head(model, folder / name, fitted.temperature)
+            report[name] = asdict(fitted)
+        with write_atomically(folder / "calibration.json") as temporary:
+            temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 class WholeFiles(TorchCheckpointIO):

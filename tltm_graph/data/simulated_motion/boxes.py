@@ -1,4 +1,4 @@
-"""Boxes of many frames in one array: which overlap, how much, and which of those are kept."""
+"""Boxes of many frames in one array: moved, compared with those of the same frame, thinned out."""
 
 import numpy as np
 
@@ -10,11 +10,27 @@ def areas(boxes: np.ndarray) -> np.ndarray:
 
 def intersections(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Square pixels that boxes (…, 4) share with others (…, 4), one with one."""
-    return areas(
-        np.concatenate(
-            [np.maximum(boxes[..., :2], others[..., :2]), np.minimum(boxes[..., 2:], others[..., 2:])], axis=-1
-        )
-    )
+    begin, end = np.maximum(boxes[..., :2], others[..., :2]), np.minimum(boxes[..., 2:], others[..., 2:])
+    return areas(np.concatenate([begin, end], axis=-1))
+
+
+def stretch(boxes: np.ndarray, amounts: np.ndarray) -> np.ndarray:
+    """Boxes (N, 4) with each side moved by so many boxes (N, 4), but never past where a third of it is left."""
+    size = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
+    return boxes + np.clip(amounts, -1 / 3, 1 / 3) * size
+
+
+def displace(boxes: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """Boxes (R, 4) with other centres and sizes.
+
+    Args:
+        boxes: Corners (R, 4).
+        by: What is added to x and y of the centre, in boxes, and to log width and log height (R, 4).
+    """
+    sizes = boxes[:, 2:] - boxes[:, :2]
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2 + sizes * by[:, :2]
+    half = sizes * np.exp(by[:, 2:]) / 2
+    return np.concatenate([centres - half, centres + half], axis=1)
 
 
 def overlapping_pairs(frames: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -2,16 +2,15 @@
 
 import numpy as np
 
-from tltm_graph.data.simulated_motion.boxes import overlapping_iou
+from tltm_graph.data.simulated_motion.boxes import displace, overlapping_iou
 from tltm_graph.data.simulated_motion.found import FALSE, Found
-from tltm_graph.data.simulated_motion.localization import displace
 
 
 def merge_overlapping(rng: np.random.Generator, found: Found, probability: float) -> Found:
     """Two boxes of objects that overlap with an IoU above 0.25 become one.
 
-    In one of five cases that is the box around both, which counts as an object of its own; otherwise one in between,
-    mostly near to one of them, of which it then is a detection.
+    In one of five cases that is the box around both, which is a false positive; otherwise one in between, mostly near
+    to one of them, of which it then is a detection.
     """
     one, other, iou = overlapping_iou(found.frames, found.boxes)
     merged = (iou > 0.25) & (rng.random(len(iou)) < probability)

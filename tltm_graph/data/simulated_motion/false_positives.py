@@ -1,7 +1,7 @@
 import numpy as np
 
+from tltm_graph.data.simulated_motion.boxes import displace
 from tltm_graph.data.simulated_motion.found import FALSE, Found
-from tltm_graph.data.simulated_motion.localization import displace
 from tltm_graph.data.simulated_motion.scoring import Scoring
 from tltm_graph.data.simulated_motion.sightings import Sightings
 from tltm_graph.data.simulated_motion.world import World

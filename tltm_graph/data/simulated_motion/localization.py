@@ -2,7 +2,9 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from scipy.stats import norm
 
+from tltm_graph.data.simulated_motion.boxes import displace, stretch
 from tltm_graph.data.simulated_motion.draws import chance, mixture
 from tltm_graph.data.simulated_motion.processes import ornstein_uhlenbeck
 from tltm_graph.data.simulated_motion.sightings import Sightings
@@ -20,6 +22,9 @@ class Localization:
         whole: Whether boxes are of whole objects, also outside of the picture.
         shrinking: Of objects that are hidden in part, how much less wide the box is than the object: this share of what
             cannot be seen. Which side is missing is up to the object.
+        gross: Share of boxes that are far off: sides lie a quarter of the box away, give or take. What errs does so for
+            a few frames.
+        gross_memory: How long, in frames.
     """
 
     noise: float = 0.0
@@ -27,6 +32,8 @@ class Localization:
     drift_memory: float = 1.0
     whole: bool = True
     shrinking: float = 0.0
+    gross: float = 0.0
+    gross_memory: float = 1.0
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
@@ -37,6 +44,8 @@ class Localization:
             drift_memory=rng.uniform(2, 10),
             whole=chance(rng, 0.4),
             shrinking=0.4 if chance(rng, 0.5) else 0.0,
+            gross=mixture(rng, (0.3, 0, 0), (0.4, 0, 0.06), (0.3, 0.03, 0.2)),
+            gross_memory=rng.uniform(0.5, 5),
         )
 
     def locate(self, rng: np.random.Generator, sightings: Sightings, found: np.ndarray, world: World) -> np.ndarray:
@@ -50,17 +59,11 @@ class Localization:
 
         drift = ornstein_uhlenbeck(rng, (*world.present.shape, 4), self.drift_memory, self.drift)
         noise = rng.normal(size=boxes.shape) * self.noise * np.where(visible < 0.7, 1.5, 1)[:, None]
-        return displace(boxes, noise + drift[sightings.frames[found], objects])
-
-
-def displace(boxes: np.ndarray, by: np.ndarray) -> np.ndarray:
-    """Boxes (R, 4) with other centres and sizes.
-
-    Args:
-        boxes: Corners (R, 4).
-        by: What is added to x and y of the centre, in boxes, and to log width and log height (R, 4).
-    """
-    sizes = boxes[:, 2:] - boxes[:, :2]
-    centres = (boxes[:, :2] + boxes[:, 2:]) / 2 + sizes * by[:, :2]
-    half = sizes * np.exp(by[:, 2:]) / 2
-    return np.concatenate([centres - half, centres + half], axis=1)
+        boxes = displace(boxes, noise + drift[sightings.frames[found], objects])
+        if self.gross == 0:
+            return boxes
+        shape, memory = world.present.shape, self.gross_memory
+        errs = ornstein_uhlenbeck(rng, (*shape, 1), memory, 1.0)[..., 0] > norm.isf(self.gross)
+        away = ornstein_uhlenbeck(rng, (*shape, 4), 2 * memory, 0.25)
+        errors = np.where(errs[..., None], away, 0)[sightings.frames[found], objects]
+        return stretch(boxes, errors)

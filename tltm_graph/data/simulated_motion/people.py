@@ -59,7 +59,7 @@ def draw_walkers(rng: np.random.Generator, camera: Camera, count: int, far: floa
         fps: Frames a second.
     """
     x, z = camera.scatter(rng, count, (2.5, far), reach=1.4, nearest=6.0)
-    speed = np.where(rng.random(count) < 0.2, 0.02, rng.normal(1.3, 0.3, count).clip(0.3, 2.5))
+    speed = np.where(rng.random(count) < 0.2, 0.02, np.clip(rng.normal(1.3, 0.3, count), 0.3, 2.5))
     speed = np.where(rng.random(count) < cars, rng.uniform(0, 9, count), speed)
     heading = rng.uniform(0, 2 * np.pi, count)
     if chance(rng, 0.5):
@@ -87,7 +87,7 @@ def draw_boxes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Boxes (T, N, 4) and distances (T, N): people swing their legs, a car is as wide as it is turned."""
     num_frames, count = walkers.x.shape
-    tall = np.where(is_car, rng.uniform(1.4, 2.2, count), rng.normal(1.7, 0.1, count).clip(1.3, 2))
+    tall = np.where(is_car, rng.uniform(1.4, 2.2, count), np.clip(rng.normal(1.7, 0.1, count), 1.3, 2))
     seen = camera.project(walkers.x, walkers.z, tall)
     stride = np.arange(num_frames)[:, None] / fps * rng.uniform(0.7, 1.1, count) + rng.random(count)
     swing = 1 + rng.uniform(0, 0.15) * np.sin(2 * np.pi * stride) * (walkers.speed > 0.2)

@@ -1,7 +1,9 @@
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from tltm_graph.data.simulated_motion.blobs import draw_blobs
 from tltm_graph.data.simulated_motion.detector import SimulatedDetector
@@ -19,7 +21,9 @@ class DetectionSequence:
         size: Height and width of the frames.
         times: Of each frame, in seconds, increasing (T,).
         frames: The detections of each, with ``ids``: two detections show the same if they have the same id. False
-            positives have ids of their own; -1 is for what nobody knows. No masks are needed.
+            positives have ids of their own; -1 is for what nobody knows.
+        objects: Whether each detection shows an object, int8: 1, 0 for a false positive, -1 if nobody knows; None if
+            that is not known of any.
 
     Raises:
         ValueError: If there are not as many times as frames, times do not increase, or ids are missing.
@@ -28,11 +32,12 @@ class DetectionSequence:
     size: tuple[int, int]
     times: tuple[float, ...]
     frames: tuple[Detections, ...]
+    objects: tuple[Tensor, ...] | None = None
 
     def __post_init__(self) -> None:
         if len(self.times) != len(self.frames):
             raise ValueError(f"Expected a time for each frame, got {len(self.times)} for {len(self.frames)} frames")
-        for earlier, later in zip(self.times[:-1], self.times[1:], strict=True):
+        for earlier, later in pairwise(self.times):
             if not later > earlier:
                 raise ValueError(f"Expected increasing 'times', got {later} s after {earlier} s")
         for index, detections in enumerate(self.frames):
@@ -80,18 +85,21 @@ def simulate_motion(seed: int, num_frames: int | None = None) -> DetectionSequen
     world = (draw_people if chance(worlds, 0.6) else draw_blobs)(worlds, round(num_frames / share), fps).take(taken)
     found = SimulatedDetector.draw(detectors, world.size[0]).detect(detectors, world)
     times = (taken if noticed else np.arange(num_frames)) / fps
-    return DetectionSequence(world.size, tuple(times.tolist()), _by_frame(found, num_frames))
+    frames = _by_frame(found, num_frames)
+    objects = tuple((detections.ids < world.num_objects).to(torch.int8) for detections in frames)  # type: ignore[operator]
+    return DetectionSequence(world.size, tuple(times.tolist()), frames, objects)
 
 
 def _by_frame(found: Found, num_frames: int) -> tuple[Detections, ...]:
-    counts = np.bincount(found.frames, minlength=num_frames).tolist()
-    columns = (
-        torch.from_numpy(found.boxes).float(),
-        torch.from_numpy(found.scores).float(),
-        torch.from_numpy(found.labels),
-        torch.from_numpy(found.ids),
-    )
+    ends = np.searchsorted(found.frames, np.arange(num_frames), side="right").tolist()
+    boxes, scores = found.boxes.astype(np.float32), found.scores.astype(np.float32)
+    # each tensor is made from a part of an array, not split from a tensor, so that to pickle it is to pickle that part
     return tuple(
-        Detections(boxes=boxes, scores=scores, labels=labels, ids=ids)
-        for boxes, scores, labels, ids in zip(*(column.split(counts) for column in columns), strict=True)
+        Detections(
+            boxes=torch.from_numpy(boxes[begin:end]),
+            scores=torch.from_numpy(scores[begin:end]),
+            labels=torch.from_numpy(found.labels[begin:end]),
+            ids=torch.from_numpy(found.ids[begin:end]),
+        )
+        for begin, end in pairwise([0, *ends])
     )

@@ -1,0 +1,91 @@
+import json
+
+import pytest
+import torch
+
+from tests.association.test_motion_features import pair
+from tests.cases import CROSSING, Script, blank, drawn
+from tltm_graph import Tracker
+from tltm_graph.association import LearnedAffinity, motion_features, save_head
+from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
+from tltm_graph.nn import TransitionHead
+
+
+@pytest.fixture
+def head() -> TransitionHead:
+    torch.manual_seed(0)
+    return TransitionHead(NUM_PREVIOUS, NUM_CURRENT, NUM_EDGE, channels=8, hidden_channels=16)
+
+
+def test_scores_are_the_heads_logits_over_the_temperature(head):
+    graph = pair(5, 6)
+    features = motion_features(graph)
+    head.eval()
+    with torch.no_grad():
+        edges, births, misses, objects = head(features.previous, features.current, features.edge_index, features.edges)
+    scores = LearnedAffinity(head, temperature=2.0)(graph)
+    assert torch.allclose(scores.edges[features.kept], edges / 2)
+    assert torch.allclose(scores.births, births / 2)
+    assert torch.allclose(scores.misses, misses / 2)
+    assert torch.allclose(scores.objects, objects / 2)
+    left_out = torch.ones(30, dtype=torch.bool)
+    left_out[features.kept] = False
+    assert (scores.edges[left_out] == -50).all()
+    assert torch.equal(sum(scores.terms.values()), scores.edges)
+
+
+@pytest.mark.parametrize(("m", "n"), [(0, 0), (0, 3), (3, 0)])
+def test_nothing_to_match(head, m, n):
+    scores = LearnedAffinity(head)(pair(m, n))
+    assert (len(scores.edges), len(scores.births), len(scores.misses)) == (0, n, m)
+
+
+def test_it_follows_in_a_tracker(head):
+    frames = drawn(CROSSING)
+    tracker = Tracker(Script(frames), affinity=LearnedAffinity(head))
+    assert len(list(tracker.track(blank(t) for t in range(len(frames))))) == len(frames)
+
+
+def test_a_false_alarm_is_not_shown_until_it_is_held_for_an_object(head):
+    with torch.no_grad():
+        head.object[-1].weight.zero_()
+        for bias, shown in ((-3.0, False), (3.0, True)):
+            head.object[-1].bias.fill_(bias)
+            frames = drawn("a\na\na")
+            tracker = Tracker(Script(frames), affinity=LearnedAffinity(head))
+            seen = [bool((d.ids >= 0).any()) for _, d in tracker.track(blank(t) for t in range(3))]
+            assert seen[1:] == [shown] * 2
+
+
+def test_files_bring_it_back(head, tmp_path):
+    save_head(head, tmp_path / "head.safetensors", temperature=1.5)
+    again = LearnedAffinity.from_file(tmp_path / "head.safetensors")
+    assert again.temperature == 1.5
+    assert repr(again) == "LearnedAffinity(TransitionHead(channels=8, num_steps=1), temperature=1.5)"
+    graph = pair(4, 4)
+    assert torch.equal(again(graph).edges, LearnedAffinity(head, 1.5)(graph).edges)
+
+
+def test_files_that_are_wrong(head, tmp_path):
+    path = tmp_path / "head.safetensors"
+    with pytest.raises(FileNotFoundError, match=r"association head in .* found no"):
+        LearnedAffinity.from_file(path)
+    with pytest.raises(ValueError, match=r"ends in \.safetensors"):
+        save_head(head, tmp_path / "head.pt")
+    save_head(head, path)
+    beside = path.with_suffix(".json")
+    config = json.loads(beside.read_text())
+    beside.write_text(json.dumps({**config, "head": {**config["head"], "channels": 16}}))
+    with pytest.raises(ValueError, match="got those of another"):
+        LearnedAffinity.from_file(path)
+    beside.write_text("{}")
+    with pytest.raises(ValueError, match="how to build an association head"):
+        LearnedAffinity.from_file(path)
+    beside.unlink()
+    with pytest.raises(FileNotFoundError, match=r"head\.json"):
+        LearnedAffinity.from_file(path)
+
+
+def test_bad_temperature(head):
+    with pytest.raises(ValueError, match="temperature above 0"):
+        LearnedAffinity(head, 0.0)

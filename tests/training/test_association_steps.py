@@ -1,0 +1,117 @@
+import pytest
+import torch
+
+from tests.cases import CROSSING, LEAVING, drawn
+from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
+from tltm_graph.data import DetectionSequence, simulate_motion
+from tltm_graph.nn import TransitionHead
+from tltm_graph.tracking import LifeCycle
+from tltm_graph.training import AssociationStep, association_losses, association_steps
+from tltm_graph.training.association_steps import OVERLAP
+
+
+def video(picture: str, ids: list[list[int]] | None = None) -> DetectionSequence:
+    """A drawing with the identity of each letter, or with given ones."""
+    frames = drawn(picture)
+    given = [torch.tensor(row, dtype=torch.int64) for row in ids] if ids else [f.ids for f in frames]
+    return DetectionSequence(
+        size=(40, 200),
+        times=tuple(t / 25 for t in range(len(frames))),
+        frames=tuple(f.replace(ids=i) for f, i in zip(frames, given, strict=True)),
+    )
+
+
+def told(step: AssociationStep) -> list[tuple[int, int]]:
+    return sorted(map(tuple, step.edge_index[:, step.same > 0].T.tolist()))
+
+
+def test_labels_follow_the_true_identities():
+    steps = list(association_steps(video("ab\nab\n.b\nab", [[1, 2], [2, 1], [2], [9, 2]])))
+    assert told(steps[0]) == [(0, 1), (1, 0)]
+    assert [len(told(step)) for step in steps] == [2, 1, 1]
+    assert steps[0].births.tolist() == [0, 0]
+    assert steps[1].misses.sum() == 1
+    assert steps[2].births.sum() == 1, "9 was never there before"
+
+
+def test_an_object_that_returns_is_the_old_one_as_long_as_it_is_remembered():
+    sequence = video(LEAVING)
+    last = list(association_steps(sequence, LifeCycle(max_misses=10)))[-1]
+    assert not last.births.any()
+    back = list(association_steps(sequence, LifeCycle(max_misses=1)))[-2]
+    assert back.births.any()
+
+
+def test_nothing_is_learned_from_what_nobody_knows():
+    steps = list(association_steps(video("ab\nab\nab", [[1, -1], [1, -1], [1, -1]])))
+    step = steps[-1]
+    known = step.birth_weight > 0
+    assert known.tolist().count(True) == 1
+    assert not step.edge_weight[~known[step.edge_index[1]]].any()
+    assert (step.miss_weight == 0).any()
+
+
+def test_evidence_is_calibrated():
+    generator = torch.Generator().manual_seed(0)
+    told, truth = [], []
+    for seed in range(6):
+        for step in association_steps(simulate_motion(seed, 40), None, 1.5, generator):
+            near = step.edges[:, OVERLAP] > 0.05  # what is far is looked at only because of its logit
+            told.append(3 * step.edges[near, -2])
+            truth.append(step.same[near])
+            assert (step.edges[:, -1] == 1).all()
+    told, truth = torch.cat(told), torch.cat(truth)
+    near_two = (told - 2).abs() < 0.5
+    yes, no = near_two[truth > 0].float().mean(), near_two[truth == 0].float().mean()
+    assert 1.5 < (yes / no).log() < 2.5, "a logit of 2 is e² times likelier for one object than for two"
+
+
+def test_joined_steps_are_the_steps():
+    steps = list(association_steps(simulate_motion(3, 30)))[5:9]
+    joined = AssociationStep.join(steps)
+    torch.manual_seed(0)
+    head = TransitionHead(NUM_PREVIOUS, NUM_CURRENT, NUM_EDGE, channels=8, hidden_channels=16).eval()
+    together = association_losses(head, steps)
+    counts = [(s.same * s.edge_weight).sum() for s in steps]
+    for name in ("edge", "birth", "miss"):
+        apart = [
+            float(association_losses(head, [s])[name] * c.clamp(min=1)) for s, c in zip(steps, counts, strict=True)
+        ]
+        assert float(together[name]) == pytest.approx(sum(apart) / float(sum(counts)), rel=1e-4)
+    assert joined.edge_index.shape[1] == sum(s.edge_index.shape[1] for s in steps)
+
+
+def test_weights_weigh():
+    step = list(association_steps(video(CROSSING)))[2]
+    twice = step.weighted(2.0)
+    assert torch.equal(twice.edge_weight, 2 * step.edge_weight)
+    assert torch.equal(twice.same, step.same)
+
+
+def test_crossing_objects_are_hard_and_those_apart_are_not():
+    steps = list(association_steps(video(CROSSING)))
+    assert any(step.is_hard for step in steps)
+    apart = list(association_steps(video("a.........b\na.........b\na.........b")))
+    assert not any(step.is_hard for step in apart)
+
+
+def test_frames_without_anything():
+    sequence = video("a\n.\na")
+    assert len(list(association_steps(sequence))) == 1, "where both sides are empty there is nothing to decide"
+    assert list(association_steps(video("."))) == []
+
+
+def test_a_head_learns_from_simulated_motion():
+    torch.manual_seed(0)
+    steps = [s for seed in range(4) for s in association_steps(simulate_motion(seed, 40))]
+    head = TransitionHead(NUM_PREVIOUS, NUM_CURRENT, NUM_EDGE, channels=8, hidden_channels=16)
+    optimizer = torch.optim.Adam(head.parameters(), lr=0.01)
+    history = []
+    for step in range(60):
+        losses = association_losses(head, steps[step % 4 :: 4])
+        total = torch.stack(list(losses.values())).sum()
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        history.append(float(total))
+    assert sum(history[-4:]) < 0.3 * sum(history[:4])
