@@ -2,8 +2,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+DATA   ?= ../shared/data
 
-.PHONY: setup demo test check benchmarks clean
+.PHONY: setup demo test check benchmarks benchmarks-association clean
 
 setup: $(READY)  ## make .venv with the package, its extras and the tools of the tests
 
@@ -26,7 +27,7 @@ check: $(READY)  ## style, types and the direction of imports
 test: check  ## everything CI runs
 	$(BIN)/python -m pytest -n auto
 
-benchmarks: $(READY)  ## print the tables of docs/benchmarks.md
+benchmarks: $(READY)  ## print the tables of docs/benchmarks.md and of the pages it names
 	$(BIN)/python benchmarks/transition_gnn.py
 	$(BIN)/python benchmarks/association_overhead.py
 	$(BIN)/python benchmarks/stream_memory.py
@@ -35,6 +36,8 @@ benchmarks: $(READY)  ## print the tables of docs/benchmarks.md
 	$(BIN)/python benchmarks/online_step.py
 	$(BIN)/python benchmarks/precision.py
 	$(BIN)/python benchmarks/moving_shapes.py
+	$(BIN)/python benchmarks/frame_pairs.py
+	$(BIN)/python benchmarks/simulated_motion.py
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/training_throughput.py
 	$(BIN)/python benchmarks/training_configs.py
@@ -45,6 +48,10 @@ benchmarks: $(READY)  ## print the tables of docs/benchmarks.md
 	$(BIN)/python benchmarks/open_annotations.py
 	$(BIN)/python benchmarks/round_trips.py
 	$(BIN)/python benchmarks/writer_memory.py
+
+benchmarks-association: $(READY)  ## print the tables of association beside known trackers, on the detections in DATA
+	$(BIN)/python -m pip install --quiet --no-deps trackers==2.6.1 norfair==2.1.1 filterpy==1.4.5
+	$(BIN)/python benchmarks/association.py --data $(DATA)
 
 clean:
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

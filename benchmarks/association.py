@@ -33,7 +33,8 @@ from benchmarks.association_peers import PACKAGE, PEERS
 from benchmarks.association_reentry import BINS, Reentries, reentries, total
 from benchmarks.association_sequences import Group, Metrics, Sequence, joint_scores, score_sequence, true_objects
 from benchmarks.association_trackers import associate, follow
-from tltm_graph import Tracker
+from tltm_graph import Affinity, Tracker
+from tltm_graph.detectors import Detector
 
 REENTRY = frozenset({"MOT15", "MOT17c", "scenes"})
 """The groups with absences enough for a second table."""
@@ -50,10 +51,16 @@ def contenders() -> dict[Row, Callable[[Sequence], list[list[int]]]]:
     for name, (make, settings) in PEERS.items():
         for setting, values in settings.items():
             rows[name, setting] = partial(associate, make=partial(make, **values))
+    rows[OURS, "by hand"] = partial(follow, make=by_hand)
     rows[OURS, "default"] = partial(follow, make=Tracker)
     rows[BOUND, "false ones dropped"] = true_objects
     rows[BOUND, "false ones kept"] = true_objects_and_singles
     return rows
+
+
+def by_hand(detector: Detector) -> Tracker:
+    """Scores by overlap, class and age instead of the learned head."""
+    return Tracker(detector, affinity=Affinity())
 
 
 def true_objects_and_singles(sequence: Sequence) -> list[list[int]]:

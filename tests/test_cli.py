@@ -395,13 +395,13 @@ def test_names_on_the_command_line_are_those_of_the_metrics():
     assert tuple(ORACLES) == cli_evaluate.ORACLES
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["eval", "--help"], ["convert", "--help"], ["validate", "--help"]])
-def test_help_imports_nothing_heavy(arguments):
+@pytest.mark.parametrize("command", [[], ["eval"], ["convert"], ["validate"], ["render"]])
+def test_help_imports_nothing_heavy(command):
     code = f"""
 import sys
 from tltm_graph.cli import main
 try:
-    main({arguments})
+    main({[*command, "--help"]})
 except SystemExit as stop:
     heavy = [name for name in ("torch", "numpy", "PIL", "pycocotools", "scipy", "tqdm") if name in sys.modules]
     sys.exit(f"imported {{heavy}}" if heavy else stop.code)

@@ -70,6 +70,17 @@ def test_the_code_of_the_data_pages(page, block, capsys):
     assert capsys.readouterr().out
 
 
+TRAINING = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "training.md").read_text(), flags=re.DOTALL)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("block", TRAINING, ids=range(len(TRAINING)))
+def test_the_code_of_the_training_page(block):
+    if "lightning" in block:
+        pytest.importorskip("lightning")
+    exec(compile(block, "training.md", "exec"), {})
+
+
 def test_the_tables_of_the_formats_page_are_those_of_the_code():
     text = (ROOT / "docs" / "formats.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \|.*\|.*\|.*\|", text, flags=re.MULTILINE)
@@ -85,17 +96,18 @@ def test_the_tables_of_the_formats_page_are_those_of_the_code():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
-    for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+    for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
         if not link.startswith("http"):
             assert (page.parent / link).exists(), f"{page.name} points to {link}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_names_in_the_pages_exist(page):
-    """Scripts and make targets that a page tells to run are there."""
+    """Scripts, configurations and make targets that a page tells to run are there."""
     text = page.read_text()
-    for script in re.findall(r"python ((?:benchmarks|experiments|docs)/\w+\.py)", text):
-        assert (ROOT / script).exists()
-    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
-    for target in re.findall(r"make (\w+)`", text):
+    scripts = re.findall(r"python\s((?:benchmarks|experiments|docs)/\w+\.py)", text)  # a line may end in between
+    for file in scripts + re.findall(r"experiments/configs/\w+\.yaml", text):
+        assert (ROOT / file).exists(), file
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    for target in re.findall(r"`make ([\w-]+)", text):
         assert target in targets

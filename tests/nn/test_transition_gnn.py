@@ -163,6 +163,7 @@ class PairModel(nn.Module):
 
 @pytest.mark.filterwarnings("ignore:There exist node types")
 def test_an_explanation_masks_whole_messages():
+    torch.manual_seed(0)
     gnn = TransitionGNN(16, 8).eval()
     previous, current = nodes(3, 4)
     explainer = Explainer(

@@ -2,13 +2,13 @@ import pytest
 import torch
 
 from tests.cases import CROSSING, LEAVING, Script, blank, drawn
-from tltm_graph import Detections, LifeCycle, Tracker
+from tltm_graph import Affinity, Detections, LifeCycle, Tracker
 from tltm_graph.association import Assignment
 from tltm_graph.tracking import Memory, MotionFilters
 
 
 def ids(frames: list[Detections], **life) -> list[list[int]]:
-    tracker = Tracker(Script(frames), life_cycle=LifeCycle(**life))
+    tracker = Tracker(Script(frames), affinity=Affinity(), life_cycle=LifeCycle(**life))
     return [d.ids.tolist() for _, d in tracker.track(blank(t) for t in range(len(frames)))]
 
 

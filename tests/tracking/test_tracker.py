@@ -6,6 +6,7 @@ import torch
 from tests.cases import CROSSING, EMPTY_FRAMES, LEAVING, Script, blank, drawn
 from tests.parity import seeded
 from tltm_graph import (
+    Affinity,
     Detections,
     GreedySolver,
     InstanceEncoder,
@@ -21,7 +22,7 @@ from tltm_graph.graph import TRANSITION, PruneCandidates
 def test_repr_names_the_parts():
     text = str(Tracker(Script([]), solver=GreedySolver()))
     assert "solver=GreedySolver()" in text
-    assert "affinity=Affinity(" in text
+    assert "affinity=LearnedAffinity(" in text
 
 
 def test_rows_align_with_the_detector():
@@ -86,7 +87,7 @@ class SameLooks:
     def score(self, graph) -> torch.Tensor:
         row, column = graph[TRANSITION].edge_index
         likeness = torch.cosine_similarity(graph["previous"].x[row], graph["current"].x[column])
-        return 20 * (likeness - 0.9)
+        return 80 * (likeness - 0.9)
 
 
 def test_a_relation_makes_matches_that_geometry_cannot():
@@ -221,7 +222,8 @@ def test_one_thing_under_two_names_without_masks():
     twice = objects([[0.0, 0.0, 20.0, 20.0], [0.5, 0.0, 20.0, 20.0]], [0.9, 0.8])
     for labels, expected in (([0, 1], [0, -1]), ([0, 0], [0, 1])):
         detector = InTwoSteps([twice.replace(labels=torch.tensor(labels))])
-        _, shown = Tracker(detector).step(Tracker(detector).start(), blank(0))
+        tracker = Tracker(detector, affinity=Affinity())
+        _, shown = tracker.step(tracker.start(), blank(0))
         assert shown.ids.tolist() == expected
 
 

@@ -10,6 +10,7 @@ from torch_geometric.data import HeteroData
 
 from tltm_graph.association.affinity import EdgeScores
 from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS, motion_features
+from tltm_graph.graph import TRANSITION
 from tltm_graph.io import read_weights, write_atomically
 from tltm_graph.nn import TransitionHead
 
@@ -84,7 +85,7 @@ class LearnedAffinity:
             values / self.temperature
             for values in self.head(features.previous, features.current, features.edge_index, features.edges)
         )
-        edges = judged.new_full((len(graph["previous"].boxes) * len(graph["current"].boxes),), _IMPOSSIBLE)
+        edges = judged.new_full((graph[TRANSITION].edge_index.shape[1],), _IMPOSSIBLE)
         edges[features.kept] = judged
         return EdgeScores(edges, births, misses, {"motion": edges}, objects)
 

@@ -53,7 +53,7 @@ def motion_features(graph: HeteroData, logits: Tensor | None = None) -> MotionFe
     holds it for likely.
 
     Args:
-        graph: The complete frame pair of a tracker: ``graph["previous"]`` has ``boxes``, ``scores``, ``labels`` and,
+        graph: The frame pair of a tracker: ``graph["previous"]`` has ``boxes``, ``scores``, ``labels`` and,
             from :class:`tltm_graph.tracking.Motion`, ``places (M, 3, 4)``, ``velocities (M, 3, 2)``,
             ``sightings (M, 3)``, ``noise (M, 2)``, ``last (M, 4)``, ``mean_scores (M,)`` and ``gap (M,)``;
             ``graph.scene (1, 3)`` is height and width of the frame and the seconds between frames.
@@ -61,7 +61,7 @@ def motion_features(graph: HeteroData, logits: Tensor | None = None) -> MotionFe
             than those of a guess among the larger side's objects is evidence.
 
     Raises:
-        ValueError: If the graph lacks these fields, or is not complete.
+        ValueError: If the graph lacks these fields.
     """
     previous, current, store = graph["previous"], graph["current"], graph[TRANSITION]
     if "places" not in previous or "scene" not in graph:
@@ -70,11 +70,6 @@ def motion_features(graph: HeteroData, logits: Tensor | None = None) -> MotionFe
             "use Affinity() for other graphs"
         )
     m, n = len(previous.boxes), len(current.boxes)
-    if store.edge_index.shape[1] != m * n:
-        raise ValueError(
-            f"Expected the complete graph of {m} × {n} objects, got {store.edge_index.shape[1]} transitions: the "
-            "learned affinity prunes on its own, leave the tracker's transform out"
-        )
     height, width, seconds = graph.scene[0].to(previous.boxes).unbind()
     frame = torch.stack([width, height])
     counts = previous.boxes.new_tensor([m + 1, n + 1]).log() - 2
@@ -117,10 +112,12 @@ def motion_features(graph: HeteroData, logits: Tensor | None = None) -> MotionFe
     rivalry = _distance(middle, seen) / unseen  # (M, N)
     nearness = torch.minimum(rivalry, _distance(shifted, seen) / unseen)
     worth = (nearness < _REACH) & (_among_smallest(nearness, 8, dim=0) | _among_smallest(nearness, 3, dim=1))
+    row, column = store.edge_index
+    worth = worth[row, column]
     evidence = None if logits is None else logits.to(gap) + math.log(max(m, n, 1))  # without the odds of a blind guess
     if evidence is not None:
-        worth |= evidence.view(m, n) > 1
-    kept = worth.flatten().nonzero().flatten()  # (E,)
+        worth |= evidence > 1
+    kept = worth.nonzero().flatten()  # (E,)
     row, column = edge_index = store.edge_index[:, kept]
 
     before, now = middle[row], seen[column]  # (E, 4) each
@@ -146,8 +143,8 @@ def motion_features(graph: HeteroData, logits: Tensor | None = None) -> MotionFe
                     _iou_by_row(torch.cat([before[:, :2], before[:, 2:] * margin], dim=1), now),
                     (previous.labels[row] == current.labels[column]).to(before),
                     (current.scores[column] - previous.scores[row]).to(before),
-                    _lead(rivalry, dim=0).flatten()[kept],
-                    _lead(rivalry, dim=1).flatten()[kept],
+                    _lead(rivalry, dim=0)[row, column],
+                    _lead(rivalry, dim=1)[row, column],
                     told / 3,
                     torch.full_like(told, float(evidence is not None)),
                 ],

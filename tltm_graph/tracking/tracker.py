@@ -10,7 +10,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 from torchvision.ops import clip_boxes_to_image
 
-from tltm_graph.association import Affinity, Assignment, EdgeScores, HungarianSolver, Solver
+from tltm_graph.association import Assignment, EdgeScores, HungarianSolver, LearnedAffinity, Solver
 from tltm_graph.detectors import Detector, Segmenter
 from tltm_graph.graph import TRANSITION, frame_pair_graph
 from tltm_graph.structures import Detections, Frame
@@ -95,9 +95,10 @@ class Tracker:
     Args:
         detector: Finds the objects of a frame. One that draws masks in a second step
             (:class:`tltm_graph.detectors.Segmenter`) is asked for those of the objects that are shown.
-        relation: Judges transitions by features; without one, geometry and class decide.
+        relation: Judges transitions by features; without one, motion and class decide.
         transform: Applied to each graph before it is scored, such as :class:`tltm_graph.graph.PruneCandidates`.
-        affinity: Turns a graph, and the relation's logits, into scores.
+        affinity: Turns a graph, and the relation's logits, into scores; by default what was learned from simulated
+            motion.
         solver: Picks the best transitions.
         life_cycle: How tracks move, are born and forgotten.
         max_shown: At most so many objects a frame are shown, the most confident ones; None for all. Tracks go on
@@ -124,13 +125,13 @@ class Tracker:
         if relation is not None and not getattr(relation, "is_trained", True):
             warnings.warn(
                 "The relation model has random weights, so its scores mean nothing: load trained weights into it, or "
-                "leave it out to associate by geometry and class",
+                "leave it out to associate by motion and class",
                 stacklevel=2,
             )
         self.detector = detector
         self.relation = relation
         self.transform = transform
-        self.affinity = affinity or Affinity()
+        self.affinity = affinity or LearnedAffinity.from_file()
         self.solver = solver or HungarianSolver()
         self.life_cycle = life_cycle or LifeCycle()
         self.max_shown = max_shown

@@ -21,7 +21,7 @@ def test_worlds_are_well_formed(draw):
     for seed in range(30):
         world = draw(rng(seed), 50, 10.0)
         t, n, k = 50, world.num_objects, world.occluders.shape[1]
-        assert 2 <= n <= 100
+        assert 2 <= n <= 210, "100 at first, of whom half may divide"
         assert k <= 5
         assert world.boxes.shape == (t, n, 4)
         assert world.depths.shape == world.present.shape == (t, n)

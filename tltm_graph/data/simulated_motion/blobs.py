@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from tltm_graph.data.simulated_motion.draws import chance
+from tltm_graph.data.simulated_motion.division import divide
+from tltm_graph.data.simulated_motion.draws import chance, mixture
 from tltm_graph.data.simulated_motion.processes import jolts, lifetimes, ornstein_uhlenbeck
 from tltm_graph.data.simulated_motion.world import World
 
@@ -10,7 +11,8 @@ from tltm_graph.data.simulated_motion.world import World
 def draw_blobs(rng: np.random.Generator, num_frames: int, fps: float) -> World:
     """Blobs of about one size that change size and shape, under a lens that may drift, be knocked and zoom.
 
-    In six of ten worlds the nearer hide the farther, in the others they are as if transparent. Their pace does not
+    In six of ten worlds the nearer hide the farther, in the others they are as if transparent. In two of ten, 10 to 50
+    of 100 divide (:func:`divide`). Their pace does not
     depend on ``fps``: all times are in frames.
     """
     width = int(rng.choice([320, 520, 640, 1024, 1280]))
@@ -38,7 +40,8 @@ def draw_blobs(rng: np.random.Generator, num_frames: int, fps: float) -> World:
     labels = rng.integers(0, rng.integers(1, 5), count)
     present = inside & lifetimes(rng, num_frames, count)
     nothing = np.zeros((num_frames, 0, 4))
-    return World(size, boxes, np.broadcast_to(depths, shape), present, labels, nothing, nothing[..., 0])
+    world = World(size, boxes, np.broadcast_to(depths, shape), present, labels, nothing, nothing[..., 0])
+    return divide(rng, world, mixture(rng, (0.8, 0, 0), (0.2, 0.1, 0.5)))
 
 
 def draw_ways(rng: np.random.Generator, num_frames: int, diameters: np.ndarray, size: tuple[int, int]) -> np.ndarray:

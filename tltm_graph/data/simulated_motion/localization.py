@@ -44,7 +44,7 @@ class Localization:
             drift_memory=rng.uniform(2, 10),
             whole=chance(rng, 0.4),
             shrinking=0.4 if chance(rng, 0.5) else 0.0,
-            gross=mixture(rng, (0.3, 0, 0), (0.4, 0, 0.06), (0.3, 0.03, 0.2)),
+            gross=mixture(rng, (0.2, 0, 0), (0.45, 0, 0.08), (0.35, 0.04, 0.25)),
             gross_memory=rng.uniform(0.5, 5),
         )
 

@@ -32,8 +32,8 @@ class Walkers:
 
 
 def draw_people(rng: np.random.Generator, num_frames: int, fps: float) -> World:
-    """A street: people in groups, in a quarter of all streets mostly cars, and things that they pass behind."""
-    in_traffic = chance(rng, 0.25)
+    """A street: people in groups, in a third of all streets mostly cars, and things that they pass behind."""
+    in_traffic = chance(rng, 0.33)
     cars = 0.8 if in_traffic else 0.0
     ride = RIDES[rng.choice(len(RIDES), p=_IN_TRAFFIC if in_traffic else _AMONG_PEOPLE)]
     camera = draw_camera(rng, ride, num_frames, fps)
