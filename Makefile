@@ -38,6 +38,7 @@ benchmarks: $(READY)  ## print the tables of docs/benchmarks.md and of the pages
 	$(BIN)/python benchmarks/moving_shapes.py
 	$(BIN)/python benchmarks/frame_pairs.py
 	$(BIN)/python benchmarks/simulated_motion.py
+	$(BIN)/python benchmarks/still_image_training.py
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/training_throughput.py
 	$(BIN)/python benchmarks/training_configs.py

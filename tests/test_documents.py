@@ -59,7 +59,7 @@ def test_the_code_of_the_models_page(block, tmp_path, monkeypatch):
 
 DATA = [
     (page, block)
-    for page in ("formats.md", "evaluation.md", "training_data.md", "moving_shapes.md")
+    for page in ("formats.md", "evaluation.md", "training_data.md", "moving_shapes.md", "association_head.md")
     for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), flags=re.DOTALL)
 ]
 

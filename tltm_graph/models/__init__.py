@@ -3,6 +3,7 @@
 from tltm_graph.models.checkpoint import CheckpointReport, load_checkpoint
 from tltm_graph.models.inference import for_inference
 from tltm_graph.models.pretrained import KNOWN_WEIGHTS, load_weights
+from tltm_graph.models.recorded import RecordedModel, Recording, record
 from tltm_graph.models.reference_names import reference_name
 from tltm_graph.models.relation import RelationModel
 from tltm_graph.models.tltm import TLTM, centermask_r50, centermask_r101, tltm_r50, tltm_r101, tltm_tiny
@@ -12,6 +13,8 @@ __all__ = [
     "KNOWN_WEIGHTS",
     "TLTM",
     "CheckpointReport",
+    "RecordedModel",
+    "Recording",
     "RelationModel",
     "centermask_r50",
     "centermask_r101",
@@ -21,6 +24,7 @@ __all__ = [
     "load_reference_checkpoint",
     "load_weights",
     "model_for_tracking",
+    "record",
     "reference_name",
     "save_model",
     "tltm_r50",

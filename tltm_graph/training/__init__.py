@@ -4,7 +4,9 @@ from tltm_graph.training.annotated_files import ImageFiles, VideoFiles
 from tltm_graph.training.association_data import AssociationData, DetectionSource, SimulatedDetections
 from tltm_graph.training.association_steps import AssociationStep, association_losses, association_steps
 from tltm_graph.training.calibration import Calibration, calibration_error, fit_temperature
+from tltm_graph.training.detection_files import DetectionFiles
 from tltm_graph.training.detector_objective import DetectorObjective
+from tltm_graph.training.identify import identify
 from tltm_graph.training.losses import edge_loss, fcos_losses, mask_loss, smoothed_giou, transition_loss
 from tltm_graph.training.objective import (
     PairObjective,
@@ -16,9 +18,11 @@ from tltm_graph.training.objective import (
 from tltm_graph.training.optimization import CosineSchedule, StepSchedule, decayed_groups
 from tltm_graph.training.pair_data import PairData, TrainingData
 from tltm_graph.training.regions import GroundTruthRegions, JitteredBoxes, ProposalRegions, Regions, RegionSampler
+from tltm_graph.training.relation_pairs import RelationObjective, pooled_graph
 from tltm_graph.training.rendered_videos import RenderedVideos
 from tltm_graph.training.sources import LabelledVideo, Opened, PairDescription, VideoDescription
 from tltm_graph.training.start_from import StartReport, start_from
+from tltm_graph.training.still_images_in_motion import StillImagesInMotion
 from tltm_graph.training.validation import TrackingValidation, Validated
 from tltm_graph.training.weight_average import weight_average
 
@@ -27,6 +31,7 @@ __all__ = [
     "AssociationStep",
     "Calibration",
     "CosineSchedule",
+    "DetectionFiles",
     "DetectionSource",
     "DetectorObjective",
     "GroundTruthRegions",
@@ -40,10 +45,12 @@ __all__ = [
     "ProposalRegions",
     "RegionSampler",
     "Regions",
+    "RelationObjective",
     "RenderedVideos",
     "SimulatedDetections",
     "StartReport",
     "StepSchedule",
+    "StillImagesInMotion",
     "TrackingValidation",
     "TrainingData",
     "Validated",
@@ -57,8 +64,10 @@ __all__ = [
     "edge_loss",
     "fcos_losses",
     "fit_temperature",
+    "identify",
     "mask_loss",
     "paper_objective",
+    "pooled_graph",
     "released_objective",
     "smoothed_giou",
     "start_from",

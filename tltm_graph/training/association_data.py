@@ -55,8 +55,8 @@ class AssociationData(PairData):
     """Single decisions of a tracker that makes no mistake, shuffled.
 
     Every video is followed once, with a memory whose length is drawn at random, and in ``evidence`` of the videos with
-    the logits of an imagined relation model, of a reliability drawn from 0.5 to 4. Most frames are easy; of those only
-    ``easy_share`` are kept, and count so much more.
+    the logits of an imagined relation model, of a reliability drawn from 0.5 to 4. Of hard frames ``hard_share`` are
+    kept, of easy ones ``easy_share``, which count so much more.
 
     Args:
         sources: Videos of detections.

@@ -10,6 +10,7 @@ from tltm_graph.data.simulated_motion.detector import SimulatedDetector
 from tltm_graph.data.simulated_motion.draws import chance
 from tltm_graph.data.simulated_motion.found import Found
 from tltm_graph.data.simulated_motion.people import draw_people
+from tltm_graph.data.simulated_motion.world import World
 from tltm_graph.structures import Detections
 
 
@@ -83,10 +84,20 @@ def simulate_motion(seed: int, num_frames: int | None = None) -> DetectionSequen
     noticed = chance(timing, 0.5)
 
     world = (draw_people if chance(worlds, 0.6) else draw_blobs)(worlds, round(num_frames / share), fps).take(taken)
-    found = SimulatedDetector.draw(detectors, world.size[0]).detect(detectors, world)
-    times = (taken if noticed else np.arange(num_frames)) / fps
-    frames = _by_frame(found, num_frames)
-    objects = tuple((detections.ids < world.num_objects).to(torch.int8) for detections in frames)  # type: ignore[operator]
+    return look_at(detectors, world, (taken if noticed else np.arange(num_frames)) / fps)
+
+
+def look_at(rng: np.random.Generator, world: World, times: np.ndarray) -> DetectionSequence:
+    """What a detector drawn at random makes of a world.
+
+    Args:
+        rng: Of the detector and its mistakes.
+        world: What there is to be seen.
+        times: Of its frames, in seconds (T,).
+    """
+    found = SimulatedDetector.draw(rng, world.size[0]).detect(rng, world)
+    frames = _by_frame(found, world.num_frames)
+    objects = tuple((seen.ids < world.num_objects).to(torch.int8) for seen in frames if seen.ids is not None)
     return DetectionSequence(world.size, tuple(times.tolist()), frames, objects)
 
 

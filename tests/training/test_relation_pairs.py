@@ -1,0 +1,65 @@
+import pytest
+import torch
+
+from tests.training.test_objective import SITUATIONS, TWO, pair, tiny
+from tltm_graph.graph import TRANSITION
+from tltm_graph.models import for_inference
+from tltm_graph.training import GroundTruthRegions, PairObjective
+from tltm_graph.training.relation_pairs import RelationObjective, pooled_graph
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_losses_and_gradients_are_those_of_the_whole_model(situation, weight):
+    model, twin = tiny(), tiny()
+    whole = PairObjective(sampler=GroundTruthRegions(), transition_weight=weight)(model, [SITUATIONS[situation]])
+    graph = pooled_graph(twin.detector, SITUATIONS[situation], GroundTruthRegions())
+    losses = RelationObjective(weight)(twin.relation, [graph])
+    assert losses.keys() == whole.keys() & {"gnn_edge", "transition"}
+    assert ("transition" in losses) == (weight > 0)
+    for name, loss in losses.items():
+        torch.testing.assert_close(loss, whole[name])
+    sum(losses.values()).backward()
+    sum(whole[name] for name in losses).backward()
+    for parameter, other in zip(model.relation.parameters(), twin.relation.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, other.grad)
+    assert all(p.grad is None for p in twin.detector.parameters())
+
+
+def test_several_graphs_count_edge_by_edge():
+    model = tiny()
+    pairs = [SITUATIONS["two objects"], pair(TWO, TWO, seed=3)]
+    graphs = [pooled_graph(model.detector, one, GroundTruthRegions()) for one in pairs]
+    joined = RelationObjective()(model.relation, graphs)["gnn_edge"]
+    apart = torch.stack([RelationObjective()(model.relation, [graph])["gnn_edge"] for graph in graphs])
+    torch.testing.assert_close(joined, apart.mean(), msg="four edges each")
+
+
+def test_proposals_include_false_alarms_and_never_go_with_an_object():
+    model = tiny()
+    torch.nn.init.constant_(model.detector.head.cls_logits.bias, 0.5)
+    graph = pooled_graph(model.detector, SITUATIONS["two objects"])
+    assert (graph["current"].ids < 0).any()
+    row, column = graph[TRANSITION].edge_index
+    same = graph["previous"].ids[row] == graph["current"].ids[column]
+    assert graph[TRANSITION].y.equal(same.float())
+    assert graph["previous"].x.shape == (2, 64, 14, 14)
+
+
+def test_half_precision_is_close():
+    model = tiny()
+    graph = pooled_graph(model.detector, SITUATIONS["two objects"], GroundTruthRegions())
+    loss = RelationObjective()(model.relation, [graph])["gnn_edge"]
+    for side in ("previous", "current"):
+        graph[side].x = graph[side].x.half()
+    torch.testing.assert_close(RelationObjective()(model.relation, [graph])["gnn_edge"], loss, rtol=1e-2, atol=1e-3)
+
+
+def test_errors_and_repr():
+    model = tiny()
+    with pytest.raises(ValueError, match="Expected at least one graph"):
+        RelationObjective()(model.relation, [])
+    graph = pooled_graph(model.detector, SITUATIONS["two objects"])
+    with pytest.raises(ValueError, match="Expected a TransitionGNN to learn transitions, got Folded"):
+        RelationObjective(1.0)(for_inference(model).relation, [graph])
+    assert repr(RelationObjective(0.1)) == "RelationObjective(transition_weight=0.1)"
