@@ -3,10 +3,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tltm_graph.detectors.centermask import CenterMask, assign_targets, mask_targets
+from tltm_graph.detectors.centermask import CenterMask, assign_targets
 from tltm_graph.models import TLTM
-from tltm_graph.structures import Detections, FramePair
-from tltm_graph.training.losses import fcos_losses, mask_loss
+from tltm_graph.structures import FramePair
+from tltm_graph.training.losses import fcos_losses
+from tltm_graph.training.objective import region_mask_loss
 from tltm_graph.training.regions import ProposalRegions, Regions, RegionSampler
 
 
@@ -56,19 +57,8 @@ class DetectorObjective:
         regions = [Regions(r.boxes[r.rows >= 0], r.rows[r.rows >= 0]) for r in regions]
         sizes = [(image.shape[1], image.shape[2]) for image in images]
         features = detector.pool(pyramid, [r.boxes for r in regions], sizes)  # (N, C, 14, 14)
-        losses["mask"] = _mask_loss(detector, features, regions, truth)
+        losses["mask"] = region_mask_loss(detector, features, regions, truth)
         return losses
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.sampler!r})"
-
-
-def _mask_loss(detector: CenterMask, features: Tensor, regions: list[Regions], truth: list[Detections]) -> Tensor:
-    labels = torch.cat([objects.labels[r.rows] for r, objects in zip(regions, truth, strict=True)])
-    logits = detector.mask_head(features, labels)  # (N, 28, 28)
-    targets = [
-        mask_targets(objects.masks, r.boxes, r.rows, logits.shape[-1])
-        for r, objects in zip(regions, truth, strict=True)
-        if objects.masks is not None
-    ]
-    return mask_loss(logits, torch.cat([logits.new_zeros((0, *logits.shape[1:])), *targets]))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from tltm_graph.detectors.centermask import Pyramid, assign_targets, mask_targets
+from tltm_graph.detectors.centermask import CenterMask, Pyramid, assign_targets, mask_targets
 from tltm_graph.graph import TRANSITION, AddLabels, frame_pair_graph
 from tltm_graph.models import TLTM
 from tltm_graph.nn import TransitionGNN
@@ -92,7 +92,7 @@ class PairObjective:
         with torch.no_grad():
             regions = self.sampler(lambda decoder: decoder(outputs, strides), now)
         features = detector.pool(current, [r.boxes for r in regions], sizes)  # (N, C, 14, 14)
-        losses["mask"] = _mask_loss(model, features, regions, now)
+        losses["mask"] = region_mask_loss(detector, features, regions, now)
 
         before = [objects.replace(boxes=self.previous_boxes(objects)) for objects in before]
         nodes_before = model.relation.encoder(detector.pool(previous, [d.boxes for d in before], sizes))
@@ -120,11 +120,12 @@ def released_objective() -> PairObjective:
     return PairObjective(current_twice, GroundTruthRegions())
 
 
-def _mask_loss(model: TLTM, features: Tensor, regions: list[Regions], truth: list[Detections]) -> Tensor:
+def region_mask_loss(detector: CenterMask, features: Tensor, regions: list[Regions], truth: list[Detections]) -> Tensor:
+    """:func:`mask_loss` of the regions that show an object, with their pooled features (N, C, 14, 14)."""
     shown = [r.rows >= 0 for r in regions]
     rows = [r.rows[kept] for r, kept in zip(regions, shown, strict=True)]
     labels = torch.cat([objects.labels[kept] for objects, kept in zip(truth, rows, strict=True)])
-    logits = model.detector.mask_head(features[torch.cat(shown)], labels)  # (P, 28, 28)
+    logits = detector.mask_head(features[torch.cat(shown)], labels)  # (P, 28, 28)
     targets = [
         mask_targets(objects.masks, r.boxes[kept], chosen, logits.shape[-1])
         if objects.masks is not None
