@@ -15,7 +15,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[viz,transformers,onnx,train,dev]'
 	@touch $(READY)
 
-demo: $(READY)  ## track a rendered scene, print scores, write tracks, an overlay video and the association graph
+demo: $(READY)  ## track a rendered scene with the model that is shipped, print scores, write tracks, an overlay video and the association graph
 	$(BIN)/python experiments/run_vis.py --output out/demo --save-graph
 
 check: $(READY)  ## style, types and the direction of imports
@@ -36,6 +36,7 @@ benchmarks: $(READY)  ## print the tables of docs/benchmarks.md and of the pages
 	$(BIN)/python benchmarks/online_step.py
 	$(BIN)/python benchmarks/precision.py
 	$(BIN)/python benchmarks/moving_shapes.py
+	$(BIN)/python benchmarks/tltm_tiny.py
 	$(BIN)/python benchmarks/frame_pairs.py
 	$(BIN)/python benchmarks/simulated_motion.py
 	$(BIN)/python benchmarks/still_image_training.py

@@ -67,11 +67,26 @@ def test_everything_is_written(video, tmp_path, capsys):
 
 
 def test_the_demo_scores_itself(tmp_path, capsys):
-    assert main(["track", "--output", str(tmp_path / "a"), "--max-frames", "10", "--no-overlay"]) == 0
+    assert main(["track", "--output", str(tmp_path / "a"), "--max-frames", "15"]) == 0
     assert "objects followed by one id" in capsys.readouterr().out
-    assert files(tmp_path / "a") == {"tracks.json", "run.json"}
-    main(["track", "--output", str(tmp_path / "b"), "--max-frames", "10", "--no-overlay"])
+    assert files(tmp_path / "a") == {"tracks.json", "overlay.mp4", "run.json"}
+    assert [frame.size for frame in read_frames(tmp_path / "a/overlay.mp4")] == 15 * [(192, 320)]
+    run = json.loads((tmp_path / "a/run.json").read_text())
+    assert run["settings"]["detector"] == "tltm:tltm-tiny-moving-shapes"
+    assert "relation=TLTM" in run["tracker"], "its relation has learned, and is used"
+    assert run["scores"]["recall"] > 0.5
+    main(["track", "--output", str(tmp_path / "b"), "--max-frames", "15", "--no-overlay"])
+    assert files(tmp_path / "b") == {"tracks.json", "run.json"}
     assert (tmp_path / "a/tracks.json").read_text() == (tmp_path / "b/tracks.json").read_text()
+
+
+def test_an_easy_scene_by_its_truth(tmp_path):
+    arguments = ["track", "--detector", "oracle", "--max-frames", "10", "--output", str(tmp_path)]
+    assert main(arguments) == 0
+    assert {frame.size for frame in read_frames(tmp_path / "overlay.mp4")} == {(360, 640)}
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert "relation=None" in run["tracker"]
+    assert run["scores"]["recall"] == run["scores"]["whole_share"] == 1
 
 
 @pytest.mark.parametrize("solver", ["greedy", "argmax"])
@@ -142,13 +157,15 @@ def test_bad_detections(video, tmp_path, capsys):
 
 def test_bad_names_and_folders(video, tmp_path, capsys):
     assert "got 'magic'" in wrong(tmp_path, capsys, "--source", str(video), "--detector", "magic")
+    unknown = wrong(tmp_path, capsys, "--source", str(video), "--detector", "tltm:magic")
+    assert "one of ['tltm-tiny-moving-shapes'], found no file 'magic'" in unknown
     assert "got 'tpu'" in wrong(tmp_path, capsys, "--device", "tpu")
     with pytest.raises(SystemExit) as stop:
         main(["track", "--solver", "magic"])
     assert stop.value.code == 2
     assert "invalid choice: 'magic'" in capsys.readouterr().err
     (tmp_path / "file").touch()
-    assert main(["track", "--output", str(tmp_path / "file" / "out")]) == 1
+    assert main(["track", "--detector", "oracle", "--output", str(tmp_path / "file" / "out")]) == 1
     assert "error: Expected a folder to write to" in capsys.readouterr().err
 
 
@@ -200,7 +217,7 @@ def test_a_truncated_video_still_gives_its_tracks(tmp_path, capsys):
 def test_ctrl_c_leaves_valid_files(tmp_path):
     out = tmp_path / "out"
     process = subprocess.Popen(
-        [sys.executable, "experiments/run_vis.py", "--output", str(out), "--save-graph"],
+        [sys.executable, "experiments/run_vis.py", "--detector", "oracle", "--output", str(out), "--save-graph"],
         cwd=ROOT,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -7,6 +7,7 @@ import torch
 from torchvision.models import resnet50
 
 from tests.parity import reference_state
+from tltm_graph import MovingShapes
 from tltm_graph.data import COCO, YOUTUBE_VIS_2019, read_class_map
 from tltm_graph.models import (
     KNOWN_WEIGHTS,
@@ -203,10 +204,6 @@ def test_own_weights_that_do_not_belong(tmp_path):
 
 
 def test_known_names(monkeypatch, tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match=r"Expected a file of weights or one of \['imagenet-r101', 'imagenet-r50'\]"
-    ):
-        load_weights("imagenet", tltm_tiny())
     torch.hub.set_dir(str(tmp_path))
     monkeypatch.setitem(KNOWN_WEIGHTS, "imagenet-r50", "file:///nowhere/resnet50-0676ba61.pth")
     with pytest.raises(ConnectionError, match="Download the file elsewhere and give its path"):
@@ -215,6 +212,30 @@ def test_known_names(monkeypatch, tmp_path):
     monkeypatch.setitem(KNOWN_WEIGHTS, "imagenet-r50", f"file://{tmp_path}/resnet50-0676ba61.pth")
     with pytest.raises(ValueError, match="invalid hash value"):
         load_weights("imagenet-r50", tltm_r50())
+
+
+def test_shipped_weights():
+    name = "tltm-tiny-moving-shapes"
+    model = load_model(name)
+    assert model.class_names == MovingShapes.class_names
+    assert (model.detector.min_size, model.detector.max_size) == (192, 320)
+    assert bool(model.is_trained)
+    again = tltm_tiny(MovingShapes.class_names, weights=name)
+    assert all(torch.equal(v, model.state_dict()[n]) for n, v in again.state_dict().items())
+    assert model_for_tracking(name, max_size=240).detector.max_size == 240
+    with pytest.raises(ValueError, match=r"Expected the weights of this model in '.*tltm_tiny.safetensors'"):
+        tltm_tiny(("cat", "dog"), weights=name)
+
+
+@pytest.mark.parametrize(
+    "load", [load_model, model_for_tracking, lambda name: load_weights(name, tltm_tiny())], ids=range(3)
+)
+def test_unknown_names(load):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"one of \['tltm-tiny-moving-shapes'\], found no file 'tltm-huge'; .*\['imagenet-r101', 'imagenet-r50'\]",
+    ):
+        load("tltm-huge")
 
 
 def test_a_model_trained_without_resfuser_has_none(save, tltm_state):

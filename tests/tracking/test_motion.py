@@ -47,6 +47,48 @@ def test_unseen_tracks_slow_down():
     assert [float(filters.predict(motion, t)[0, 1, 0]) for t in (1, 2, 3, 50)] == pytest.approx([16, 20, 22, 24])
 
 
+def test_what_comes_nearer_grows_and_speeds_up():
+    """A thing of 40 m at a constant pace before a pinhole camera, which a line through the boxes lags behind."""
+    filters = MotionFilters(dampings=(0.0, 0.0, 0.0))
+
+    def seen(time: float) -> torch.Tensor:
+        depth = 40 - 3 * time
+        return torch.tensor([[x / depth * 500 for x in (2.0, 1.0, 4.0, 3.0)]], dtype=torch.float64)
+
+    one = torch.ones(1, dtype=torch.float64)
+    motion = filters.start(seen(0), one, 0.0)
+    for time in range(1, 9):
+        motion = filters.update(motion, seen(time), one, float(time), one)
+    expected, quick = to_centre(seen(9))[0], filters.predict(motion, 9.0)[0, 0]
+    assert (quick / expected - 1).abs().max() < 0.1
+    straight = to_centre(2 * seen(8) - seen(7))[0]
+    assert (quick[:2] - expected[:2]).norm() < 0.5 * (straight[:2] - expected[:2]).norm()
+    still = filters.predict(motion, 500.0)[0, :, 2:]
+    assert (still <= 2.1 * motion.places[0, :, 2:]).all(), "within a factor of two"
+
+
+def test_new_ones_move_as_those_around_them_of_their_size():
+    filters = MotionFilters()
+    xs, one = [100.0, 140.0, 180.0], torch.ones(3)
+    boxes = torch.cat([box(x) for x in xs] + [box(400.0), box(440.0)]).float()
+    way = torch.tensor([[3.0, 0, 3, 0]] * 3 + [[-5.0, 0, -5, 0]] * 2)
+    motion = filters.start(boxes, torch.ones(5), 0.0)
+    for time in range(1, 6):
+        motion = filters.update(motion, boxes + time * way, torch.ones(5), float(time), torch.ones(5))
+    new = torch.cat([box(155.0), box(430.0), box(155.0, 160, 200), box(900.0)]).float()
+    velocity = filters.start(new, torch.ones(4), 6.0, motion).velocities[:, 1, 0].tolist()
+    assert 2.0 < velocity[0] <= 3.0
+    assert -5.0 <= velocity[1] < -3.0
+    assert abs(velocity[2]) < 0.1, "of another size"
+    assert velocity[3] == pytest.approx(0, abs=1e-3), "nobody is near"
+    assert not filters.start(new, torch.ones(4), 60.0, motion).velocities.any(), "they were seen too long ago"
+    apart = filters.start(boxes[:3], one, 0.0)
+    for time in range(1, 6):
+        step = time * torch.tensor([[3.0, 0, 3, 0], [-3.0, 0, -3, 0], [0.0, 0, 0, 0]])
+        apart = filters.update(apart, boxes[:3] + step, one, float(time), one)
+    assert abs(float(filters.start(new, torch.ones(4), 6.0, apart).velocities[0, 1, 0])) < 1, "they do not agree"
+
+
 def test_dropped_frames_count_for_the_velocity():
     filters = MotionFilters(dampings=(0.0, 0.0, 0.0))
     motion = followed(filters, [0, 4], [0, 4])

@@ -17,6 +17,8 @@ def test_the_temperature_is_found():
         found = fit_temperature(*drawn(scale))
         assert found.temperature == pytest.approx(scale, rel=0.03)
         assert found.error_after < 0.01
+        assert found.error_doubtful < 0.02
+        assert found.doubtful == pytest.approx(0.86, abs=0.02)  # |logit| < log 19, of a deviation of 2
     assert fit_temperature(*drawn(3.0)).error_before > 0.05
 
 

@@ -2,10 +2,18 @@ import pytest
 import torch
 
 from tltm_graph import Detections
+from tltm_graph.detectors.centermask import assign_targets
 from tltm_graph.graph import TRANSITION
 from tltm_graph.models import tltm_tiny
 from tltm_graph.structures import FramePair
-from tltm_graph.training import JitteredBoxes, PairObjective, Regions, paper_objective, released_objective
+from tltm_graph.training import (
+    GroundTruthRegions,
+    JitteredBoxes,
+    PairObjective,
+    Regions,
+    paper_objective,
+    released_objective,
+)
 
 HEIGHT, WIDTH = 96, 128
 
@@ -46,6 +54,7 @@ OBJECTIVES = pytest.mark.parametrize(
         paper_objective(0.5),
         released_objective(),
         PairObjective(previous_boxes=JitteredBoxes(), transition_weight=0.1),
+        PairObjective(both_frames=True),
     ],
     ids=str,
 )
@@ -187,13 +196,42 @@ def test_a_negative_where_nobody_ever_was():
 
 
 def test_previous_nodes_are_pooled_where_they_are_told_to():
-    def elsewhere(objects):
-        return objects.boxes + 7
+    class Elsewhere(JitteredBoxes):
+        def __call__(self, objects):
+            return objects.boxes + 7
 
     pairs, model = [SITUATIONS["two objects"]], tiny()
-    _, graph = graph_of(model, PairObjective(sampler=WithNegatives(), previous_boxes=elsewhere), pairs)
+    _, graph = graph_of(model, PairObjective(sampler=WithNegatives(), previous_boxes=Elsewhere()), pairs)
     assert torch.equal(graph["previous"].boxes, pairs[0].previous.boxes + 7)
     moved = pair(objects(*(pairs[0].previous.boxes + 7).tolist()), pairs[0].current)
     _, expected = graph_of(model, PairObjective(sampler=WithNegatives()), [moved])
     assert torch.equal(graph["previous"].x, expected["previous"].x)
     assert torch.equal(graph[TRANSITION].y, expected[TRANSITION].y)
+
+
+def test_both_frames_are_two_images_of_the_detector():
+    both, model = [SITUATIONS["two objects"], SITUATIONS["nothing before"]], tiny()
+    sampler = GroundTruthRegions()
+    losses = PairObjective(sampler=sampler, both_frames=True)(model, both)
+    later = PairObjective(sampler=sampler)(model, both)
+    first = [pair_of(p.previous, p.previous, p.previous_image) for p in both]  # each fused with itself
+    first = PairObjective(sampler=sampler)(model, first)
+    torch.testing.assert_close(losses["gnn_edge"], later["gnn_edge"])
+    counts = [sum(len(p.current) for p in both), sum(len(p.previous) for p in both)]
+    mean = (later["mask"] * counts[0] + first["mask"] * counts[1]) / sum(counts)
+    torch.testing.assert_close(losses["mask"], mean)
+    cells = [positives(model, [p.current for p in both]), positives(model, [p.previous for p in both])]
+    for name in ("fcos_cls", "fcos_ctr"):
+        mean = (later[name] * cells[0] + first[name] * cells[1]) / sum(cells)
+        torch.testing.assert_close(losses[name], mean)
+
+
+def pair_of(previous, current, image):
+    return FramePair(image, image, previous, current)
+
+
+def positives(model, truth):
+    """Cells that have an object, in two images of one size."""
+    strides = model.detector.backbone.strides
+    sizes = [(-(-HEIGHT // 32) * 32 // s, -(-WIDTH // 32) * 32 // s) for s in strides]
+    return int((assign_targets(sizes, strides, truth).labels >= 0).sum())

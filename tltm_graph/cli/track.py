@@ -17,7 +17,8 @@ Writes to the output folder:
   graph.json    with --save-graph: the association graph, node-link JSON for networkx
   graph.png     with --save-graph: its picture
 
-Without --source a scene is rendered whose truth is known, and scores are printed."""
+Without --source a scene is rendered whose truth is known, and scores are printed. Without --detector either, it is one
+of those that the small model that comes with the package has learned to follow; else an easy one."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,10 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--detector",
         metavar="NAME[:ARGUMENT][?OPTION=VALUE&...]",
-        help="torchvision:MODEL, transformers:MODEL, tltm:WEIGHTS, precomputed:FILE, oracle[:TRACKS.json], "
+        help="torchvision:MODEL, transformers:MODEL, tltm:WEIGHTS, precomputed:FILE, oracle[:TRACKS], "
         "or the dotted path of a class of your own; "
         "options are the keyword arguments of the detector, as in 'torchvision:maskrcnn_resnet50_fpn_v2"
-        "?score_threshold=0.5'; default: torchvision:maskrcnn_resnet50_fpn_v2, or a noisy oracle for the scene",
+        "?score_threshold=0.5'; default: torchvision:maskrcnn_resnet50_fpn_v2, without a source "
+        "tltm:tltm-tiny-moving-shapes",
     )
     add(
         "--solver",

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from tltm_graph.association import ArgmaxSolver, GreedySolver, HungarianSolver, PublishedAffinity
 from tltm_graph.commands.interrupt import Interrupt
 from tltm_graph.data import MovingShapes, TrackWriter, read_mot
+from tltm_graph.data.moving_shapes import STANDARD, Split, moving_shapes
 from tltm_graph.detectors import Detector, build_detector
 from tltm_graph.io import FrameReader, VideoWriter, output_folder, read_frames, write_atomically
 from tltm_graph.metrics import IdentityMeter
@@ -41,9 +42,11 @@ SOLVERS: dict[str, Callable[[Detector, Relation | None, float], Tracker]] = {
 }
 """A tracker for each name of a solver, of a detector, a relation, and the network's pixel in pixels of the frame."""
 
-NOISY_ORACLE = "oracle?miss_rate=0.1&jitter=0.03&false_positives=0.2&class_noise=0.03"
 OWN_MODELS = "tltm_graph.models.model_for_tracking"
 DEFAULT_DETECTOR = "torchvision:maskrcnn_resnet50_fpn_v2"
+DEMO_DETECTOR = "tltm:tltm-tiny-moving-shapes"
+DEMO_SEED = 5_000_000
+"""Of the first scene of the demo, apart from those that its model has learned from or is scored on."""
 
 
 def track(
@@ -67,8 +70,9 @@ def track(
         source: What :func:`tltm_graph.io.read_frames` opens, or the folder of a sequence of MOTChallenge, whose frames
             are black where its pictures are not at hand; None renders a scene whose truth is known.
         detector: What :func:`tltm_graph.detectors.build_detector` builds, or ``tltm:FILE`` with the options of
-            :func:`tltm_graph.models.model_for_tracking` (a model whose relation is trained relates objects too); None
-            takes a Mask R-CNN for a source, and the scene's truth with mistakes without one.
+            :func:`tltm_graph.models.model_for_tracking` (a model whose relation is trained relates objects too). None
+            takes a Mask R-CNN for a source; without one, the ``tltm_tiny`` that comes with the package, and for it a
+            scene of the kind and size that it was trained on.
         solver: One of :data:`SOLVERS`.
         output: Folder to write to.
         max_frames: Stop after so many frames.
@@ -95,9 +99,9 @@ def track(
     device = _device(device)
     torch.manual_seed(seed)
 
-    scene = MovingShapes(seed=seed) if source is None else None
+    scene = None if source is not None else _demo_scene(seed) if detector is None else MovingShapes(seed=seed)
     frames: FrameReader | MovingShapes = scene if scene is not None else _open(source or "")
-    description = detector if detector is not None else NOISY_ORACLE if scene else DEFAULT_DETECTOR
+    description = detector if detector is not None else DEMO_DETECTOR if scene else DEFAULT_DETECTOR
     finder = build_detector(
         re.sub(r"^tltm(?=[:?]|$)", OWN_MODELS, description),
         device=device,
@@ -172,6 +176,10 @@ def track(
     with write_atomically(folder / "run.json") as temporary:
         temporary.write_text(json.dumps(run, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return run
+
+
+def _demo_scene(seed: int) -> MovingShapes:
+    return moving_shapes(STANDARD, Split(DEMO_SEED + seed, 1), num_frames=75)[0]
 
 
 def _open(source: str) -> FrameReader:

@@ -2,7 +2,7 @@
 
 from tltm_graph.models.checkpoint import CheckpointReport, load_checkpoint
 from tltm_graph.models.inference import for_inference
-from tltm_graph.models.pretrained import KNOWN_WEIGHTS, load_weights
+from tltm_graph.models.pretrained import KNOWN_WEIGHTS, SHIPPED_WEIGHTS, load_weights
 from tltm_graph.models.recorded import RecordedModel, Recording, record
 from tltm_graph.models.reference_names import reference_name
 from tltm_graph.models.relation import RelationModel
@@ -11,6 +11,7 @@ from tltm_graph.models.weights import load_model, load_reference_checkpoint, mod
 
 __all__ = [
     "KNOWN_WEIGHTS",
+    "SHIPPED_WEIGHTS",
     "TLTM",
     "CheckpointReport",
     "RecordedModel",

@@ -1,4 +1,5 @@
 import json
+from importlib.resources import files
 from pathlib import Path
 from urllib.error import URLError
 
@@ -15,14 +16,35 @@ KNOWN_WEIGHTS = {
 }
 """Where weights are published. A file's name ends with the beginning of its SHA-256."""
 
+SHIPPED_WEIGHTS = {
+    "tltm-tiny-moving-shapes": Path(str(files("tltm_graph"))) / "weights" / "tltm_tiny.safetensors",
+}
+"""Whole models that come with the package: files of :func:`tltm_graph.models.save_model`."""
+
+
+def weights_file(weights: str | Path) -> Path:
+    """Where weights are: the path itself, or that of one of :data:`SHIPPED_WEIGHTS`.
+
+    Raises:
+        FileNotFoundError: If there is no file.
+    """
+    path = SHIPPED_WEIGHTS.get(str(weights), Path(weights))
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"Expected a file of weights or one of {sorted(SHIPPED_WEIGHTS)}, found no file '{path}'; backbones to "
+            f"start training from, with load_weights(), are {sorted(KNOWN_WEIGHTS)}"
+        )
+    return path
+
 
 def load_weights(weights: str | Path, model: nn.Module) -> CheckpointReport | None:
     """Loads weights into a model, all of them or (after an error) none.
 
     Args:
         weights: A file that :func:`tltm_graph.models.save_model` wrote; a checkpoint of detectron2, CenterMask2 or the
-            released TLTM code (:func:`tltm_graph.models.load_reference_checkpoint`); a ResNet of torchvision; or one of
-            :data:`KNOWN_WEIGHTS`, which is downloaded once, its hash checked, and kept where torch keeps downloads.
+            released TLTM code (:func:`tltm_graph.models.load_reference_checkpoint`); a ResNet of torchvision; one of
+            :data:`SHIPPED_WEIGHTS`, by name; or one of :data:`KNOWN_WEIGHTS`, which is downloaded once, its hash
+            checked, and kept where torch keeps downloads.
         model: A TLTM or CenterMask.
 
     Returns:
@@ -35,10 +57,9 @@ def load_weights(weights: str | Path, model: nn.Module) -> CheckpointReport | No
     """
     if str(weights) in KNOWN_WEIGHTS:
         state = _download(str(weights))
-    elif Path(weights).is_file():
-        state = read_weights(weights)
     else:
-        raise FileNotFoundError(f"Expected a file of weights or one of {sorted(KNOWN_WEIGHTS)}, got '{weights}'")
+        weights = weights_file(weights)
+        state = read_weights(weights)
     if "layer1.0.conv1.weight" in state and "conv1.weight" in state:
         return load_checkpoint(_from_torchvision(state, model, weights), model, weights, strides=False)
     if any(name.startswith(("detector.", "backbone.body.")) for name in state):

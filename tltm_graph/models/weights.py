@@ -12,7 +12,7 @@ from tltm_graph.detectors.centermask import CenterMask, Decoder
 from tltm_graph.io import read_weights, write_atomically
 from tltm_graph.models.checkpoint import CheckpointReport, checkpoint_kind, load_checkpoint, official_names
 from tltm_graph.models.inference import for_inference
-from tltm_graph.models.pretrained import load_weights
+from tltm_graph.models.pretrained import load_weights, weights_file
 from tltm_graph.models.tltm import TLTM, centermask_r50, centermask_r101, tltm_r50, tltm_r101, tltm_tiny
 
 _BUILDERS = {build.__name__: build for build in (tltm_r50, tltm_r101, tltm_tiny, centermask_r50, centermask_r101)}
@@ -53,13 +53,15 @@ def save_model(model: TLTM | CenterMask, path: str | Path) -> None:
 def load_model(path: str | Path) -> TLTM | CenterMask:
     """Builds a model that :func:`save_model` wrote, with its weights.
 
+    Args:
+        path: Of the weights, or the name of a model that comes with the package
+            (:data:`tltm_graph.models.SHIPPED_WEIGHTS`).
+
     Raises:
         FileNotFoundError: If one of the two files is missing.
         ValueError: If one of them is broken, or they do not belong together.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"Expected weights that save_model() wrote, found no file '{path}'")
+    path = weights_file(path)
     beside = path.with_suffix(".json")
     if not beside.is_file():
         raise FileNotFoundError(
@@ -130,7 +132,8 @@ def model_for_tracking(
     """A model from a file, ready to detect and, if it is a TLTM, to relate.
 
     Args:
-        path: Weights of :func:`save_model`, or a checkpoint (:func:`load_reference_checkpoint`).
+        path: Weights of :func:`save_model` or the name of shipped ones, see :func:`load_model`; or a checkpoint
+            (:func:`load_reference_checkpoint`).
         device: Where it runs.
         score_threshold: Least probability of a class; None for that of the file, or 0.05.
         max_objects: At most so many objects a frame; None for that of the file, or 50.
@@ -144,8 +147,9 @@ def model_for_tracking(
     """
     if precision not in ("float32", "bfloat16", "float16"):
         raise ValueError(f"Expected the precision 'float32', 'bfloat16' or 'float16', got '{precision}'")
-    own = Path(path).with_suffix(".json").is_file()
-    model = load_model(path) if own else load_reference_checkpoint(path)[0]
+    weights = weights_file(path)
+    own = weights.with_suffix(".json").is_file()
+    model = load_model(weights) if own else load_reference_checkpoint(weights)[0]
     model = for_inference(model)
     detector = model.detector if isinstance(model, TLTM) else model
     detector.autocast = None if precision == "float32" else getattr(torch, precision)

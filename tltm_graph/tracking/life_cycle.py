@@ -70,6 +70,7 @@ class LifeCycle:
         """Writes how the tracks move, and how long ago they were seen, into the previous nodes of ``graph``."""
         motion, nodes = memory.motion, graph["previous"]
         nodes.places, nodes.velocities = self.motion.predict(motion, time), motion.velocities
+        nodes.growths = motion.growths
         nodes.sightings, nodes.noise, nodes.last = motion.sightings, motion.noise, motion.last
         nodes.mean_scores, nodes.gap = motion.score, time - motion.time
 
@@ -102,7 +103,7 @@ class LifeCycle:
         clear = self.motion.clearness(looks.boxes, assignment.current, memory.motion, assignment.previous, now)
         before, seen = memory[assignment.previous], looks[assignment.current]
         matched = self._seen(before, seen, frame, now, clear)
-        born = self._born(looks[births], memory.next_id, frame, now)
+        born = self._born(looks[births], memory, frame, now)
         missed = self._missed(memory[assignment.misses], before, seen, now)
 
         joined = Memory.join([matched, born, missed], next_id=memory.next_id + len(born))
@@ -149,15 +150,15 @@ class LifeCycle:
             detections=seen.replace(boxes=_middle(motion.places)),
         )
 
-    def _born(self, detections: Detections, next_id: int, frame: int, now: float) -> Memory:
-        n = len(detections)
+    def _born(self, detections: Detections, memory: Memory, frame: int, now: float) -> Memory:
+        n, next_id = len(detections), memory.next_id
         return Memory(
             ids=torch.arange(next_id, next_id + n),
             hits=torch.ones(n, dtype=torch.int64),
             confirmed=torch.zeros(n, dtype=torch.bool),
             misses=torch.zeros(n, dtype=torch.int64),
             last_seen=torch.full((n,), frame),
-            motion=self.motion.start(detections.boxes, detections.scores, now),
+            motion=self.motion.start(detections.boxes, detections.scores, now, memory.motion),
             detections=detections,
             next_id=next_id + n,
         )

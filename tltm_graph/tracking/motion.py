@@ -13,6 +13,7 @@ class Motion:
     Args:
         places: Box at the last sighting, freed of jitter: centre x, y, width, height in pixels (M, K, 4).
         velocities: Of the centre, in pixels a frame (M, K, 2).
+        growths: Of the logarithm of width and height, a frame (M, K, 2).
         sightings: How many each filter has taken in (M, K); one that is half believed counts half.
         noise: How far sightings are from the middle filter's prediction, root mean square for one frame: of the centre
             in units of the box, and of the logarithm of width and height (M, 2).
@@ -23,6 +24,7 @@ class Motion:
 
     places: Tensor
     velocities: Tensor
+    growths: Tensor
     sightings: Tensor
     noise: Tensor
     last: Tensor
@@ -42,11 +44,18 @@ class Motion:
         return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
 
+_MOST = 0.7  # log of the size: no box grows or shrinks by more than a factor of two while nobody sees it
+
+
 class MotionFilters:
     r"""Filters that follow a box through its noisy sightings; one row of :class:`Motion` for each track.
 
-    Between sightings a box moves on, less and less, to :math:`\hat x = x + v (1 - d^k) / (1 - d)` after k frames. A
-    sighting z corrects place and velocity by what it adds, :math:`r = z - \hat x`:
+    Between sightings a box moves and grows on, less and less: after k frames its logarithmic size has changed by
+    :math:`g \kappa` and its centre by :math:`v e^{2 g} \kappa`, with :math:`\kappa = (1 - d^k) / (1 - d)`. (What comes
+    nearer at a constant pace moves the faster the larger it is: size goes with 1 / depth, velocity with its square.) A
+    sighting z corrects centre and velocity by what it adds to the expected :math:`\hat x`, :math:`r = z - \hat x`, and
+    logarithmic size and growth alike (growth with the gain of n + 1, as boxes change for
+    other reasons too):
 
     .. math::
         x \leftarrow \hat x + \tfrac{2 (2n - 1)}{n (n + 1)}\, r, \qquad v \leftarrow v + \tfrac{6}{n (n + 1)}\, r / k
@@ -54,6 +63,9 @@ class MotionFilters:
     with n the number of sightings, at most the filter's window. These gains draw the least-squares line through the
     sightings so far, which averages the detector's jitter away; once n stays at the window, older ones fade (the
     expanding- and fading-memory g-h filter, Brookner 1998, *Tracking and Kalman Filtering Made Easy*).
+
+    An object that is seen for the first time is expected to move as those around it that are of its size, as far as these
+    agree: most of what a camera does to one it does to the other.
 
     The quick filter follows a turn at once; the patient one remembers how an object moved before others crossed it: it
     takes in a sighting only as far as that does not overlap another object, seen or remembered.
@@ -76,13 +88,22 @@ class MotionFilters:
         self.windows = windows
         self.dampings = dampings
 
-    def start(self, boxes: Tensor, scores: Tensor, time: float) -> Motion:
-        """Tracks that were seen for the first time: boxes xyxy (N, 4), scores (N,)."""
+    def start(self, boxes: Tensor, scores: Tensor, time: float, others: Motion | None = None) -> Motion:
+        """Tracks that were seen for the first time.
+
+        Args:
+            boxes: What was seen, xyxy (N, 4).
+            scores: Its detection scores (N,).
+            time: When.
+            others: The tracks known, which tell how things move around here.
+        """
         n, k = len(boxes), len(self.windows)
         sighting = to_centre(boxes)
+        velocity, growth = _as_others(sighting, others, time)
         return Motion(
             places=sighting[:, None].expand(n, k, 4).clone(),
-            velocities=boxes.new_zeros((n, k, 2)),
+            velocities=velocity[:, None].expand(n, k, 2).clone(),
+            growths=growth[:, None].expand(n, k, 2).clone(),
             sightings=boxes.new_ones((n, k)),
             noise=boxes.new_tensor([0.08, 0.06]).expand(n, 2).clone(),
             last=sighting,
@@ -94,8 +115,11 @@ class MotionFilters:
         """Where each filter expects each track at ``time``: centre, width, height (M, K, 4)."""
         damping = motion.places.new_tensor(self.dampings)
         gap = (time - motion.time)[:, None]  # (M, 1)
-        steps = (1 - damping**gap) / (1 - damping)  # (M, K)
-        return motion.places + torch.nn.functional.pad(motion.velocities * steps[..., None], (0, 2))
+        steps = ((1 - damping**gap) / (1 - damping))[..., None]  # (M, K, 1)
+        growth = motion.growths * steps
+        nearer = (2 * motion.growths.mean(dim=2, keepdim=True)).clamp(-_MOST, _MOST).exp()
+        centre, size = motion.places.split(2, dim=-1)
+        return torch.cat([centre + motion.velocities * nearer * steps, size * growth.clamp(-_MOST, _MOST).exp()], dim=-1)
 
     def update(self, motion: Motion, boxes: Tensor, scores: Tensor, time: float, clear: Tensor) -> Motion:
         """Takes in a sighting of each track.
@@ -117,16 +141,22 @@ class MotionFilters:
         n = torch.minimum(seen, window).clamp(min=1)
         place_gain = (2 * (2 * n - 1) / (n * (n + 1))).clamp(max=1) * belief
         velocity_gain = torch.where(n > 1.01, (6 / (n * (n + 1))).clamp(max=1), 0.0) * belief
-        places = predicted + place_gain[..., None] * residual
-        size = predicted[:, 1, 2:].clamp(min=1)
-        grown = (sighting[:, 2:].clamp(min=1) / size).log()
-        error = torch.stack([(residual[:, 1, :2] / size).square().mean(dim=1), grown.square().mean(dim=1)], dim=1)
+        sizes = predicted[..., 2:].clamp(min=1)
+        grown = (sighting[:, None, 2:].clamp(min=1) / sizes).log()  # (M, K, 2)
+        centres = predicted[..., :2] + place_gain[..., None] * residual[..., :2]
+        nearer = (2 * motion.growths.mean(dim=2, keepdim=True)).clamp(-_MOST, _MOST).exp()
+        rate = velocity_gain[..., None] / gap[..., None]
+        slower = (6 / ((n + 1) * (n + 2)) * belief)[..., None] / gap[..., None]
+        error = torch.stack(
+            [(residual[:, 1, :2] / sizes[:, 1]).square().mean(dim=1), grown[:, 1].square().mean(dim=1)], dim=1
+        )
         weight = 1 / (seen[:, 1:2] + 1).clamp(max=12)
         noise = (1 - weight) * motion.noise.square() + weight * (error / gap.clamp(min=1)).clamp(max=0.25)
         share = (1 / seen[:, 1]).clamp(min=0.1)
         return Motion(
-            places=torch.cat([places[..., :2], places[..., 2:].clamp(min=0)], dim=-1),
-            velocities=motion.velocities + velocity_gain[..., None] * residual[..., :2] / gap[..., None],
+            places=torch.cat([centres, sizes * (place_gain[..., None] * grown).exp()], dim=-1),
+            velocities=motion.velocities * nearer + rate * residual[..., :2],
+            growths=(motion.growths + slower * grown).clamp(-_MOST, _MOST),
             sightings=seen,
             noise=noise.clamp(min=1e-4).sqrt(),
             last=sighting,
@@ -179,6 +209,25 @@ class MotionFilters:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(windows={self.windows}, dampings={self.dampings})"
+
+
+def _as_others(places: Tensor, others: Motion | None, time: float) -> tuple[Tensor, Tensor]:
+    """Velocities and growths (N, 2) of things at ``places``, as far as tracks near them and of their size agree."""
+    velocity, growth = torch.zeros_like(places[:, :2]), torch.zeros_like(places[:, :2])
+    if others is None or len(others) == 0:
+        return velocity, growth
+    place, told = others.places[:, 1], ((others.sightings[:, 1] >= 3) & (time - others.time < 2.5)).to(places)
+    size, their = (x[:, 2:].clamp(min=1).prod(dim=1).sqrt() for x in (places, place))  # (N,), (M,)
+    apart = (places[:, None, :2] - place[None, :, :2]).square().sum(dim=2) / (size[:, None] * their[None] * 9)
+    unlike = (size[:, None] / their[None]).log().square() / 0.25
+    weight = (-0.5 * (apart + unlike)).exp() * told  # (N, M)
+    flow = torch.cat([others.velocities[:, 1] / their[:, None], others.growths[:, 1]], dim=1)  # (M, 4), in boxes
+    total = weight.sum(dim=1, keepdim=True)
+    mean = weight @ flow / (total + 0.3)
+    spread = (weight[..., None] * (flow[None] - mean[:, None]).square()).sum(dim=1) / total.clamp(min=1e-6)  # (N, 4)
+    strength, doubt = (x.unflatten(1, (2, 2)).sum(dim=2) for x in (mean.square(), spread))  # (N, 2): motion, growth
+    trust = strength / (strength + doubt + 0.02**2)
+    return trust[:, :1] * mean[:, :2] * size[:, None], trust[:, 1:] * mean[:, 2:]
 
 
 def to_centre(boxes: Tensor) -> Tensor:

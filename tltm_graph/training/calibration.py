@@ -16,11 +16,16 @@ class Calibration:
         temperature: What to divide logits by.
         error_before: :func:`calibration_error` of the logits as they are.
         error_after: That of the logits divided by the temperature.
+        doubtful: Share of predictions that are, then, between 0.05 and 0.95. Most pairs of objects are told apart without
+            doubt, which makes the errors above small.
+        error_doubtful: The calibration error of these alone.
     """
 
     temperature: float
     error_before: float
     error_after: float
+    doubtful: float
+    error_doubtful: float
 
 
 def calibration_error(logits: Tensor, truth: Tensor, weight: Tensor | None = None, num_bins: int = 15) -> float:
@@ -67,8 +72,13 @@ def fit_temperature(logits: Tensor, truth: Tensor, weight: Tensor | None = None)
 
     best = minimize_scalar(loss, bounds=(-2.302585, 2.302585), method="bounded").x
     temperature = float(torch.tensor(best).exp())
+    weight = torch.ones_like(truth) if weight is None else weight.double()
+    scaled = logits / temperature
+    doubtful = (scaled.sigmoid() - 0.5).abs() < 0.45
     return Calibration(
         temperature,
         calibration_error(logits, truth, weight),
-        calibration_error(logits / temperature, truth, weight),
+        calibration_error(scaled, truth, weight),
+        float(weight[doubtful].sum() / weight.sum().clamp(min=1e-9)),
+        calibration_error(scaled[doubtful], truth[doubtful], weight[doubtful]),
     )

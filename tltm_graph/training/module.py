@@ -200,7 +200,7 @@ class AssociationTraining(TrainingModule):
         steps = [step for video in videos for step in association_steps(video)]
         report = {}
         for model, name in zip((self.model, self.averaged), EXPORTS, strict=True):
-            fitted = calibrate(model, steps) if steps else Calibration(1.0, float("nan"), float("nan"))
+            fitted = calibrate(model, steps) if steps else Calibration(1.0, *[float("nan")] * 4)
             save_head(model, folder / name, fitted.temperature)
             report[name] = asdict(fitted)
         with write_atomically(folder / "calibration.json") as temporary:

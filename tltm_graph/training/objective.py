@@ -7,12 +7,11 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from tltm_graph.detectors.centermask import CenterMask, Pyramid, assign_targets, mask_targets
-from tltm_graph.graph import TRANSITION, AddLabels, frame_pair_graph
 from tltm_graph.models import TLTM
-from tltm_graph.nn import TransitionGNN
 from tltm_graph.structures import Detections, FramePair
-from tltm_graph.training.losses import edge_loss, fcos_losses, mask_loss, transition_loss
-from tltm_graph.training.regions import GroundTruthRegions, ProposalRegions, Regions, RegionSampler, true_boxes
+from tltm_graph.training.losses import fcos_losses, mask_loss
+from tltm_graph.training.regions import GroundTruthRegions, JitteredBoxes, ProposalRegions, Regions, RegionSampler
+from tltm_graph.training.relation_graph import relation_graph, relation_losses, remembered
 
 
 def true_previous(previous: Pyramid, current: Pyramid) -> Pyramid:
@@ -36,8 +35,11 @@ class PairObjective:
         reference: Which pyramid the current one is fused with, from (previous, current).
         sampler: Chooses the regions of the later frame; by default :class:`ProposalRegions` with negatives.
         transition_weight: Weight of :func:`transition_loss`; at 0 it is left out.
-        previous_boxes: Where the objects of the earlier frame are pooled, boxes (N, 4) from the true objects. By
-            default their true boxes; :class:`JitteredBoxes` are as inexact as those that a tracker remembers.
+        previous_boxes: Where the objects of the earlier frame are pooled: by default in their true boxes, with
+            :class:`JitteredBoxes` in ones as inexact as those that a tracker remembers.
+        both_frames: The detector and the mask head learn the earlier frame too, as the first one of a video, which is
+            fused with itself. Its pyramid and its pooled objects are there anyway: twice the frames to learn from cost
+            a third more time.
     """
 
     def __init__(
@@ -45,12 +47,14 @@ class PairObjective:
         reference: Callable[[Pyramid, Pyramid], Pyramid] = true_previous,
         sampler: RegionSampler | None = None,
         transition_weight: float = 0.0,
-        previous_boxes: Callable[[Detections], Tensor] = true_boxes,
+        previous_boxes: JitteredBoxes | None = None,
+        both_frames: bool = False,
     ) -> None:
         self.reference = reference
         self.sampler = sampler or ProposalRegions()
         self.transition_weight = transition_weight
         self.previous_boxes = previous_boxes
+        self.both_frames = both_frames
 
     def __call__(self, model: TLTM, pairs: Sequence[FramePair]) -> dict[str, Tensor]:
         """The losses of ``pairs``, to be added up.
@@ -84,29 +88,38 @@ class PairObjective:
         images = detector.prepare([p.previous_image for p in pairs] + [p.current_image for p in pairs])
         both = detector.backbone(images)
         previous, current = [level[: len(pairs)] for level in both], [level[len(pairs) :] for level in both]
-        outputs = detector.head(detector.fuse(self.reference(previous, current), current))
+        fused, seen = detector.fuse(self.reference(previous, current), current), now
+        if self.both_frames:
+            first = detector.fuse(previous, previous)
+            fused, seen = [torch.cat(levels) for levels in zip(fused, first, strict=True)], now + before
+        outputs = detector.head(fused)
         strides = detector.backbone.strides
-        targets = assign_targets([level.logits.shape[2:] for level in outputs], strides, now)
+        targets = assign_targets([level.logits.shape[2:] for level in outputs], strides, seen)
         losses = fcos_losses(outputs, targets)
 
+        later = [level[: len(pairs)] for level in outputs]
         with torch.no_grad():
-            regions = self.sampler(lambda decoder: decoder(outputs, strides), now)
+            regions = self.sampler(lambda decoder: decoder(later, strides), now)
         features = detector.pool(current, [r.boxes for r in regions], sizes)  # (N, C, 14, 14)
-        losses["mask"] = region_mask_loss(detector, features, regions, now)
+        old = [remembered(objects, self.previous_boxes) for objects in before]
+        features_before = detector.pool(previous, [r.boxes for r in old], sizes)
+        if self.both_frames:
+            losses["mask"] = region_mask_loss(detector, torch.cat([features, features_before]), regions + old, seen)
+        else:
+            losses["mask"] = region_mask_loss(detector, features, regions, now)
 
-        before = [objects.replace(boxes=self.previous_boxes(objects)) for objects in before]
-        nodes_before = model.relation.encoder(detector.pool(previous, [d.boxes for d in before], sizes))
-        graph = _graph(before, nodes_before, regions, model.relation.encoder(features), now)
-        losses["gnn_edge"] = edge_loss(model.relation.score(graph), graph[TRANSITION].y)
-        if self.transition_weight:
-            losses["transition"] = self.transition_weight * _transition_loss(model, graph)
+        x = model.relation.encoder(features_before).split([len(r.boxes) for r in old])
+        z = model.relation.encoder(features).split([len(r.boxes) for r in regions])
+        graph = Batch.from_data_list(list(map(relation_graph, before, old, x, now, regions, z)))
+        losses |= relation_losses(model.relation, graph, self.transition_weight)
         return losses
 
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}(reference={self.reference.__name__}, sampler={self.sampler!r}, "
             f"transition_weight={self.transition_weight}, "
-            f"previous_boxes={getattr(self.previous_boxes, '__name__', self.previous_boxes)})"
+            f"previous_boxes={self.previous_boxes}, "
+            f"both_frames={self.both_frames})"
         )
 
 
@@ -133,37 +146,3 @@ def region_mask_loss(detector: CenterMask, features: Tensor, regions: list[Regio
         for objects, r, kept, chosen in zip(truth, regions, shown, rows, strict=True)
     ]
     return mask_loss(logits, torch.cat(targets))
-
-
-def _graph(
-    before: list[Detections], nodes_before: Tensor, regions: list[Regions], nodes_now: Tensor, now: list[Detections]
-) -> Batch:
-    previous_nodes = nodes_before.split([len(objects) for objects in before])
-    current_nodes = nodes_now.split([len(r.boxes) for r in regions])
-    graphs = []
-    for objects, x, r, z, truth in zip(before, previous_nodes, regions, current_nodes, now, strict=True):
-        labels = torch.cat([truth.labels, truth.labels.new_zeros(1)])[r.rows]  # row -1, the last: a negative's
-        shown = Detections(boxes=r.boxes, scores=torch.ones_like(r.boxes[:, 0]), labels=labels)
-        graph = frame_pair_graph(_described(objects, x), _described(shown, z))
-        ids = _ids(truth)  # several regions may show one object, negatives none
-        graph["previous"].ids, graph["current"].ids = _ids(objects), torch.cat([ids, ids.new_full((1,), -1)])[r.rows]
-        graphs.append(AddLabels()(graph))
-    return Batch.from_data_list(graphs)
-
-
-def _described(objects: Detections, nodes: Tensor) -> Detections:
-    return objects.replace(features=nodes, ids=None, masks=None)
-
-
-def _ids(objects: Detections) -> Tensor:
-    return objects.ids if objects.ids is not None else objects.labels.new_full((len(objects),), -1)
-
-
-def _transition_loss(model: TLTM, graph: Batch) -> Tensor:
-    gnn = model.relation.gnn
-    if not isinstance(gnn, TransitionGNN):
-        raise ValueError(f"Expected a TransitionGNN to learn transitions, got {gnn!r}")
-    x, store = (graph["previous"].x, graph["current"].x), graph[TRANSITION]
-    predicted = x[0] + gnn.transition(x, store.edge_index)
-    row, column = store.edge_index[:, store.y > 0]
-    return transition_loss(predicted[row], x[1][column])

@@ -106,11 +106,6 @@ class ProposalRegions:
         )
 
 
-def true_boxes(objects: Detections) -> Tensor:
-    """The boxes (N, 4) as they are."""
-    return objects.boxes
-
-
 class JitteredBoxes:
     """True boxes as inexact as detected ones: centres and sides are drawn from around the true ones.
 

@@ -1,18 +1,16 @@
 """The relation model alone: it learns from what a finished detector has pooled once and for all."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch, HeteroData
 
 from tltm_graph.detectors.centermask import CenterMask
-from tltm_graph.graph import TRANSITION, AddLabels, frame_pair_graph
 from tltm_graph.models import RelationModel
-from tltm_graph.nn import TransitionGNN
-from tltm_graph.structures import Detections, FramePair
-from tltm_graph.training.losses import edge_loss, transition_loss
-from tltm_graph.training.regions import ProposalRegions, RegionSampler, true_boxes
+from tltm_graph.structures import FramePair
+from tltm_graph.training.regions import JitteredBoxes, ProposalRegions, RegionSampler
+from tltm_graph.training.relation_graph import relation_graph, relation_losses, remembered
 
 
 @torch.no_grad()
@@ -20,7 +18,7 @@ def pooled_graph(
     detector: CenterMask,
     pair: FramePair,
     sampler: RegionSampler | None = None,
-    previous_boxes: Callable[[Detections], Tensor] = true_boxes,
+    previous_boxes: JitteredBoxes | None = None,
 ) -> HeteroData:
     """What :class:`tltm_graph.training.PairObjective` would show the relation model of a pair of frames.
 
@@ -28,7 +26,7 @@ def pooled_graph(
         detector: Makes the features. It is not trained.
         pair: The pair.
         sampler: Chooses the regions of the later frame; by default :class:`ProposalRegions` with negatives.
-        previous_boxes: Where the objects of the earlier frame are pooled, boxes (N, 4) from the true objects.
+        previous_boxes: Where the objects of the earlier frame are pooled; see :class:`tltm_graph.training.PairObjective`.
 
     Returns:
         The complete graph with pooled features ``x (N, C, 14, 14)`` of both sides and ``y (E,)``: 1 where both ends
@@ -41,18 +39,9 @@ def pooled_graph(
     outputs = detector.head(detector.fuse(previous, current))
     strides = detector.backbone.strides
     (regions,) = (sampler or ProposalRegions())(lambda decoder: decoder(outputs, strides), [now])
-    before = before.replace(boxes=previous_boxes(before), ids=_ids(before), masks=None)
-    shown = Detections(
-        boxes=regions.boxes,
-        scores=torch.ones_like(regions.boxes[:, 0]),
-        labels=_rows(now.labels, regions.rows, 0),
-    )
-    graph = frame_pair_graph(before.replace(ids=None), shown)
-    graph["previous"].ids, graph["current"].ids = _ids(before), _rows(_ids(now), regions.rows, -1)
-    graph["previous"].x = detector.pool(previous, [before.boxes], [size])
-    graph["current"].x = detector.pool(current, [regions.boxes], [size])
-    labelled: HeteroData = AddLabels()(graph)
-    return labelled
+    old = remembered(before, previous_boxes)
+    x, z = detector.pool(previous, [old.boxes], [size]), detector.pool(current, [regions.boxes], [size])
+    return relation_graph(before, old, x, now, regions, z)
 
 
 class RelationObjective:
@@ -83,25 +72,7 @@ class RelationObjective:
         batch = Batch.from_data_list(list(graphs))
         for side in ("previous", "current"):
             batch[side].x = model.encoder(batch[side].x.float())
-        store = batch[TRANSITION]
-        losses = {"gnn_edge": edge_loss(model.score(batch), store.y)}
-        if self.transition_weight:
-            if not isinstance(model.gnn, TransitionGNN):
-                raise ValueError(f"Expected a TransitionGNN to learn transitions, got {model.gnn!r}")
-            x = (batch["previous"].x, batch["current"].x)
-            predicted = x[0] + model.gnn.transition(x, store.edge_index)
-            row, column = store.edge_index[:, store.y > 0]
-            losses["transition"] = self.transition_weight * transition_loss(predicted[row], x[1][column])
-        return losses
+        return relation_losses(model, batch, self.transition_weight)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(transition_weight={self.transition_weight})"
-
-
-def _ids(objects: Detections) -> Tensor:
-    return objects.ids if objects.ids is not None else objects.labels.new_full((len(objects),), -1)
-
-
-def _rows(values: Tensor, rows: Tensor, otherwise: int) -> Tensor:
-    """``values[rows]``, and ``otherwise`` where the row is -1."""
-    return torch.cat([values, values.new_full((1,), otherwise)])[rows]

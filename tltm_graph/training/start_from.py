@@ -9,6 +9,7 @@ from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.io import read_weights
 from tltm_graph.models import KNOWN_WEIGHTS, TLTM, CheckpointReport, load_weights
 from tltm_graph.models.checkpoint import misfits
+from tltm_graph.models.pretrained import weights_file
 
 _FLAG = "relation.is_trained"  # no weight
 _BY_CLASS = ("head.cls_logits.", "mask_head.predictor.")
@@ -67,12 +68,13 @@ def start_from(weights: str | Path, model: TLTM | CenterMask) -> StartReport | C
             the file is missing.
         ValueError: If the weights do not fit.
     """
-    if str(weights) in KNOWN_WEIGHTS or not Path(weights).is_file():
+    if str(weights) in KNOWN_WEIGHTS:
         return load_weights(weights, model)
-    state = read_weights(weights)
+    path = weights_file(weights)
+    state = read_weights(path)
     if not any(name.startswith(("detector.", "backbone.body.")) for name in state):
         return load_weights(weights, model)
-    return _start_from_own(state, Path(weights), model)
+    return _start_from_own(state, path, model)
 
 
 def _start_from_own(state: dict[str, Tensor], path: Path, model: TLTM | CenterMask) -> StartReport:

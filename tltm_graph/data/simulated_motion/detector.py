@@ -8,6 +8,7 @@ from tltm_graph.data.simulated_motion.confusion import duplicates, merge_overlap
 from tltm_graph.data.simulated_motion.draws import chance, mixture
 from tltm_graph.data.simulated_motion.false_positives import false_positives
 from tltm_graph.data.simulated_motion.found import FALSE, Found
+from tltm_graph.data.simulated_motion.identity import reidentified
 from tltm_graph.data.simulated_motion.localization import Localization
 from tltm_graph.data.simulated_motion.recall import Recall
 from tltm_graph.data.simulated_motion.scoring import ConstantScores, InformativeScores, Scoring
@@ -25,6 +26,7 @@ class SimulatedDetector:
         scoring: How sure it is.
         wrong_labels: Probability that a class is drawn at random.
         merging: Probability that boxes of objects that overlap become one (:func:`merge_overlapping`).
+        merging_memory: How long they stay one, in frames.
         parts: Probability that an object has one more box, around a part of it.
         duplicates: Mean number of further boxes of each.
         false_positives: Mean number of new boxes around nothing, for each object in the picture.
@@ -36,6 +38,7 @@ class SimulatedDetector:
     scoring: Scoring = field(default_factory=ConstantScores)
     wrong_labels: float = 0.0
     merging: float = 0.0
+    merging_memory: float = 1.0
     parts: float = 0.0
     duplicates: float = 0.0
     false_positives: float = 0.0
@@ -49,7 +52,8 @@ class SimulatedDetector:
             localization=Localization.draw(rng),
             scoring=ConstantScores() if chance(rng, 0.35) else InformativeScores.draw(rng),
             wrong_labels=mixture(rng, (0.5, 0, 0), (0.5, 0, 0.05)),
-            merging=mixture(rng, (0.4, 0, 0), (0.6, 0, 0.9)),
+            merging=mixture(rng, (0.3, 0, 0), (0.7, 0, 0.9)),
+            merging_memory=rng.uniform(0.5, 12),
             parts=mixture(rng, (0.5, 0, 0), (0.5, 0, 0.04)),
             duplicates=mixture(rng, (0.6, 0, 0), (0.4, 0, 0.05)),
             false_positives=mixture(rng, (0.2, 0, 0), (0.5, 0, 0.06), (0.3, 0.05, 0.3)),
@@ -59,7 +63,8 @@ class SimulatedDetector:
     def detect(self, rng: np.random.Generator, world: World) -> Found:
         """The detections of all frames of a world, in random order within a frame.
 
-        Ids are those of objects, from 0; from their number on those of what is no object, each once in a frame.
+        Ids are those of the objects that they show (:func:`reidentified`), from 0; from their number on those of what
+        is no object, each once in a frame.
         """
         sightings = Sightings.of(world)
         seen, logits = self.recall.find(rng, sightings, world)
@@ -69,7 +74,7 @@ class SimulatedDetector:
         labels = np.where(wrong, rng.integers(0, world.num_labels, len(frames)), world.labels[objects])
         found = Found(frames, boxes, self.scoring.of_objects(rng, logits[seen]), labels, objects)
 
-        found = merge_overlapping(rng, found, self.merging)
+        found = merge_overlapping(rng, found, self.merging, self.merging_memory)
         found = Found.cat([found, partial_boxes(rng, found, self.parts)])
         found = Found.cat(
             [
@@ -79,6 +84,7 @@ class SimulatedDetector:
             ]
         )
         found = found.take(non_maximum_suppression(found.frames, found.boxes, found.scores, self.nms))
+        found = reidentified(found, sightings, self.localization.whole)
         found = found.take(np.lexsort((rng.random(len(found)), found.frames)))
         first_free = max(world.num_objects, int(found.ids.max(initial=FALSE)) + 1)
         once = found.ids == FALSE

@@ -1,12 +1,12 @@
 """People and cars on a ground plane."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from tltm_graph.data.simulated_motion.camera import RIDES, Camera, draw_camera, drive
 from tltm_graph.data.simulated_motion.draws import chance, mixture
 from tltm_graph.data.simulated_motion.processes import lifetimes, ornstein_uhlenbeck
+from tltm_graph.data.simulated_motion.road import draw_road
+from tltm_graph.data.simulated_motion.walkers import Walkers
 from tltm_graph.data.simulated_motion.world import World
 
 _AMONG_PEOPLE = (0.42, 0.14, 0.12, 0.22, 0.1)  # how often each of RIDES
@@ -14,33 +14,22 @@ _IN_TRAFFIC = (0.2, 0.1, 0.05, 0.05, 0.6)
 _MOST = 100  # objects
 
 
-@dataclass(frozen=True, eq=False)
-class Walkers:
-    """What moves over the ground.
-
-    Args:
-        x: To the right, in metres (T, N).
-        z: Ahead, in metres (T, N).
-        heading: Where each is going, in radians (T, N): 0 is to the right, a quarter turn is ahead.
-        speed: In metres a second, on the whole (N,).
-    """
-
-    x: np.ndarray
-    z: np.ndarray
-    heading: np.ndarray
-    speed: np.ndarray
-
-
 def draw_people(rng: np.random.Generator, num_frames: int, fps: float) -> World:
-    """A street: people in groups, in a third of all streets mostly cars, and things that they pass behind."""
+    """A street: people in groups, in a third of all streets mostly cars, and things that they pass behind.
+
+    In 65 of 100 of the latter traffic is in order (:func:`draw_road`).
+    """
     in_traffic = chance(rng, 0.33)
     cars = 0.8 if in_traffic else 0.0
     ride = RIDES[rng.choice(len(RIDES), p=_IN_TRAFFIC if in_traffic else _AMONG_PEOPLE)]
     camera = draw_camera(rng, ride, num_frames, fps)
     far = rng.uniform(15, 50)
-    crowd = mixture(rng, (0.5, 3, 12), (0.5, 10, 30)) * (1 + num_frames / fps / 8) * (2 if ride is drive else 1)
-    walkers = draw_walkers(rng, camera, min(int(crowd), _MOST), far, cars, fps)
-    is_car = rng.random(len(walkers.speed)) < cars
+    if in_traffic and chance(rng, 0.65):
+        walkers, is_car = draw_road(rng, camera, far, fps)
+    else:
+        crowd = mixture(rng, (0.5, 3, 12), (0.5, 10, 30)) * (1 + num_frames / fps / 8) * (2 if ride is drive else 1)
+        walkers = draw_walkers(rng, camera, min(int(crowd), _MOST), far, cars, fps)
+        is_car = rng.random(len(walkers.speed)) < cars
     boxes, depths = draw_boxes(rng, camera, walkers, is_car, fps)
     present = _in_picture(boxes, depths, camera.size) & lifetimes(rng, *depths.shape)
     occluders, occluder_depths = draw_occluders(rng, camera, far)
@@ -85,13 +74,14 @@ def draw_walkers(rng: np.random.Generator, camera: Camera, count: int, far: floa
 def draw_boxes(
     rng: np.random.Generator, camera: Camera, walkers: Walkers, is_car: np.ndarray, fps: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes (T, N, 4) and distances (T, N): people swing their legs, a car is as wide as it is turned."""
+    """Boxes (T, N, 4) and distances (T, N): people swing their legs, a car is as wide as it is turned to us."""
     num_frames, count = walkers.x.shape
     tall = np.where(is_car, rng.uniform(1.4, 2.2, count), np.clip(rng.normal(1.7, 0.1, count), 1.3, 2))
     seen = camera.project(walkers.x, walkers.z, tall)
     stride = np.arange(num_frames)[:, None] / fps * rng.uniform(0.7, 1.1, count) + rng.random(count)
     swing = 1 + rng.uniform(0, 0.15) * np.sin(2 * np.pi * stride) * (walkers.speed > 0.2)
-    from_the_side = 1 - np.abs(np.sin(walkers.heading - camera.movement.yaw[:, None]))
+    sight = np.arctan2(walkers.z - camera.movement.forward[:, None], walkers.x)
+    from_the_side = np.abs(np.sin(walkers.heading - sight))
     aspect = np.where(is_car, 1.1 + 1.3 * from_the_side, rng.uniform(0.32, 0.5, count) * swing)
     half = aspect * (seen.bottom - seen.top) / 2
     return np.stack([seen.middle - half, seen.top, seen.middle + half, seen.bottom], axis=-1), seen.depth

@@ -27,6 +27,10 @@ class DenseOutput:
     distances: Tensor
     centerness: Tensor
 
+    def __getitem__(self, images: slice) -> "DenseOutput":
+        """That of some images of the batch."""
+        return DenseOutput(self.logits[images], self.distances[images], self.centerness[images])
+
 
 class FCOSHead(nn.Module):
     r"""Two towers of 3×3 convolutions, group norm and ReLU, shared by all levels: one for the class, one for the box.

@@ -1,0 +1,34 @@
+import pytest
+
+from benchmarks.tltm_tiny import AS_IS, METRICS, TRACKERS, Judgement, oracle_table, score_table
+from experiments.ablation.scoring import ScoredScene, followed, score
+from tltm_graph import OracleDetector, Tracker
+from tltm_graph.data.moving_shapes import STANDARD, Split, moving_shapes
+from tltm_graph.metrics import ORACLES
+
+
+def test_scenes_judged_apart_are_scored_together():
+    scenes = list(moving_shapes(STANDARD, Split(6_000_000, 2), num_frames=12, size=(96, 160)))
+    scored = [ScoredScene.of(scene) for scene in scenes]
+    assert any(scene.degraded for scene in scored)
+    trackers = [Tracker(OracleDetector(s.truth, s.class_names, jitter=0.05, class_noise=0.1)) for s in scenes]
+    tracks = [followed(tracker, scene, scene.size, 12) for tracker, scene in zip(trackers, scenes, strict=True)]
+    total = Judgement()
+    for number in (1, 0):
+        one = Judgement()
+        one.update(number, scored[number], tracks[number])
+        total.merge(one)
+    expected = score(scored, tracks, scenes[0].class_names).overall
+    found = total.scores()
+    assert list(found) == list(METRICS)
+    assert 0 < found["AP"] < 100
+    assert {name: found[name] for name in expected} == pytest.approx({name: 100 * v for name, v in expected.items()})
+
+
+def test_tables():
+    ways = {name: dict.fromkeys(METRICS, 10.0 + row) for row, name in enumerate((*TRACKERS, *ORACLES))}
+    assert f"| {AS_IS} | 10.0 | 10.0 |" in score_table(ways)
+    ways["mask"]["AP"] = 9.5
+    table = oracle_table(ways)
+    assert "| nothing | 10.0 |  | 10.0 | 10.0 |" in table
+    assert "| mask | 9.5 | -0.5 |" in table
