@@ -51,6 +51,34 @@ def test_nothing_is_learned_from_what_nobody_knows():
     assert (step.miss_weight == 0).any()
 
 
+def test_what_is_right_after_mistakes():
+    def forgetful(previous, current, edge_index, edges):
+        """A head that never knows anything again."""
+        return edges[:, 0] * 0 - 9, torch.ones(len(current)), torch.ones(len(previous)), torch.zeros(len(current))
+
+    step = list(association_steps(video("a..b\na..b\na..b\na..b"), head=forgetful))[-1]
+    assert len(step.previous) == 6, "two tracks for each of three frames"
+    assert len(told(step)) == 2, "one of them goes on with each object"
+    assert not step.births.any()
+    row, _ = step.edge_index
+    goes_on = step.same > 0
+    echo = ~goes_on & torch.isin(row, torch.arange(6)[step.miss_weight == 0]) & (step.edges[:, OVERLAP] > 0.5)
+    assert echo.sum() == 4
+    assert not step.edge_weight[echo].any(), "what becomes of the others does not matter"
+    assert step.miss_weight.sum() == 2
+    assert step.edge_weight[goes_on].all()
+
+
+def test_a_track_is_of_whom_it_was_with_most():
+    def first_come(previous, current, edge_index, edges):
+        """A head that takes the detections in order."""
+        same = (edge_index[0] == edge_index[1]).float()
+        return 20 * same - 10, torch.zeros(len(current)), torch.zeros(len(previous)), torch.zeros(len(current))
+
+    steps = list(association_steps(video("ab\nab\nab\nab", [[1, 2], [1, 2], [2, 1], [1, 2]]), head=first_come))
+    assert [told(step) for step in steps] == [[(0, 0), (1, 1)], [(0, 1), (1, 0)], [(0, 0), (1, 1)]]
+
+
 def test_evidence_is_calibrated():
     generator = torch.Generator().manual_seed(0)
     told, truth = [], []

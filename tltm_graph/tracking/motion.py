@@ -64,8 +64,8 @@ class MotionFilters:
     sightings so far, which averages the detector's jitter away; once n stays at the window, older ones fade (the
     expanding- and fading-memory g-h filter, Brookner 1998, *Tracking and Kalman Filtering Made Easy*).
 
-    An object that is seen for the first time is expected to move as those around it that are of its size, as far as these
-    agree: most of what a camera does to one it does to the other.
+    An object that is seen for the first time is expected to move as those around it that are of its size, as far as
+    these agree: most of what a camera does to one it does to the other.
 
     The quick filter follows a turn at once; the patient one remembers how an object moved before others crossed it: it
     takes in a sighting only as far as that does not overlap another object, seen or remembered.
@@ -119,7 +119,9 @@ class MotionFilters:
         growth = motion.growths * steps
         nearer = (2 * motion.growths.mean(dim=2, keepdim=True)).clamp(-_MOST, _MOST).exp()
         centre, size = motion.places.split(2, dim=-1)
-        return torch.cat([centre + motion.velocities * nearer * steps, size * growth.clamp(-_MOST, _MOST).exp()], dim=-1)
+        return torch.cat(
+            [centre + motion.velocities * nearer * steps, size * growth.clamp(-_MOST, _MOST).exp()], dim=-1
+        )
 
     def update(self, motion: Motion, boxes: Tensor, scores: Tensor, time: float, clear: Tensor) -> Motion:
         """Takes in a sighting of each track.

@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -9,8 +10,10 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from tltm_graph.association import LearnedAffinity
 from tltm_graph.data import DetectionSequence, simulate_motion
 from tltm_graph.data.pairs.permutation import Permutation
+from tltm_graph.nn import TransitionHead
 from tltm_graph.tracking import LifeCycle
 from tltm_graph.training.association_steps import AssociationStep, association_steps
 from tltm_graph.training.pair_data import PairData, TrainingData
@@ -52,11 +55,12 @@ class SimulatedDetections:
 
 
 class AssociationData(PairData):
-    """Single decisions of a tracker that makes no mistake, shuffled.
+    """Single decisions of a tracker, shuffled.
 
     Every video is followed once, with a memory whose length is drawn at random, and in ``evidence`` of the videos with
-    the logits of an imagined relation model, of a reliability drawn from 0.5 to 4. Of hard frames ``hard_share`` are
-    kept, of easy ones ``easy_share``, which count so much more.
+    the logits of an imagined relation model, of a reliability drawn from 0.5 to 4. If there is a head, its decisions are
+    followed in half of the videos, in the others true ones. Of hard frames ``hard_share`` are kept, of easy ones
+    ``easy_share``, which count so much more.
 
     Args:
         sources: Videos of detections.
@@ -65,6 +69,7 @@ class AssociationData(PairData):
         easy_share: Share of the others.
         evidence: Share of videos with logits of a relation model.
         num_workers: Processes that follow videos before training starts.
+        head: Weights of a head that was trained before, to learn from its mistakes (:func:`association_steps`).
     """
 
     memory_lengths = (30, 60, 100, 150)
@@ -77,6 +82,7 @@ class AssociationData(PairData):
         easy_share: float = 0.2,
         evidence: float = 0.4,
         num_workers: int = 2,
+        head: str | None = None,
     ) -> None:
         for name, share in (("hard_share", hard_share), ("easy_share", easy_share), ("evidence", evidence)):
             if not 0 <= share <= 1:
@@ -84,6 +90,7 @@ class AssociationData(PairData):
         super().__init__([], None, batch_size, num_workers)
         self.detections = sources
         self.hard_share, self.easy_share, self.evidence = hard_share, easy_share, evidence
+        self.head = head
 
     def open(self, class_names: Sequence[str], seed: int = 0) -> TrainingData:
         """Follows all videos.
@@ -93,14 +100,18 @@ class AssociationData(PairData):
             seed: Of the order and of all that is drawn at random.
 
         Raises:
-            ValueError: If there is nothing to learn from.
+            FileNotFoundError: If there are no weights of the head.
+            ValueError: If there is nothing to learn from, or the weights are not of a head.
         """
+        head = None if self.head is None else LearnedAffinity.from_file(self.head).head
         steps: list[AssociationStep] = []
         report = []
         for number, source in enumerate(self.detections):
             before = len(steps)
             videos = DataLoader(
-                _Followed(source, self._steps, seed + 7919 * number), batch_size=None, num_workers=self.num_workers
+                _Followed(source, partial(self._steps, head), seed + 7919 * number),
+                batch_size=None,
+                num_workers=self.num_workers,
             )
             for part in tqdm(videos, desc=f"following {source!r}", unit=" videos"):
                 steps += pickle.loads(part)
@@ -110,12 +121,13 @@ class AssociationData(PairData):
             raise ValueError(f"Expected detections in more than one frame to learn from, got none in {self.detections}")
         return TrainingData(_Shuffled(steps, seed), self.batch_size, 0, tuple(report))
 
-    def _steps(self, video: DetectionSequence, seed: int) -> list[AssociationStep]:
+    def _steps(self, head: TransitionHead | None, video: DetectionSequence, seed: int) -> list[AssociationStep]:
         random, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
         reliability = float(random.uniform(0.5, 4)) if random.random() < self.evidence else 0.0
         life_cycle = LifeCycle(max_misses=int(random.choice(self.memory_lengths)))
+        decides = head if random.random() < 0.5 else None
         kept = []
-        for step in association_steps(video, life_cycle, reliability, generator):
+        for step in association_steps(video, life_cycle, reliability, generator, decides):
             share = self.hard_share if step.is_hard else self.easy_share
             if random.random() < share:
                 kept.append(step.weighted(self.hard_share / share))

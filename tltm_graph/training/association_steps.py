@@ -1,4 +1,5 @@
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -8,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tltm_graph.association import Assignment, motion_features
+from tltm_graph.association import Assignment, HungarianSolver, MotionFeatures, motion_features
 from tltm_graph.data import DetectionSequence
 from tltm_graph.graph import frame_pair_graph
 from tltm_graph.nn import TransitionHead
@@ -85,8 +86,15 @@ def association_steps(
     life_cycle: LifeCycle | None = None,
     reliability: float = 0.0,
     generator: torch.Generator | None = None,
+    head: TransitionHead | None = None,
 ) -> Iterator[AssociationStep]:
-    r"""Follows a video by its true identities, and yields what a tracker would have had to decide in each frame.
+    r"""Follows a video, and yields what a tracker would have had to decide in each frame.
+
+    A tracker that makes no mistake never meets what mistakes lead to: tracks that were with somebody else for a while,
+    two tracks of one object. So half of the training follows the decisions of a ``head`` instead, and asks each time
+    what would have been right (data set aggregation, Ross et al. 2011, arXiv 1011.0686). A track then is of the object
+    that it was seen with most often. Where several are of one object, the one with most sightings of it is to go on; of
+    the others it does not matter what becomes of them.
 
     Args:
         video: The detections.
@@ -95,16 +103,20 @@ def association_steps(
             from :math:`\mathcal{N}(\pm \rho^2 / 2, \rho^2)` plus the log-odds of a guess, which is calibrated. At 0
             there is none.
         generator: Of these logits.
+        head: Whose decisions are followed; None for the true ones.
     """
     life_cycle = life_cycle or LifeCycle()
-    memory, shown = Memory.empty(), torch.zeros(0, dtype=torch.int64)  # what each track shows, row by row
+    memory, seen_with = Memory.empty(), dict[int, Counter[int]]()  # of each track: how often with which identity
     pace = _pace(video.times)
     for index, (found, time) in enumerate(zip(video.frames, video.times, strict=True)):
         assert found.ids is not None
         ids, now = found.ids, (time - video.times[0]) / pace
         known = ids >= 0
         real = torch.full_like(ids, -1) if video.objects is None else video.objects[index]
+        shown, leads = _owners(memory.ids.tolist(), seen_with)
         equal = (shown[:, None] == ids[None]) & known[None]  # (M, N)
+        right = equal & leads[:, None]
+        decided = None
         if len(memory) and len(found):
             current = found.replace(ids=None, masks=None, features=None)
             graph = frame_pair_graph(life_cycle.predict(memory, now), current)
@@ -116,28 +128,52 @@ def association_steps(
                 evidence = reliability * noise + (equal.float() - 0.5) * reliability**2
                 logits = (evidence - math.log(max(equal.shape))).flatten()
             features = motion_features(graph, logits)
-            told = (shown >= 0)[:, None] & known[None]
+            told = ((shown >= 0)[:, None] & known[None]) & (right | ~equal)
             yield AssociationStep(
                 previous=features.previous,
                 current=features.current,
                 edge_index=features.edge_index,
                 edges=features.edges,
-                same=equal.flatten()[features.kept].float(),
+                same=right.flatten()[features.kept].float(),
                 births=(~equal.any(dim=0)).float(),
-                misses=(~equal.any(dim=1)).float(),
+                misses=(~right.any(dim=1)).float(),
                 edge_weight=told.flatten()[features.kept].float(),
                 birth_weight=known.float(),
-                miss_weight=(shown >= 0).float(),
+                miss_weight=((shown >= 0) & leads).float(),
                 objects=(real > 0).float(),
                 object_weight=(real >= 0).float(),
             )
-        previous, now_seen = equal.nonzero().unbind(dim=1)
-        births, misses = (~equal.any(dim=0)).nonzero().flatten(), (~equal.any(dim=1)).nonzero().flatten()
-        assignment = Assignment(previous, now_seen, births, misses)
-        owner = dict(zip(memory.ids.tolist(), shown.tolist(), strict=True))
+            if head is not None:
+                decided = _decided(head, features, equal.shape)
+        assignment = _assignment(right) if decided is None else decided
         memory, tracks, _ = life_cycle.update(memory, found.replace(ids=None), assignment, index, now)
-        owner.update({track: ident for track, ident in zip(tracks.tolist(), ids.tolist(), strict=True) if track >= 0})
-        shown = torch.tensor([owner[track] for track in memory.ids.tolist()], dtype=torch.int64)
+        for track, ident in zip(tracks.tolist(), ids.tolist(), strict=True):
+            if track >= 0:
+                seen_with.setdefault(track, Counter())[ident] += 1
+
+
+def _owners(tracks: list[int], seen_with: dict[int, Counter[int]]) -> tuple[Tensor, Tensor]:
+    """Of each track the identity (M,) it was seen with most often, and whether it leads those of that identity (M,)."""
+    most = [seen_with[track].most_common(1)[0] for track in tracks]  # of equals the first
+    best: dict[int, tuple[int, int]] = {}
+    for row, (ident, count) in enumerate(most):
+        if ident not in best or count > best[ident][1]:
+            best[ident] = row, count
+    shown = torch.tensor([ident for ident, _ in most], dtype=torch.int64)
+    leads = torch.tensor([best[ident][0] == row or ident < 0 for row, (ident, _) in enumerate(most)], dtype=torch.bool)
+    return shown, leads
+
+
+def _assignment(right: Tensor) -> Assignment:
+    previous, current = right.nonzero().unbind(dim=1)
+    births, misses = (~right.any(dim=0)).nonzero().flatten(), (~right.any(dim=1)).nonzero().flatten()
+    return Assignment(previous, current, births, misses)
+
+
+@torch.no_grad()
+def _decided(head: TransitionHead, features: MotionFeatures, size: tuple[int, int]) -> Assignment:
+    edges, births, misses, _ = head(features.previous, features.current, features.edge_index, features.edges)
+    return HungarianSolver()(features.edge_index, edges, size, births, misses)
 
 
 def association_losses(head: TransitionHead, steps: Sequence[AssociationStep]) -> dict[str, Tensor]:

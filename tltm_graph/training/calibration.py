@@ -16,8 +16,8 @@ class Calibration:
         temperature: What to divide logits by.
         error_before: :func:`calibration_error` of the logits as they are.
         error_after: That of the logits divided by the temperature.
-        doubtful: Share of predictions that are, then, between 0.05 and 0.95. Most pairs of objects are told apart without
-            doubt, which makes the errors above small.
+        doubtful: Share of predictions that are, then, between 0.05 and 0.95. Most pairs of objects are told apart
+            without doubt, which makes the errors above small.
         error_doubtful: The calibration error of these alone.
     """
 

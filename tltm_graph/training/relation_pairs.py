@@ -26,7 +26,7 @@ def pooled_graph(
         detector: Makes the features. It is not trained.
         pair: The pair.
         sampler: Chooses the regions of the later frame; by default :class:`ProposalRegions` with negatives.
-        previous_boxes: Where the objects of the earlier frame are pooled; see :class:`tltm_graph.training.PairObjective`.
+        previous_boxes: Where the objects of the earlier frame are pooled; by default in their true boxes.
 
     Returns:
         The complete graph with pooled features ``x (N, C, 14, 14)`` of both sides and ``y (E,)``: 1 where both ends
