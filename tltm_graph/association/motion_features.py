@@ -11,7 +11,7 @@ from torchvision.ops import box_iou
 from tltm_graph.association.common_motion import common_motion
 from tltm_graph.graph import TRANSITION
 
-NUM_PREVIOUS, NUM_CURRENT, NUM_EDGE = 34, 14, 31
+NUM_PREVIOUS, NUM_CURRENT, NUM_EDGE = 32, 14, 31
 """How many features a track, a detection and a transition have."""
 
 _REACH = 4.0  # boxes
@@ -55,7 +55,8 @@ def motion_features(graph: HeteroData, logits: Tensor | None = None) -> MotionFe
     Args:
         graph: The frame pair of a tracker: ``graph["previous"]`` has ``boxes``, ``scores``, ``labels`` and,
             from :class:`tltm_graph.tracking.Motion`, ``places (M, 3, 4)``, ``velocities (M, 3, 2)``,
-            ``growths (M, 3, 2)``, ``sightings (M, 3)``, ``noise (M, 2)``, ``last (M, 4)``, ``mean_scores (M,)`` and ``gap (M,)``;
+            ``growths (M, 2)``, ``sightings (M, 3)``, ``noise (M, 2)``, ``last (M, 4)``, ``mean_scores (M,)`` and
+            ``gap (M,)``;
             ``graph.scene (1, 3)`` is height and width of the frame and the seconds between frames.
         logits: Edge logits (E,) of a relation model: log-odds that both ends are the same object. What they are more
             than those of a guess among the larger side's objects is evidence.
@@ -89,9 +90,7 @@ def motion_features(graph: HeteroData, logits: Tensor | None = None) -> MotionFe
             torch.stack([previous.mean_scores, previous.scores.to(gap)], dim=1),
             _whereabouts(middle, frame),
             _signed_log(torch.cat([middling, velocity[:, 2] - middling, velocity[:, 0] - middling], dim=1), 0.03),
-            _signed_log(
-                torch.cat([previous.growths[:, 1], (previous.growths[:, 0] - previous.growths[:, 1])], dim=1), 0.03
-            ),
+            _signed_log(previous.growths, 0.03),
             _signed_log((patient - middle)[:, :2] / size, 0.1),
             (patient[:, 2:] / size).log(),
             previous.noise.log() + 3,

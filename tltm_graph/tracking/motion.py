@@ -13,7 +13,7 @@ class Motion:
     Args:
         places: Box at the last sighting, freed of jitter: centre x, y, width, height in pixels (M, K, 4).
         velocities: Of the centre, in pixels a frame (M, K, 2).
-        growths: Of the logarithm of width and height, a frame (M, K, 2).
+        growths: Of the logarithm of width and height, a frame, as the quick filter sees it (M, 2).
         sightings: How many each filter has taken in (M, K); one that is half believed counts half.
         noise: How far sightings are from the middle filter's prediction, root mean square for one frame: of the centre
             in units of the box, and of the logarithm of width and height (M, 2).
@@ -50,12 +50,8 @@ _MOST = 0.7  # log of the size: no box grows or shrinks by more than a factor of
 class MotionFilters:
     r"""Filters that follow a box through its noisy sightings; one row of :class:`Motion` for each track.
 
-    Between sightings a box moves and grows on, less and less: after k frames its logarithmic size has changed by
-    :math:`g \kappa` and its centre by :math:`v e^{2 g} \kappa`, with :math:`\kappa = (1 - d^k) / (1 - d)`. (What comes
-    nearer at a constant pace moves the faster the larger it is: size goes with 1 / depth, velocity with its square.) A
-    sighting z corrects centre and velocity by what it adds to the expected :math:`\hat x`, :math:`r = z - \hat x`, and
-    logarithmic size and growth alike (growth with the gain of n + 1, as boxes change for
-    other reasons too):
+    Between sightings a box moves on, less and less, to :math:`\hat x = x + v (1 - d^k) / (1 - d)` after k frames. A
+    sighting z corrects place and velocity by what it adds, :math:`r = z - \hat x`:
 
     .. math::
         x \leftarrow \hat x + \tfrac{2 (2n - 1)}{n (n + 1)}\, r, \qquad v \leftarrow v + \tfrac{6}{n (n + 1)}\, r / k
@@ -67,8 +63,11 @@ class MotionFilters:
     An object that is seen for the first time is expected to move as those around it that are of its size, as far as
     these agree: most of what a camera does to one it does to the other.
 
-    The quick filter follows a turn at once; the patient one remembers how an object moved before others crossed it: it
-    takes in a sighting only as far as that does not overlap another object, seen or remembered.
+    The quick filter follows a turn at once, and growth: logarithmic size is to growth g as place is to velocity (with
+    the gain of n + 1, as boxes change for other reasons too), and velocity changes by :math:`e^{2 g}` a frame, since of
+    what comes nearer at a constant pace size goes with 1 / depth and velocity with its square. The patient one remembers
+    how an object moved before others crossed it: it takes in a sighting only as far as that does not overlap another
+    object, seen or remembered.
 
     Args:
         windows: How many sightings each filter averages over, from quick to patient; 1 believes the last sighting alone
@@ -103,7 +102,7 @@ class MotionFilters:
         return Motion(
             places=sighting[:, None].expand(n, k, 4).clone(),
             velocities=velocity[:, None].expand(n, k, 2).clone(),
-            growths=growth[:, None].expand(n, k, 2).clone(),
+            growths=growth,
             sightings=boxes.new_ones((n, k)),
             noise=boxes.new_tensor([0.08, 0.06]).expand(n, 2).clone(),
             last=sighting,
@@ -116,12 +115,12 @@ class MotionFilters:
         damping = motion.places.new_tensor(self.dampings)
         gap = (time - motion.time)[:, None]  # (M, 1)
         steps = ((1 - damping**gap) / (1 - damping))[..., None]  # (M, K, 1)
-        growth = motion.growths * steps
-        nearer = (2 * motion.growths.mean(dim=2, keepdim=True)).clamp(-_MOST, _MOST).exp()
-        centre, size = motion.places.split(2, dim=-1)
-        return torch.cat(
-            [centre + motion.velocities * nearer * steps, size * growth.clamp(-_MOST, _MOST).exp()], dim=-1
-        )
+        ways, nearer = motion.velocities * steps, _nearer(motion)  # (M, K, 2), (M, 1)
+        grown = (motion.growths * steps[:, 0]).clamp(-_MOST, _MOST).exp()
+        moved = motion.places + torch.nn.functional.pad(ways, (0, 2))
+        centre, size = moved[:, 0].split(2, dim=1)
+        quick = torch.cat([centre + (nearer - 1) * ways[:, 0], size * grown], dim=1)
+        return torch.cat([quick[:, None], moved[:, 1:]], dim=1)
 
     def update(self, motion: Motion, boxes: Tensor, scores: Tensor, time: float, clear: Tensor) -> Motion:
         """Takes in a sighting of each track.
@@ -143,22 +142,21 @@ class MotionFilters:
         n = torch.minimum(seen, window).clamp(min=1)
         place_gain = (2 * (2 * n - 1) / (n * (n + 1))).clamp(max=1) * belief
         velocity_gain = torch.where(n > 1.01, (6 / (n * (n + 1))).clamp(max=1), 0.0) * belief
-        sizes = predicted[..., 2:].clamp(min=1)
-        grown = (sighting[:, None, 2:].clamp(min=1) / sizes).log()  # (M, K, 2)
-        centres = predicted[..., :2] + place_gain[..., None] * residual[..., :2]
-        nearer = (2 * motion.growths.mean(dim=2, keepdim=True)).clamp(-_MOST, _MOST).exp()
-        rate = velocity_gain[..., None] / gap[..., None]
-        slower = (6 / ((n + 1) * (n + 2)) * belief)[..., None] / gap[..., None]
+        places = predicted + place_gain[..., None] * residual
+        size = predicted[..., 2:].clamp(min=1)
+        grown = (sighting[:, None, 2:].clamp(min=1) / size).log()  # (M, K, 2)
         error = torch.stack(
-            [(residual[:, 1, :2] / sizes[:, 1]).square().mean(dim=1), grown[:, 1].square().mean(dim=1)], dim=1
+            [(residual[:, 1, :2] / size[:, 1]).square().mean(dim=1), grown[:, 1].square().mean(dim=1)], dim=1
         )
+        slower = torch.where(n > 1.01, 6 / ((n + 1) * (n + 2)), 0.0)[:, :1] / gap  # (M, 1)
+        velocities = torch.cat([motion.velocities[:, :1] * _nearer(motion)[:, None], motion.velocities[:, 1:]], dim=1)
         weight = 1 / (seen[:, 1:2] + 1).clamp(max=12)
         noise = (1 - weight) * motion.noise.square() + weight * (error / gap.clamp(min=1)).clamp(max=0.25)
         share = (1 / seen[:, 1]).clamp(min=0.1)
         return Motion(
-            places=torch.cat([centres, sizes * (place_gain[..., None] * grown).exp()], dim=-1),
-            velocities=motion.velocities * nearer + rate * residual[..., :2],
-            growths=(motion.growths + slower * grown).clamp(-_MOST, _MOST),
+            places=torch.cat([places[..., :2], places[..., 2:].clamp(min=0)], dim=-1),
+            velocities=velocities + velocity_gain[..., None] * residual[..., :2] / gap[..., None],
+            growths=(motion.growths + slower * grown[:, 0]).clamp(-_MOST, _MOST),
             sightings=seen,
             noise=noise.clamp(min=1e-4).sqrt(),
             last=sighting,
@@ -213,6 +211,11 @@ class MotionFilters:
         return f"{type(self).__name__}(windows={self.windows}, dampings={self.dampings})"
 
 
+def _nearer(motion: Motion) -> Tensor:
+    """By what the quick filter's velocity is multiplied from one frame to the next (M, 1)."""
+    return (2 * motion.growths.mean(dim=1, keepdim=True)).clamp(-_MOST, _MOST).exp()
+
+
 def _as_others(places: Tensor, others: Motion | None, time: float) -> tuple[Tensor, Tensor]:
     """Velocities and growths (N, 2) of things at ``places``, as far as tracks near them and of their size agree."""
     velocity, growth = torch.zeros_like(places[:, :2]), torch.zeros_like(places[:, :2])
@@ -223,7 +226,7 @@ def _as_others(places: Tensor, others: Motion | None, time: float) -> tuple[Tens
     apart = (places[:, None, :2] - place[None, :, :2]).square().sum(dim=2) / (size[:, None] * their[None] * 9)
     unlike = (size[:, None] / their[None]).log().square() / 0.25
     weight = (-0.5 * (apart + unlike)).exp() * told  # (N, M)
-    flow = torch.cat([others.velocities[:, 1] / their[:, None], others.growths[:, 1]], dim=1)  # (M, 4), in boxes
+    flow = torch.cat([others.velocities[:, 1] / their[:, None], others.growths], dim=1)  # (M, 4), in boxes
     total = weight.sum(dim=1, keepdim=True)
     mean = weight @ flow / (total + 0.3)
     spread = (weight[..., None] * (flow[None] - mean[:, None]).square()).sum(dim=1) / total.clamp(min=1e-6)  # (N, 4)

@@ -58,8 +58,8 @@ class AssociationData(PairData):
     """Single decisions of a tracker, shuffled.
 
     Every video is followed once, with a memory whose length is drawn at random, and in ``evidence`` of the videos with
-    the logits of an imagined relation model, of a reliability drawn from 0.5 to 4. If there is a head, its decisions are
-    followed in half of the videos, in the others true ones. Of hard frames ``hard_share`` are kept, of easy ones
+    the logits of an imagined relation model, of a reliability drawn from 0.5 to 4. If there is a head, its decisions
+    are followed in half of the videos, in the others true ones. Of hard frames ``hard_share`` are kept, of easy ones
     ``easy_share``, which count so much more.
 
     Args:

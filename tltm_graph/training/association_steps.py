@@ -144,7 +144,7 @@ def association_steps(
                 object_weight=(real >= 0).float(),
             )
             if head is not None:
-                decided = _decided(head, features, equal.shape)
+                decided = _decided(head, features, (len(memory), len(found)))
         assignment = _assignment(right) if decided is None else decided
         memory, tracks, _ = life_cycle.update(memory, found.replace(ids=None), assignment, index, now)
         for track, ident in zip(tracks.tolist(), ids.tolist(), strict=True):
