@@ -65,9 +65,9 @@ class MotionFilters:
 
     The quick filter follows a turn at once, and growth: logarithmic size is to growth g as place is to velocity (with
     the gain of n + 1, as boxes change for other reasons too), and velocity changes by :math:`e^{2 g}` a frame, since of
-    what comes nearer at a constant pace size goes with 1 / depth and velocity with its square. The patient one remembers
-    how an object moved before others crossed it: it takes in a sighting only as far as that does not overlap another
-    object, seen or remembered.
+    what comes nearer at a constant pace size goes with 1 / depth and velocity with its square. The patient one
+    remembers how an object moved before others crossed it: it takes in a sighting only as far as that does not overlap
+    another object, seen or remembered.
 
     Args:
         windows: How many sightings each filter averages over, from quick to patient; 1 believes the last sighting alone

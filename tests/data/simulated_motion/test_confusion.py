@@ -1,5 +1,3 @@
-from functools import partial
-
 import numpy as np
 import pytest
 
@@ -27,10 +25,10 @@ def found(boxes, num_frames: int = 1) -> Found:
     )
 
 
-@pytest.mark.parametrize("step", [partial(merge_overlapping, memory=3), partial_boxes, duplicates])
+@pytest.mark.parametrize("step", [merge_overlapping, partial_boxes, duplicates])
 def test_nothing_comes_of_nothing(step):
-    assert len(step(rng(), found([]), 0.5)) == 0
-    assert len(step(rng(), found(PAIR), 0.0)) == (0 if step in (partial_boxes, duplicates) else 2)
+    assert len(step(rng(), found([]), 0.5, memory=3)) == 0
+    assert len(step(rng(), found(PAIR), 0.0, memory=3)) == (2 if step is merge_overlapping else 0)
 
 
 def test_one_box_for_two_that_overlap():
@@ -87,7 +85,7 @@ def test_in_a_crowd_every_id_is_still_there_once_at_most():
 
 def test_parts_lie_in_their_boxes():
     before = found([(10.0, 20, 50, 100)], num_frames=4000)
-    parts = partial_boxes(rng(), before, 0.25)
+    parts = partial_boxes(rng(), before, 0.25, memory=0.1)
     assert len(parts) == pytest.approx(1000, abs=100)
     assert (parts.ids == FALSE).all()
     assert (parts.labels == 2).all()
@@ -100,11 +98,23 @@ def test_parts_lie_in_their_boxes():
 
 def test_duplicates_lie_around_their_boxes():
     before = found([(10.0, 20, 50, 100)], num_frames=4000)
-    copies = duplicates(rng(), before, 0.5)
+    copies = duplicates(rng(), before, 0.5, memory=0.1)
     assert len(copies) == pytest.approx(2000, abs=150)
-    assert np.bincount(copies.frames).max() > 1, "some have several"
     assert (copies.ids == FALSE).all()
     centres = (copies.boxes[:, :2] + copies.boxes[:, 2:]) / 2
     assert np.allclose(centres.mean(axis=0), [30, 60], atol=1)
     assert np.allclose(centres.std(axis=0), [8, 16], rtol=0.1)
     assert ((copies.scores >= 0.32) & (copies.scores <= 0.8)).all()
+
+
+@pytest.mark.parametrize("step", [partial_boxes, duplicates])
+def test_one_box_more_stays_so_for_a_while(step):
+    def jumps(memory: float) -> tuple[int, float]:
+        more = step(rng(), found([(10.0, 20, 50, 100)], num_frames=2000), 0.5, memory)
+        there = np.isin(np.arange(2000), more.frames)
+        return int((there[1:] != there[:-1]).sum()), float(np.median(abs(np.diff(more.boxes[:, 0]))))
+
+    (often, far), (rarely, near) = jumps(0.1), jumps(20)
+    assert often == pytest.approx(1000, abs=80)
+    assert rarely < 0.3 * often
+    assert near < 0.5 * far

@@ -19,7 +19,7 @@ def told(*rows: tuple[tuple[float, ...], int], whole: bool = True) -> list[int]:
     boxes = np.array([box for box, _ in rows], dtype=float).reshape(-1, 4)
     zeros = np.zeros(len(rows), dtype=int)
     found = Found(zeros, boxes, np.ones(len(rows)), zeros, np.array([i for _, i in rows], dtype=int))
-    return reidentified(found, Sightings.of(world(OBJECTS)), whole).ids.tolist()
+    return reidentified(found, Sightings.of(world(OBJECTS)), whole, len(OBJECTS)).ids.tolist()
 
 
 def test_a_box_shows_the_object_that_it_overlaps_most():
@@ -43,6 +43,16 @@ def test_false_positives_keep_theirs_away_from_objects():
     assert told((OBJECTS[2], FALSE_POSITIVE)) == [2]
 
 
+def test_what_shows_nothing_again_is_the_same():
+    boxes = np.array([(200, 0, 220, 40), (202, 0, 222, 40), (240, 0, 260, 40), (206, 0, 226, 40), (206, 0, 226, 40)])
+    frames, ones = np.array([0, 1, 1, 2, 4]), np.ones(5)
+    found = Found(frames, boxes.astype(float), ones, ones.astype(int), np.full(5, FALSE))
+    ids = reidentified(found, Sightings.of(world(OBJECTS, num_frames=5)), True, 3).ids
+    assert ids.tolist() == [3, 3, FALSE, 3, FALSE], "from frame to frame, not over a gap"
+    two = Found(np.array([0, 1, 1]), boxes[[0, 0, 1]].astype(float), ones[:3], ones[:3].astype(int), np.full(3, FALSE))
+    assert reidentified(two, Sightings.of(world(OBJECTS, num_frames=2)), True, 3).ids.tolist() == [3, 3, FALSE]
+
+
 def test_nothing_is_told_of_nothing():
     assert told() == []
 
@@ -57,7 +67,8 @@ def test_frame_by_frame(whole):
     ids = np.where(found.ids < truth.num_objects, found.ids, FALSE)
     ids = np.where(random.random(len(ids)) < 0.2, random.choice(np.unique(sightings.objects), len(ids)), ids)
     found = replace(found, ids=ids)
-    ids = reidentified(found, sightings, whole).ids
+    ids = reidentified(found, sightings, whole, truth.num_objects).ids
+    ids = np.where(ids < truth.num_objects, ids, FALSE)
     changed = 0
     for frame in range(truth.num_frames):
         rows, there = np.flatnonzero(found.frames == frame), np.flatnonzero(sightings.frames == frame)

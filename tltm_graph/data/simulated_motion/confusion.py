@@ -48,21 +48,37 @@ def merge_overlapping(rng: np.random.Generator, found: Found, probability: float
     return replace(found, boxes=boxes, ids=kept_ids).take(left)
 
 
-def partial_boxes(rng: np.random.Generator, found: Found, probability: float) -> Found:
-    """Boxes around 40 to 70 of 100 of the width and height of some of the others, with half of their score or more."""
-    parts = found.take(rng.random(len(found)) < probability)
+def partial_boxes(rng: np.random.Generator, found: Found, probability: float, memory: float) -> Found:
+    """Boxes around 40 to 70 of 100 of the width and height of some of the others, with half of their score or more.
+
+    Those of an object come for a few frames in a row, around much the same part of it; see :func:`merge_overlapping`.
+    """
+    rank, *where = _drawn(rng, found, memory, 5)
+    chosen = rank < probability
+    parts = found.take(chosen)
+    begin, share = (np.stack(pair, axis=1)[chosen] for pair in (where[:2], where[2:]))
     sizes = parts.boxes[:, 2:] - parts.boxes[:, :2]
-    begin = rng.uniform(0, 0.5, sizes.shape)
-    end = np.minimum(begin + rng.uniform(0.4, 0.7, sizes.shape), 1.1)
+    begin, end = 0.5 * begin, np.minimum(0.5 * begin + 0.4 + 0.3 * share, 1.1)
     boxes = np.concatenate([parts.boxes[:, :2] + begin * sizes, parts.boxes[:, :2] + end * sizes], axis=1)
     return _false(parts, boxes, rng.uniform(0.5, 1, len(parts)))
 
 
-def duplicates(rng: np.random.Generator, found: Found, rate: float) -> Found:
-    """So many more boxes for each of the others, on average, a fifth of a box away, with 0.4 of their score or more."""
-    copies = found.take(np.repeat(np.arange(len(found)), rng.poisson(rate, len(found))))
-    boxes = displace(copies.boxes, rng.normal(0, 0.2, copies.boxes.shape))
+def duplicates(rng: np.random.Generator, found: Found, probability: float, memory: float) -> Found:
+    """Second boxes of some of the others, a fifth of a box away, with 0.4 of their score or more.
+
+    Those of an object come for a few frames in a row, in much the same place; see :func:`merge_overlapping`.
+    """
+    rank, *away = _drawn(rng, found, memory, 5)
+    chosen = rank < probability
+    copies = found.take(chosen)
+    boxes = displace(copies.boxes, 0.2 * norm.ppf(np.stack(away, axis=1)[chosen]))
     return _false(copies, boxes, rng.uniform(0.4, 1, len(copies)))
+
+
+def _drawn(rng: np.random.Generator, found: Found, memory: float, count: int) -> list[np.ndarray]:
+    """So many numbers from 0 to 1 for each detection (R,), which change slowly for those of one id."""
+    shape = int(found.frames.max(initial=-1)) + 1, int(found.ids.max(initial=-1)) + 1
+    return [norm.cdf(ornstein_uhlenbeck(rng, shape, memory, 1.0))[found.frames, found.ids] for _ in range(count)]
 
 
 def _false(found: Found, boxes: np.ndarray, sureness: np.ndarray) -> Found:

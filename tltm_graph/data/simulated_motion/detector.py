@@ -26,9 +26,9 @@ class SimulatedDetector:
         scoring: How sure it is.
         wrong_labels: Probability that a class is drawn at random.
         merging: Probability that boxes of objects that overlap become one (:func:`merge_overlapping`).
-        merging_memory: How long they stay one, in frames.
         parts: Probability that an object has one more box, around a part of it.
-        duplicates: Mean number of further boxes of each.
+        duplicates: Probability that an object has a second box.
+        memory: How long boxes stay merged, and objects have one box more, in frames.
         false_positives: Mean number of new boxes around nothing, for each object in the picture.
         nms: Greatest IoU of two detections; none have one above 1.
     """
@@ -38,9 +38,9 @@ class SimulatedDetector:
     scoring: Scoring = field(default_factory=ConstantScores)
     wrong_labels: float = 0.0
     merging: float = 0.0
-    merging_memory: float = 1.0
     parts: float = 0.0
     duplicates: float = 0.0
+    memory: float = 1.0
     false_positives: float = 0.0
     nms: float = 1.0
 
@@ -53,9 +53,9 @@ class SimulatedDetector:
             scoring=ConstantScores() if chance(rng, 0.35) else InformativeScores.draw(rng),
             wrong_labels=mixture(rng, (0.5, 0, 0), (0.5, 0, 0.05)),
             merging=mixture(rng, (0.3, 0, 0), (0.7, 0, 0.9)),
-            merging_memory=rng.uniform(0.5, 12),
             parts=mixture(rng, (0.5, 0, 0), (0.5, 0, 0.04)),
             duplicates=mixture(rng, (0.6, 0, 0), (0.4, 0, 0.05)),
+            memory=rng.uniform(0.5, 12),
             false_positives=mixture(rng, (0.2, 0, 0), (0.5, 0, 0.06), (0.3, 0.05, 0.3)),
             nms=mixture(rng, (0.6, 0.4, 0.8), (0.4, 1, 1)),
         )
@@ -74,17 +74,17 @@ class SimulatedDetector:
         labels = np.where(wrong, rng.integers(0, world.num_labels, len(frames)), world.labels[objects])
         found = Found(frames, boxes, self.scoring.of_objects(rng, logits[seen]), labels, objects)
 
-        found = merge_overlapping(rng, found, self.merging, self.merging_memory)
-        found = Found.cat([found, partial_boxes(rng, found, self.parts)])
+        found = merge_overlapping(rng, found, self.merging, self.memory)
+        found = Found.cat([found, partial_boxes(rng, found, self.parts, self.memory)])
         found = Found.cat(
             [
                 found,
-                duplicates(rng, found, self.duplicates),
+                duplicates(rng, found, self.duplicates, self.memory),
                 false_positives(rng, sightings, world, self.false_positives, self.localization.noise, self.scoring),
             ]
         )
         found = found.take(non_maximum_suppression(found.frames, found.boxes, found.scores, self.nms))
-        found = reidentified(found, sightings, self.localization.whole)
+        found = reidentified(found, sightings, self.localization.whole, world.num_objects)
         found = found.take(np.lexsort((rng.random(len(found)), found.frames)))
         first_free = max(world.num_objects, int(found.ids.max(initial=FALSE)) + 1)
         once = found.ids == FALSE
