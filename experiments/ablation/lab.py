@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from experiments.ablation.models import detector_of, start_model
+from experiments.ablation.models import WithoutPrevious, detector_of, start_model
 from experiments.ablation.scoring import ScoredScene, followed
 from tltm_graph.association import LearnedAffinity
 from tltm_graph.association.learned_affinity import SHIPPED
@@ -132,8 +132,13 @@ class Lab:
         return 1 / self.model("fused", seed).scale(self.plan.size)
 
     def recordings(self, arm: str, seed: int, scenes: Scenes) -> Iterator[RecordedModel]:
-        """What an arm's model sees in each scene, in place of the model."""
-        model = for_inference(self.model(arm, seed))
+        """What an arm's model sees in each scene, in place of the model; ``"alone"`` is ``"fused"``, each frame with
+        itself."""
+        model: TLTM | WithoutPrevious
+        if arm == "alone":
+            model = WithoutPrevious(for_inference(self.model("fused", seed)))
+        else:
+            model = for_inference(self.model(arm, seed))
         for number in tqdm(range(len(scenes)), desc=f"{arm}, seed {seed}", unit=" scenes", leave=False):
             scene = scenes[number]
             path = self.plan.output / "recordings" / f"{arm}_seed_{seed}" / f"{scene.seed}.safetensors"

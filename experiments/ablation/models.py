@@ -8,10 +8,27 @@ import torch
 from tltm_graph.data import FlipPair, MovingShapes
 from tltm_graph.detectors.centermask import Decoder
 from tltm_graph.models import TLTM, load_model, load_weights, tltm_tiny
+from tltm_graph.structures import Detections, Frame
 from tltm_graph.training import CosineSchedule, PairData, PairObjective, ProposalRegions, RenderedVideos
 
 ARMS = ("plain", "fused")
 """Without and with ResFuser."""
+
+
+class WithoutPrevious:
+    """A model that meets every frame as if it were the first of a video: fused with itself.
+
+    Args:
+        model: The model.
+    """
+
+    def __init__(self, model: TLTM) -> None:
+        self.detector = model.detector
+        self.encode, self.score = model.encode, model.score
+
+    def detect(self, frame: Frame, context: object = None) -> tuple[Detections, None]:
+        """What :meth:`TLTM.detect` finds without a previous frame."""
+        return self.detector.detect(frame)[0], None
 
 
 def proposals() -> ProposalRegions:

@@ -99,7 +99,8 @@ def rows_of(lab: Lab) -> dict[str, Row]:
 
     rows = [
         Row("plain-iou", "detector, IoU tracker with memory, tuned", "A", (), partial(iou, "plain")),
-        Row("fused-iou", "+ ResFuser", "AB", ("plain-iou",), partial(iou, "fused")),
+        Row("alone-iou", "+ ResFuser, every frame fused with itself", "A", ("plain-iou",), partial(iou, "alone")),
+        Row("fused-iou", "+ ResFuser", "AB", ("alone-iou", "plain-iou"), partial(iou, "fused")),
         Row("gnn", "+ GNN", "ABD", ("fused-iou", "plain-iou"), with_gnn(itself)),
         Row(
             "iou-no-memory",

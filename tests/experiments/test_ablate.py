@@ -423,7 +423,13 @@ def test_what_cannot_be_run_is_said(folder, tmp_path, capsys):
 
 def test_rows(tmp_path, capsys):
     rows = rows_of(Lab(Plan(tmp_path)))
-    assert [row.key for row in chosen_rows(rows, ["A"])] == ["plain-iou", "fused-iou", "gnn", "learned-gnn"]
+    assert [row.key for row in chosen_rows(rows, ["A"])] == [
+        "plain-iou",
+        "alone-iou",
+        "fused-iou",
+        "gnn",
+        "learned-gnn",
+    ]
     assert [row.key for row in chosen_rows(rows, ["memory-5", "gnn"])] == ["gnn", "memory-5"]
     assert chosen_rows(rows, []) == []
     assert all(other in rows for row in rows.values() for other in row.against)

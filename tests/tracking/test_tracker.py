@@ -202,7 +202,7 @@ def test_nothing_found_in_two_steps():
 
 def test_at_most_so_many_are_shown_and_the_rest_keep_their_track():
     found = [objects([[0.0, 0.0, 9.0, 9.0], [20.0, 0.0, 29.0, 9.0]], scores) for scores in ([0.7, 0.9], [0.9, 0.7])]
-    tracker = Tracker(Script(found), max_shown=1)
+    tracker = Tracker(Script(found), affinity=Affinity(), max_shown=1)
     assert [d.ids.tolist() for _, d in tracker.track(map(blank, range(2)))] == [[-1, 1], [0, -1]]
     with pytest.raises(ValueError, match="Expected max_shown of at least 0, got -1"):
         Tracker(Script(found), max_shown=-1)

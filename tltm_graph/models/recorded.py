@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Protocol, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,8 +13,8 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torchvision.ops import clip_boxes_to_image
 
+from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.io import write_atomically
-from tltm_graph.models.tltm import TLTM
 from tltm_graph.ops import paste_masks
 from tltm_graph.structures import Detections, Frame
 
@@ -93,11 +93,25 @@ class Recording:
 
 
 @torch.no_grad()
-def record(model: TLTM, frames: Iterable[Frame]) -> Recording:
+class Recordable(Protocol):
+    """What of a :class:`TLTM` is recorded."""
+
+    detector: CenterMask
+
+    def detect(self, frame: Frame, context: Any = None) -> tuple[Detections, Any]:
+        """See :meth:`TLTM.detect`."""
+        ...
+
+    def encode(self, detections: Detections) -> Tensor:
+        """See :meth:`TLTM.encode`."""
+        ...
+
+
+def record(model: Recordable, frames: Iterable[Frame]) -> Recording:
     """Looks at every frame of a video.
 
     Args:
-        model: The model.
+        model: A TLTM, or what looks through one.
         frames: At least one frame, numbered from 0 without a gap.
 
     Raises:
@@ -119,7 +133,7 @@ def record(model: TLTM, frames: Iterable[Frame]) -> Recording:
         size, channels = frame.size, nodes.shape[1]
     if size is None:
         raise ValueError("Expected a video of at least one frame, got none")
-    return Recording(tuple(objects), tuple(times), size, channels, model.class_names)
+    return Recording(tuple(objects), tuple(times), size, channels, model.detector.class_names)
 
 
 class RecordedModel:
