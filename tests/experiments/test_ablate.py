@@ -25,6 +25,7 @@ from tests.cases import LEAVING, blank, drawn
 from tests.training.test_objective import SITUATIONS
 from tltm_graph import Affinity, Detections, MovingShapes, Tracker
 from tltm_graph.association import PublishedAffinity, save_head
+from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
 from tltm_graph.data.moving_shapes import STANDARD
 from tltm_graph.graph import TRANSITION
 from tltm_graph.models import save_model, tltm_tiny
@@ -74,7 +75,7 @@ def folder(tmp_path_factory):
         model = tltm_tiny(MovingShapes.class_names, min_size=48, max_size=80)
         model.relation.is_trained.fill_(True)
         save_model(model, folder / f"model{seed}.safetensors")
-    save_head(TransitionHead(30, 14, 31), folder / "head.safetensors")
+    save_head(TransitionHead(NUM_PREVIOUS, NUM_CURRENT, NUM_EDGE), folder / "head.safetensors")
     return folder
 
 
