@@ -92,7 +92,6 @@ class Recording:
         )
 
 
-@torch.no_grad()
 class Recordable(Protocol):
     """What of a :class:`TLTM` is recorded."""
 
@@ -107,6 +106,7 @@ class Recordable(Protocol):
         ...
 
 
+@torch.no_grad()
 def record(model: Recordable, frames: Iterable[Frame]) -> Recording:
     """Looks at every frame of a video.
 
