@@ -377,8 +377,8 @@ def test_a_run_goes_on_where_it_was_stopped(folder, tmp_path, truth_seen, monkey
     assert len(list(tmp_path.glob("rows/*/*.json"))) == 4
     assert "+ ResFuser" in (tmp_path / "ablation.md").read_text()
     assert run(folder, tmp_path, *some) == 0
-    assert len(scored) == 5 + 2 * 12 - 4, "each row and seed once, but for the one that was interrupted"
-    assert len(truth_seen) == len({*truth_seen}) * 4, "each scene once for each detector and seed"
+    assert len(scored) == 5 + 2 * 13 - 4, "each row and seed once, but for the one that was interrupted"
+    assert len(truth_seen) == len({*truth_seen}) * 6, "each scene once for each detector and seed"
     monkeypatch.setattr(ablate, "score", None)
     assert run(folder, tmp_path, *some) == 0, "nothing is left to be done"
     report = json.loads((tmp_path / "ablation.json").read_text())
