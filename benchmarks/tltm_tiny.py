@@ -16,6 +16,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.timing import machine, side_by_side
 from experiments.ablation.scoring import ScoredScene, followed, frames_only
 from tltm_graph import Affinity, Frame, MovingShapes, Tracker, Tracks
-from tltm_graph.data.moving_shapes import STANDARD, TEST, moving_shapes
+from tltm_graph.data.moving_shapes import STANDARD, TEST, VAL, Split, moving_shapes
 from tltm_graph.metrics import ORACLES, Evaluation
 from tltm_graph.models import TLTM, RecordedModel, for_inference, load_model, record
 
@@ -45,6 +46,7 @@ TRACKERS: dict[str, Callable[[RecordedModel], Tracker]] = {
     "associated by hand": lambda model: Tracker(model, model, affinity=Affinity(), max_shown=MAX_SHOWN),
 }
 METRICS = ("AP", "AP50", "AR10", "HOTA", "AssA", "DetA", "IDF1", "AP degraded", "AP clean")
+SPLITS = {"test": TEST, "val": VAL}
 TIMED_SCENES = 3
 
 
@@ -76,17 +78,19 @@ class Judgement:
 
 
 @cache
-def ready(weights: str) -> TLTM:
-    """The model, as the command line uses it."""
+def ready(weights: str, threshold: float | None = None) -> TLTM:
+    """The model, as the command line uses it, with another score threshold if there is one."""
     model = load_model(weights)
     assert isinstance(model, TLTM), f"Expected a model with a relation, got {model}"
+    if threshold is not None:
+        model.detector.decoder = replace(model.detector.decoder, score_threshold=threshold)
     return for_inference(model)
 
 
-def judged(weights: str, num_frames: int, number: int) -> dict[str, Judgement]:
+def judged(weights: str, threshold: float | None, split: Split, num_frames: int, number: int) -> dict[str, Judgement]:
     """Follows one scene in every way."""
-    scene = moving_shapes(STANDARD, TEST, num_frames)[number]
-    scored, model = ScoredScene.of(scene), ready(weights)
+    scene = moving_shapes(STANDARD, split, num_frames)[number]
+    scored, model = ScoredScene.of(scene), ready(weights, threshold)
     seen = record(model, scene)
     tracks = {
         name: followed(make(RecordedModel(seen, model.score)), seen.frames(), seen.size, len(seen))
@@ -99,11 +103,13 @@ def judged(weights: str, num_frames: int, number: int) -> dict[str, Judgement]:
     return judgements
 
 
-def score(weights: str, scenes: int, num_frames: int) -> dict[str, dict[str, float]]:
+def score(
+    weights: str, threshold: float | None, split: Split, scenes: int, num_frames: int
+) -> dict[str, dict[str, float]]:
     """The scores of all ways, over all scenes."""
     total: dict[str, Judgement] = defaultdict(Judgement)
     with ProcessPoolExecutor(2, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-        waiting = [pool.submit(judged, weights, num_frames, number) for number in range(scenes)]
+        waiting = [pool.submit(judged, weights, threshold, split, num_frames, number) for number in range(scenes)]
         for future in tqdm(as_completed(waiting), total=scenes, unit=" scenes", file=sys.stderr):
             for name, judgement in future.result().items():
                 total[name].merge(judgement)
@@ -198,12 +204,18 @@ def _mean(counts: Sequence[int]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", default="tltm-tiny-moving-shapes", help="a file, or a name; default: %(default)s")
-    parser.add_argument("--scenes", type=int, default=TEST.num_scenes, help="of the test split; default: %(default)s")
+    parser.add_argument("--scenes", type=int, help="default: all of the split")
+    parser.add_argument("--split", choices=SPLITS, default="test", help="default: %(default)s")
+    parser.add_argument(
+        "--score-threshold", type=float, metavar="P", help="of the detector; default: that of the weights"
+    )
     parser.add_argument("--frames", type=int, default=60, help="of each scene; default: %(default)s")
     parser.add_argument("--threads", type=int, default=1, help="while time is taken; default: %(default)s")
     options = parser.parse_args()
-    scores = score(options.weights, options.scenes, options.frames)
-    print(f"*{options.scenes} scenes of {options.frames} frames, at most {MAX_SHOWN} objects a frame*\n")
+    split = SPLITS[options.split]
+    scenes = options.scenes or split.num_scenes
+    scores = score(options.weights, options.score_threshold, split, scenes, options.frames)
+    print(f"*{scenes} {options.split} scenes of {options.frames} frames, at most {MAX_SHOWN} objects a frame*\n")
     print(f"{score_table(scores)}\n\n{oracle_table(scores)}", flush=True)
     torch.set_num_threads(options.threads)
     print(f"\n*{machine()}, 192×320*\n", flush=True)
