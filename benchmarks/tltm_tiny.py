@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.timing import machine, side_by_side
 from experiments.ablation.scoring import ScoredScene, followed, frames_only
 from tltm_graph import Affinity, Frame, MovingShapes, Tracker, Tracks
+from tltm_graph.association import LearnedAffinity
 from tltm_graph.data.moving_shapes import STANDARD, TEST, VAL, Split, moving_shapes
 from tltm_graph.metrics import ORACLES, Evaluation
 from tltm_graph.models import TLTM, RecordedModel, for_inference, load_model, record
@@ -43,6 +44,9 @@ AS_IS = "as it is"
 TRACKERS: dict[str, Callable[[RecordedModel], Tracker]] = {
     AS_IS: lambda model: Tracker(model, model, max_shown=MAX_SHOWN),
     "without the relation": lambda model: Tracker(model, max_shown=MAX_SHOWN),
+    "associated by the head for any detector": lambda model: Tracker(
+        model, model, affinity=LearnedAffinity.from_file(), max_shown=MAX_SHOWN
+    ),
     "associated by hand": lambda model: Tracker(model, model, affinity=Affinity(), max_shown=MAX_SHOWN),
 }
 METRICS = ("AP", "AP50", "AR10", "HOTA", "AssA", "DetA", "IDF1", "AP degraded", "AP clean")
@@ -93,7 +97,7 @@ def judged(weights: str, threshold: float | None, split: Split, num_frames: int,
     scored, model = ScoredScene.of(scene), ready(weights, threshold)
     seen = record(model, scene)
     tracks = {
-        name: followed(make(RecordedModel(seen, model.score)), seen.frames(), seen.size, len(seen))
+        name: followed(make(RecordedModel(seen, model.score, model.affinity)), seen.frames(), seen.size, len(seen))
         for name, make in TRACKERS.items()
     }
     tracks |= {part: perfect(scored.truth, tracks[AS_IS], "masks") for part, perfect in ORACLES.items()}

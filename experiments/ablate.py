@@ -127,7 +127,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--size", type=int, nargs=2, default=default.size, metavar=("H", "W"), help="of frames; default: 192 320"
     )
     parser.add_argument(
-        "--head", type=Path, metavar="FILE", help="weights of the learned affinity; default: those that are shipped"
+        "--head",
+        type=Path,
+        metavar="FILE",
+        help="weights of the learned affinity; default: the model's own, or those that are shipped",
     )
     parser.add_argument(
         "--detector-steps",

@@ -154,7 +154,7 @@ def stages(
             f"fcos.bbox_tower.p{level}": detector.head.bbox_tower(mixed),
         }
     (objects,) = detector.decoder(outputs, detector.backbone.strides)
-    pooled = detector.pool(pyramid, [objects.boxes], [size])
+    pooled = detector.pool(pyramid, [objects.boxes], [size], batch)
     found |= {
         "det.boxes": objects.boxes,
         "det.scores": objects.scores,

@@ -153,7 +153,7 @@ def alive(lab: Lab, seed: int, with_head: bool) -> dict[str, Any]:
     }
     if with_head:
         trackers["GNN, learned births"] = lambda recorded: Tracker(
-            recorded, recorded, affinity=lab.learned_affinity, max_shown=MAX_SHOWN
+            recorded, recorded, affinity=lab.affinity_of(recorded), max_shown=MAX_SHOWN
         )
     names = ("zeroed", "shuffled", "regained", "regained without relation")
     shares = {association: dict.fromkeys(names, Share()) for association in trackers}
@@ -164,13 +164,13 @@ def alive(lab: Lab, seed: int, with_head: bool) -> dict[str, Any]:
         return (rendered[i] for i in tqdm(range(count), desc=f"{what}, seed {seed}", unit=" scenes", leave=False))
 
     for scene in scenes(LOOK_ALIKES, "look-alikes"):
-        recorded = RecordedModel(record(model, scene), model.score)
+        recorded = RecordedModel(record(model, scene), model.score, model.affinity)
         for association, make in trackers.items():
             changed = changed_decisions(make(recorded), recorded.recording.frames(), seed)
             for name, share in changed.items():
                 shares[association][name] += share
     for scene in scenes(COMING_BACK, "coming back"):
-        recorded = RecordedModel(record(model, scene), model.score)
+        recorded = RecordedModel(record(model, scene), model.score, model.affinity)
         for association, make in trackers.items():
             tracker = make(recorded)
             for name, one in zip(names[2:], (tracker, with_relation(tracker, None)), strict=True):

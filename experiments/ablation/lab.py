@@ -14,7 +14,7 @@ from experiments.ablation.scoring import ScoredScene, followed
 from tltm_graph.association import LearnedAffinity
 from tltm_graph.association.learned_affinity import SHIPPED
 from tltm_graph.data.moving_shapes import STANDARD, TEST, VAL, MovingShapes, Scenes, moving_shapes
-from tltm_graph.models import TLTM, for_inference
+from tltm_graph.models import TLTM, affinity_path, for_inference
 from tltm_graph.models.recorded import RecordedModel, Recording, record
 from tltm_graph.structures import Tracks
 from tltm_graph.tracking import Tracker
@@ -70,6 +70,8 @@ class Plan:
         names = ("scenes", "val_scenes", "frames", "size", "detector_steps", "relation_steps", "pairs")
         settings = {name: getattr(self, name) for name in names} | {"size": list(self.size)}
         files = {f"weights of seed {seed}": self.weights_of(seed) for seed in seeds}
+        own = {seed: affinity_path(path) for seed in seeds if (path := self.weights_of(seed)) is not None}
+        files |= {f"affinity of seed {seed}": path for seed, path in own.items() if path.is_file()}
         return settings | {name: _fingerprint(path) for name, path in files.items()}
 
 
@@ -112,12 +114,17 @@ class Lab:
 
     @cached_property
     def learned_affinity(self) -> LearnedAffinity:
-        """The affinity with learned births.
+        """The affinity with learned births, of ``--head`` or shipped: of any detector.
 
         Raises:
             FileNotFoundError: If its weights are missing.
         """
         return LearnedAffinity.from_file(self.plan.head)
+
+    def affinity_of(self, model: RecordedModel) -> LearnedAffinity:
+        """The affinity with learned births that reads a model's relation: its own, if it has one and ``--head`` names
+        no other."""
+        return self.learned_affinity if self.plan.head or model.affinity is None else model.affinity
 
     def _model(self, arm: str, seed: int) -> TLTM:
         """The detector of an arm with its relation, ready to be trained further."""
@@ -145,7 +152,7 @@ class Lab:
             if not path.is_file():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 record(model, scene).save(path)
-            yield RecordedModel(Recording.load(path), model.score)
+            yield RecordedModel(Recording.load(path), model.score, model.affinity)
 
     def tracks(
         self, arm: str, seed: int, make: Callable[[RecordedModel], Tracker], scenes: Scenes | None = None

@@ -24,7 +24,7 @@ class WithoutPrevious:
 
     def __init__(self, model: TLTM) -> None:
         self.detector = model.detector
-        self.encode, self.score = model.encode, model.score
+        self.encode, self.score, self.affinity = model.encode, model.score, model.affinity
 
     def detect(self, frame: Frame, context: object = None) -> tuple[Detections, None]:
         """What :meth:`TLTM.detect` finds without a previous frame."""

@@ -93,8 +93,14 @@ def train_relation(
         steps: How many steps of 16 graphs.
     """
     torch.manual_seed(seed)
-    gnn = TransitionGNN(start.gnn.channels, start.gnn.hidden_channels, num_steps=variant.num_steps, aggr=variant.aggr)
-    relation = RelationModel(copy.deepcopy(start.encoder), gnn).train().requires_grad_()
+    gnn = TransitionGNN(
+        start.gnn.channels,
+        start.gnn.hidden_channels,
+        edge_dim=start.gnn.edge_dim,
+        num_steps=variant.num_steps,
+        aggr=variant.aggr,
+    )
+    relation = RelationModel(copy.deepcopy(start.encoder), gnn, start.groups).train().requires_grad_()
     objective, schedule = RelationObjective(variant.transition_weight), CosineSchedule(warm_up=steps // 20, end=0.01)
     optimizer = torch.optim.AdamW(decayed_groups(relation), lr=1e-3, weight_decay=0.05)
     bar = trange(steps, desc=f"{variant}, seed {seed}", unit=" steps", leave=False)

@@ -80,7 +80,8 @@ def rows_of(lab: Lab) -> dict[str, Row]:
         return Outcome(relations.tracks(seed, which), {})
 
     def learned(model: RecordedModel, relation: Relation | None) -> Tracker:
-        return Tracker(model, relation, affinity=lab.learned_affinity, max_shown=MAX_SHOWN)
+        affinity = lab.learned_affinity if relation is None else lab.affinity_of(model)
+        return Tracker(model, relation, affinity=affinity, max_shown=MAX_SHOWN)
 
     def with_learned(change: Callable[[RecordedModel, int], Relation | None]) -> Callable[[int], Outcome]:
         return partial(associated, lambda model, seed: learned(model, change(model, seed)))

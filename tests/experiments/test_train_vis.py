@@ -13,6 +13,8 @@ pytest.importorskip("supervision")
 from experiments.train_vis import differences, main
 from tests.training.datasets import write_datasets
 from tests.training.training_runs import CONFIGS, SCENES, SMALL, finish, free_port, start, weights
+from tltm_graph import MovingShapes, Tracker
+from tltm_graph.association import LearnedAffinity
 from tltm_graph.data import YOUTUBE_VIS_2019
 from tltm_graph.models import load_model, save_model, tltm_tiny
 
@@ -247,6 +249,41 @@ def test_every_configuration_trains(name, classes, told, datasets, tmp_path, mon
     model = load_model(tmp_path / "run" / "model_ema.safetensors")
     assert bool(model.is_trained) == ("pretrain" not in name)
     assert json.loads((tmp_path / "run" / "results.json").read_text())["scores"].keys() >= {"AP", "HOTA"}
+
+
+def test_a_relation_and_an_association_of_its_own(tmp_path):
+    """The short runs that follow when a detector is finished, one after the other."""
+    start = tmp_path / "start.safetensors"
+    model = tltm_tiny(MovingShapes.class_names, min_size=64, max_size=96)
+    torch.nn.init.constant_(model.detector.head.cls_logits.bias, 0.5)  # finds things, wherever they are
+    save_model(model, start)
+    small = {"num_scenes": "2", "num_frames": "4", "size": "[64, 96]"}
+
+    def train(name, **options):
+        given = {"config": str(CONFIGS / f"{name}.yaml"), "output": str(tmp_path / name), "steps": "2", **options}
+        given |= {"data.batch_size": "2", "data.num_workers": "0"}
+        assert main([part for option, value in given.items() for part in (f"--{option}", value)]) == 0
+        return tmp_path / name / "model_ema.safetensors"
+
+    videos = {f"data.videos.{name}": value for name, value in small.items()}
+    weights = train("tiny_relation", start_from=str(start), **{"data.detector": str(start)}, **videos)
+    before, after = load_model(start).state_dict(), load_model(weights).state_dict()
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"relation"}
+
+    few = {"num_scenes": 2, "num_frames": 4, "size": [64, 96]}
+    rendered = {"class_path": "tltm_graph.training.RenderedVideos", "init_args": few}
+    found = {"videos": rendered, "weights": str(weights), "first": 1}
+    source = json.dumps({"class_path": "tltm_graph.training.ModelDetections", "init_args": found})
+    head = train("tiny_association", **{"data.sources": f"[{source}]", "module.held_out": source})
+    model = load_model(weights)
+    model.affinity = LearnedAffinity.from_file(head)
+    save_model(model, tmp_path / "whole.safetensors")
+    whole = load_model(tmp_path / "whole.safetensors")
+    tracker = Tracker(whole, relation=whole)
+    assert tracker.affinity is whole.affinity
+    for _, objects in tracker.track(MovingShapes(num_frames=2, size=(64, 96), num_objects=2)):
+        assert len(objects)
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)

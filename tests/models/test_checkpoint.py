@@ -7,12 +7,15 @@ import torch
 from torchvision.models import resnet50
 
 from tests.parity import reference_state
-from tltm_graph import MovingShapes
+from tltm_graph import MovingShapes, Tracker
+from tltm_graph.association import LearnedAffinity
+from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
 from tltm_graph.data import COCO, YOUTUBE_VIS_2019, read_class_map
 from tltm_graph.models import (
     KNOWN_WEIGHTS,
     TLTM,
     centermask_r50,
+    for_inference,
     load_model,
     load_reference_checkpoint,
     load_weights,
@@ -23,6 +26,7 @@ from tltm_graph.models import (
     tltm_r101,
     tltm_tiny,
 )
+from tltm_graph.nn import TransitionHead
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +189,25 @@ def test_own_weights(tmp_path):
     assert all(torch.equal(v, model.state_dict()[n]) for n, v in loaded.state_dict().items())
     again = tltm_tiny(("cat", "dog"), weights=tmp_path / "tiny.safetensors")
     assert bool(again.is_trained)
+
+
+def test_own_affinity(tmp_path):
+    path = tmp_path / "tiny.safetensors"
+    model = tltm_tiny(("cat", "dog"))
+    assert Tracker(model).affinity is not model.affinity
+    model.affinity = LearnedAffinity(TransitionHead(NUM_PREVIOUS, NUM_CURRENT, NUM_EDGE), temperature=1.5)
+    save_model(model, path)
+    loaded = load_model(path)
+    assert loaded.affinity.temperature == 1.5
+    own, again = model.affinity.head.state_dict(), loaded.affinity.head.state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in own.items())
+    with pytest.warns(UserWarning, match="random weights"):
+        tracker = Tracker(loaded, relation=for_inference(loaded))
+    assert tracker.affinity.temperature == 1.5, "a relation brings what has learned to read it"
+    assert Tracker(loaded).affinity.temperature != 1.5, "without it, it has nothing to read"
+    model.affinity = None
+    save_model(model, path)
+    assert load_model(path).affinity is None, "nothing stays of the one before"
 
 
 def test_own_weights_that_do_not_belong(tmp_path):

@@ -51,8 +51,8 @@ def test_a_file_gives_it_back(recording, tmp_path):
 
 
 def test_frames_without_objects(model, tmp_path):
-    nothing = Detections.empty().replace(features=torch.zeros(0, 64 + 28 * 28))
-    empty = Recording((nothing,) * 2, (0.0, 0.1), (48, 80), 64, ("thing",))
+    nothing = Detections.empty().replace(features=torch.zeros(0, 128 + 28 * 28))
+    empty = Recording((nothing,) * 2, (0.0, 0.1), (48, 80), 128, ("thing",))
     empty.save(tmp_path / "scene.safetensors")
     recorded = RecordedModel(Recording.load(tmp_path / "scene.safetensors"), model.score)
     outputs = [seen for _, seen in Tracker(recorded, recorded).track(empty.frames())]

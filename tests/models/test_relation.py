@@ -1,5 +1,6 @@
 import pytest
 import torch
+import torch.nn.functional as F
 
 from tests.cases import drawn
 from tltm_graph import RelationModel, frame_pair_graph
@@ -21,6 +22,34 @@ def test_edge_features_reach_the_gnn():
     model = RelationModel(gnn=TransitionGNN(12, 8, edge_dim=6))
     graph = AddGeometry()(frame_pair_graph(*(d.replace(features=torch.randn(len(d), 12)) for d in drawn("ab\nabc"))))
     assert model.score(graph).shape == (6,)
+
+
+def test_likeness_and_time_reach_the_gnn():
+    torch.manual_seed(0)
+    gnn = TransitionGNN(12, 8, edge_dim=4)
+    model = RelationModel(gnn=gnn, groups=3)
+    before, now = (d.replace(features=torch.randn(len(d), 12)) for d in drawn("ab\nabc"))
+    graph = frame_pair_graph(before, now)
+    row, column = graph_edges(graph)
+    for gap in (None, torch.tensor([1.0, 9.0])):
+        if gap is not None:
+            graph["previous"].gap = gap
+        waited = torch.ones(2) if gap is None else gap
+        attributes = [
+            [
+                4
+                * float(
+                    F.cosine_similarity(*(x[4 * k : 4 * k + 4] for x in (before.features[i], now.features[j])), dim=0)
+                )
+                for k in range(3)
+            ]
+            + [float(waited[i].log()) - 1]
+            for i, j in zip(row.tolist(), column.tolist(), strict=True)
+        ]
+        expected = gnn((before.features, now.features), graph_edges(graph), torch.tensor(attributes))
+        torch.testing.assert_close(model.score(graph), expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="Expected a GNN with 4 edge features for 3 groups, got one with None"):
+        RelationModel(gnn=TransitionGNN(12, 8), groups=3)
 
 
 def graph_edges(graph):

@@ -43,7 +43,7 @@ def test_proposals_include_false_alarms_and_never_go_with_an_object():
     row, column = graph[TRANSITION].edge_index
     same = graph["previous"].ids[row] == graph["current"].ids[column]
     assert graph[TRANSITION].y.equal(same.float())
-    assert graph["previous"].x.shape == (2, 64, 14, 14)
+    assert graph["previous"].x.shape == (2, 67, 14, 14)
 
 
 def test_half_precision_is_close():

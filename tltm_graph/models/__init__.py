@@ -7,7 +7,13 @@ from tltm_graph.models.recorded import RecordedModel, Recording, record
 from tltm_graph.models.reference_names import reference_name
 from tltm_graph.models.relation import RelationModel
 from tltm_graph.models.tltm import TLTM, centermask_r50, centermask_r101, tltm_r50, tltm_r101, tltm_tiny
-from tltm_graph.models.weights import load_model, load_reference_checkpoint, model_for_tracking, save_model
+from tltm_graph.models.weights import (
+    affinity_path,
+    load_model,
+    load_reference_checkpoint,
+    model_for_tracking,
+    save_model,
+)
 
 __all__ = [
     "KNOWN_WEIGHTS",
@@ -17,6 +23,7 @@ __all__ = [
     "RecordedModel",
     "Recording",
     "RelationModel",
+    "affinity_path",
     "centermask_r50",
     "centermask_r101",
     "for_inference",

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torchvision.ops import clip_boxes_to_image
 
+from tltm_graph.association import LearnedAffinity
 from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.io import write_atomically
 from tltm_graph.ops import paste_masks
@@ -127,7 +128,7 @@ def record(model: Recordable, frames: Iterable[Frame]) -> Recording:
         assert found.features is not None
         nodes = model.encode(found)  # (N, F)
         with model.detector.precision():
-            masks = model.detector.mask_head(found.features, found.labels).float().sigmoid()  # (N, R, R)
+            masks = model.detector.mask_logits(found.features, found.labels).float().sigmoid()  # (N, R, R)
         objects.append(found.replace(features=torch.cat([nodes, masks.flatten(1)], dim=1)).to("cpu"))
         times.append(frame.time)
         size, channels = frame.size, nodes.shape[1]
@@ -145,11 +146,18 @@ class RecordedModel:
     Args:
         recording: What was seen.
         scorer: Gives edge logits (E,) of a graph of recorded nodes: ``score`` of the model that made the recording.
+        affinity: That of this model, if it has one.
     """
 
-    def __init__(self, recording: Recording, scorer: Callable[[HeteroData], Tensor]) -> None:
+    def __init__(
+        self,
+        recording: Recording,
+        scorer: Callable[[HeteroData], Tensor],
+        affinity: LearnedAffinity | None = None,
+    ) -> None:
         self.recording = recording
         self.scorer = scorer
+        self.affinity = affinity
         self.class_names = recording.class_names
 
     def detect(self, frame: Frame, context: object = None) -> tuple[Detections, None]:

@@ -5,9 +5,11 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
+from tltm_graph.association import LearnedAffinity
 from tltm_graph.data import COCO, YOUTUBE_VIS_2019
 from tltm_graph.detectors.centermask import (
     CenterMask,
+    Decoder,
     FCOSHead,
     MaskHead,
     Pyramid,
@@ -17,7 +19,7 @@ from tltm_graph.detectors.centermask import (
 )
 from tltm_graph.models.pretrained import load_weights
 from tltm_graph.models.relation import RelationModel
-from tltm_graph.nn import InstanceEncoder, ResFuser, TransitionGNN
+from tltm_graph.nn import AppearanceEncoder, ResFuser, TransitionGNN
 from tltm_graph.structures import Detections, Frame
 
 Model = TypeVar("Model", "TLTM", CenterMask)
@@ -38,6 +40,9 @@ class TLTM(nn.Module):
 
     config: dict[str, Any] | None = None
     """How to build it again, for :func:`tltm_graph.models.save_model`."""
+
+    affinity: LearnedAffinity | None = None
+    """What has learned from this model's detections, and this relation's logits, to associate: a tracker's default."""
 
     def __init__(self, detector: CenterMask, relation: RelationModel) -> None:
         super().__init__()
@@ -114,11 +119,17 @@ def tltm_tiny(class_names: Sequence[str] = YOUTUBE_VIS_2019, weights: str | Path
     Args:
         class_names: Names of the classes.
         weights: See :func:`tltm_r50`.
-        **options: Passed on to :class:`CenterMask`; ``min_size`` is 320 and ``max_size`` 640 here by default.
+        **options: Passed on to :class:`CenterMask`; ``min_size`` is 320 and ``max_size`` 640 here by default, and the
+            decoder wants a class probability of 0.2 and takes boxes that overlap by 0.45 for one object, of whatever
+            classes: so small a model mixes them up.
     """
-    options = {"min_size": 320, "max_size": 640} | options
-    detector = _center_mask(mobile_backbone(width=0.5, channels=64), class_names, options, num_convs=2, fused=True)
-    relation = RelationModel(InstanceEncoder(64, 64, 64), TransitionGNN(64, 64))
+    decoder = Decoder(score_threshold=0.2, nms_iou_across=0.45)
+    options = {"min_size": 320, "max_size": 640, "decoder": decoder} | options
+    detector = _center_mask(
+        mobile_backbone(width=0.5, channels=64), class_names, options, num_convs=2, fused=True, pools_pixels=True
+    )
+    gnn = TransitionGNN(128, 64, edge_dim=5, aggr="mean")
+    relation = RelationModel(AppearanceEncoder(64, 128), gnn, groups=4)
     return _finished(TLTM(detector, relation), "tltm_tiny", weights)
 
 
@@ -144,6 +155,7 @@ def _center_mask(
     options: dict[str, Any],
     num_convs: int = 4,
     fused: bool = False,
+    pools_pixels: bool = False,
 ) -> CenterMask:
     channels, num_classes = backbone.channels, len(class_names)
     return CenterMask(
@@ -152,6 +164,7 @@ def _center_mask(
         MaskHead(num_classes, channels, num_convs),
         fusers=[ResFuser(channels, channels) for _ in backbone.strides] if fused else None,
         class_names=class_names,
+        pools_pixels=pools_pixels,
         **options,
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from tltm_graph.association import LearnedAffinity, save_head
 from tltm_graph.data import COCO, YOUTUBE_VIS_2019
 from tltm_graph.detectors.centermask import CenterMask, Decoder
 from tltm_graph.io import read_weights, write_atomically
@@ -19,11 +20,12 @@ _BUILDERS = {build.__name__: build for build in (tltm_r50, tltm_r101, tltm_tiny,
 
 
 def save_model(model: TLTM | CenterMask, path: str | Path) -> None:
-    """Writes weights as safetensors, and beside them (``.json``) how to build the model.
+    """Writes weights as safetensors, and beside them (``.json``) how to build the model. If it has an affinity of its
+    own, that is written beside them too (``_affinity.safetensors``).
 
     Args:
         model: A model of one of the builders.
-        path: A path that ends in ``.safetensors``. Both files are replaced when they are complete.
+        path: A path that ends in ``.safetensors``. Files are replaced when they are complete.
 
     Raises:
         ValueError: If the path ends otherwise, or the model was put together by hand.
@@ -48,10 +50,15 @@ def save_model(model: TLTM | CenterMask, path: str | Path) -> None:
     with write_atomically(path) as weights, write_atomically(path.with_suffix(".json")) as beside:
         save_file(state, weights)
         beside.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    if isinstance(model, TLTM) and model.affinity is not None:
+        save_head(model.affinity.head, affinity_path(path), model.affinity.temperature)
+    else:  # that of another model would be taken for its own
+        for file in (affinity_path(path), affinity_path(path).with_suffix(".json")):
+            file.unlink(missing_ok=True)
 
 
 def load_model(path: str | Path) -> TLTM | CenterMask:
-    """Builds a model that :func:`save_model` wrote, with its weights.
+    """Builds a model that :func:`save_model` wrote, with its weights and, if there is one, its affinity.
 
     Args:
         path: Of the weights, or the name of a model that comes with the package
@@ -75,7 +82,14 @@ def load_model(path: str | Path) -> TLTM | CenterMask:
             f"Expected a configuration of one of {sorted(_BUILDERS)} in '{beside}', got: {error}"
         ) from error
     load_weights(path, model)
+    if isinstance(model, TLTM) and affinity_path(path).is_file():
+        model.affinity = LearnedAffinity.from_file(affinity_path(path))
     return model
+
+
+def affinity_path(path: Path) -> Path:
+    """Where the affinity of a model is, if it has one of its own."""
+    return path.with_name(f"{path.stem}_affinity.safetensors")
 
 
 def _configured(config: dict[str, Any]) -> TLTM | CenterMask:
@@ -89,6 +103,7 @@ def _configured(config: dict[str, Any]) -> TLTM | CenterMask:
         candidates=int(values["candidates"]),
         nms_iou=float(values["nms_iou"]),
         max_objects=int(values["max_objects"]),
+        nms_iou_across=float(values.get("nms_iou_across", 1.0)),
     )
     names = config["class_names"]
     if not isinstance(names, list):

@@ -97,8 +97,8 @@ class Tracker:
             (:class:`tltm_graph.detectors.Segmenter`) is asked for those of the objects that are shown.
         relation: Judges transitions by features; without one, motion and class decide.
         transform: Applied to each graph before it is scored, such as :class:`tltm_graph.graph.PruneCandidates`.
-        affinity: Turns a graph, and the relation's logits, into scores; by default what was learned from simulated
-            motion.
+        affinity: Turns a graph, and the relation's logits, into scores; by default the relation's own ``affinity``, if
+            it has one that learned to read it, else what was learned from simulated motion.
         solver: Picks the best transitions.
         life_cycle: How tracks move, are born and forgotten.
         max_shown: At most so many objects a frame are shown, the most confident ones; None for all. Tracks go on
@@ -131,7 +131,7 @@ class Tracker:
         self.detector = detector
         self.relation = relation
         self.transform = transform
-        self.affinity = affinity or LearnedAffinity.from_file()
+        self.affinity = affinity or getattr(relation, "affinity", None) or LearnedAffinity.from_file()
         self.solver = solver or HungarianSolver()
         self.life_cycle = life_cycle or LifeCycle()
         self.max_shown = max_shown

@@ -8,6 +8,8 @@ from tltm_graph.training.detection_files import DetectionFiles
 from tltm_graph.training.detector_objective import DetectorObjective
 from tltm_graph.training.identify import identify
 from tltm_graph.training.losses import edge_loss, fcos_losses, mask_loss, smoothed_giou, transition_loss
+from tltm_graph.training.memory_graphs import MemoryData, Seen, memory_graph, watch
+from tltm_graph.training.model_detections import ModelDetections
 from tltm_graph.training.objective import (
     PairObjective,
     current_twice,
@@ -38,6 +40,8 @@ __all__ = [
     "ImageFiles",
     "JitteredBoxes",
     "LabelledVideo",
+    "MemoryData",
+    "ModelDetections",
     "Opened",
     "PairData",
     "PairDescription",
@@ -47,6 +51,7 @@ __all__ = [
     "Regions",
     "RelationObjective",
     "RenderedVideos",
+    "Seen",
     "SimulatedDetections",
     "StartReport",
     "StepSchedule",
@@ -66,6 +71,7 @@ __all__ = [
     "fit_temperature",
     "identify",
     "mask_loss",
+    "memory_graph",
     "paper_objective",
     "pooled_graph",
     "released_objective",
@@ -73,5 +79,6 @@ __all__ = [
     "start_from",
     "transition_loss",
     "true_previous",
+    "watch",
     "weight_average",
 ]

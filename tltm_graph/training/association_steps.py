@@ -97,11 +97,11 @@ def association_steps(
     the others it does not matter what becomes of them.
 
     Args:
-        video: The detections.
+        video: The detections; if there is a relation that judges them, its logits are evidence.
         life_cycle: How tracks move, are born and forgotten.
         reliability: Of an imagined relation model whose logits are given as evidence: :math:`\rho`, for logits drawn
             from :math:`\mathcal{N}(\pm \rho^2 / 2, \rho^2)` plus the log-odds of a guess, which is calibrated. At 0
-            there is none.
+            there is none. Not looked at if the video has a relation of its own.
         generator: Of these logits.
         head: Whose decisions are followed; None for the true ones.
     """
@@ -111,6 +111,7 @@ def association_steps(
     for index, (found, time) in enumerate(zip(video.frames, video.times, strict=True)):
         assert found.ids is not None
         ids, now = found.ids, (time - video.times[0]) / pace
+        found = found.replace(ids=None, features=None if video.relation is None else found.features)
         known = ids >= 0
         real = torch.full_like(ids, -1) if video.objects is None else video.objects[index]
         shown, leads = _owners(memory.ids.tolist(), seen_with)
@@ -118,12 +119,12 @@ def association_steps(
         right = equal & leads[:, None]
         decided = None
         if len(memory) and len(found):
-            current = found.replace(ids=None, masks=None, features=None)
+            current = found.replace(masks=None)
             graph = frame_pair_graph(life_cycle.predict(memory, now), current)
             graph.scene = current.boxes.new_tensor([[*video.size, pace]])
             life_cycle.describe(graph, memory, now)
-            logits = None
-            if reliability > 0:
+            logits = None if video.relation is None else video.relation(graph)
+            if logits is None and reliability > 0:
                 noise = torch.randn(equal.shape, generator=generator)
                 evidence = reliability * noise + (equal.float() - 0.5) * reliability**2
                 logits = (evidence - math.log(max(equal.shape))).flatten()
@@ -146,7 +147,7 @@ def association_steps(
             if head is not None:
                 decided = _decided(head, features, (len(memory), len(found)))
         assignment = _assignment(right) if decided is None else decided
-        memory, tracks, _ = life_cycle.update(memory, found.replace(ids=None), assignment, index, now)
+        memory, tracks, _ = life_cycle.update(memory, found, assignment, index, now)
         for track, ident in zip(tracks.tolist(), ids.tolist(), strict=True):
             if track >= 0:
                 seen_with.setdefault(track, Counter())[ident] += 1

@@ -49,14 +49,15 @@ class DetectorObjective:
         truth = [objects.to(detector.pixel_mean.device) for objects in truth]
         images = [p.previous_image for p in pairs] + [p.current_image for p in pairs]
 
-        pyramid = detector.backbone(detector.prepare(images))
+        batch = detector.prepare(images)
+        pyramid = detector.backbone(batch)
         outputs, strides = detector.head(pyramid), detector.backbone.strides
         losses = fcos_losses(outputs, assign_targets([level.logits.shape[2:] for level in outputs], strides, truth))
         with torch.no_grad():
             regions = self.sampler(lambda decoder: decoder(outputs, strides), truth)
         regions = [Regions(r.boxes[r.rows >= 0], r.rows[r.rows >= 0]) for r in regions]
         sizes = [(image.shape[1], image.shape[2]) for image in images]
-        features = detector.pool(pyramid, [r.boxes for r in regions], sizes)  # (N, C, 14, 14)
+        features = detector.pool(pyramid, [r.boxes for r in regions], sizes, batch)  # (N, C, 14, 14)
         losses["mask"] = region_mask_loss(detector, features, regions, truth)
         return losses
 

@@ -75,8 +75,16 @@ def mask_loss(logits: Tensor, targets: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="sum") / max(1, logits.numel())
 
 
-def edge_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean binary cross-entropy over all transitions of a batch: logits and labels (E,); 0 if there are none."""
+def edge_loss(logits: Tensor, labels: Tensor, known: Tensor | None = None) -> Tensor:
+    """Mean binary cross-entropy over all transitions of a batch; 0 if there are none.
+
+    Args:
+        logits: Of each transition (E,).
+        labels: 1 where both ends are one object (E,).
+        known: Which count (E,), bool; None for all.
+    """
+    if known is not None:
+        logits, labels = logits[known], labels[known]
     return F.binary_cross_entropy_with_logits(logits.float(), labels, reduction="sum") / max(1, logits.numel())
 
 

@@ -100,9 +100,9 @@ class PairObjective:
         later = [level[: len(pairs)] for level in outputs]
         with torch.no_grad():
             regions = self.sampler(lambda decoder: decoder(later, strides), now)
-        features = detector.pool(current, [r.boxes for r in regions], sizes)  # (N, C, 14, 14)
+        features = detector.pool(current, [r.boxes for r in regions], sizes, images[len(pairs) :])  # (N, C, 14, 14)
         old = [remembered(objects, self.previous_boxes) for objects in before]
-        features_before = detector.pool(previous, [r.boxes for r in old], sizes)
+        features_before = detector.pool(previous, [r.boxes for r in old], sizes, images[: len(pairs)])
         if self.both_frames:
             losses["mask"] = region_mask_loss(detector, torch.cat([features, features_before]), regions + old, seen)
         else:
@@ -138,7 +138,7 @@ def region_mask_loss(detector: CenterMask, features: Tensor, regions: list[Regio
     shown = [r.rows >= 0 for r in regions]
     rows = [r.rows[kept] for r, kept in zip(regions, shown, strict=True)]
     labels = torch.cat([objects.labels[kept] for objects, kept in zip(truth, rows, strict=True)])
-    logits = detector.mask_head(features[torch.cat(shown)], labels)  # (P, 28, 28)
+    logits = detector.mask_logits(features[torch.cat(shown)], labels)  # (P, 28, 28)
     targets = [
         mask_targets(objects.masks, r.boxes[kept], chosen, logits.shape[-1])
         if objects.masks is not None

@@ -52,13 +52,13 @@ def relation_losses(relation: RelationModel, graph: HeteroData, transition_weigh
         ValueError: If transitions have a weight and the GNN cannot learn them.
     """
     store = graph[TRANSITION]
-    losses = {"gnn_edge": edge_loss(relation.score(graph), store.y)}
+    losses = {"gnn_edge": edge_loss(relation.score(graph), store.y, store.known if "known" in store else None)}
     if transition_weight:
         gnn = relation.gnn
         if not isinstance(gnn, TransitionGNN):
             raise ValueError(f"Expected a TransitionGNN to learn transitions, got {gnn!r}")
         x = graph["previous"].x, graph["current"].x
-        predicted = x[0] + gnn.transition(x, store.edge_index)
+        predicted = x[0] + gnn.transition(x, store.edge_index, relation.edge_features(graph))
         row, column = store.edge_index[:, store.y > 0]
         losses["transition"] = transition_weight * transition_loss(predicted[row], x[1][column])
     return losses

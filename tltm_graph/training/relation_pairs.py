@@ -7,7 +7,7 @@ from torch import Tensor
 from torch_geometric.data import Batch, HeteroData
 
 from tltm_graph.detectors.centermask import CenterMask
-from tltm_graph.models import RelationModel
+from tltm_graph.models import TLTM, RelationModel
 from tltm_graph.structures import FramePair
 from tltm_graph.training.regions import JitteredBoxes, ProposalRegions, RegionSampler
 from tltm_graph.training.relation_graph import relation_graph, relation_losses, remembered
@@ -34,13 +34,15 @@ def pooled_graph(
     """
     before, now = pair.previous, pair.current
     size = (pair.current_image.shape[1], pair.current_image.shape[2])
-    both = detector.backbone(detector.prepare([pair.previous_image, pair.current_image]))
+    images = detector.prepare([pair.previous_image, pair.current_image])
+    both = detector.backbone(images)
     previous, current = [level[:1] for level in both], [level[1:] for level in both]
     outputs = detector.head(detector.fuse(previous, current))
     strides = detector.backbone.strides
     (regions,) = (sampler or ProposalRegions())(lambda decoder: decoder(outputs, strides), [now])
     old = remembered(before, previous_boxes)
-    x, z = detector.pool(previous, [old.boxes], [size]), detector.pool(current, [regions.boxes], [size])
+    x = detector.pool(previous, [old.boxes], [size], images[:1])
+    z = detector.pool(current, [regions.boxes], [size], images[1:])
     return relation_graph(before, old, x, now, regions, z)
 
 
@@ -54,12 +56,14 @@ class RelationObjective:
     def __init__(self, transition_weight: float = 0.0) -> None:
         self.transition_weight = transition_weight
 
-    def __call__(self, model: RelationModel, graphs: Sequence[HeteroData]) -> dict[str, Tensor]:
+    def __call__(self, model: RelationModel | TLTM, graphs: Sequence[HeteroData]) -> dict[str, Tensor]:
         """The losses of ``graphs``, to be added up.
 
         Args:
-            model: The model; it needs a :class:`tltm_graph.nn.TransitionGNN` if transitions have a weight.
-            graphs: At least one, from :func:`pooled_graph`; their features may be in half precision.
+            model: The model, or a TLTM, of which the relation alone learns; it needs a
+                :class:`tltm_graph.nn.TransitionGNN` if transitions have a weight.
+            graphs: At least one, from :func:`pooled_graph` or :func:`tltm_graph.training.memory_graph`; their features
+                may be in half precision.
 
         Returns:
             ``"gnn_edge"`` and, if it has a weight, ``"transition"``.
@@ -69,10 +73,11 @@ class RelationObjective:
         """
         if not graphs:
             raise ValueError("Expected at least one graph to learn from, got none")
+        relation = model.relation if isinstance(model, TLTM) else model
         batch = Batch.from_data_list(list(graphs))
         for side in ("previous", "current"):
-            batch[side].x = model.encoder(batch[side].x.float())
-        return relation_losses(model, batch, self.transition_weight)
+            batch[side].x = relation.encoder(batch[side].x.float())
+        return relation_losses(relation, batch, self.transition_weight)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(transition_weight={self.transition_weight})"

@@ -43,11 +43,25 @@ def decoded_one_by_one(levels, image, decoder):
         rivals = [other for _, label, other in kept if label == c]
         if all(float(box_iou(torch.tensor([box]), torch.tensor([other]))) <= decoder.nms_iou for other in rivals):
             kept.append((score, c, box))
+    within, kept = kept, []
+    for score, c, box in within:
+        overlaps = [float(box_iou(torch.tensor([box]), torch.tensor([other]))) for _, _, other in kept]
+        if all(overlap <= decoder.nms_iou_across for overlap in overlaps):
+            kept.append((score, c, box))
     return kept[: decoder.max_objects]
 
 
 @pytest.mark.parametrize(
-    "decoder", [Decoder(), Decoder(0.3, candidates=5), Decoder(0.0, nms_iou=0.3), Decoder(max_objects=4), Decoder(1.0)]
+    "decoder",
+    [
+        Decoder(),
+        Decoder(0.3, candidates=5),
+        Decoder(0.0, nms_iou=0.3),
+        Decoder(0.0, nms_iou_across=0.4),
+        Decoder(max_objects=4),
+        Decoder(1.0),
+    ],
+    ids=str,
 )
 def test_decoding(decoder):
     levels = outputs(batch=2)

@@ -1,9 +1,11 @@
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch_geometric.data import HeteroData
 
 from tltm_graph.data.simulated_motion.blobs import draw_blobs
 from tltm_graph.data.simulated_motion.detector import SimulatedDetector
@@ -25,6 +27,8 @@ class DetectionSequence:
             positives have ids of their own; -1 is for what nobody knows.
         objects: Whether each detection shows an object, int8: 1, 0 for a false positive, -1 if nobody knows; None if
             that is not known of any.
+        relation: Judges transitions by the ``features`` of the detections, which are its nodes: edge logits (E,) of a
+            graph (:class:`tltm_graph.tracking.Relation`). None if there is no such judge.
 
     Raises:
         ValueError: If there are not as many times as frames, times do not increase, or ids are missing.
@@ -34,6 +38,7 @@ class DetectionSequence:
     times: tuple[float, ...]
     frames: tuple[Detections, ...]
     objects: tuple[Tensor, ...] | None = None
+    relation: Callable[[HeteroData], Tensor] | None = None
 
     def __post_init__(self) -> None:
         if len(self.times) != len(self.frames):

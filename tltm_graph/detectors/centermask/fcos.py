@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import batched_nms
+from torchvision.ops import batched_nms, nms
 
 from tltm_graph.structures import Detections
 
@@ -102,6 +102,8 @@ class Decoder:
         score_threshold: Least probability of a candidate, before centerness.
         candidates: At most so many from each level.
         nms_iou: Of two boxes of one class that overlap by more, the weaker goes.
+        nms_iou_across: The same whatever their classes; 1 leaves them all. A tracker takes one object that is found as
+            two classes for two.
         max_objects: At most so many objects an image (more if several share the last score).
 
     Raises:
@@ -112,9 +114,10 @@ class Decoder:
     candidates: int = 1000
     nms_iou: float = 0.6
     max_objects: int = 50
+    nms_iou_across: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("score_threshold", "nms_iou"):
+        for name in ("score_threshold", "nms_iou", "nms_iou_across"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"Expected {name} in [0, 1], got {getattr(self, name)}")
         for name in ("candidates", "max_objects"):
@@ -145,6 +148,8 @@ class Decoder:
         found = (rank >= 0).nonzero().flatten()
         scores, boxes, labels = rank[found].sqrt(), boxes[found], labels[found]
         kept = batched_nms(boxes, scores, labels, self.nms_iou)  # by falling score
+        if self.nms_iou_across < 1:
+            kept = kept[nms(boxes[kept], scores[kept], self.nms_iou_across)]
         if len(kept) > self.max_objects:
             kept = kept[scores[kept] >= scores[kept[self.max_objects - 1]]]
         return Detections(boxes=boxes[kept], scores=scores[kept], labels=labels[kept])

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import clip_boxes_to_image
+from torchvision.ops import clip_boxes_to_image, roi_align
 
 from tltm_graph.detectors.centermask.backbone import PyramidBackbone
 from tltm_graph.detectors.centermask.fcos import Decoder, FCOSHead
@@ -37,6 +37,7 @@ class CenterMask(nn.Module):
         max_size: … unless the longer side would then have more than this. :meth:`detect` alone resizes.
         autocast: Precision of :meth:`detect` and :meth:`segment`, ``torch.bfloat16`` or ``torch.float16``; None for
             float32, which weights always have.
+        pools_pixels: Features of objects are those of the pyramid and three more channels, what the image shows there.
 
     Raises:
         ValueError: If there are not as many fusers as levels, or names as classes, or a size is below 1.
@@ -58,6 +59,7 @@ class CenterMask(nn.Module):
         min_size: int = 800,
         max_size: int = 1333,
         autocast: torch.dtype | None = None,
+        pools_pixels: bool = False,
     ) -> None:
         super().__init__()
         if fusers is not None and len(fusers) != len(backbone.strides):
@@ -76,6 +78,7 @@ class CenterMask(nn.Module):
         self.class_names = tuple(class_names) if class_names is not None else None
         self.min_size, self.max_size = min_size, max_size
         self.autocast = autocast
+        self.pools_pixels = pools_pixels
         self.register_buffer("pixel_mean", torch.tensor([103.53, 116.28, 123.675]), persistent=False)  # blue first
 
     def prepare(self, images: Sequence[Tensor]) -> Tensor:
@@ -104,16 +107,32 @@ class CenterMask(nn.Module):
             return current
         return [fuser(*levels) for fuser, *levels in zip(self.fusers, previous, current, strict=True)]
 
-    def pool(self, pyramid: Pyramid, boxes: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> Tensor:
+    def pool(
+        self, pyramid: Pyramid, boxes: Sequence[Tensor], sizes: Sequence[tuple[int, int]], images: Tensor
+    ) -> Tensor:
         """The features of each object (N, C, 14, 14), for encoder and mask head alike.
 
         Args:
             pyramid: Of the images, not fused.
             boxes: Boxes xyxy in pixels of the images, (N_b, 4) for each of them.
             sizes: Height and width of each image, without padding.
+            images: What :meth:`prepare` made of them.
+
+        Returns:
+            C channels of the pyramid; if the detector pools pixels, three more follow, blue, green and red from about
+            -1 to 1, which the mask head does not read.
         """
         levels = pyramid[: self.num_mask_levels]
-        return ratio_roi_align(levels, self.backbone.strides[: self.num_mask_levels], boxes, sizes)
+        pooled = ratio_roi_align(levels, self.backbone.strides[: self.num_mask_levels], boxes, sizes)
+        if not self.pools_pixels:
+            return pooled
+        pixels = roi_align(images.to(pooled) / 128, list(boxes), pooled.shape[-1], sampling_ratio=2, aligned=True)
+        return torch.cat([pooled, pixels], dim=1)
+
+    def mask_logits(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Logits (N, 28, 28) of the masks of objects with pooled features (N, C, 14, 14), of their classes."""
+        logits: Tensor = self.mask_head(features[:, : self.backbone.channels], labels)
+        return logits
 
     @torch.no_grad()
     def detect(self, frame: Frame, context: Pyramid | None = None) -> tuple[Detections, Pyramid]:
@@ -129,10 +148,11 @@ class CenterMask(nn.Module):
         """
         size = network_size(frame.size, self.min_size, self.max_size)
         with self.precision():
-            pyramid = self.backbone(self.prepare([resize_image(frame.image, size)]))
+            images = self.prepare([resize_image(frame.image, size)])
+            pyramid = self.backbone(images)
             outputs = self.head(self.fuse(context or pyramid, pyramid))
             (found,) = self.decoder(outputs, self.backbone.strides)
-            features = self.pool(pyramid, [found.boxes], [size]).float()
+            features = self.pool(pyramid, [found.boxes], [size], images).float()
         scale = found.boxes.new_tensor([frame.size[1] / size[1], frame.size[0] / size[0]]).repeat(2)
         return found.replace(boxes=found.boxes * scale, features=features), pyramid
 
@@ -153,7 +173,7 @@ class CenterMask(nn.Module):
         if detections.features is None or detections.features.ndim != 4:
             raise ValueError("Expected objects with pooled features (N, C, 14, 14): segment what detect() has returned")
         with self.precision():
-            probability = self.mask_head(detections.features, detections.labels).float().sigmoid()  # (N, 28, 28)
+            probability = self.mask_logits(detections.features, detections.labels).float().sigmoid()  # (N, 28, 28)
         boxes = clip_boxes_to_image(detections.boxes, size)
         return detections.replace(boxes=boxes, masks=paste_masks(probability, boxes, size))
 

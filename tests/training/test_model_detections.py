@@ -1,0 +1,54 @@
+import pytest
+import torch
+
+from tests.training.test_memory_graphs import SHAPES, weights  # noqa: F401  a fixture
+from tltm_graph import Detections
+from tltm_graph.data import DetectionSequence
+from tltm_graph.graph import TRANSITION
+from tltm_graph.models import centermask_r50, for_inference, load_model, save_model
+from tltm_graph.training import ModelDetections, RenderedVideos, association_steps
+
+VIDEOS = RenderedVideos(num_scenes=3, num_frames=4, size=(64, 96))
+EVIDENCE, IS_THERE = -2, -1
+
+
+def test_what_the_model_finds_and_says(weights):  # noqa: F811
+    source = ModelDetections(VIDEOS, weights, first=1, num_videos=5)
+    assert len(source) == 2
+    assert repr(source) == f"ModelDetections('{weights}', 2 videos)"
+    video = source[0]
+    assert isinstance(video, DetectionSequence)
+    model, context = for_inference(load_model(weights)), None
+    for frame, found in zip(VIDEOS.scenes[1], video.frames, strict=True):
+        seen, context = model.detect(frame, context)
+        assert found.boxes.equal(seen.boxes)
+        torch.testing.assert_close(found.features, model.encode(seen))
+    steps = list(association_steps(video))
+    assert steps
+    for step in steps:
+        assert (step.edges[:, IS_THERE] == 1).all()
+    plain = list(association_steps(DetectionSequence(video.size, video.times, video.frames, video.objects)))
+    assert all((step.edges[:, IS_THERE] == 0).all() for step in plain), "without its relation"
+
+
+def test_evidence_is_the_logits():
+    boxes = torch.tensor([[0.0, 0, 10, 10], [30.0, 0, 40, 10]])
+    frames = tuple(
+        Detections(boxes, torch.ones(2), torch.zeros(2).long(), features=torch.eye(2) + t, ids=torch.arange(2))
+        for t in range(2)
+    )
+
+    def relation(graph):
+        row, column = graph[TRANSITION].edge_index
+        return graph["previous"].x[row, 0] - 2 * graph["current"].x[column, 0]
+
+    (step,) = association_steps(DetectionSequence((50, 50), (0.0, 0.1), frames, relation=relation))
+    x = frames[0].features[:, 0], frames[1].features[:, 0]
+    told = torch.stack([x[0][i] - 2 * x[1][j] for i, j in step.edge_index.T.tolist()])
+    torch.testing.assert_close(step.edges[:, EVIDENCE], (told + torch.tensor(2.0).log()) / 3)
+
+
+def test_a_model_without_a_relation(tmp_path):
+    save_model(centermask_r50(SHAPES), tmp_path / "plain.safetensors")
+    with pytest.raises(ValueError, match="Expected a model with a relation in '.*plain.safetensors'"):
+        len(ModelDetections(VIDEOS, str(tmp_path / "plain.safetensors")))
