@@ -75,7 +75,8 @@ TRAINING = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "training.md").re
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 @pytest.mark.parametrize("block", TRAINING, ids=range(len(TRAINING)))
-def test_the_code_of_the_training_page(block):
+def test_the_code_of_the_training_page(block, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     if "lightning" in block:
         pytest.importorskip("lightning")
     exec(compile(block, "training.md", "exec"), {})

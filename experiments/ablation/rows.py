@@ -120,7 +120,14 @@ def rows_of(lab: Lab) -> dict[str, Row]:
         Row("gnn-zeroed", "+ GNN, logits zeroed", "B", ("gnn",), with_gnn(zeroed)),
         Row("gnn-shuffled", "+ GNN, logits shuffled within the frame", "B", ("gnn",), with_gnn(ShuffledRelation)),
         Row("learned", "learned births, no GNN", "B", ("gnn",), with_learned(lambda model, seed: None), True),
-        Row("learned-gnn", "+ GNN, learned births", "AB", ("gnn", "learned"), with_learned(itself), True),
+        Row(
+            "learned-gnn",
+            "+ GNN, learned births",
+            "AB",
+            ("gnn", "learned", "fused-iou", "published"),
+            with_learned(itself),
+            True,
+        ),
         Row(
             "learned-zeroed", "+ GNN, learned births, logits zeroed", "B", ("learned-gnn",), with_learned(zeroed), True
         ),

@@ -24,7 +24,7 @@ from experiments.ablation.scoring import METRICS, SceneScores, ScoredScene, foll
 from tests.cases import LEAVING, blank, drawn
 from tests.training.test_objective import SITUATIONS
 from tltm_graph import Affinity, Detections, MovingShapes, Tracker
-from tltm_graph.association import PublishedAffinity, save_head
+from tltm_graph.association import LearnedAffinity, PublishedAffinity, save_head
 from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
 from tltm_graph.data.moving_shapes import STANDARD
 from tltm_graph.graph import TRANSITION
@@ -91,7 +91,8 @@ def truth_seen(monkeypatch):
     for module in ("lab", "alive"):
         monkeypatch.setattr(f"experiments.ablation.{module}.record", record)
         monkeypatch.setattr(
-            f"experiments.ablation.{module}.RecordedModel", lambda recording, scorer: RecordedModel(recording, identity)
+            f"experiments.ablation.{module}.RecordedModel",
+            lambda recording, scorer, affinity: RecordedModel(recording, identity, affinity),
         )
     return looked_at
 
@@ -288,6 +289,16 @@ def test_without_the_relation_nobody_comes_back(folder, tmp_path, truth_seen):
     assert gnn["regained"]["share"] == 1
     assert gnn["regained without relation"]["share"] < 1
     assert told["published rule"]["regained"]["share"] == 0, "overlap is a wall there"
+
+
+def test_a_model_brings_its_affinity_unless_another_is_named(folder, tmp_path):
+    own = LearnedAffinity.from_file()
+    with_own, without = (RecordedModel(seen(MovingShapes(1, (96, 160), seed=1)), identity, a) for a in (own, None))
+    named = Lab(a_plan(folder, tmp_path))
+    assert named.affinity_of(with_own) is named.learned_affinity
+    shipped = Lab(a_plan(folder, tmp_path, head=None))
+    assert shipped.affinity_of(with_own) is own
+    assert shipped.affinity_of(without) is shipped.learned_affinity
 
 
 # Training

@@ -40,7 +40,8 @@ class AppearanceEncoder(nn.Module):
             raise ValueError(f"Expected an even number of channels, got {channels}")
         self.in_channels, self.channels, self.resolution = in_channels, channels, resolution
         self.surroundings = InstanceEncoder(in_channels, 64, channels // 2, resolution)
-        self.colour = nn.Sequential(nn.Conv2d(3, 32, 1), nn.ReLU(), nn.Conv2d(32, self.bins, 1))
+        first, last = nn.Conv2d(3, 32, 1), nn.Conv2d(32, self.bins, 1)
+        self.colour = nn.Sequential(first, nn.ReLU(), last)
         self.texture = nn.Sequential(
             nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, self.textures, 1), nn.ReLU()
         )
@@ -49,9 +50,9 @@ class AppearanceEncoder(nn.Module):
         )
         self.looks = nn.Linear((self.bins + self.textures) * self.heads, channels // 2)
         # Bins that tell colours apart from the start: with the usual small weights all of them hold the same.
-        nn.init.normal_(self.colour[0].weight, std=2.0)
-        nn.init.normal_(self.colour[0].bias, std=1.0)
-        nn.init.normal_(self.colour[2].weight, std=0.8)
+        nn.init.normal_(first.weight, std=2.0)
+        nn.init.normal_(first.bias, std=1.0)  # type: ignore[arg-type]  # it has one
+        nn.init.normal_(last.weight, std=0.8)
 
     def forward(self, x: Tensor) -> Tensor:
         """Node features; see the class."""

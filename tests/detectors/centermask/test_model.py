@@ -36,7 +36,7 @@ def test_images_of_any_size(size):
     model = detector(min_size=64, max_size=128)
     found, context = model.detect(frame(*size))
     found, _ = model.detect(frame(*size, 1), context)
-    assert found.features.shape == (len(found), 64, 14, 14)
+    assert found.features.shape == (len(found), 67, 14, 14)
     segmented = model.segment(found, size)
     assert segmented.masks.shape == (len(found), *size)
     assert (segmented.boxes >= 0).all()
@@ -123,3 +123,21 @@ def test_segmenting_needs_features():
     found, _ = model.detect(frame(64, 96))
     with pytest.raises(ValueError, match="Expected objects with pooled features"):
         model.segment(found.replace(features=None), (64, 96))
+
+
+def test_pixels_are_pooled_beside_the_features():
+    model = detector(min_size=64, max_size=96)
+    image = torch.zeros(3, 64, 96, dtype=torch.uint8)
+    image[:, 20:40, 30:60] = torch.tensor([255, 128, 0], dtype=torch.uint8)[:, None, None]
+    batch = model.prepare([image])
+    pyramid, boxes = model.backbone(batch), torch.tensor([[30.0, 20, 60, 40], [0, 45, 20, 60]])
+    pooled = model.pool(pyramid, [boxes], [(64, 96)], batch)
+    assert pooled.shape == (2, 67, 14, 14)
+    for i, colour in enumerate(([0.0, 128, 255], [0.0, 0, 0])):  # blue first
+        inside = pooled[i, 64:, 2:-2, 2:-2]
+        expected = ((torch.tensor(colour) - model.pixel_mean) / 128)[:, None, None].expand_as(inside)
+        torch.testing.assert_close(inside, expected)
+    model.pools_pixels = False
+    assert model.pool(pyramid, [boxes], [(64, 96)], batch).equal(pooled[:, :64])
+    labels = torch.zeros(2, dtype=torch.int64)
+    assert model.mask_logits(pooled, labels).equal(model.mask_logits(pooled[:, :64], labels)), "masks do not read them"
