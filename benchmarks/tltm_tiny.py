@@ -163,8 +163,9 @@ def top_share(score: Callable[[HeteroData], torch.Tensor], video: DetectionSeque
     return right, asked, candidates
 
 
-def relation_table(weights: str, split: str, scenes: int, num_frames: int) -> str:
-    videos = ModelDetections(RenderedVideos(split=split, num_frames=num_frames), weights, num_videos=scenes)
+def relation_table(weights: str, threshold: float | None, split: str, scenes: int, num_frames: int) -> str:
+    rendered = RenderedVideos(split=split, num_frames=num_frames)
+    videos = ModelDetections(rendered, weights, threshold, num_videos=scenes)
     counts: dict[int, list[int]] = {gap: [0, 0, 0] for gap in GAPS if gap < num_frames}
     for index in tqdm(range(len(videos)), unit=" scenes", file=sys.stderr):
         video = videos[index]
@@ -267,7 +268,8 @@ def main() -> None:
     scores = score(options.weights, options.score_threshold, split, scenes, options.frames)
     print(f"*{scenes} {options.split} scenes of {options.frames} frames, at most {MAX_SHOWN} objects a frame*\n")
     print(f"{score_table(scores)}\n\n{oracle_table(scores)}", flush=True)
-    print(f"\n{relation_table(options.weights, options.split, scenes, options.frames)}", flush=True)
+    choices = relation_table(options.weights, options.score_threshold, options.split, scenes, options.frames)
+    print(f"\n{choices}", flush=True)
     torch.set_num_threads(options.threads)
     print(f"\n*{machine()}, 192×320*\n", flush=True)
     print("\n\n".join(time_step(options.weights, options.frames)))

@@ -207,7 +207,7 @@ def test_own_affinity(tmp_path):
     assert Tracker(loaded).affinity.temperature != 1.5, "without it, it has nothing to read"
     model.affinity = None
     save_model(model, path)
-    assert load_model(path).affinity is None, "nothing stays of the one before"
+    assert load_model(path).affinity is None, "the one before is another model's"
 
 
 def test_own_weights_that_do_not_belong(tmp_path):

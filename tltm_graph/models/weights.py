@@ -45,6 +45,7 @@ def save_model(model: TLTM | CenterMask, path: str | Path) -> None:
         "min_size": detector.min_size,
         "max_size": detector.max_size,
         "decoder": asdict(detector.decoder),
+        "affinity": isinstance(model, TLTM) and model.affinity is not None,
     }
     state = {name: value.detach().contiguous().cpu() for name, value in model.state_dict().items()}
     with write_atomically(path) as weights, write_atomically(path.with_suffix(".json")) as beside:
@@ -52,9 +53,6 @@ def save_model(model: TLTM | CenterMask, path: str | Path) -> None:
         beside.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     if isinstance(model, TLTM) and model.affinity is not None:
         save_head(model.affinity.head, affinity_path(path), model.affinity.temperature)
-    else:  # that of another model would be taken for its own
-        for file in (affinity_path(path), affinity_path(path).with_suffix(".json")):
-            file.unlink(missing_ok=True)
 
 
 def load_model(path: str | Path) -> TLTM | CenterMask:
@@ -76,13 +74,14 @@ def load_model(path: str | Path) -> TLTM | CenterMask:
             "yourself and give it weights=PATH, or load a checkpoint of others with load_reference_checkpoint()"
         )
     try:
-        model = _configured(json.loads(beside.read_text(encoding="utf-8")))
+        config = json.loads(beside.read_text(encoding="utf-8"))
+        model = _configured(config)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"Expected a configuration of one of {sorted(_BUILDERS)} in '{beside}', got: {error}"
         ) from error
     load_weights(path, model)
-    if isinstance(model, TLTM) and affinity_path(path).is_file():
+    if isinstance(model, TLTM) and config.get("affinity"):
         model.affinity = LearnedAffinity.from_file(affinity_path(path))
     return model
 
