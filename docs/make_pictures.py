@@ -6,9 +6,10 @@ import torch
 from torchvision.io import write_jpeg, write_png
 from torchvision.transforms.v2.functional import resize
 
-from tltm_graph import AssociationGraph, MovingShapes, OracleDetector, Tracker
+from tltm_graph import MovingShapes, OracleDetector, Tracker, association_graph
 from tltm_graph.data.moving_shapes import EASY, HARD, STANDARD, VAL, Split, moving_shapes
 from tltm_graph.models import TLTM, model_for_tracking
+from tltm_graph.tracking import decision_of
 from tltm_graph.visualization import Overlay, draw_association_graph
 
 FOLDER = Path(__file__).parent / "images"
@@ -43,11 +44,11 @@ def main() -> None:
     write_png(draw_demo(), str(FOLDER / "demo.png"))
     scene = MovingShapes(num_frames=100, seed=3)
     tracker = Tracker(OracleDetector(scene.truth, scene.class_names, jitter=0.02, class_noise=0.03))
-    graph, state = AssociationGraph(), tracker.start()
+    decisions, state = [], tracker.start()
     for frame in scene:
         state, detections = tracker.step(state, frame)
-        graph.add(state, detections)
-    draw_association_graph(graph.graph, FOLDER / "association_graph.png")
+        decisions.append(decision_of(state, detections))
+    draw_association_graph(association_graph(decisions), FOLDER / "association_graph.png")
 
 
 if __name__ == "__main__":

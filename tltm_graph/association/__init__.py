@@ -3,7 +3,9 @@
 from tltm_graph.association.affinity import Affinity, EdgeScores
 from tltm_graph.association.assignment import Assignment
 from tltm_graph.association.common_motion import common_motion
+from tltm_graph.association.decision import Decision
 from tltm_graph.association.learned_affinity import LearnedAffinity, save_head
+from tltm_graph.association.margin import Counterfactual, RunnerUp, counterfactual, margins, runner_up
 from tltm_graph.association.motion_features import MotionFeatures, motion_features
 from tltm_graph.association.published import ArgmaxAssignment, ArgmaxSolver, PublishedAffinity
 from tltm_graph.association.solvers import GreedySolver, HungarianSolver, Solver
@@ -13,14 +15,20 @@ __all__ = [
     "ArgmaxAssignment",
     "ArgmaxSolver",
     "Assignment",
+    "Counterfactual",
+    "Decision",
     "EdgeScores",
     "GreedySolver",
     "HungarianSolver",
     "LearnedAffinity",
     "MotionFeatures",
     "PublishedAffinity",
+    "RunnerUp",
     "Solver",
     "common_motion",
+    "counterfactual",
+    "margins",
     "motion_features",
+    "runner_up",
     "save_head",
 ]

@@ -41,7 +41,7 @@ class HungarianSolver:
         self, edge_index: Tensor, score: Tensor, sizes: tuple[int, int], births: Tensor, misses: Tensor
     ) -> Assignment:
         """See :class:`Solver`."""
-        gain = _gain(edge_index, score, sizes, births, misses)
+        gain = gains(edge_index, score, sizes, births, misses)
         rows, columns = linear_sum_assignment(gain.clip(min=0), maximize=True)
         worthwhile = gain[rows, columns] > 0
         return _assignment(rows[worthwhile], columns[worthwhile], sizes)
@@ -60,7 +60,7 @@ class GreedySolver:
         self, edge_index: Tensor, score: Tensor, sizes: tuple[int, int], births: Tensor, misses: Tensor
     ) -> Assignment:
         """See :class:`Solver`."""
-        gain = _gain(edge_index, score, sizes, births, misses)
+        gain = gains(edge_index, score, sizes, births, misses)
         # Ranks instead of gains: no ties, so the best of a row and of a column is always one edge.
         rank = np.zeros(gain.size, dtype=np.int64)
         rank[np.argsort(-gain.ravel(), kind="stable")] = np.arange(gain.size, 0, -1)
@@ -87,7 +87,7 @@ def check_finite(score: Tensor) -> None:
         raise ValueError(f"Expected finite edge scores, got {wrong} that are not")
 
 
-def _gain(edge_index: Tensor, score: Tensor, sizes: tuple[int, int], births: Tensor, misses: Tensor) -> np.ndarray:
+def gains(edge_index: Tensor, score: Tensor, sizes: tuple[int, int], births: Tensor, misses: Tensor) -> np.ndarray:
     """What each match adds over leaving both ends alone (M, N); -inf where there is no edge."""
     row, column = edge_index.cpu().numpy()
     check_finite(score)

@@ -14,7 +14,7 @@ Writes to the output folder:
   tracks.json   every object's track, in the YouTube-VIS results format
   overlay.mp4   the video with masks, ids and trails drawn in
   run.json      all settings, versions and the time each stage took
-  graph.json    with --save-graph: the association graph, node-link JSON for networkx
+  graph.zip     with --save-graph: the association graph, for tltm-graph explain, diff and solve
   graph.png     with --save-graph: its picture
 
 Without --source a scene is rendered whose truth is known, and scores are printed. Without --detector either, it is one
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--max-frames", metavar="N", type=int, help="stop after N frames")
     add("--device", default="auto", help="cpu, cuda, ...; default: a GPU if there is one")
     add("--seed", type=int, default=0, help="of the scene, the oracle and random weights; default: %(default)s")
-    add("--save-graph", action="store_true", help="also write graph.json and graph.png")
+    add("--save-graph", action="store_true", help="also write graph.zip and graph.png")
     add("--no-overlay", dest="overlay", action="store_false", help="do not write overlay.mp4")
 
 

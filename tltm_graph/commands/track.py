@@ -25,7 +25,14 @@ from tltm_graph.detectors import Detector, build_detector
 from tltm_graph.io import FrameReader, VideoWriter, output_folder, read_frames, write_atomically
 from tltm_graph.metrics import IdentityMeter
 from tltm_graph.structures import Frame
-from tltm_graph.tracking import AssociationGraph, PublishedLifeCycle, Relation, Tracker
+from tltm_graph.tracking import (
+    GraphWriter,
+    PublishedLifeCycle,
+    Relation,
+    SavedGraph,
+    Tracker,
+    association_graph,
+)
 
 SOLVERS: dict[str, Callable[[Detector, Relation | None, float], Tracker]] = {
     "hungarian": lambda detector, relation, pixel: Tracker(detector, relation, solver=HungarianSolver()),
@@ -62,7 +69,7 @@ def track(
 ) -> dict[str, Any]:
     """Tracks the objects of a video and writes what it found.
 
-    Written to ``output``: ``tracks.json``, ``overlay.mp4``, ``run.json`` and, on request, ``graph.json`` and
+    Written to ``output``: ``tracks.json``, ``overlay.mp4``, ``run.json`` and, on request, ``graph.zip`` and
     ``graph.png``. Each appears when it is complete; after an error none does. An interrupt (Ctrl-C) ends the video at
     the current frame.
 
@@ -94,7 +101,7 @@ def track(
     if max_frames is not None and max_frames < 1:
         raise ValueError(f"Expected max_frames of at least 1, got {max_frames}")
     names = ["tracks.json", *(["overlay.mp4"] if overlay else [])]
-    names += ["graph.json", "graph.png"] if save_graph else []
+    names += ["graph.zip", "graph.png"] if save_graph else []
     _check_targets([Path(output) / name for name in (*names, "run.json")], source, detector)
     device = _device(device)
     torch.manual_seed(seed)
@@ -122,13 +129,14 @@ def track(
         frames.num_frames if max_frames is None or frames.num_frames is None else min(frames.num_frames, max_frames)
     )
     meter = IdentityMeter() if scene else None
-    graph = AssociationGraph() if save_graph else None
     seconds: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=100_000))  # a stream may never end
     shown: set[int] = set()
 
     with output_folder(Path(output)) as folder, ExitStack() as stack, Interrupt() as interrupt:
         tracks = stack.enter_context(TrackWriter(folder / "tracks.json"))
         picture = _overlay(stack, folder, finder, frames) if overlay else None
+        about = {**settings, "detector": description, "related": learned, "pixel": pixel, "fps": frames.fps}
+        graph = stack.enter_context(GraphWriter(folder / "graph.zip", tracker, about)) if save_graph else None
         state = tracker.start()
         began = time.perf_counter()
         for frame in tqdm(
@@ -146,7 +154,7 @@ def track(
             with _timed(seconds["write"]):
                 tracks.write(frame.index, detections)
                 if graph is not None:
-                    graph.add(state, detections)
+                    graph.write(state, detections)
             if picture is not None:
                 with _timed(seconds["draw"]):
                     picture(frame, detections)
@@ -158,8 +166,9 @@ def track(
             raise ValueError(f"Expected at least one frame in '{source}', got none")
         if frames.num_frames is None and max_frames is None and not interrupt.requested:
             _check_length(finder, num_frames)  # the source did not know before
-        if graph is not None:
-            _save_graph(graph, folder)
+        if save_graph:
+            stack.close()  # all files get their names
+            _draw_graph(folder)
     run = {
         "settings": {**settings, "detector": description, "device": device},
         "tracker": repr(tracker),
@@ -235,11 +244,10 @@ def _overlay(
     return lambda frame, detections: video.write(drawing.draw(frame, detections))
 
 
-def _save_graph(graph: AssociationGraph, folder: Path) -> None:
+def _draw_graph(folder: Path) -> None:
     from tltm_graph.visualization import draw_association_graph
 
-    graph.save(folder / "graph.json")
-    draw_association_graph(graph.graph, folder / "graph.png")
+    draw_association_graph(association_graph(SavedGraph(folder / "graph.zip")), folder / "graph.png")
 
 
 def _limited(

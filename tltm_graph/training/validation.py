@@ -3,14 +3,16 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+import networkx as nx
 import torch
 from torch import Tensor
 
+from tltm_graph.association import Decision
 from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.metrics import Evaluation
 from tltm_graph.models import TLTM, for_inference
 from tltm_graph.structures import Detections, Frame, Sighting, Tracks, sightings_of
-from tltm_graph.tracking import AssociationGraph, Tracker
+from tltm_graph.tracking import Tracker, association_graph, decision_of
 from tltm_graph.training.sources import LabelledVideo, VideoDescription
 
 
@@ -26,7 +28,7 @@ class Validated:
 
     evaluation: Evaluation
     pictures: dict[str, Tensor]
-    graph: AssociationGraph
+    graph: nx.DiGraph
 
 
 class TrackingValidation:
@@ -102,7 +104,7 @@ class TrackingValidation:
         tracker = Tracker(fast, relation, max_shown=self.max_shown)
         evaluation = Evaluation(self.families, class_names)
         pictures: dict[str, Tensor] = {}
-        graph = AssociationGraph()
+        decisions: list[Decision] = []
         for number, video in islice(enumerate(videos), rank, None, world_size):
             truth = _cut(video.truth(), self.max_frames)
             drawn = truth.num_frames // 2 if number < self.num_pictures else None
@@ -112,11 +114,11 @@ class TrackingValidation:
                 state, detections = tracker.step(state, frame)
                 rows += [(index, row) for row in sightings_of(index, detections)]
                 if number == rank:
-                    graph.add(state, detections)
+                    decisions.append(decision_of(state, detections))
                 if index == drawn:
                     pictures[video.name] = _picture(frame, truth.at(index), detections, tuple(class_names))
             evaluation.update(video.name, number, truth, Tracks.from_sightings(rows, truth.size, truth.num_frames))
-        return Validated(evaluation, pictures, graph)
+        return Validated(evaluation, pictures, association_graph(decisions))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.max_videos} videos)"
