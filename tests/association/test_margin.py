@@ -66,7 +66,7 @@ def test_the_margin_is_the_distance_to_the_best_assignment_that_differs(frame):
         assert other is not None
         assert other.margin == pytest.approx(everything[chosen] - max(others.values()))
         assert found[j] == other.margin >= 0
-        second = tuple(dict((b, a) for a, b in other.matches).get(k, -1) for k in range(sizes[1]))
+        second = tuple({b: a for a, b in other.matches}.get(k, -1) for k in range(sizes[1]))
         assert everything[second] == pytest.approx(max(others.values()))
         assert second[j] != chosen[j]
 

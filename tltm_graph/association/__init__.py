@@ -4,10 +4,12 @@ from tltm_graph.association.affinity import Affinity, EdgeScores
 from tltm_graph.association.assignment import Assignment
 from tltm_graph.association.common_motion import common_motion
 from tltm_graph.association.decision import Decision
+from tltm_graph.association.edge_explanation import EdgeExplanation, Message, explain_edge
 from tltm_graph.association.learned_affinity import LearnedAffinity, save_head
 from tltm_graph.association.margin import Counterfactual, RunnerUp, counterfactual, margins, runner_up
 from tltm_graph.association.motion_features import MotionFeatures, motion_features
 from tltm_graph.association.published import ArgmaxAssignment, ArgmaxSolver, PublishedAffinity
+from tltm_graph.association.shapley_explainer import FeatureGroup, ShapleyExplainer
 from tltm_graph.association.solvers import GreedySolver, HungarianSolver, Solver
 
 __all__ = [
@@ -17,16 +19,21 @@ __all__ = [
     "Assignment",
     "Counterfactual",
     "Decision",
+    "EdgeExplanation",
     "EdgeScores",
+    "FeatureGroup",
     "GreedySolver",
     "HungarianSolver",
     "LearnedAffinity",
+    "Message",
     "MotionFeatures",
     "PublishedAffinity",
     "RunnerUp",
+    "ShapleyExplainer",
     "Solver",
     "common_motion",
     "counterfactual",
+    "explain_edge",
     "margins",
     "motion_features",
     "runner_up",

@@ -1,3 +1,4 @@
+import copy
 import json
 from importlib.resources import files
 from pathlib import Path
@@ -5,11 +6,20 @@ from typing import Self
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.data import HeteroData
+from torch_geometric.explain import Explainer
 
 from tltm_graph.association.affinity import EdgeScores
-from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS, motion_features
+from tltm_graph.association.edge_explanation import EdgeExplanation, Message
+from tltm_graph.association.motion_features import (
+    FEATURE_GROUPS,
+    NUM_CURRENT,
+    NUM_EDGE,
+    NUM_PREVIOUS,
+    motion_features,
+)
+from tltm_graph.association.shapley_explainer import ShapleyExplainer
 from tltm_graph.graph import TRANSITION
 from tltm_graph.io import read_weights, write_atomically
 from tltm_graph.nn import TransitionHead
@@ -89,8 +99,58 @@ class LearnedAffinity:
         edges[features.kept] = judged
         return EdgeScores(edges, births, misses, {"motion": edges}, objects)
 
+    def explain(self, graph: HeteroData, edge: int, logits: Tensor | None = None) -> EdgeExplanation:
+        """What the score of one transition is made of: :class:`ShapleyExplainer`.
+
+        Args:
+            graph: See above.
+            edge: Which of its transitions.
+            logits: As for the scores.
+
+        Returns:
+            Terms by the names of :data:`tltm_graph.association.motion_features.FEATURE_GROUPS`, and messages.
+        """
+        features = motion_features(graph, logits)
+        place = (features.kept == edge).nonzero().flatten()
+        if len(place) == 0:
+            return EdgeExplanation({"too far": _IMPOSSIBLE}, ())
+        head = copy.deepcopy(self.head).double()
+        average = tuple(part[0].mean for part in (head.previous, head.current, head.edge))
+        explainer = Explainer(
+            _EdgeLogits(head),
+            ShapleyExplainer(FEATURE_GROUPS, average),  # type: ignore[arg-type]
+            explanation_type="model",
+            edge_mask_type="object",
+            model_config={"mode": "regression", "task_level": "edge", "return_type": "raw"},
+        )
+        nodes = {"previous": features.previous.double(), "current": features.current.double()}
+        index = {TRANSITION: features.edge_index}
+        told = explainer(nodes, index, index=place, edge_attr=features.edges.double())
+        terms = {name: value / self.temperature for name, value in told.terms.items()}
+        mask = told[TRANSITION].edge_mask / self.temperature
+        track, detection = features.edge_index[:, place[0]].tolist()
+        messages = [
+            Message("current", j, value) if i == track else Message("previous", i, value)
+            for i, j, value in zip(*features.edge_index.tolist(), mask.tolist(), strict=True)
+            if (i == track) != (j == detection)
+        ]
+        return EdgeExplanation(terms, tuple(sorted(messages, key=lambda message: -abs(message.value))))
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.head!r}, temperature={self.temperature})"
+
+
+class _EdgeLogits(nn.Module):
+    """The transitions of a head as PyG's explainers ask for them."""
+
+    def __init__(self, head: TransitionHead) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(
+        self, x: dict[str, Tensor], edge_index: dict[tuple[str, str, str], Tensor], edge_attr: Tensor
+    ) -> Tensor:
+        return self.head(x["previous"], x["current"], edge_index[TRANSITION], edge_attr)[0]
 
 
 def save_head(head: TransitionHead, path: str | Path, temperature: float = 1.0) -> None:

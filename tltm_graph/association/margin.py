@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -138,10 +139,15 @@ def counterfactual(
     for edge in own:
         previous = int(edge_index[0, edge])
         sign = -1.0 if previous == before else 1.0
-        size = _threshold(lambda size, e=edge, s=sign: goes_to(e, s * size) != before, reach)
+        flips = partial(_differs, goes_to, before, edge, sign)
+        size = _threshold(flips, reach)
         if size is not None:
             found.append(Counterfactual(previous, current, sign * size, goes_to(edge, sign * size)))
     return min(found, key=lambda one: abs(one.change), default=None)
+
+
+def _differs(goes_to: Callable[[int, float], int], before: int, edge: int, sign: float, size: float) -> bool:
+    return goes_to(edge, sign * size) != before
 
 
 def _threshold(flips: Callable[[float], bool], reach: float) -> float | None:

@@ -9,10 +9,23 @@ from torch_geometric.data import HeteroData
 from torchvision.ops import box_iou
 
 from tltm_graph.association.common_motion import common_motion
+from tltm_graph.association.shapley_explainer import FeatureGroup
 from tltm_graph.graph import TRANSITION
 
 NUM_PREVIOUS, NUM_CURRENT, NUM_EDGE = 32, 14, 31
 """How many features a track, a detection and a transition have."""
+
+FEATURE_GROUPS = {
+    "appearance": FeatureGroup(edge=(29, 30)),
+    "motion": FeatureGroup(previous=tuple(range(14, 28)), edge=(*range(25),)),
+    "class": FeatureGroup(edge=(25,)),
+    "age": FeatureGroup(previous=(0, 1, 2, 3)),
+    "confidence": FeatureGroup(previous=(4, 5), current=(0,), edge=(26,)),
+    "place": FeatureGroup(previous=tuple(range(6, 14)), current=tuple(range(1, 9))),
+    "crowd": FeatureGroup(previous=(28, 29, 30, 31), current=tuple(range(9, 14)), edge=(27, 28)),
+}
+"""What the features tell of, for explanations: a relation model's logits; the way from where a track was expected to a
+detection; labels; sightings of the track and frames since; scores; size and place in the frame; what is near."""
 
 _REACH = 4.0  # boxes
 

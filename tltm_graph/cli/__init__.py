@@ -4,11 +4,14 @@ import argparse
 from collections.abc import Sequence
 
 from tltm_graph import __version__
-from tltm_graph.cli import convert, evaluate, render, track, validate
+from tltm_graph.cli import convert, diff, evaluate, explain, render, solve, track, validate
 
 COMMANDS = {
     "track": (track, "follow the objects of a video"),
     "eval": (evaluate, "score tracks against the truth"),
+    "explain": (explain, "say why an object was taken for what it was"),
+    "solve": (solve, "associate the objects of a saved run again"),
+    "diff": (diff, "show which decisions two runs took differently"),
     "convert": (convert, "write tracks in another format"),
     "validate": (validate, "look for mistakes in a data set"),
     "render": (render, "write videos of moving shapes with their truth"),

@@ -1,6 +1,5 @@
 import json
 import platform
-import re
 import sys
 import time
 import warnings
@@ -17,39 +16,16 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from tltm_graph.association import ArgmaxSolver, GreedySolver, HungarianSolver, PublishedAffinity
 from tltm_graph.commands.interrupt import Interrupt
+from tltm_graph.commands.saved_run import SOLVERS, own_models
 from tltm_graph.data import MovingShapes, TrackWriter, read_mot
 from tltm_graph.data.moving_shapes import STANDARD, Split, moving_shapes
 from tltm_graph.detectors import Detector, build_detector
 from tltm_graph.io import FrameReader, VideoWriter, output_folder, read_frames, write_atomically
 from tltm_graph.metrics import IdentityMeter
 from tltm_graph.structures import Frame
-from tltm_graph.tracking import (
-    GraphWriter,
-    PublishedLifeCycle,
-    Relation,
-    SavedGraph,
-    Tracker,
-    association_graph,
-)
+from tltm_graph.tracking import GraphWriter, Relation, SavedGraph, association_graph
 
-SOLVERS: dict[str, Callable[[Detector, Relation | None, float], Tracker]] = {
-    "hungarian": lambda detector, relation, pixel: Tracker(detector, relation, solver=HungarianSolver()),
-    "greedy": lambda detector, relation, pixel: Tracker(detector, relation, solver=GreedySolver()),
-    # The published rule is all of these parts together.
-    "argmax": lambda detector, relation, pixel: Tracker(
-        detector,
-        relation,
-        affinity=PublishedAffinity(match=0.5, score=1.5, iou=2.5, pixel=pixel),
-        solver=ArgmaxSolver(),
-        life_cycle=PublishedLifeCycle(),
-        max_shown=15,
-    ),
-}
-"""A tracker for each name of a solver, of a detector, a relation, and the network's pixel in pixels of the frame."""
-
-OWN_MODELS = "tltm_graph.models.model_for_tracking"
 DEFAULT_DETECTOR = "torchvision:maskrcnn_resnet50_fpn_v2"
 DEMO_DETECTOR = "tltm:tltm-tiny-moving-shapes"
 DEMO_SEED = 5_000_000
@@ -110,7 +86,7 @@ def track(
     frames: FrameReader | MovingShapes = scene if scene is not None else _open(source or "")
     description = detector if detector is not None else DEMO_DETECTOR if scene else DEFAULT_DETECTOR
     finder = build_detector(
-        re.sub(r"^tltm(?=[:?]|$)", OWN_MODELS, description),
+        own_models(description),
         device=device,
         truth=scene.truth if scene else None,
         class_names=scene.class_names if scene else None,

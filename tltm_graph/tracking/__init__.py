@@ -1,6 +1,8 @@
 """Following objects online: what is remembered between frames, and the step from one frame to the next."""
 
 from tltm_graph.tracking.association_graph import association_graph
+from tltm_graph.tracking.diff import Choice, Difference, differences
+from tltm_graph.tracking.explain import Candidate, Change, Explanation, explain
 from tltm_graph.tracking.life_cycle import LifeCycle
 from tltm_graph.tracking.memory import Memory
 from tltm_graph.tracking.motion import Motion, MotionFilters
@@ -10,6 +12,11 @@ from tltm_graph.tracking.solve_again import solve_again
 from tltm_graph.tracking.tracker import Relation, Tracker, TrackerState, Transition
 
 __all__ = [
+    "Candidate",
+    "Change",
+    "Choice",
+    "Difference",
+    "Explanation",
     "GraphWriter",
     "LifeCycle",
     "Memory",
@@ -23,5 +30,7 @@ __all__ = [
     "Transition",
     "association_graph",
     "decision_of",
+    "differences",
+    "explain",
     "solve_again",
 ]

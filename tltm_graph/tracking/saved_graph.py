@@ -48,8 +48,8 @@ def decision_of(state: TrackerState, detections: Detections) -> Decision:
     graph, scores, assignment = transition.graph, transition.scores, transition.assignment
     sizes = len(transition.previous_tracks), len(detections)
     before, after = (
-        Detections(*(graph[side][name].detach().cpu() for name in _SEEN), ids=ids.cpu())
-        for side, ids in (("previous", transition.previous_tracks), ("current", detections.ids))
+        Detections(nodes.boxes, nodes.scores, nodes.labels, ids=ids.to(nodes.boxes.device)).to("cpu")
+        for nodes, ids in ((graph["previous"], transition.previous_tracks), (graph["current"], detections.ids))
     )
     edge_index = graph[TRANSITION].edge_index.cpu()
     kept = EdgeScores(
@@ -317,7 +317,7 @@ class _Part:
                 edges=score,
                 births=self._rows("current", "birth", position),
                 misses=self._rows("previous", "miss", position),
-                terms=terms or {name: score for name in self.about["terms"]},
+                terms=terms or dict.fromkeys(self.about["terms"], score),
                 objects=self._rows("current", "object", position) if judged else None,
             ),
             assignment=Assignment(
@@ -352,7 +352,12 @@ class _Part:
         memory = Memory(
             **{name: tensors[f"memory.{name}"] for name in _BOOKKEEPING},
             motion=Motion(*(tensors[f"motion.{field.name}"] for field in fields(Motion))),
-            detections=Detections(*(tensors[f"known.{name}"] for name in _SEEN), features=tensors.get("known.features")),
+            detections=Detections(
+                tensors["known.boxes"],
+                tensors["known.scores"],
+                tensors["known.labels"],
+                features=tensors.get("known.x"),
+            ),
             next_id=told["next_id"],
         )
         known = size if told["frame"] >= 0 else None
@@ -388,7 +393,7 @@ def _packed_state(state: TrackerState) -> dict[str, Tensor]:
     tensors |= {f"motion.{field.name}": getattr(memory.motion, field.name) for field in fields(Motion)}
     tensors |= {f"known.{name}": getattr(memory.detections, name) for name in _SEEN}
     if memory.detections.features is not None:
-        tensors["known.features"] = memory.detections.features
+        tensors["known.x"] = memory.detections.features
     return {name: value.detach().cpu() for name, value in tensors.items()}
 
 

@@ -1,0 +1,168 @@
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.explain import HeteroExplanation
+from torch_geometric.explain.algorithm import ExplainerAlgorithm
+from torch_geometric.explain.config import MaskType, ModelMode, ModelTaskLevel
+
+from tltm_graph.graph import TRANSITION
+
+
+@dataclass(frozen=True)
+class FeatureGroup:
+    """Columns that are known or unknown together.
+
+    Args:
+        previous: Of the features of the transition's track.
+        current: Of those of its detection.
+        edge: Of its own.
+    """
+
+    previous: tuple[int, ...] = ()
+    current: tuple[int, ...] = ()
+    edge: tuple[int, ...] = ()
+
+
+class ShapleyExplainer(ExplainerAlgorithm):
+    r"""Shares the score of a transition out among what it was made of, for :class:`torch_geometric.explain.Explainer`.
+
+    Players are groups of features of the transition and its ends, and its neighbours: the other tracks that the
+    detection is compared with, and the other detections that the track is compared with, which send messages. A group
+    that does not play has the features of an average transition, a neighbour that does not play sends nothing. Each
+    gets its Shapley value, what it adds to those that came before it, averaged over orders:
+
+    .. math::
+        \phi_p = \frac{1}{|\Pi|} \sum_{\pi \in \Pi} v(\{q : q \preceq_\pi p\}) - v(\{q : q \prec_\pi p\}), \qquad
+        v(\emptyset) + \sum_p \phi_p = v(\text{all})
+
+    (Shapley 1953, *A value for n-person games*; orders are drawn at random in pairs, one the reverse of the other,
+    which leaves the sum exact.)
+
+    The explanation has, for the one transition that ``index`` names, ``terms``, a value by the name of each group and
+    ``"typical"`` for :math:`v(\emptyset)`, and ``edge_mask (E,)``, the values of the messages: of a transition that
+    shares the detection what its track says, of one that shares the track what its detection says.
+
+    Args:
+        groups: By name.
+        average: Features of an average track, detection and transition.
+        num_orders: So many pairs of orders.
+        seed: Of the orders.
+    """
+
+    def __init__(
+        self,
+        groups: Mapping[str, FeatureGroup],
+        average: tuple[Tensor, Tensor, Tensor],
+        num_orders: int = 32,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.groups, self.average = dict(groups), average
+        self.num_orders, self.seed = num_orders, seed
+
+    def supports(self) -> bool:
+        """Transitions as objects, and a model that gives a number for each."""
+        config, model = self.explainer_config, self.model_config
+        return (
+            config.edge_mask_type == MaskType.object
+            and config.node_mask_type is None
+            and model.mode == ModelMode.regression
+            and model.task_level == ModelTaskLevel.edge
+        )
+
+    @torch.no_grad()
+    def forward(
+        self,
+        model: nn.Module,
+        x: dict[str, Tensor],
+        edge_index: dict[tuple[str, str, str], Tensor],
+        *,
+        target: Tensor,
+        index: Tensor | None = None,
+        **kwargs: Any,
+    ) -> HeteroExplanation:
+        """See the class. ``edge_attr (E, D)`` are the features of the transitions."""
+        if index is None or index.numel() != 1:
+            raise ValueError("Expected the index of one transition to explain, got " + str(index))
+        game = _Game(model, x, edge_index[TRANSITION], kwargs["edge_attr"], int(index), self.groups, self.average)
+        nothing, values = _shapley_values(game, self.num_orders, self.seed)
+        explanation = HeteroExplanation()
+        mask = target.new_zeros(edge_index[TRANSITION].shape[1])
+        mask[game.messages] = values[len(self.groups) :]
+        explanation[TRANSITION].edge_mask = mask
+        named = zip(self.groups, values.tolist(), strict=False)
+        explanation.terms = {"typical": float(nothing), **dict(named)}
+        return explanation
+
+
+class _Game:
+    """The score of a transition when only some players play."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        x: dict[str, Tensor],
+        edge_index: Tensor,
+        edge_attr: Tensor,
+        index: int,
+        groups: Mapping[str, FeatureGroup],
+        average: tuple[Tensor, Tensor, Tensor],
+    ) -> None:
+        self.model, self.groups, self.average = model, list(groups.values()), average
+        track, detection = edge_index[:, index]
+        shares = (edge_index[0] == track) ^ (edge_index[1] == detection)
+        self.messages = shares.nonzero().flatten()  # the transitions over which they come
+        rivals = edge_index[1, shares & (edge_index[0] == track)]
+        near = shares | torch.isin(edge_index[1], rivals)  # what these detections know of others
+        near[index] = True
+        kept = near.nonzero().flatten()
+        rows, row = edge_index[0, kept].unique(return_inverse=True)
+        columns, column = edge_index[1, kept].unique(return_inverse=True)
+        self.x = x["previous"][rows], x["current"][columns], edge_attr[kept]
+        self.edge_index = torch.stack([row, column])
+        self.edge = int((kept == index).nonzero())
+        self.ends = int((rows == track).nonzero()), int((columns == detection).nonzero()), self.edge
+        self.doors = (kept[:, None] == self.messages[None]).int()  # (E, messages)
+        self.num_players = len(self.groups) + len(self.messages)
+
+    def __call__(self, playing: Tensor) -> Tensor:
+        """Scores (B,) for bool (B, players)."""
+        copies = len(playing)
+        features = [self._masked(playing, side) for side in range(3)]  # (B, rows, features) each
+        closed = (~playing[:, len(self.groups) :]).int() @ self.doors.T > 0  # (B, E)
+        steps = torch.arange(copies)[:, None, None] * torch.tensor([len(self.x[0]), len(self.x[1])])[None, :, None]
+        index = (self.edge_index[None] + steps).transpose(0, 1).flatten(1)  # (2, B E)
+        open_ = ~closed.flatten()
+        logits = self.model(
+            {"previous": features[0].flatten(0, 1), "current": features[1].flatten(0, 1)},
+            {TRANSITION: index[:, open_]},
+            edge_attr=features[2].flatten(0, 1)[open_],
+        )
+        place = open_.cumsum(dim=0) - 1
+        return logits[place.view(copies, -1)[:, self.edge]]
+
+    def _masked(self, playing: Tensor, side: int) -> Tensor:
+        values, end = self.x[side].expand(len(playing), -1, -1).clone(), self.ends[side]
+        for group, columns in enumerate((g.previous, g.current, g.edge)[side] for g in self.groups):
+            if columns:
+                known = playing[:, group, None]
+                where = list(columns)
+                values[:, end, where] = torch.where(known, values[:, end, where], self.average[side][where].to(values))
+        return values
+
+
+def _shapley_values(game: _Game, num_orders: int, seed: int) -> tuple[Tensor, Tensor]:
+    """What comes of nobody playing, and the value of each player (P,)."""
+    count = game.num_players
+    generator = torch.Generator().manual_seed(seed)
+    drawn = [torch.randperm(count, generator=generator) for _ in range(num_orders)]
+    orders = torch.stack([order for one in drawn for order in (one, one.flip(0))])  # (K, P)
+    place = orders.argsort(dim=1)  # of each player in each order
+    playing = place[:, None] < torch.arange(count + 1)[None, :, None]  # (K, P + 1, P)
+    different, inverse = playing.flatten(0, 1).unique(dim=0, return_inverse=True)
+    worth = torch.cat([game(part) for part in different.split(256)])[inverse].view(len(orders), count + 1)
+    added = worth.diff(dim=1).gather(1, place)  # (K, P)
+    return worth[0, 0], added.mean(dim=0)

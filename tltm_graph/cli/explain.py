@@ -1,0 +1,51 @@
+"""``tltm-graph explain``."""
+
+import argparse
+from typing import Any
+
+from tltm_graph.cli.running import running
+
+DESCRIPTION = """\
+Says why an object was taken for what it was: what the score of its transition is the sum of, which other tracks it was
+compared with, how much better the decision is than the next best of the whole frame, and the smallest change that would
+have changed it.
+
+GRAPH is the graph.zip of tltm-graph track --save-graph, or the folder it is in. Without --frame the most doubtful
+decisions of the video are listed."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``tltm-graph explain``."""
+    add = parser.add_argument
+    add("graph", metavar="GRAPH", help="of a run with --save-graph: the file or its folder")
+    add("--frame", metavar="N", type=int, help="index of the frame, from 0")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--track", metavar="ID", type=int, help="the track whose object is asked for")
+    which.add_argument("--object", dest="row", metavar="N", type=int, help="the object, counted from 0 in its frame")
+    add("--limit", metavar="N", type=int, default=20, help="list so many doubtful decisions; default: %(default)s")
+    add("--output", metavar="FILE", help="also write the explanation as JSON")
+    add("--weights", metavar="DETECTOR", help="the model whose relation judged, if it is not where it was: tltm:FILE")
+
+
+def run(options: dict[str, Any]) -> int:
+    """Runs ``tltm-graph explain`` with parsed options."""
+    show_traceback, limit = options.pop("traceback"), options.pop("limit")
+
+    def work() -> int:
+        from pathlib import Path
+
+        from tltm_graph.commands.explain import doubts, explain
+        from tltm_graph.tracking import SavedGraph
+
+        if options["frame"] is not None:
+            print(explain(**options).text())
+            return 0
+        if options["track"] is not None or options["row"] is not None or options["output"] is not None:
+            raise ValueError("Expected --frame with --track, --object or --output, got none")
+        path = Path(options["graph"])
+        print("margin  frame  object  track  class")
+        for one in doubts(SavedGraph(path / "graph.zip" if path.is_dir() else path), limit):
+            print(f"{one.margin:6.3f} {one.frame:6d} {one.row:7d} {one.track:6d}  {one.label}")
+        return 0
+
+    return running(work, show_traceback)

@@ -1,0 +1,83 @@
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tltm_graph.association import ArgmaxSolver, GreedySolver, HungarianSolver, PublishedAffinity
+from tltm_graph.detectors import Detector, build_detector
+from tltm_graph.tracking import PublishedLifeCycle, Relation, SavedGraph, Tracker
+
+SOLVERS: dict[str, Callable[[Detector, Relation | None, float], Tracker]] = {
+    "hungarian": lambda detector, relation, pixel: Tracker(detector, relation, solver=HungarianSolver()),
+    "greedy": lambda detector, relation, pixel: Tracker(detector, relation, solver=GreedySolver()),
+    # The published rule is all of these parts together.
+    "argmax": lambda detector, relation, pixel: Tracker(
+        detector,
+        relation,
+        affinity=PublishedAffinity(match=0.5, score=1.5, iou=2.5, pixel=pixel),
+        solver=ArgmaxSolver(),
+        life_cycle=PublishedLifeCycle(),
+        max_shown=15,
+    ),
+}
+"""A tracker for each name of a solver, of a detector, a relation, and the network's pixel in pixels of the frame."""
+
+
+@dataclass(frozen=True, eq=False)
+class SavedRun:
+    """A run of ``tltm-graph track --save-graph``, and the parts it was made with.
+
+    Args:
+        graph: Its decisions.
+        scorer: The relation model, if it had one.
+        solver: The name of its solver.
+    """
+
+    graph: SavedGraph
+    scorer: Relation | None
+    solver: str
+
+    @classmethod
+    def open(cls, path: str | Path, weights: str | None = None) -> "SavedRun":
+        """Reads a graph, and builds the relation model that judged in it.
+
+        Args:
+            path: The file, or the folder it is in.
+            weights: The detector that brings the relation, if it is not where it was: as ``--detector``.
+
+        Raises:
+            ValueError: If it is no graph of ``tltm-graph track``, or the relation cannot be built.
+            OSError: If a file is missing.
+        """
+        path = Path(path)
+        graph = SavedGraph(path / "graph.zip" if path.is_dir() else path)
+        about = graph.about
+        if about.get("solver") not in SOLVERS or "detector" not in about:
+            raise ValueError(
+                f"Expected a graph of tltm-graph track in '{graph.path}', got one that does not say which detector and "
+                "solver it had: solve_again and explain take the parts of your own tracker, in Python"
+            )
+        return cls(graph, _scorer(graph, weights), about["solver"])
+
+    def tracker(self, detector: Detector, relation: Relation | None) -> Tracker:
+        """A tracker as that of the run."""
+        return SOLVERS[self.solver](detector, relation, float(self.graph.about.get("pixel", 1.0)))
+
+
+def _scorer(graph: SavedGraph, weights: str | None) -> Any:
+    if not graph.about.get("related"):
+        return None
+    description = weights or graph.about["detector"]
+    try:
+        return build_detector(own_models(description), device="cpu", class_names=graph.class_names)
+    except OSError as error:
+        raise OSError(
+            f"{error}\nExpected the weights of the relation model that judged in '{graph.path}', '{description}': "
+            "name them with --weights"
+        ) from error
+
+
+def own_models(description: str) -> str:
+    """``tltm:…`` is short for the class that builds the models of this package for tracking."""
+    return re.sub(r"^tltm(?=[:?]|$)", "tltm_graph.models.model_for_tracking", description)

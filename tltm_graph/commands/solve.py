@@ -1,0 +1,102 @@
+import json
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from tltm_graph.commands.saved_run import SOLVERS, SavedRun
+from tltm_graph.data import TrackWriter
+from tltm_graph.detectors import Detector
+from tltm_graph.io import output_folder, write_atomically
+from tltm_graph.tracking import GraphWriter, LifeCycle, Relation, SavedGraph, Tracker, differences, solve_again
+
+
+def solve(
+    graph: str | Path,
+    output: str | Path = "out/solve",
+    solver: str | None = None,
+    max_misses: int | None = None,
+    birth_score: float | None = None,
+    score_threshold: float = 0.0,
+    weights: str | None = None,
+) -> dict[str, Any]:
+    """Associates the objects of a saved run again, without looking at the video.
+
+    Written to ``output``: ``tracks.json``, ``graph.zip`` and ``run.json``. Each appears when it is complete.
+
+    Args:
+        graph: ``graph.zip``, or the folder it is in.
+        output: Folder to write to.
+        solver: One of :data:`SOLVERS`; None for that of the run.
+        max_misses: See :class:`tltm_graph.tracking.LifeCycle`; None for its default.
+        birth_score: The same.
+        score_threshold: Objects that score less are left out.
+        weights: See :meth:`SavedRun.open`.
+
+    Returns:
+        What is in ``run.json``.
+
+    Raises:
+        ValueError: If an argument is not understood, or it is no graph of a run.
+        OSError: If a file cannot be read or written.
+    """
+    settings = {name: str(value) if isinstance(value, Path) else value for name, value in locals().items()}
+    run = SavedRun.open(graph, weights)
+    solver = solver or run.solver
+    if solver not in SOLVERS:
+        raise ValueError(f"Expected a solver of {sorted(SOLVERS)}, got '{solver}'")
+    life: dict[str, Any] = {"max_misses": max_misses, "birth_score": birth_score}
+    life = {name: value for name, value in life.items() if value is not None}
+    if life and solver == "argmax":
+        raise ValueError(f"Expected another solver for {', '.join(life)}, got 'argmax': it has a memory of its own")
+    target = Path(output) / "graph.zip"
+    if target.resolve() == run.graph.path.resolve():
+        raise ValueError(f"Expected to write to another folder: '{target}' is also the input, and would be lost")
+
+    def make_tracker(detector: Detector, relation: Relation | None) -> Tracker:
+        tracker = SOLVERS[solver](detector, relation, float(run.graph.about.get("pixel", 1.0)))
+        if life:
+            tracker.life_cycle = LifeCycle(**life)
+        made.append(tracker)
+        return tracker
+
+    made: list[Tracker] = []
+    shown: set[int] = set()
+    began = time.perf_counter()
+    with output_folder(Path(output)) as folder:
+        with ExitStack() as stack:
+            tracks = stack.enter_context(TrackWriter(folder / "tracks.json"))
+            steps = solve_again(run.graph, make_tracker, run.scorer, score_threshold)
+            first = next(steps, None)
+            if first is None:
+                raise ValueError(f"Expected at least one frame in '{run.graph.path}', got none")
+            about = {**run.graph.about, "solver": solver, "tracker": repr(made[0]), "solved_again": settings}
+            writer = stack.enter_context(GraphWriter(target, made[0], about))
+            every = tqdm(_all(first, steps), total=len(run.graph), unit=" frames", desc="solving", file=sys.stderr)
+            for state, detections in every:
+                assert detections.ids is not None
+                shown.update(detections.ids[detections.ids >= 0].tolist())
+                tracks.write(state.frame, detections)
+                writer.write(state, detections)
+        elapsed = time.perf_counter() - began
+        result = {
+            "settings": settings | {"solver": solver},
+            "tracker": repr(made[0]),
+            "frames": len(run.graph),
+            "tracks": len(shown),
+            "seconds": round(elapsed, 2),
+            "differences": sum(1 for _ in differences(run.graph, SavedGraph(target))),
+            "decisions": sum(len(decision.current) for decision in run.graph),
+            "files": ["tracks.json", "graph.zip", "run.json"],
+        }
+        with write_atomically(folder / "run.json") as temporary:
+            temporary.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return result
+
+
+def _all(first: Any, rest: Any) -> Any:
+    yield first
+    yield from rest
