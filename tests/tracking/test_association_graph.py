@@ -1,23 +1,22 @@
-import json
-
 import networkx as nx
 import pytest
 
 from tests.cases import CROSSING, Script, blank, drawn
-from tltm_graph import AssociationGraph, Tracker
+from tltm_graph import Tracker, association_graph
+from tltm_graph.tracking import decision_of
 
 
-def recorded(frames, **options) -> AssociationGraph:
-    tracker, graph = Tracker(Script(frames)), AssociationGraph(**options)
-    state = tracker.start()
+def recorded(frames, **options) -> nx.DiGraph:
+    tracker = Tracker(Script(frames))
+    state, decisions = tracker.start(), []
     for t in range(len(frames)):
         state, detections = tracker.step(state, blank(t))
-        graph.add(state, detections)
-    return graph
+        decisions.append(decision_of(state, detections))
+    return association_graph(decisions, **options)
 
 
 def test_chosen_edges_are_the_tracks():
-    graph = recorded(drawn(CROSSING)).graph
+    graph = recorded(drawn(CROSSING))
     chosen = nx.DiGraph([(a, b) for a, b, data in graph.edges(data=True) if data["chosen"]])
     paths = {tuple(sorted(part, key=lambda n: int(n.split(":")[0]))) for part in nx.weakly_connected_components(chosen)}
     assert {tuple(n.split(":")[0] for n in path) for path in paths} == {
@@ -31,19 +30,12 @@ def test_chosen_edges_are_the_tracks():
 
 def test_only_the_best_transitions_are_kept():
     frames = drawn("abcd\nabcd")
-    assert recorded(frames).graph.number_of_edges() == 16
-    few = recorded(frames, max_edges=2).graph
+    assert recorded(frames).number_of_edges() == 16
+    few = recorded(frames, max_edges=2)
     assert few.number_of_edges() == 8
     assert sum(data["chosen"] for *_, data in few.edges(data=True)) == 4
 
 
-def test_it_can_be_saved_and_read_back(tmp_path):
-    graph = recorded(drawn(CROSSING))
-    graph.save(tmp_path / "graph.json")
-    again = nx.node_link_graph(json.loads((tmp_path / "graph.json").read_text()), edges="edges")
-    assert nx.utils.graphs_equal(again, graph.graph)
-
-
 def test_a_state_before_the_first_frame_has_no_decision():
     with pytest.raises(ValueError, match="got a state before the first frame"):
-        AssociationGraph().add(Tracker(Script([])).start(), drawn("a")[0])
+        decision_of(Tracker(Script([])).start(), drawn("a")[0])

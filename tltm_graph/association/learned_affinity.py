@@ -117,7 +117,7 @@ class LearnedAffinity:
         head = copy.deepcopy(self.head).double()
         average = tuple(part[0].mean for part in (head.previous, head.current, head.edge))
         explainer = Explainer(
-            _EdgeLogits(head),
+            _EdgeLogits(head).eval(),
             ShapleyExplainer(FEATURE_GROUPS, average),  # type: ignore[arg-type]
             explanation_type="model",
             edge_mask_type="object",
@@ -132,7 +132,7 @@ class LearnedAffinity:
         messages = [
             Message("current", j, value) if i == track else Message("previous", i, value)
             for i, j, value in zip(*features.edge_index.tolist(), mask.tolist(), strict=True)
-            if (i == track) != (j == detection)
+            if (i == track) != (j == detection) and value != 0
         ]
         return EdgeExplanation(terms, tuple(sorted(messages, key=lambda message: -abs(message.value))))
 

@@ -41,15 +41,17 @@ class ShapleyExplainer(ExplainerAlgorithm):
     (Shapley 1953, *A value for n-person games*; orders are drawn at random in pairs, one the reverse of the other,
     which leaves the sum exact.)
 
-    The explanation has, for the one transition that ``index`` names, ``terms``, a value by the name of each group and
-    ``"typical"`` for :math:`v(\emptyset)`, and ``edge_mask (E,)``, the values of the messages: of a transition that
-    shares the detection what its track says, of one that shares the track what its detection says.
+    The explanation has, for the one transition that ``index`` names, ``terms``, a value by the name of each group,
+    ``"typical"`` for :math:`v(\emptyset)` and ``"others"`` for all neighbours but the likeliest ``max_neighbors``, and
+    ``edge_mask (E,)``, the values of these: of a transition that shares the detection what its track says, of one that
+    shares the track what its detection says.
 
     Args:
         groups: By name.
         average: Features of an average track, detection and transition.
         num_orders: So many pairs of orders.
         seed: Of the orders.
+        max_neighbors: So many neighbours play by themselves, those whose own transition scores most.
     """
 
     def __init__(
@@ -58,9 +60,10 @@ class ShapleyExplainer(ExplainerAlgorithm):
         average: tuple[Tensor, Tensor, Tensor],
         num_orders: int = 32,
         seed: int = 0,
+        max_neighbors: int = 12,
     ) -> None:
         super().__init__()
-        self.groups, self.average = dict(groups), average
+        self.groups, self.average, self.max_neighbors = dict(groups), average, max_neighbors
         self.num_orders, self.seed = num_orders, seed
 
     def supports(self) -> bool:
@@ -87,15 +90,26 @@ class ShapleyExplainer(ExplainerAlgorithm):
         """See the class. ``edge_attr (E, D)`` are the features of the transitions."""
         if index is None or index.numel() != 1:
             raise ValueError("Expected the index of one transition to explain, got " + str(index))
-        game = _Game(model, x, edge_index[TRANSITION], kwargs["edge_attr"], int(index), self.groups, self.average)
+        pairs = edge_index[TRANSITION]
+        doors = self._doors(pairs, int(index), target)
+        game = _Game(model, x, pairs, kwargs["edge_attr"], int(index), self.groups, self.average, doors)
         nothing, values = _shapley_values(game, self.num_orders, self.seed)
         explanation = HeteroExplanation()
-        mask = target.new_zeros(edge_index[TRANSITION].shape[1])
-        mask[game.messages] = values[len(self.groups) :]
+        mask, end = target.new_zeros(pairs.shape[1]), len(self.groups)
+        for door, value in zip(doors[: self.max_neighbors], values[end:], strict=False):
+            mask[door] = value
         explanation[TRANSITION].edge_mask = mask
-        named = zip(self.groups, values.tolist(), strict=False)
-        explanation.terms = {"typical": float(nothing), **dict(named)}
+        explanation.terms = {"typical": float(nothing), **dict(zip(self.groups, values.tolist(), strict=False))}
+        if len(doors) > self.max_neighbors:
+            explanation.terms["others"] = float(values[-1])
         return explanation
+
+    def _doors(self, pairs: Tensor, index: int, target: Tensor) -> list[Tensor]:
+        """The transitions over which each neighbour speaks, the likeliest first; those of all others together last."""
+        shares = ((pairs[0] == pairs[0, index]) ^ (pairs[1] == pairs[1, index])).nonzero().flatten()
+        ordered = shares[target[shares].argsort(descending=True, stable=True)]
+        single, rest = ordered[: self.max_neighbors], ordered[self.max_neighbors :]
+        return [*single.split(1), *([rest] if len(rest) else [])]
 
 
 class _Game:
@@ -110,14 +124,12 @@ class _Game:
         index: int,
         groups: Mapping[str, FeatureGroup],
         average: tuple[Tensor, Tensor, Tensor],
+        doors: list[Tensor],
     ) -> None:
         self.model, self.groups, self.average = model, list(groups.values()), average
         track, detection = edge_index[:, index]
-        shares = (edge_index[0] == track) ^ (edge_index[1] == detection)
-        self.messages = shares.nonzero().flatten()  # the transitions over which they come
-        rivals = edge_index[1, shares & (edge_index[0] == track)]
-        near = shares | torch.isin(edge_index[1], rivals)  # what these detections know of others
-        near[index] = True
+        seen = edge_index[1, edge_index[0] == track]
+        near = torch.isin(edge_index[1], seen) | (edge_index[1] == detection)  # what these detections know of tracks
         kept = near.nonzero().flatten()
         rows, row = edge_index[0, kept].unique(return_inverse=True)
         columns, column = edge_index[1, kept].unique(return_inverse=True)
@@ -125,8 +137,10 @@ class _Game:
         self.edge_index = torch.stack([row, column])
         self.edge = int((kept == index).nonzero())
         self.ends = int((rows == track).nonzero()), int((columns == detection).nonzero()), self.edge
-        self.doors = (kept[:, None] == self.messages[None]).int()  # (E, messages)
-        self.num_players = len(self.groups) + len(self.messages)
+        closes = [torch.isin(kept, door) for door in doors]
+        self.doors = torch.stack(closes, dim=1).int() if doors else torch.zeros((len(kept), 0), dtype=torch.int32)
+        self.num_players = len(self.groups) + len(doors)
+        self.batch = max(1, 100_000 // len(kept))
 
     def __call__(self, playing: Tensor) -> Tensor:
         """Scores (B,) for bool (B, players)."""
@@ -163,6 +177,6 @@ def _shapley_values(game: _Game, num_orders: int, seed: int) -> tuple[Tensor, Te
     place = orders.argsort(dim=1)  # of each player in each order
     playing = place[:, None] < torch.arange(count + 1)[None, :, None]  # (K, P + 1, P)
     different, inverse = playing.flatten(0, 1).unique(dim=0, return_inverse=True)
-    worth = torch.cat([game(part) for part in different.split(256)])[inverse].view(len(orders), count + 1)
+    worth = torch.cat([game(part) for part in different.split(game.batch)])[inverse].view(len(orders), count + 1)
     added = worth.diff(dim=1).gather(1, place)  # (K, P)
     return worth[0, 0], added.mean(dim=0)

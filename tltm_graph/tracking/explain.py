@@ -129,7 +129,8 @@ class Explanation:
                 f"object {change.row} {'new' if change.then is None else f'to track {change.then}'}"
                 for change in self.runner_up
             )
-            lines.append(f"  {self.margin:.3f} better than the next best assignment of the frame: {others}")
+            than = "better than the next best assignment" if self.margin >= 0 else "worse than the best assignment"
+            lines.append(f"  {abs(self.margin):.3f} {than} of the frame: {others}")
         if self.flip is not None:
             then = "none of the tracks" if self.flip.then < 0 else f"track {self.flip.then}"
             way = "more" if self.flip.change > 0 else "less"

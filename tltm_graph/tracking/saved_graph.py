@@ -394,7 +394,7 @@ def _packed_state(state: TrackerState) -> dict[str, Tensor]:
     tensors |= {f"known.{name}": getattr(memory.detections, name) for name in _SEEN}
     if memory.detections.features is not None:
         tensors["known.x"] = memory.detections.features
-    return {name: value.detach().cpu() for name, value in tensors.items()}
+    return {name: value.detach().cpu().clone() for name, value in tensors.items()}  # some share their numbers
 
 
 def _packed(decisions: Sequence[Decision]) -> dict[str, Tensor]:

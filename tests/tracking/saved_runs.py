@@ -1,0 +1,40 @@
+"""Runs that are saved, for tests of what can be done with them."""
+
+import torch
+
+from tltm_graph import TLTM, GraphWriter, MovingShapes, OracleDetector, SavedGraph, Tracker, tltm_tiny
+from tltm_graph.detectors.centermask import Decoder
+
+SIZE = (64, 96)
+
+
+def scene(num_frames: int = 14, seed: int = 3) -> MovingShapes:
+    return MovingShapes(size=SIZE, num_frames=num_frames, num_objects=4, seed=seed)
+
+
+def oracle(frames: MovingShapes, seed: int = 0) -> OracleDetector:
+    """Objects with masks, some missed, some of another class, boxes that jump."""
+    noise = {"miss_rate": 0.2, "jitter": 0.06, "false_positives": 0.3, "class_noise": 0.1}
+    return OracleDetector(frames.truth, frames.class_names, seed=seed, **noise)
+
+
+def related() -> TLTM:
+    """A model whose weights mean nothing, but that takes them for learned, and finds something everywhere."""
+    torch.manual_seed(0)
+    decoder = Decoder(score_threshold=0.2, max_objects=8)
+    model = tltm_tiny(MovingShapes.class_names, min_size=64, max_size=96, decoder=decoder).eval()
+    model.relation.is_trained.fill_(True)
+    with torch.no_grad():
+        model.detector.head.cls_logits.bias.fill_(0.0)
+    return model
+
+
+def saved(tracker: Tracker, frames, path, **options):
+    """A run saved, and the state and objects of each of its frames."""
+    state, steps = tracker.start(), []
+    with GraphWriter(path, tracker, **options) as writer:
+        for frame in frames:
+            state, detections = tracker.step(state, frame)
+            writer.write(state, detections)
+            steps.append((state, detections))
+    return SavedGraph(path), steps
