@@ -6,13 +6,12 @@ import sys
 import time
 from pathlib import Path
 
-import networkx as nx
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.commands.cases import scenes, video_set, write_videos
-from tltm_graph import MovingShapes, __version__, read_frames
+from tltm_graph import MovingShapes, SavedGraph, __version__, association_graph, read_frames
 from tltm_graph.cli import evaluate as cli_evaluate
 from tltm_graph.cli import formats as cli_formats
 from tltm_graph.cli import main
@@ -50,14 +49,14 @@ def test_everything_is_written(video, tmp_path, capsys):
     options = ["--save-graph", "--seed", "3", "--device", "cpu"]
     status = main(["track", "--source", str(video), "--detector", oracle, "--output", str(out), *options])
     assert status == 0
-    assert files(out) == {"tracks.json", "overlay.mp4", "run.json", "graph.json", "graph.png"}
+    assert files(out) == {"tracks.json", "overlay.mp4", "run.json", "graph.zip", "graph.png"}
     assert "12 frames" in capsys.readouterr().out
     overlay = list(read_frames(out / "overlay.mp4"))
     assert len(overlay) == 12
     assert overlay[0].size == (96, 128)
     tracks, truth = read_tracks(out / "tracks.json"), read_tracks(video.parent / "truth.json")
     assert [t.frames for t in tracks.values()] == [t.frames for t in truth.values()]
-    graph = nx.node_link_graph(json.loads((out / "graph.json").read_text()), edges="edges")
+    graph = association_graph(SavedGraph(out / "graph.zip"))
     assert graph.number_of_nodes() == sum(map(len, truth.values()))
     run = json.loads((out / "run.json").read_text())
     assert run["settings"]["seed"] == 3
@@ -231,7 +230,7 @@ def test_ctrl_c_leaves_valid_files(tmp_path):
     _, error = process.communicate(timeout=120)
     assert process.returncode == 130, error
     assert "Traceback" not in error
-    assert files(out) == {"tracks.json", "overlay.mp4", "run.json", "graph.json", "graph.png"}
+    assert files(out) == {"tracks.json", "overlay.mp4", "run.json", "graph.zip", "graph.png"}
     run = json.loads((out / "run.json").read_text())
     assert run["interrupted"]
     assert 0 < run["frames"] < 150

@@ -119,7 +119,7 @@ def test_detectors_of_boxes(name, tmp_path):
     out = tmp_path / "out"
     arguments = ["track", "--source", str(tmp_path), "--detector", description, "--output", str(out), "--save-graph"]
     assert main([*arguments, "--device", "cpu"]) == 0
-    assert {path.name for path in out.iterdir()} >= {"tracks.json", "overlay.mp4", "run.json", "graph.json"}
+    assert {path.name for path in out.iterdir()} >= {"tracks.json", "overlay.mp4", "run.json", "graph.zip"}
     assert len(list(read_frames(out / "overlay.mp4"))) == 3
 
 

@@ -39,7 +39,7 @@ def test_perfect_detections_have_perfect_boxes(perfect):
     assert scores["AP"] > 0.9
     assert list(validated.pictures) == ["scene 0"]
     assert validated.pictures["scene 0"].shape == (3, 2 * 48, 80)
-    assert {frame for _, frame in validated.graph.graph.nodes(data="frame")} <= set(range(4))
+    assert {frame for _, frame in validated.graph.nodes(data="frame")} <= set(range(4))
 
 
 def test_processes_share_the_videos():

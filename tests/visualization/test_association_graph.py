@@ -4,19 +4,20 @@ import pytest
 from PIL import Image
 
 from tests.cases import CROSSING, Script, blank, drawn
-from tltm_graph import AssociationGraph, Tracker
+from tltm_graph import Tracker, association_graph
+from tltm_graph.tracking import decision_of
 from tltm_graph.visualization import draw_association_graph
 
 
 @pytest.mark.parametrize("frames", [CROSSING, "...\n...", "abc"])
 def test_it_draws(tmp_path, frames):
     frames = drawn(frames)
-    tracker, graph = Tracker(Script(frames)), AssociationGraph()
+    tracker, decisions = Tracker(Script(frames)), []
     state = tracker.start()
     for t in range(len(frames)):
         state, detections = tracker.step(state, blank(t))
-        graph.add(state, detections)
-    draw_association_graph(graph.graph, tmp_path / "graph.png")
+        decisions.append(decision_of(state, detections))
+    draw_association_graph(association_graph(decisions), tmp_path / "graph.png")
     pixels = np.asarray(Image.open(tmp_path / "graph.png").convert("RGB"))
     if any(map(len, frames)):
         red = (abs(pixels.astype(int) - [0xE6, 0x19, 0x4B]).sum(axis=2) < 30).sum()

@@ -1,0 +1,89 @@
+"""``tltm-graph solve``, ``diff`` and ``explain`` on a run of ``tltm-graph track``."""
+
+import json
+
+import pytest
+
+from tests.tracking.saved_runs import oracle, saved, scene
+from tltm_graph import SavedGraph, Tracker
+from tltm_graph.cli import main
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    assert main(["track", "--output", str(folder), "--max-frames", "12", "--save-graph", "--no-overlay"]) == 0
+    return folder
+
+
+def test_the_same_solver_solves_the_same(run, tmp_path, capsys):
+    assert main(["solve", str(run), "--output", str(tmp_path)]) == 0
+    assert "; 0 of " in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {"tracks.json", "graph.zip", "run.json"}
+    assert (tmp_path / "tracks.json").read_bytes() == (run / "tracks.json").read_bytes()
+    again, first = SavedGraph(tmp_path / "graph.zip"), SavedGraph(run / "graph.zip")
+    assert all(one.tracks.tolist() == other.tracks.tolist() for one, other in zip(again, first, strict=True))
+    assert again.about["solved_again"]["graph"] == str(run)
+
+
+def test_other_settings_solve_otherwise_and_diff_shows_it(run, tmp_path, capsys):
+    options = ["--solver", "greedy", "--max-misses", "1", "--birth-score", "0.5", "--score-threshold", "0.3"]
+    assert main(["solve", str(run), "--output", str(tmp_path / "out"), *options]) == 0
+    result = json.loads((tmp_path / "out/run.json").read_text())
+    assert result["differences"] > 0
+    assert "max_misses=1" in result["tracker"] or result["settings"]["max_misses"] == 1
+    capsys.readouterr()
+    assert main(["diff", str(run), str(tmp_path / "out"), "--limit", "1", "--output", str(tmp_path / "diff.json")]) == 0
+    told = json.loads((tmp_path / "diff.json").read_text())
+    assert len(told["differences"]) == result["differences"]
+    text = capsys.readouterr().out
+    assert text.count("\n  < ") == 1
+    assert f"{result['differences']} of {result['decisions']} decisions differ" in text
+    assert main(["diff", str(run), str(run)]) == 0
+    assert capsys.readouterr().out.startswith("0 of ")
+
+
+def test_doubts_are_listed_and_explained(run, tmp_path, capsys):
+    assert main(["explain", str(run), "--limit", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    margins = [float(line.split()[0]) for line in lines[1:]]
+    assert margins == sorted(margins)
+    _, frame, row, track, _ = lines[1].split()
+    asked = ["explain", str(run), "--frame", frame]
+    assert main([*asked, "--object", row, "--output", str(tmp_path / "why.json")]) == 0
+    text = capsys.readouterr().out
+    assert main([*asked, "--track", track]) == 0
+    assert capsys.readouterr().out == text
+    assert text.startswith(f"frame {frame}, object {row} (")
+    told = json.loads((tmp_path / "why.json").read_text())
+    assert told["margin"] == pytest.approx(margins[0], abs=1e-3)
+    total = sum(told["terms"].values()) + sum(message["value"] for message in told["messages"])
+    assert total == pytest.approx(told["score"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["explain", "RUN", "--frame", "99", "--track", "0"], "Expected a frame that is in"),
+        (["explain", "RUN", "--frame", "3", "--track", "999"], "Expected a track that is seen in frame 3"),
+        (["explain", "RUN", "--frame", "3"], "Expected a track or the row of an object"),
+        (["explain", "RUN", "--track", "0"], "Expected --frame with --track"),
+        (["explain", "RUN", "--frame", "1", "--object", "0", "--weights", "tltm:none.safetensors"], "none.safetensors"),
+        (["solve", "RUN", "--output", "RUN"], "is also the input, and would be lost"),
+        (["solve", "RUN", "--solver", "argmax", "--max-misses", "3"], "a memory of its own"),
+        (["solve", "nothing.zip"], "found no file 'nothing.zip'"),
+        (["diff", "RUN", "pyproject.toml"], "cut off, damaged, or is another"),
+    ],
+)
+def test_mistakes_are_told(run, capsys, arguments, message):
+    assert main([argument.replace("RUN", str(run)) for argument in arguments]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_graph_of_a_tracker_of_one_s_own_is_for_python(tmp_path, capsys):
+    frames = scene(3)
+    saved(Tracker(oracle(frames)), frames, tmp_path / "graph.zip")
+    assert main(["solve", str(tmp_path)]) == 1
+    assert "solve_again and explain take the parts of your own tracker" in capsys.readouterr().err
+    assert main(["explain", str(tmp_path)]) == 0  # the list of doubts needs no parts
