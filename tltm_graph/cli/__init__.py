@@ -4,11 +4,12 @@ import argparse
 from collections.abc import Sequence
 
 from tltm_graph import __version__
-from tltm_graph.cli import convert, diff, evaluate, explain, render, solve, track, validate
+from tltm_graph.cli import convert, diff, evaluate, explain, render, solve, track, validate, view
 
 COMMANDS = {
     "track": (track, "follow the objects of a video"),
     "eval": (evaluate, "score tracks against the truth"),
+    "view": (view, "write a saved run as a page to look at"),
     "explain": (explain, "say why an object was taken for what it was"),
     "solve": (solve, "associate the objects of a saved run again"),
     "diff": (diff, "show which decisions two runs took differently"),

@@ -39,12 +39,13 @@ class SavedRun:
     solver: str
 
     @classmethod
-    def open(cls, path: str | Path, weights: str | None = None) -> "SavedRun":
+    def open(cls, path: str | Path, weights: str | None = None, related: bool = True) -> "SavedRun":
         """Reads a graph, and builds the relation model that judged in it.
 
         Args:
             path: The file, or the folder it is in.
             weights: The detector that brings the relation, if it is not where it was: as ``--detector``.
+            related: Whether the relation is needed.
 
         Raises:
             ValueError: If it is no graph of ``tltm-graph track``, or the relation cannot be built.
@@ -58,7 +59,7 @@ class SavedRun:
                 f"Expected a graph of tltm-graph track in '{graph.path}', got one that does not say which detector and "
                 "solver it had: solve_again and explain take the parts of your own tracker, in Python"
             )
-        return cls(graph, _scorer(graph, weights), about["solver"])
+        return cls(graph, _scorer(graph, weights) if related else None, about["solver"])
 
     def tracker(self, detector: Detector, relation: Relation | None) -> Tracker:
         """A tracker as that of the run."""

@@ -2,7 +2,6 @@ import json
 import platform
 import sys
 import time
-import warnings
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,18 +17,16 @@ from tqdm import tqdm
 
 from tltm_graph.commands.interrupt import Interrupt
 from tltm_graph.commands.saved_run import SOLVERS, own_models
-from tltm_graph.data import MovingShapes, TrackWriter, read_mot
-from tltm_graph.data.moving_shapes import STANDARD, Split, moving_shapes
+from tltm_graph.commands.source import open_source
+from tltm_graph.data import MovingShapes, TrackWriter
 from tltm_graph.detectors import Detector, build_detector
-from tltm_graph.io import FrameReader, VideoWriter, output_folder, read_frames, write_atomically
+from tltm_graph.io import FrameReader, VideoWriter, output_folder, write_atomically
 from tltm_graph.metrics import IdentityMeter
 from tltm_graph.structures import Frame
 from tltm_graph.tracking import GraphWriter, Relation, SavedGraph, association_graph
 
 DEFAULT_DETECTOR = "torchvision:maskrcnn_resnet50_fpn_v2"
 DEMO_DETECTOR = "tltm:tltm-tiny-moving-shapes"
-DEMO_SEED = 5_000_000
-"""Of the first scene of the demo, apart from those that its model has learned from or is scored on."""
 
 
 def track(
@@ -82,8 +79,8 @@ def track(
     device = _device(device)
     torch.manual_seed(seed)
 
-    scene = None if source is not None else _demo_scene(seed) if detector is None else MovingShapes(seed=seed)
-    frames: FrameReader | MovingShapes = scene if scene is not None else _open(source or "")
+    frames = open_source(source, seed, demo=detector is None)
+    scene = frames if isinstance(frames, MovingShapes) else None
     description = detector if detector is not None else DEMO_DETECTOR if scene else DEFAULT_DETECTOR
     finder = build_detector(
         own_models(description),
@@ -112,6 +109,7 @@ def track(
         tracks = stack.enter_context(TrackWriter(folder / "tracks.json"))
         picture = _overlay(stack, folder, finder, frames) if overlay else None
         about = {**settings, "detector": description, "related": learned, "pixel": pixel, "fps": frames.fps}
+        about["scene"] = None if scene is None else "demo" if detector is None else "easy"
         graph = stack.enter_context(GraphWriter(folder / "graph.zip", tracker, about)) if save_graph else None
         state = tracker.start()
         began = time.perf_counter()
@@ -161,20 +159,6 @@ def track(
     with write_atomically(folder / "run.json") as temporary:
         temporary.write_text(json.dumps(run, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return run
-
-
-def _demo_scene(seed: int) -> MovingShapes:
-    return moving_shapes(STANDARD, Split(DEMO_SEED + seed, 1), num_frames=75)[0]
-
-
-def _open(source: str) -> FrameReader:
-    if not (Path(source) / "seqinfo.ini").is_file():
-        return read_frames(source)
-    sequence = read_mot(source)[0]
-    if sequence.images is not None:
-        return sequence.frames()
-    warnings.warn(f"'{source}' has no pictures: black ones stand for them", stacklevel=2)
-    return sequence.blank_frames()
 
 
 def _check_targets(targets: list[Path], source: str | None, detector: str | None) -> None:

@@ -2,5 +2,6 @@
 
 from tltm_graph.visualization.association_graph import draw_association_graph
 from tltm_graph.visualization.draw import Overlay
+from tltm_graph.visualization.viewer import write_viewer
 
-__all__ = ["Overlay", "draw_association_graph"]
+__all__ = ["Overlay", "draw_association_graph", "write_viewer"]

@@ -1,0 +1,177 @@
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html import unescape
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.cases import EMPTY_FRAMES, Script, blank, drawn
+from tests.tracking.saved_runs import SIZE, oracle, saved, scene
+from tltm_graph import Tracker
+from tltm_graph.cli import main
+from tltm_graph.visualization import write_viewer
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")
+
+
+def content(page: Path, which: str):
+    found = re.search(
+        rf'<script type="application/json" id="{which}">(.*?)</script>', page.read_text("utf-8"), re.DOTALL
+    )
+    return json.loads(found[1])
+
+
+def opened(page: Path, folder: Path, at: str = "", script: str = "") -> str:
+    """The page as Chromium has it, after a script of the test has run in it."""
+    copy = folder / "opened.html"
+    copy.write_text(page.read_text("utf-8").replace("</html>", f"<script>{script}</script></html>"), "utf-8")
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/browser", *quiet]
+    done = subprocess.run(
+        [*command, "--virtual-time-budget=3000", "--dump-dom", f"{copy.as_uri()}{at}"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return done.stdout
+
+
+@pytest.fixture
+def run(tmp_path):
+    frames = scene(10)
+    graph, _ = saved(Tracker(oracle(frames)), frames, tmp_path / "graph.zip")
+    return graph, frames
+
+
+def test_everything_of_the_run_is_in_the_page(run, tmp_path):
+    graph, frames = run
+    page = tmp_path / "graph.html"
+    write_viewer(page, graph, frames, SIZE, graph.class_names, explanations={(3, 0): "</script><b>because"})
+    data, pictures = content(page, "data"), content(page, "pictures")
+    assert [one["frame"] for one in data["frames"]] == list(range(10))
+    assert len(pictures) == 10
+    assert all(pictures)
+    for one, decision in zip(data["frames"], graph, strict=True):
+        assert [row[0] for row in one["objects"]] == decision.tracks.tolist()
+        assert [row[4:8] for row in one["objects"]] == [
+            [round(x) for x in box] for box in decision.current.boxes.tolist()
+        ]
+        chosen = {(rival[0], j) for j, row in enumerate(one["objects"]) for rival in row[11] if rival[4]}
+        ids = decision.previous.ids[decision.assignment.previous].tolist()
+        assert chosen == set(zip(ids, decision.assignment.current.tolist(), strict=True))
+    assert data["explanations"] == {"3:0": "</script><b>because"}
+
+
+def test_outlines_enclose_the_mask(run, tmp_path):
+    import cv2
+    import numpy as np
+
+    from tltm_graph.ops.rle import decode_rle
+
+    graph, _ = run
+    page = tmp_path / "graph.html"
+    write_viewer(page, graph, None, SIZE)
+    compared = 0
+    for one, decision in zip(content(page, "data")["frames"], graph, strict=True):
+        for row, mask in zip(one["objects"], decode_rle(decision.masks, SIZE).numpy(), strict=True):
+            if row[1]:
+                filled = np.zeros(SIZE, np.uint8)
+                cv2.fillPoly(filled, [np.array(shape).reshape(-1, 2) for shape in row[10]], 1)
+                assert (filled & mask).sum() / (filled | mask).sum() > 0.8
+                compared += 1
+    assert compared > 10
+    assert content(page, "pictures") == [None] * 10
+
+
+def test_frames_without_objects_masks_or_pictures(tmp_path):
+    graph, _ = saved(Tracker(Script(drawn(EMPTY_FRAMES))), map(blank, range(4)), tmp_path / "graph.zip")
+    write_viewer(tmp_path / "graph.html", graph, map(blank, (0, 2)), (40, 200))
+    pictures = content(tmp_path / "graph.html", "pictures")
+    assert [picture is not None for picture in pictures] == [True, False, True, False]
+    assert [len(one["objects"]) for one in content(tmp_path / "graph.html", "data")["frames"]] == [0, 1, 0, 1]
+
+
+def test_mistakes_leave_no_page(run, tmp_path):
+    graph, frames = run
+    other = (replace(frame, image=torch.zeros(3, 8, 8, dtype=torch.uint8)) for frame in frames)
+    with pytest.raises(ValueError, match="the video is another one"):
+        write_viewer(tmp_path / "graph.html", graph, other, SIZE)
+    with pytest.raises(ValueError, match="at least one decision"):
+        write_viewer(tmp_path / "graph.html", [], None, SIZE)
+    assert [path.name for path in tmp_path.iterdir()] == ["graph.zip"]
+
+
+@needs_chromium
+def test_it_opens_where_it_is_asked_to_without_a_network(run, tmp_path):
+    graph, frames = run
+    page = tmp_path / "graph.html"
+    decision = next(one for one in graph if one.frame > 4 and len(one.assignment))
+    row = int(decision.assignment.current[0])
+    write_viewer(page, graph, frames, SIZE, graph.class_names, explanations={(decision.frame, row): "just <so>"})
+    asked = "performance.getEntriesByType('resource').filter(e => !e.name.startsWith('data:')).length"
+    told = f"document.documentElement.dataset.requests = {asked}"
+    dom = opened(page, tmp_path, f"#frame={decision.frame}&object={row}", told)
+    assert 'data-requests="0"' in dom
+    assert "data-ready=" in dom
+    assert f"goes on track {int(decision.tracks[row])}</h1>" in dom
+    assert "just &lt;so&gt;" in dom
+    assert f"frame {decision.frame} " in dom
+    assert not re.search(r"(src|href)=\"?https?:", page.read_text("utf-8"))
+
+
+@needs_chromium
+def test_keys_clicks_and_search_go_where_they_should(run, tmp_path):
+    graph, frames = run
+    page = tmp_path / "graph.html"
+    write_viewer(page, graph, frames, SIZE, graph.class_names)
+    script = """
+      const told = [], note = () => told.push(location.hash);
+      const key = (key, shiftKey) => { dispatchEvent(new KeyboardEvent("keydown", { key, shiftKey })); note(); };
+      for (const name of ["ArrowRight", "ArrowRight", "ArrowLeft", "End", "ArrowRight", "Home"]) key(name);
+      key("ArrowRight", true);
+      $("doubt").value = 1e9;
+      for (const name of ["Home", "n", "n", "p", "Escape"]) key(name);
+      $("search").value = "0"; $("search").oninput(); note();
+      clear(); document.querySelector("tr[data-frame]").click(); note();
+      const box = frames[at].objects[selected], rect = $("picture").getBoundingClientRect();
+      clear();
+      const middle = k => view.scale * (box[4 + k] + box[6 + k]) / 2;
+      $("picture").onclick({ clientX: rect.left + view.x + middle(0), clientY: rect.top + view.y + middle(1) });
+      told.push(selected === null ? "missed" : "hit");
+      document.documentElement.dataset.told = JSON.stringify([told, mostDoubtful[0]]);
+    """
+    dom = opened(page, tmp_path, "", script)
+    told, first = json.loads(unescape(re.search(r'data-told="(.*?)"', dom)[1]))
+    assert told[:7] == [f"#frame={frame}" for frame in (1, 2, 1, 9, 9, 0, 9)]
+    assert told[7] == "#frame=0"
+    shown = [
+        (one.frame, row)
+        for one in graph
+        for row in range(len(one.current))
+        if one.current.ids[row] >= 0 and one.margins[row] < 1e9
+    ]
+    places = [f"#frame={frame}&object={row}" for frame, row in shown]
+    assert told[8:11] == [places[0], places[1], places[0]]
+    assert re.fullmatch(r"#frame=\d+", told[11])
+    assert told[12].startswith("#frame=")
+    assert "&object=" in told[12]
+    assert told[13] == f"#frame={first[1]}&object={first[2]}"
+    assert told[14] == "hit"
+
+
+def test_a_run_is_viewed(tmp_path, capsys):
+    out = str(tmp_path)
+    assert main(["track", "--output", out, "--max-frames", "6", "--save-graph", "--no-overlay"]) == 0
+    assert main(["view", out, "--explained", "2", "--width", "160"]) == 0
+    assert "6 frames" in capsys.readouterr().out
+    data = content(tmp_path / "graph.html", "data")
+    assert len(data["explanations"]) == 2
+    assert all(text.startswith("frame ") for text in data["explanations"].values())
+    assert all(content(tmp_path / "graph.html", "pictures"))
+    assert main(["view", out, "--no-pictures", "--explained", "0", "--output", f"{out}/small.html"]) == 0
+    assert (tmp_path / "small.html").stat().st_size < (tmp_path / "graph.html").stat().st_size

@@ -1,0 +1,31 @@
+import warnings
+from pathlib import Path
+
+from tltm_graph.data import MovingShapes, read_mot
+from tltm_graph.data.moving_shapes import STANDARD, Split, moving_shapes
+from tltm_graph.io import FrameReader, read_frames
+
+DEMO_SEED = 5_000_000
+"""Of the first scene of the demo, apart from those that its model has learned from or is scored on."""
+
+
+def open_source(source: str | None, seed: int = 0, demo: bool = True) -> FrameReader | MovingShapes:
+    """The frames of a video.
+
+    Args:
+        source: What :func:`tltm_graph.io.read_frames` opens, or the folder of a sequence of MOTChallenge, whose frames
+            are black where its pictures are not at hand; None renders a scene.
+        seed: Of the scene.
+        demo: Whether it is one of the kind that the model of the package has learned to follow, or an easy one.
+    """
+    if source is None:
+        if demo:
+            return moving_shapes(STANDARD, Split(DEMO_SEED + seed, 1), num_frames=75)[0]
+        return MovingShapes(seed=seed)
+    if not (Path(source) / "seqinfo.ini").is_file():
+        return read_frames(source)
+    sequence = read_mot(source)[0]
+    if sequence.images is not None:
+        return sequence.frames()
+    warnings.warn(f"'{source}' has no pictures: black ones stand for them", stacklevel=2)
+    return sequence.blank_frames()

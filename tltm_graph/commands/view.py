@@ -1,0 +1,69 @@
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from tltm_graph.commands.explain import doubts
+from tltm_graph.commands.saved_run import SavedRun
+from tltm_graph.commands.source import open_source
+from tltm_graph.tracking import explain
+
+
+def view(
+    graph: str | Path,
+    output: str | Path | None = None,
+    source: str | None = None,
+    pictures: bool = True,
+    explained: int = 10,
+    width: int = 640,
+    weights: str | None = None,
+) -> dict[str, Any]:
+    """Writes a saved run as one HTML page: :func:`tltm_graph.visualization.write_viewer`.
+
+    Args:
+        graph: ``graph.zip``, or the folder it is in.
+        output: Where to; None for ``graph.html`` beside the graph.
+        source: The video; None for where it was.
+        pictures: Whether its frames are in the page.
+        explained: So many of the most doubtful decisions are explained in it.
+        width: Of the pictures, in pixels, at most.
+        weights: See :meth:`SavedRun.open`.
+
+    Returns:
+        The path, and how many frames, objects and bytes it holds.
+
+    Raises:
+        ValueError: If it is no graph of a run, or the video is another one.
+        OSError: If a file cannot be read or written.
+    """
+    from tltm_graph.visualization import write_viewer
+
+    run = SavedRun.open(graph, weights if explained else None, related=explained > 0)
+    saved, about = run.graph, run.graph.about
+    if saved.size is None:
+        raise ValueError(f"Expected at least one frame in '{saved.path}', got none")
+    target = saved.path.with_suffix(".html") if output is None else Path(output)
+    told = {}
+    for doubt in tqdm(doubts(saved, explained), unit=" decisions", desc="explaining", file=sys.stderr):
+        why = explain(saved, doubt.frame, row=doubt.row, make_tracker=run.tracker, scorer=run.scorer)
+        told[doubt.frame, doubt.row] = why.text()
+    frames = None
+    if pictures:
+        opened = open_source(
+            source or about.get("source"), int(about.get("seed", 0)), demo=about.get("scene") == "demo"
+        )
+        frames = tqdm(iter(opened), total=len(saved), unit=" frames", desc="pictures", file=sys.stderr)
+    write_viewer(
+        target,
+        saved,
+        frames,
+        saved.size,
+        saved.class_names,
+        about.get("fps"),
+        f"{Path(str(about['source'])).name if about.get('source') else 'a rendered scene'}, {about['solver']}",
+        told,
+        width,
+    )
+    objects = sum(len(decision.current) for decision in saved)
+    return {"file": str(target), "frames": len(saved), "objects": objects, "bytes": target.stat().st_size}
