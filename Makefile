@@ -30,6 +30,8 @@ test: check  ## everything CI runs
 benchmarks: $(READY)  ## print the tables of docs/benchmarks.md and of the pages it names
 	$(BIN)/python benchmarks/transition_gnn.py
 	$(BIN)/python benchmarks/association_overhead.py
+	$(BIN)/python benchmarks/saved_graph.py
+	$(BIN)/python benchmarks/viewer.py
 	$(BIN)/python benchmarks/stream_memory.py
 	$(BIN)/python benchmarks/identities.py
 	$(BIN)/python benchmarks/parity.py

@@ -71,13 +71,14 @@ def write_viewer(
         "frames": frames,
         "explanations": {f"{frame}:{row}": text for (frame, row), text in (explanations or {}).items()},
     }
-    before, rest = files("tltm_graph.visualization").joinpath(_TEMPLATE).read_text("utf-8").split("/*DATA*/")
-    between, after = rest.split("/*PICTURES*/")
+    page = files("tltm_graph.visualization").joinpath(_TEMPLATE).read_text("utf-8")
+    before, after = page.replace("/*DATA*/", _in_script(data)).split("<!--PICTURES-->\n")
     with write_atomically(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.write(before + _in_script(data) + between + "[")
+        file.write(before)  # the page works before its pictures are read
         for number, picture in enumerate(_encoded(pictures, wanted, size, wide)):
-            file.write(("," if number else "") + json.dumps(picture))
-        file.write("]" + after)
+            if picture is not None:
+                file.write(f'<script type="text/plain" id="picture-{number}">{picture}</script>\n')
+        file.write(after)
 
 
 def _in_script(data: Any) -> str:
@@ -160,7 +161,7 @@ def _shapes(masks: Iterable[Rle], tolerance: float) -> list[list[list[int]]]:
 def _encoded(
     pictures: Iterable[Frame] | None, wanted: list[int], size: tuple[int, int], width: int
 ) -> Iterator[str | None]:
-    """A JPEG for each decision, in base64; None where there is no picture."""
+    """A WebP for each decision, in base64; None where there is no picture."""
     stream = iter(pictures or ())
     frame = next(stream, None)
     for index in wanted:
@@ -174,12 +175,12 @@ def _encoded(
                 f"Expected pictures of {size[0]}×{size[1]} pixels (H×W) as were tracked, got "
                 f"{frame.size[0]}×{frame.size[1]}: the video is another one"
             )
-        yield _jpeg(frame.image, width)
+        yield _picture(frame.image, width)
 
 
-def _jpeg(image: Tensor, width: int) -> str:
+def _picture(image: Tensor, width: int) -> str:
     height = max(1, round(image.shape[1] * width / image.shape[2]))
     small = image.cpu() if width == image.shape[2] else resize(image.cpu(), [height, width], antialias=True)
     written = io.BytesIO()
-    Image.fromarray(small.permute(1, 2, 0).numpy()).save(written, "JPEG", quality=70)
+    Image.fromarray(small.permute(1, 2, 0).numpy()).save(written, "WEBP", quality=60, method=2)
     return base64.b64encode(written.getvalue()).decode("ascii")
