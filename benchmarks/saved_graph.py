@@ -35,9 +35,7 @@ class MaskRCNN:
         return self.scene.truth(frame.index).replace(ids=None), None
 
 
-def report(
-    name: str, scene: MovingShapes, tracker: Tracker, scorer: Any, make: Callable[..., Tracker], path: Path
-) -> None:
+def report(name: str, scene: MovingShapes, tracker: Tracker, scorer: Any, path: Path) -> None:
     state, saving = tracker.start(), 0.0
     began = time.perf_counter()
     with GraphWriter(path, tracker) as writer:

@@ -112,3 +112,16 @@ def test_names_in_the_pages_exist(page):
     targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
     for target in re.findall(r"`make ([\w-]+)", text):
         assert target in targets
+
+
+def test_the_code_of_reading_the_graph(tmp_path, monkeypatch, capsys):
+    """Its blocks build on each other."""
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "reading_the_graph.md").read_text(), flags=re.DOTALL)
+    assert len(blocks) == 2
+    namespace: dict = {}
+    for block in blocks:
+        exec(compile(block, "reading_the_graph.md", "exec"), namespace)
+    printed = capsys.readouterr().out
+    assert "DiGraph with" in printed
+    assert "frame 12, object 0 (" in printed

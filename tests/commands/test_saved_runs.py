@@ -51,7 +51,9 @@ def test_doubts_are_listed_and_explained(run, tmp_path, capsys):
     assert margins == sorted(margins)
     _, frame, row, track, _ = lines[1].split()
     asked = ["explain", str(run), "--frame", frame]
-    assert main([*asked, "--object", row, "--output", str(tmp_path / "why.json")]) == 0
+    picture = ["--picture", str(tmp_path / "why.png")]
+    assert main([*asked, "--object", row, "--output", str(tmp_path / "why.json"), *picture]) == 0
+    assert (tmp_path / "why.png").read_bytes().startswith(b"\x89PNG")
     text = capsys.readouterr().out
     assert main([*asked, "--track", track]) == 0
     assert capsys.readouterr().out == text

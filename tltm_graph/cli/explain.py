@@ -24,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--object", dest="row", metavar="N", type=int, help="the object, counted from 0 in its frame")
     add("--limit", metavar="N", type=int, default=20, help="list so many doubtful decisions; default: %(default)s")
     add("--output", metavar="FILE", help="also write the explanation as JSON")
+    add("--picture", metavar="FILE", help="also draw it, with pictures of what was compared: .png, .svg or .pdf")
+    add("--source", metavar="SOURCE", help="the video for the picture, if it is not where it was")
     add("--weights", metavar="DETECTOR", help="the model whose relation judged, if it is not where it was: tltm:FILE")
 
 
@@ -40,8 +42,8 @@ def run(options: dict[str, Any]) -> int:
         if options["frame"] is not None:
             print(explain(**options).text())
             return 0
-        if options["track"] is not None or options["row"] is not None or options["output"] is not None:
-            raise ValueError("Expected --frame with --track, --object or --output, got none")
+        if options["track"] is not None or any(options[name] is not None for name in ("row", "output", "picture")):
+            raise ValueError("Expected --frame with --track, --object, --output or --picture, got none")
         path = Path(options["graph"])
         print("margin  frame  object  track  class")
         for one in doubts(SavedGraph(path / "graph.zip" if path.is_dir() else path), limit):

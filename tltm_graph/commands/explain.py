@@ -2,6 +2,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from tltm_graph.commands.crops import crops
 from tltm_graph.commands.saved_run import SavedRun
 from tltm_graph.io import write_atomically
 from tltm_graph.tracking import Explanation, SavedGraph
@@ -55,6 +56,8 @@ def explain(
     row: int | None = None,
     output: str | Path | None = None,
     weights: str | None = None,
+    picture: str | Path | None = None,
+    source: str | None = None,
 ) -> Explanation:
     """Why an object of a saved run was taken for what it was: :func:`tltm_graph.tracking.explain`.
 
@@ -65,6 +68,8 @@ def explain(
         row: the row of the object.
         output: A JSON file to write to as well.
         weights: See :meth:`SavedRun.open`.
+        picture: Where to draw the object and what it was compared with; the suffix says the format (png, svg, pdf).
+        source: The video, for the picture; None for where it was.
 
     Raises:
         ValueError: If there is no such frame, track or object, or it is no graph of a run.
@@ -75,4 +80,9 @@ def explain(
     if output is not None:
         with write_atomically(output) as temporary:
             temporary.write_text(json.dumps(explanation.to_dict(), indent=2) + "\n", encoding="utf-8")
+    if picture is not None:
+        from tltm_graph.visualization import draw_frame_pair
+
+        tracks, objects = crops(run.graph, frame, run.pictures(source))
+        draw_frame_pair(run.graph[frame], picture, tracks, objects, run.graph.class_names, explanation.row)
     return explanation

@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from tltm_graph.association import ArgmaxSolver, GreedySolver, HungarianSolver, PublishedAffinity
+from tltm_graph.commands.source import open_source
+from tltm_graph.data import MovingShapes
 from tltm_graph.detectors import Detector, build_detector
+from tltm_graph.io import FrameReader
 from tltm_graph.tracking import PublishedLifeCycle, Relation, SavedGraph, Tracker
 
 SOLVERS: dict[str, Callable[[Detector, Relation | None, float], Tracker]] = {
@@ -60,6 +63,15 @@ class SavedRun:
                 "solver it had: solve_again and explain take the parts of your own tracker, in Python"
             )
         return cls(graph, _scorer(graph, weights) if related else None, about["solver"])
+
+    def pictures(self, source: str | None = None) -> FrameReader | MovingShapes:
+        """The frames of its video.
+
+        Args:
+            source: Where they are, if not where they were.
+        """
+        about = self.graph.about
+        return open_source(source or about.get("source"), int(about.get("seed", 0)), demo=about.get("scene") == "demo")
 
     def tracker(self, detector: Detector, relation: Relation | None) -> Tracker:
         """A tracker as that of the run."""

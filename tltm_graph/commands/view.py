@@ -6,7 +6,6 @@ from tqdm import tqdm
 
 from tltm_graph.commands.explain import doubts
 from tltm_graph.commands.saved_run import SavedRun
-from tltm_graph.commands.source import open_source
 from tltm_graph.tracking import explain
 
 
@@ -50,10 +49,7 @@ def view(
         told[doubt.frame, doubt.row] = why.text()
     frames = None
     if pictures:
-        opened = open_source(
-            source or about.get("source"), int(about.get("seed", 0)), demo=about.get("scene") == "demo"
-        )
-        frames = tqdm(iter(opened), total=len(saved), unit=" frames", desc="pictures", file=sys.stderr)
+        frames = tqdm(iter(run.pictures(source)), total=len(saved), unit=" frames", desc="pictures", file=sys.stderr)
     write_viewer(
         target,
         saved,

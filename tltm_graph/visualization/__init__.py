@@ -2,6 +2,7 @@
 
 from tltm_graph.visualization.association_graph import draw_association_graph
 from tltm_graph.visualization.draw import Overlay
+from tltm_graph.visualization.frame_pair import draw_frame_pair
 from tltm_graph.visualization.viewer import write_viewer
 
-__all__ = ["Overlay", "draw_association_graph", "write_viewer"]
+__all__ = ["Overlay", "draw_association_graph", "draw_frame_pair", "write_viewer"]

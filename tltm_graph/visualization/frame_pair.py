@@ -1,0 +1,136 @@
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+from torch import Tensor
+
+from tltm_graph.association import Decision
+from tltm_graph.io import write_atomically
+from tltm_graph.visualization.draw import PALETTE
+
+try:
+    from matplotlib.figure import Figure
+    from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+except ImportError as error:
+    raise ImportError("Expected 'matplotlib' for drawing, found none: pip install 'tltm-graph[viz]'") from error
+
+_HEIGHT = 48  # of a crop, in points
+_IN_QUESTION = -8.0  # what gains less is not worth a word
+
+
+def draw_frame_pair(
+    decision: Decision,
+    path: str | Path,
+    tracks: Mapping[int, Tensor] | None = None,
+    objects: Mapping[int, Tensor] | None = None,
+    class_names: Sequence[str] | None = None,
+    row: int | None = None,
+    max_edges: int = 4,
+) -> None:
+    """Draws the graph of one decision: tracks on the left, objects on the right, transitions between them.
+
+    Chosen transitions are thick, in the colour of the track; others are grey, darker the more they gain over both ends
+    being left alone. Scores stand beside them. Tracks that no drawn transition begins at are left out.
+
+    Args:
+        decision: The frame.
+        path: Where to; the suffix says the format (png, svg, pdf).
+        tracks: A picture of each track when it was last seen, RGB (3, H, W) uint8, by its id.
+        objects: A picture of each object, by its row.
+        class_names: Names of the classes.
+        row: Only the transitions of this object, those of the track it went to or came nearest to, and what became of
+            the other tracks that it was compared with; None for all.
+        max_edges: So many transitions of each object, those that gain most, and the chosen one.
+    """
+    graph = _graph(decision.with_best_edges(max_edges), class_names, row)
+    sides = [[node for node, side in graph.nodes(data="side") if side == which] for which in (0, 1)]
+    height = max(1, *map(len, sides))
+    place = {
+        node: (x, (height - len(side)) / 2 - line) for x, side in enumerate(sides) for line, node in enumerate(side)
+    }
+    figure = Figure(figsize=(9, 1.2 + 0.95 * height), layout="constrained")
+    axes = figure.add_subplot()
+    edges = sorted(graph.edges(data=True), key=lambda edge: (edge[2]["chosen"], edge[2]["gain"]))
+    for chosen in (False, True):
+        some = [edge for edge in edges if edge[2]["chosen"] == chosen]
+        colours = [graph.nodes[a]["colour"] if chosen else _grey(data["gain"]) for a, _, data in some]
+        pairs = [(a, b) for a, b, _ in some]
+        nx.draw_networkx_edges(
+            graph, place, pairs, edge_color=colours, width=4 if chosen else 1.2, ax=axes, arrows=False
+        )
+    labels = {(a, b): f"{data['score']:+.1f}" for a, b, data in edges if data["chosen"] or data["gain"] > _IN_QUESTION}
+    nx.draw_networkx_edge_labels(graph, place, labels, label_pos=0.3, font_size=7, rotate=False, ax=axes)
+    pictures = {("track", key): value for key, value in (tracks or {}).items()}
+    pictures |= {("object", key): value for key, value in (objects or {}).items()}
+    for node, data in graph.nodes(data=True):
+        _draw_node(axes, place[node], data, pictures.get(node))
+    axes.set_xlim(-0.5, 1.5)
+    axes.set_ylim(
+        min((y for _, y in place.values()), default=0) - 0.7, max((y for _, y in place.values()), default=0) + 0.7
+    )
+    axes.set_axis_off()
+    axes.set_title(f"frame {decision.frame}: tracks, and the objects that were found", fontsize=10)
+    with write_atomically(path) as temporary:
+        figure.savefig(temporary, dpi=130)
+
+
+def _graph(decision: Decision, class_names: Sequence[str] | None, row: int | None) -> nx.DiGraph:
+    previous, current = decision.previous, decision.current
+    assert previous.ids is not None
+    ids, labels = previous.ids.tolist(), current.labels.tolist()
+    gains = decision.scores.edges - decision.scores.births[decision.edge_index[1]]
+    gains = gains - decision.scores.misses[decision.edge_index[0]]
+    values = [decision.edge_index[0], decision.edge_index[1], decision.scores.edges, gains, decision.chosen]
+    edges = list(zip(*(value.tolist() for value in values), strict=True))
+    if row is not None:
+        own = sorted((edge for edge in edges if edge[1] == row), key=lambda edge: (edge[4], edge[3]))
+        compared, nearest = {edge[0] for edge in own}, {edge[0] for edge in own[-1:]}
+        edges = [
+            edge
+            for edge in edges
+            if edge[1] == row or (edge[0] in compared and edge[4]) or (edge[0] in nearest and edge[3] > _IN_QUESTION)
+        ]
+    graph = nx.DiGraph()
+    seen = range(len(current)) if row is None else sorted({row, *(column for _, column, *_ in edges)})
+    for track in sorted({track for track, *_ in edges}):
+        age = int(decision.age[track])
+        caption = (
+            f"track {ids[track]}\n{_name(int(previous.labels[track]), class_names)}\n{age} frame{'s'[: age > 1]} ago"
+        )
+        graph.add_node(("track", ids[track]), side=0, text=caption, colour=_colour(ids[track]))
+    for column in seen:
+        track = int(decision.tracks[column])
+        became = f"track {track}" if track >= 0 else "no track"
+        new = ", new" if track >= 0 and int(decision.partners[column]) < 0 else ""
+        caption = (
+            f"object {column}: {became}{new}\n{_name(labels[column], class_names)} {float(current.scores[column]):.2f}"
+        )
+        graph.add_node(("object", column), side=1, text=caption, colour=_colour(track))
+    for track, column, score, gain, chosen in edges:
+        graph.add_edge(("track", ids[track]), ("object", column), score=score, gain=gain, chosen=chosen)
+    return graph
+
+
+def _draw_node(axes: Any, place: tuple[float, float], data: dict[str, Any], picture: Tensor | None) -> None:
+    x, y = place
+    if picture is not None and picture.numel():
+        image = OffsetImage(picture.permute(1, 2, 0).numpy(), zoom=_HEIGHT / max(picture.shape[1:]))
+        frame = {"edgecolor": data["colour"], "linewidth": 2.5, "boxstyle": "square,pad=0.05"}
+        axes.add_artist(AnnotationBbox(image, (x, y), bboxprops=frame))
+    else:
+        axes.plot([x], [y], "o", color=data["colour"], markersize=14)
+    outside = x - 0.12 if data["side"] == 0 else x + 0.12
+    axes.text(outside, y, data["text"], ha="right" if data["side"] == 0 else "left", va="center", fontsize=8)
+
+
+def _name(label: int, class_names: Sequence[str] | None) -> str:
+    return class_names[label] if class_names and label < len(class_names) else f"class {label}"
+
+
+def _colour(track: int) -> str:
+    return PALETTE[track % len(PALETTE)] if track >= 0 else "black"
+
+
+def _grey(gain: float) -> str:
+    return f"{min(0.85, max(0.2, 0.5 - gain / 20)):.2f}"
