@@ -56,6 +56,12 @@ class Decision:
         """Which transitions were chosen (E,), bool."""
         return self.partners[self.edge_index[1]] == self.edge_index[0]
 
+    @property
+    def gains(self) -> Tensor:
+        """What each transition has over leaving both its ends alone (E,): its score less those of birth and miss."""
+        row, column = self.edge_index
+        return self.scores.edges - self.scores.births[column] - self.scores.misses[row]
+
     def row(self, track: int) -> int | None:
         """The row of the object of this track, None if it was not seen."""
         rows = (self.tracks == track).nonzero().flatten().tolist()
@@ -83,9 +89,8 @@ class Decision:
 
     def with_best_edges(self, count: int) -> Self:
         """The same with only so many transitions of each object, those that gain most, and the chosen ones."""
-        row, column = self.edge_index
-        gain = self.scores.edges - self.scores.births[column] - self.scores.misses[row]
-        order = gain.argsort(descending=True, stable=True)
+        column = self.edge_index[1]
+        order = self.gains.argsort(descending=True, stable=True)
         order = order[column[order].argsort(stable=True)]  # object by object, best first
         first = torch.searchsorted(column[order], column[order])
         kept = torch.zeros_like(column, dtype=torch.bool)

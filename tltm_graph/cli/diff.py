@@ -25,16 +25,15 @@ def run(options: dict[str, Any]) -> int:
 
     def work() -> int:
         from tltm_graph.commands.diff import diff
+        from tltm_graph.structures import class_name
 
         comparison = diff(**options)
-        names = comparison.class_names
         for one in comparison.found[:limit]:
-            label = names[one.label] if names and one.label < len(names) else f"class {one.label}"
             sides = [
                 "not found" if side is None else f"object {side.row}: {side.text()} (margin {side.margin:.2f})"
                 for side in (one.first, one.second)
             ]
-            print(f"frame {one.frame}, {label}\n  < {sides[0]}\n  > {sides[1]}")
+            print(f"frame {one.frame}, {class_name(one.label, comparison.class_names)}\n  < {sides[0]}\n  > {sides[1]}")
         if len(comparison.found) > limit:
             print(f"… and {len(comparison.found) - limit} more: --limit, or --output for all")
         print(f"{len(comparison.found)} of {comparison.decisions} decisions differ")

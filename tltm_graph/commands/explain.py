@@ -5,6 +5,7 @@ from pathlib import Path
 from tltm_graph.commands.crops import crops
 from tltm_graph.commands.saved_run import SavedRun
 from tltm_graph.io import write_atomically
+from tltm_graph.structures import class_name
 from tltm_graph.tracking import Explanation, SavedGraph
 from tltm_graph.tracking import explain as explain_decision
 
@@ -42,9 +43,8 @@ def doubts(graph: SavedGraph, count: int = 20, only_tracks: bool = True) -> list
             if track >= 0 or not only_tracks:
                 found.append((margin, decision.frame, row, track, int(decision.current.labels[row])))
     found.sort()
-    names = graph.class_names
     return [
-        Doubt(frame, row, track, names[label] if names and label < len(names) else f"class {label}", margin)
+        Doubt(frame, row, track, class_name(label, graph.class_names), margin)
         for margin, frame, row, track, label in found[:count]
     ]
 

@@ -15,6 +15,7 @@ from tltm_graph.association import (
     runner_up,
 )
 from tltm_graph.detectors import Detector
+from tltm_graph.structures import class_name
 from tltm_graph.tracking.saved_graph import SavedGraph, decision_of
 from tltm_graph.tracking.solve_again import Scorer, solve_again
 from tltm_graph.tracking.tracker import Relation, Tracker
@@ -226,21 +227,19 @@ def _explained(
     ids, sizes = decision.previous.ids.tolist(), (len(decision.previous), len(decision.current))
     partner = int(decision.partners[row])
     own = (edge_index[1] == row).nonzero().flatten()
-    gain = scores.edges[own] - scores.births[row] - scores.misses[edge_index[0, own]]
-    own = own[gain.argsort(descending=True, stable=True)]
+    own = own[decision.gains[own].argsort(descending=True, stable=True)]
     chosen = own[edge_index[0, own] == partner]
     about = int(chosen[0] if len(chosen) else own[0]) if len(own) else None
     told = None if about is None else explain_edge(tracker.affinity, pair, about, logits)
     other = runner_up(edge_index, scores, sizes, decision.assignment, row)
     flip = counterfactual(tracker.solver, edge_index, scores, sizes, row)
-    label = int(decision.current.labels[row])
     previous = None if about is None else int(edge_index[0, about])
     score = None if about is None else float(scores.edges[about])
     return Explanation(
         frame=decision.frame,
         row=row,
         track=int(decision.tracks[row]),
-        label=class_names[label] if class_names and label < len(class_names) else f"class {label}",
+        label=class_name(int(decision.current.labels[row]), class_names),
         confidence=float(decision.current.scores[row]),
         continues=ids[partner] if partner >= 0 else None,
         about=None if previous is None else ids[previous],
@@ -273,8 +272,7 @@ def _candidates(decision: Decision, own: Tensor, scores: EdgeScores, ids: list[i
     goes_to = {previous: row for row, previous in enumerate(decision.partners.tolist()) if previous >= 0}
     for edge in own.tolist():
         previous, current = decision.edge_index[:, edge].tolist()
-        score = float(scores.edges[edge])
-        gain = score - float(scores.births[current]) - float(scores.misses[previous])
+        score, gain = float(scores.edges[edge]), float(decision.gains[edge])
         chosen = bool(decision.partners[current] == previous)
         found.append(Candidate(ids[previous], int(decision.age[previous]), score, gain, chosen, goes_to.get(previous)))
     return tuple(found)

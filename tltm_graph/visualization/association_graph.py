@@ -3,7 +3,7 @@ from pathlib import Path
 import networkx as nx
 
 from tltm_graph.io import write_atomically
-from tltm_graph.visualization.draw import PALETTE
+from tltm_graph.visualization.draw import track_colour
 
 try:
     from matplotlib.figure import Figure
@@ -41,7 +41,7 @@ def draw_association_graph(graph: nx.DiGraph, path: str | Path, max_frames: int 
                 graph,
                 position,
                 [(a, b) for a, b, _ in drawn],
-                edge_color=[_colour(graph.nodes[b]["track"]) if chosen else "grey" for _, b, _ in drawn],
+                edge_color=[track_colour(graph.nodes[b]["track"]) if chosen else "grey" for _, b, _ in drawn],
                 style=style,
                 ax=axes,
                 arrows=False,
@@ -53,7 +53,7 @@ def draw_association_graph(graph: nx.DiGraph, path: str | Path, max_frames: int 
         position,
         nodes,
         node_size=9,
-        node_color=[_colour(graph.nodes[node]["track"]) for node in nodes],
+        node_color=[track_colour(graph.nodes[node]["track"]) for node in nodes],
         ax=axes,
     )
     axes.set_axis_on()
@@ -65,10 +65,6 @@ def draw_association_graph(graph: nx.DiGraph, path: str | Path, max_frames: int 
     axes.spines[["top", "right"]].set_visible(False)
     with write_atomically(path) as temporary:
         figure.savefig(temporary, dpi=120)
-
-
-def _colour(track: int) -> str:
-    return PALETTE[track % len(PALETTE)] if track >= 0 else "black"
 
 
 def _darkness(scores: list[float]) -> list[float]:

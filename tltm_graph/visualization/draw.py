@@ -18,6 +18,11 @@ PALETTE = (
 )
 
 
+def track_colour(track: int) -> str:
+    """The colour of a track, as #rrggbb; black for none."""
+    return PALETTE[track % len(PALETTE)] if track >= 0 else "#000000"
+
+
 class Overlay:
     """Draws the objects of a video into its frames: masks or boxes, ids, class names and the trail each has left.
 

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from tltm_graph.association import Decision
 from tltm_graph.io import write_atomically
-from tltm_graph.visualization.draw import PALETTE
+from tltm_graph.structures import class_name
+from tltm_graph.visualization.draw import track_colour
 
 try:
     from matplotlib.figure import Figure
@@ -79,9 +80,7 @@ def _graph(decision: Decision, class_names: Sequence[str] | None, row: int | Non
     previous, current = decision.previous, decision.current
     assert previous.ids is not None
     ids, labels = previous.ids.tolist(), current.labels.tolist()
-    gains = decision.scores.edges - decision.scores.births[decision.edge_index[1]]
-    gains = gains - decision.scores.misses[decision.edge_index[0]]
-    values = [decision.edge_index[0], decision.edge_index[1], decision.scores.edges, gains, decision.chosen]
+    values = [decision.edge_index[0], decision.edge_index[1], decision.scores.edges, decision.gains, decision.chosen]
     edges = list(zip(*(value.tolist() for value in values), strict=True))
     if row is not None:
         own = sorted((edge for edge in edges if edge[1] == row), key=lambda edge: (edge[4], edge[3]))
@@ -95,18 +94,16 @@ def _graph(decision: Decision, class_names: Sequence[str] | None, row: int | Non
     seen = range(len(current)) if row is None else sorted({row, *(column for _, column, *_ in edges)})
     for track in sorted({track for track, *_ in edges}):
         age = int(decision.age[track])
-        caption = (
-            f"track {ids[track]}\n{_name(int(previous.labels[track]), class_names)}\n{age} frame{'s'[: age > 1]} ago"
-        )
-        graph.add_node(("track", ids[track]), side=0, text=caption, colour=_colour(ids[track]))
+        name, ago = class_name(int(previous.labels[track]), class_names), "1 frame" if age == 1 else f"{age} frames"
+        caption = f"track {ids[track]}\n{name}\n{ago} ago"
+        graph.add_node(("track", ids[track]), side=0, text=caption, colour=track_colour(ids[track]))
     for column in seen:
         track = int(decision.tracks[column])
         became = f"track {track}" if track >= 0 else "no track"
         new = ", new" if track >= 0 and int(decision.partners[column]) < 0 else ""
-        caption = (
-            f"object {column}: {became}{new}\n{_name(labels[column], class_names)} {float(current.scores[column]):.2f}"
-        )
-        graph.add_node(("object", column), side=1, text=caption, colour=_colour(track))
+        name, score = class_name(labels[column], class_names), float(current.scores[column])
+        caption = f"object {column}: {became}{new}\n{name} {score:.2f}"
+        graph.add_node(("object", column), side=1, text=caption, colour=track_colour(track))
     for track, column, score, gain, chosen in edges:
         graph.add_edge(("track", ids[track]), ("object", column), score=score, gain=gain, chosen=chosen)
     return graph
@@ -122,14 +119,6 @@ def _draw_node(axes: Any, place: tuple[float, float], data: dict[str, Any], pict
         axes.plot([x], [y], "o", color=data["colour"], markersize=14)
     outside = x - 0.12 if data["side"] == 0 else x + 0.12
     axes.text(outside, y, data["text"], ha="right" if data["side"] == 0 else "left", va="center", fontsize=8)
-
-
-def _name(label: int, class_names: Sequence[str] | None) -> str:
-    return class_names[label] if class_names and label < len(class_names) else f"class {label}"
-
-
-def _colour(track: int) -> str:
-    return PALETTE[track % len(PALETTE)] if track >= 0 else "black"
 
 
 def _grey(gain: float) -> str:

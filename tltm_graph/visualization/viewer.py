@@ -127,7 +127,7 @@ def _candidates(decision: Decision, count: int) -> list[list[list[Any]]]:
     best = decision.with_best_edges(count)
     assert best.previous.ids is not None
     row, column = best.edge_index
-    gain = best.scores.edges - best.scores.births[column] - best.scores.misses[row]
+    gain = best.gains
     goes_to = {previous: current for current, previous in enumerate(best.partners.tolist()) if previous >= 0}
     found: list[list[list[Any]]] = [[] for _ in range(len(best.current))]
     order = gain.argsort(descending=True, stable=True)
