@@ -49,6 +49,7 @@ def every_assignment(edge_index, scores, sizes):
             yield choice, sum(gain[pair] for pair in matched)
 
 
+@settings(deadline=None)
 @given(frames())
 def test_the_margin_is_the_distance_to_the_best_assignment_that_differs(frame):
     edge_index, scores, sizes = frame
@@ -72,7 +73,7 @@ def test_the_margin_is_the_distance_to_the_best_assignment_that_differs(frame):
 
 
 @pytest.mark.parametrize("solver", SOLVERS, ids=repr)
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(frame=frames(), data=st.data())
 def test_just_over_the_counterfactual_flips_the_decision_and_just_under_does_not(solver, frame, data):
     edge_index, scores, sizes = frame
@@ -96,6 +97,7 @@ def test_just_over_the_counterfactual_flips_the_decision_and_just_under_does_not
         assert decided(found.change - sign * step) == before
 
 
+@settings(deadline=None)
 @given(frames())
 def test_with_the_best_assignment_the_smallest_change_is_the_margin(frame):
     edge_index, scores, sizes = frame

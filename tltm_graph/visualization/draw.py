@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tltm_graph.interop.supervision_detections import to_supervision
 from tltm_graph.structures import Detections, Frame
 
 try:
@@ -62,13 +63,7 @@ class Overlay:
         known = detections[detections.ids >= 0].to("cpu")
         assert known.ids is not None
         scene = np.ascontiguousarray(frame.image.cpu().numpy().transpose(1, 2, 0)[:, :, ::-1])  # supervision wants BGR
-        objects = supervision.Detections(
-            xyxy=known.boxes.numpy(),
-            mask=known.masks.numpy() if known.masks is not None else None,
-            confidence=known.scores.numpy(),
-            class_id=known.labels.numpy(),
-            tracker_id=known.ids.numpy(),
-        )
+        objects = to_supervision(known)
         shapes: list[Any] = [self._box] if known.masks is None else [self._mask, self._outline]
         for annotator in [*(shapes if len(known) else []), self._trail]:  # trails grow old in empty frames too
             scene = annotator.annotate(scene, objects)

@@ -1,0 +1,5 @@
+"""To and from the types of others."""
+
+from tltm_graph.interop.columns import tracks_from_columns, tracks_to_columns
+
+__all__ = ["tracks_from_columns", "tracks_to_columns"]

@@ -1,0 +1,57 @@
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from tltm_graph.structures import Detections, class_name
+
+try:
+    import supervision
+except ImportError as error:
+    raise ImportError("Expected 'supervision', found none: pip install 'tltm-graph[viz]'") from error
+
+
+def to_supervision(detections: Detections, class_names: Sequence[str] | None = None) -> Any:
+    """The same as :class:`supervision.Detections`, on the CPU: for its annotators, zones, counters and sinks.
+
+    Args:
+        detections: Objects of a frame. Ids become ``tracker_id``; take those with an id first
+            (``detections[detections.ids >= 0]``) if -1 means nothing to what comes next.
+        class_names: Names of the classes, for ``data["class_name"]``.
+    """
+    known = detections.to("cpu")
+    names = [class_name(label, class_names) for label in known.labels.tolist()] if class_names is not None else None
+    return supervision.Detections(
+        xyxy=known.boxes.float().numpy(),
+        mask=None if known.masks is None else known.masks.numpy(),
+        confidence=known.scores.float().numpy(),
+        class_id=known.labels.numpy(),
+        tracker_id=None if known.ids is None else known.ids.numpy(),
+        data={} if names is None else {"class_name": np.array(names, dtype=object).astype(str)},
+    )
+
+
+def from_supervision(objects: Any) -> Detections:
+    """:class:`supervision.Detections` as objects of a frame: what any of its connectors made, ready for a tracker.
+
+    >>> class MyDetector:
+    ...     class_names = ("person", "ball")
+    ...     def detect(self, frame, context=None):
+    ...         result = model(frame.image.permute(1, 2, 0).numpy())
+    ...         return from_supervision(supervision.Detections.from_ultralytics(result)), None
+
+    Args:
+        objects: Without confidences they are 1, without classes 0; a ``tracker_id`` becomes ids.
+    """
+    count = len(objects.xyxy)
+    scores, labels, ids = objects.confidence, objects.class_id, objects.tracker_id
+    return Detections(
+        boxes=torch.from_numpy(np.asarray(objects.xyxy, dtype=np.float32).reshape(count, 4)),
+        scores=torch.ones(count) if scores is None else torch.from_numpy(np.asarray(scores, dtype=np.float32)),
+        labels=torch.zeros(count, dtype=torch.int64)
+        if labels is None
+        else torch.from_numpy(np.asarray(labels, dtype=np.int64)),
+        masks=None if objects.mask is None else torch.from_numpy(np.asarray(objects.mask, dtype=bool)),
+        ids=None if ids is None else torch.from_numpy(np.asarray(ids, dtype=np.int64)),
+    )
