@@ -15,8 +15,9 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[viz,transformers,onnx,train,dev]'
 	@touch $(READY)
 
-demo: $(READY)  ## track a rendered scene with the model that is shipped, print scores, write tracks, an overlay video and the association graph
+demo: $(READY)  ## track a rendered scene with the model that is shipped, print scores, write tracks, an overlay video, the association graph and a page to look at it
 	$(BIN)/python experiments/run_vis.py --output out/demo --save-graph
+	$(BIN)/tltm-graph view out/demo
 
 check: $(READY)  ## style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -18,8 +18,8 @@ def tracks_to_columns(tracks: Tracks, class_names: Sequence[str] | None = None) 
         class_names: Names of the classes, for a column ``class_name``.
 
     Returns:
-        ``frame``, ``track``, ``x0``, ``y0``, ``x1``, ``y1`` in pixels, ``score``, ``label``; ``class_name`` if names are
-        given; and ``mask``, COCO's compressed run-length counts, if there are masks. Ordered by frame, then track.
+        ``frame``, ``track``, ``x0``, ``y0``, ``x1``, ``y1`` in pixels, ``score``, ``label``; ``class_name`` if names
+        are given; and ``mask``, COCO's compressed run-length counts, if there are masks. Ordered by frame, then track.
     """
     rows = [(frame, seen) for frame, sightings in tracks.sightings() for seen in sorted(sightings, key=lambda s: s.id)]
     columns: dict[str, list[Any]] = {name: [] for name in _NAMES}
