@@ -120,9 +120,16 @@ def test_it_opens_where_it_is_asked_to_without_a_network(run, tmp_path):
     row = int(decision.assignment.current[0])
     write_viewer(page, graph, frames, SIZE, graph.class_names, explanations={(decision.frame, row): "just <so>"})
     asked = "performance.getEntriesByType('resource').filter(e => !e.name.startsWith('data:')).length"
-    told = f"document.documentElement.dataset.requests = {asked}"
+    told = f"""
+      document.documentElement.dataset.requests = {asked};
+      setTimeout(() => {{
+        const {{ width, height }} = $("picture"), seen = $("picture").getContext("2d").getImageData(0, 0, width, height);
+        document.documentElement.dataset.colours = new Set(new Uint32Array(seen.data.buffer)).size;
+      }}, 500);
+    """
     dom = opened(page, tmp_path, f"#frame={decision.frame}&object={row}", told)
     assert 'data-requests="0"' in dom
+    assert int(re.search(r'data-colours="(\d+)"', dom)[1]) > 200, "the picture is there"
     assert "data-ready=" in dom
     assert f"goes on track {int(decision.tracks[row])}</h1>" in dom
     assert "just &lt;so&gt;" in dom
