@@ -81,14 +81,14 @@ def report(num_frames: int, num_objects: int, browser: str | None, folder: Path)
         print("| first paint, scrubbing | not measured: apt install chromium |")
         return
     ready, pictured, rate, usual, slow = scrubbed(page, browser, folder)
-    print(
-        f"| first paint after, ms | {ready:.0f} |\n| the first picture after, ms | {pictured:.0f} |\n| frames a second while scrubbing | {rate:.0f} |"
-    )
+    print(f"| first paint after, ms | {ready:.0f} |")
+    print(f"| the first picture after, ms | {pictured:.0f} |")
+    print(f"| frames a second while scrubbing | {rate:.0f} |")
     print(f"| work for one, ms: median, 95 % | {usual:.1f}, {slow:.1f} |")
 
 
 def scrubbed(page: Path, browser: str, folder: Path) -> list[float]:
-    """Milliseconds to the first paint and the first picture, frames a second, and milliseconds of work; the page tells them as its title."""
+    """Milliseconds to paint and to the first picture, frames a second, milliseconds of work: the page's title."""
     command = [
         browser,
         "--headless",

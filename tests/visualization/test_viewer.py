@@ -123,7 +123,8 @@ def test_it_opens_where_it_is_asked_to_without_a_network(run, tmp_path):
     told = f"""
       document.documentElement.dataset.requests = {asked};
       setTimeout(() => {{
-        const {{ width, height }} = $("picture"), seen = $("picture").getContext("2d").getImageData(0, 0, width, height);
+        const {{ width, height }} = $("picture"), context = $("picture").getContext("2d");
+        const seen = context.getImageData(0, 0, width, height);
         document.documentElement.dataset.colours = new Set(new Uint32Array(seen.data.buffer)).size;
       }}, 500);
     """
