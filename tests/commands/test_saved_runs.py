@@ -72,6 +72,8 @@ def test_doubts_are_listed_and_explained(run, tmp_path, capsys):
         (["explain", "RUN", "--frame", "3"], "Expected a track or the row of an object"),
         (["explain", "RUN", "--track", "0"], "Expected --frame with --track"),
         (["explain", "RUN", "--frame", "1", "--object", "0", "--weights", "tltm:none.safetensors"], "none.safetensors"),
+        (["view", "RUN", "--explained", "0", "--source", "0"], "got the stream '0': name its recording"),
+        (["view", "RUN", "--explained", "0", "--source", "nowhere.mp4"], "nowhere.mp4"),
         (["solve", "RUN", "--output", "RUN"], "is also the input, and would be lost"),
         (["solve", "RUN", "--solver", "argmax", "--max-misses", "3"], "a memory of its own"),
         (["solve", "nothing.zip"], "found no file 'nothing.zip'"),

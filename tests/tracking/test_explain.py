@@ -83,8 +83,11 @@ def test_it_says_so_in_words_and_as_data(tmp_path):
 
 def test_what_is_not_there_is_told(tmp_path):
     graph, _ = saved(by_hand(Script(drawn("a..b\na..."))), map(blank, range(2)), tmp_path / "graph.zip")
-    with pytest.raises(ValueError, match=r"seen in frame 1, one of \[0\], got 1"):
+    nearest = r"seen in frame 1, one of \[0\], got 1, which was missed; ask for object 0, .* \(gain -"
+    with pytest.raises(ValueError, match=nearest):
         explain(graph, 1, track=1)
+    with pytest.raises(ValueError, match=r"one of \[0\], got 7$"):
+        explain(graph, 1, track=7)
     with pytest.raises(ValueError, match="one of the 1 objects of frame 1, got 1"):
         explain(graph, 1, row=1)
     with pytest.raises(ValueError, match="got 2"):

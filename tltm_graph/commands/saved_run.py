@@ -69,9 +69,18 @@ class SavedRun:
 
         Args:
             source: Where they are, if not where they were.
+
+        Raises:
+            ValueError: If the video was a stream, which is over.
         """
         about = self.graph.about
-        return open_source(source or about.get("source"), int(about.get("seed", 0)), demo=about.get("scene") == "demo")
+        source = source or about.get("source")
+        if source is not None and (source.isdigit() or source.startswith("rtsp://")):
+            raise ValueError(
+                f"Expected a video that can be read again, got the stream '{source}': name its recording with --source, "
+                "or do without pictures (--no-pictures)"
+            )
+        return open_source(source, int(about.get("seed", 0)), demo=about.get("scene") == "demo")
 
     def tracker(self, detector: Detector, relation: Relation | None) -> Tracker:
         """A tracker as that of the run."""

@@ -2,6 +2,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
@@ -207,11 +208,28 @@ def _row(decision: Decision, track: int | None, row: int | None) -> int:
         row = decision.row(track)
         if row is None:
             seen = sorted(one for one in decision.tracks.tolist() if one >= 0)
-            raise ValueError(f"Expected a track that is seen in frame {decision.frame}, one of {seen}, got {track}")
+            raise ValueError(
+                f"Expected a track that is seen in frame {decision.frame}, one of {seen}, got {track}"
+                + _nearest(decision, track)
+            )
     assert row is not None
     if not 0 <= row < len(decision.current):
         raise ValueError(f"Expected one of the {len(decision.current)} objects of frame {decision.frame}, got {row}")
     return row
+
+
+def _nearest(decision: Decision, track: int) -> str:
+    """Where to look if a track is remembered but was not seen."""
+    assert decision.previous.ids is not None
+    rows = (decision.previous.ids == track).nonzero().flatten()
+    own = torch.isin(decision.edge_index[0], rows).nonzero().flatten()
+    if len(own) == 0:
+        return ""
+    best = int(own[decision.gains[own].argmax()])
+    row = int(decision.edge_index[1, best])
+    return (
+        f", which was missed; ask for object {row}, which came nearest to it (gain {float(decision.gains[best]):+.2f})"
+    )
 
 
 def _explained(

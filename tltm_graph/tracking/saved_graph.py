@@ -162,7 +162,7 @@ class GraphWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._stack:
+        with self._stack:  # if the end cannot be written, nothing is left either
             if kind is None:
                 self._flush()
                 size = None if self._state.size is None else list(self._state.size)
