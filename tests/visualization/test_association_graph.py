@@ -24,6 +24,22 @@ def test_it_draws(tmp_path, frames):
         assert red > 20, "track 0 is drawn in its colour"
 
 
+def marks(frames, path) -> int:
+    """Crosses, and the ticks of the axes, which are as many for videos of one length."""
+    tracker, decisions = Tracker(Script(frames)), []
+    state = tracker.start()
+    for t in range(len(frames)):
+        state, detections = tracker.step(state, blank(t))
+        decisions.append(decision_of(state, detections))
+    draw_association_graph(association_graph(decisions), path)
+    return path.read_text().count('id="line2d_')
+
+
+def test_the_end_of_a_track_is_marked_unless_the_video_ends(tmp_path):
+    whole = marks(drawn("a...b\na...b\na...b"), tmp_path / "whole.svg")
+    assert marks(drawn("a...b\na...b\na...."), tmp_path / "ended.svg") == whole + 1
+
+
 def test_only_the_last_frames_of_a_long_video(tmp_path):
     graph = nx.DiGraph()
     for frame in range(1000):

@@ -77,8 +77,8 @@ class SavedRun:
         source = source or about.get("source")
         if source is not None and (source.isdigit() or source.startswith("rtsp://")):
             raise ValueError(
-                f"Expected a video that can be read again, got the stream '{source}': name its recording with --source, "
-                "or do without pictures (--no-pictures)"
+                f"Expected a video that can be read again, got the stream '{source}': name its recording with "
+                "--source, or do without pictures (--no-pictures)"
             )
         return open_source(source, int(about.get("seed", 0)), demo=about.get("scene") == "demo")
 

@@ -14,9 +14,10 @@ except ImportError as error:
 def draw_association_graph(graph: nx.DiGraph, path: str | Path, max_frames: int = 400) -> None:
     """Draws an association graph as a picture: x is the frame, y the track, the darkness of an edge its score.
 
-    Chosen transitions are solid, in the colour of the track. Their rivals, dotted and grey, are those that were not
-    chosen though they score no less than the weakest chosen one. Objects of no track, and of tracks that were never
-    confirmed, lie on the lowest line.
+    Chosen transitions are solid, in the colour of the track, and dashed over frames in which it was not seen. A large
+    dot is the first object of a track, a cross the last one, unless the video ends there. Their rivals, dotted and grey,
+    are those that were not chosen though they score no less than the weakest chosen one. Objects of no track, and of
+    tracks that were never confirmed, lie on the lowest line.
 
     Args:
         graph: Of :class:`tltm_graph.tracking.AssociationGraph`.
@@ -34,8 +35,14 @@ def draw_association_graph(graph: nx.DiGraph, path: str | Path, max_frames: int 
     axes = figure.add_subplot()
     transitions = list(graph.edges(data=True))
     weakest = min((data["score"] for *_, data in transitions if data["chosen"]), default=float("inf"))
-    for chosen, style in ((False, "dotted"), (True, "solid")):
-        drawn = [(a, b, data) for a, b, data in transitions if data["chosen"] == chosen and data["score"] >= weakest]
+    for chosen, over_gap, style in ((False, None, "dotted"), (True, False, "solid"), (True, True, "dashed")):
+        drawn = [
+            (a, b, data)
+            for a, b, data in transitions
+            if data["chosen"] == chosen
+            and data["score"] >= weakest
+            and over_gap in (None, position[b][0] - position[a][0] > 1)
+        ]
         if drawn:
             lines = nx.draw_networkx_edges(
                 graph,
@@ -48,11 +55,16 @@ def draw_association_graph(graph: nx.DiGraph, path: str | Path, max_frames: int 
             )
             lines.set_alpha(_darkness([data["score"] for *_, data in drawn]))
     nodes = list(graph)
+    going_on = [(a, b) for a, b, data in transitions if data["chosen"]]
+    births = set(nodes) - {b for _, b in going_on} - _cut_off(graph, position, first)
+    ends = [node for node in nodes if position[node][1] and position[node][0] < last and node not in dict(going_on)]
+    for node in ends:
+        axes.plot(*position[node], marker="x", color=track_colour(graph.nodes[node]["track"]), markersize=7)
     nx.draw_networkx_nodes(
         graph,
         position,
         nodes,
-        node_size=9,
+        node_size=[36 if node in births else 9 for node in nodes],
         node_color=[track_colour(graph.nodes[node]["track"]) for node in nodes],
         ax=axes,
     )
@@ -65,6 +77,11 @@ def draw_association_graph(graph: nx.DiGraph, path: str | Path, max_frames: int 
     axes.spines[["top", "right"]].set_visible(False)
     with write_atomically(path) as temporary:
         figure.savefig(temporary, dpi=120)
+
+
+def _cut_off(graph: nx.DiGraph, position: dict[str, tuple[int, int]], first: int) -> set[str]:
+    """The first objects that are drawn of each track, where earlier ones may have been left out; those of no track."""
+    return {node for node in graph if position[node][0] == first > 0 or position[node][1] == 0}
 
 
 def _darkness(scores: list[float]) -> list[float]:
