@@ -15,9 +15,9 @@ def draw_association_graph(graph: nx.DiGraph, path: str | Path, max_frames: int 
     """Draws an association graph as a picture: x is the frame, y the track, the darkness of an edge its score.
 
     Chosen transitions are solid, in the colour of the track, and dashed over frames in which it was not seen. A large
-    dot is the first object of a track, a cross the last one, unless the video ends there. Their rivals, dotted and
-    grey, are those that were not chosen though they score no less than the weakest chosen one. Objects of no track, and of
-    tracks that were never confirmed, lie on the lowest line.
+    dot is the first object of a track, a cross the last one, unless the video ends there. Rivals of what was chosen,
+    dotted and grey, are drawn if they score no less than the weakest chosen one. Objects of no track, and of tracks that
+    were never confirmed, lie on the lowest line.
 
     Args:
         graph: Of :class:`tltm_graph.tracking.AssociationGraph`.
