@@ -16,11 +16,11 @@ def draw_association_graph(graph: nx.DiGraph, path: str | Path, max_frames: int 
 
     Chosen transitions are solid, in the colour of the track, and dashed over frames in which it was not seen. A large
     dot is the first object of a track, a cross the last one, unless the video ends there. Rivals of what was chosen,
-    dotted and grey, are drawn if they score no less than the weakest chosen one. Objects of no track, and of tracks that
-    were never confirmed, lie on the lowest line.
+    dotted and grey, are drawn if they score no less than the weakest chosen one. Objects of no track, and those of
+    tracks that were never confirmed, lie on the lowest line.
 
     Args:
-        graph: Of :class:`tltm_graph.tracking.AssociationGraph`.
+        graph: Of :func:`tltm_graph.tracking.association_graph`.
         path: Where to; the suffix says the format (png, svg, pdf).
         max_frames: Only so many of the last frames are drawn, so that the picture stays readable.
     """
