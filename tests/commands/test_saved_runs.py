@@ -43,6 +43,17 @@ def test_other_settings_solve_otherwise_and_diff_shows_it(run, tmp_path, capsys)
     assert capsys.readouterr().out.startswith("0 of ")
 
 
+def test_what_was_solved_again_can_be_asked_and_solved_again(run, tmp_path, capsys):
+    first, second = tmp_path / "first", tmp_path / "second"
+    options = ["--max-misses", "1", "--birth-score", "0.5", "--score-threshold", "0.3"]
+    assert main(["solve", str(run), "--output", str(first), *options]) == 0
+    capsys.readouterr()
+    assert main(["solve", str(first), "--output", str(second)]) == 0
+    assert "; 0 of " in capsys.readouterr().out
+    assert (second / "tracks.json").read_bytes() == (first / "tracks.json").read_bytes()
+    assert main(["explain", str(first), "--frame", "11", "--object", "0"]) == 0
+
+
 def test_doubts_are_listed_and_explained(run, tmp_path, capsys):
     assert main(["explain", str(run), "--limit", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()

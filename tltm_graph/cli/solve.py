@@ -20,8 +20,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("graph", metavar="GRAPH", help="of a run with --save-graph: the file or its folder")
     add("--output", metavar="DIR", default="out/solve", help="folder to write to; default: %(default)s")
     add("--solver", choices=("hungarian", "greedy", "argmax"), help="default: that of the run")
-    add("--max-misses", metavar="N", type=int, help="frames in a row that a track may be missed; default: 60")
-    add("--birth-score", metavar="P", type=float, help="least detection score of a new track; default: 0.3")
+    add(
+        "--max-misses",
+        metavar="N",
+        type=int,
+        help="frames in a row that a track may be missed; default: as in the run, else 60",
+    )
+    add(
+        "--birth-score",
+        metavar="P",
+        type=float,
+        help="least detection score of a new track; default: as in the run, else 0.3",
+    )
     add("--score-threshold", metavar="P", type=float, default=0.0, help="leave out objects that score less")
     add("--weights", metavar="DETECTOR", help="the model whose relation judged, if it is not where it was: tltm:FILE")
 

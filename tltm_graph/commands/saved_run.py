@@ -9,7 +9,7 @@ from tltm_graph.commands.source import open_source
 from tltm_graph.data import MovingShapes
 from tltm_graph.detectors import Detector, build_detector
 from tltm_graph.io import FrameReader
-from tltm_graph.tracking import PublishedLifeCycle, Relation, SavedGraph, Tracker
+from tltm_graph.tracking import LifeCycle, PublishedLifeCycle, Relation, SavedGraph, Tracker
 
 SOLVERS: dict[str, Callable[[Detector, Relation | None, float], Tracker]] = {
     "hungarian": lambda detector, relation, pixel: Tracker(detector, relation, solver=HungarianSolver()),
@@ -82,9 +82,27 @@ class SavedRun:
             )
         return open_source(source, int(about.get("seed", 0)), demo=about.get("scene") == "demo")
 
-    def tracker(self, detector: Detector, relation: Relation | None) -> Tracker:
-        """A tracker as that of the run."""
-        return SOLVERS[self.solver](detector, relation, float(self.graph.about.get("pixel", 1.0)))
+    def tracker(
+        self,
+        detector: Detector,
+        relation: Relation | None,
+        solver: str | None = None,
+        life: dict[str, Any] | None = None,
+    ) -> Tracker:
+        """A tracker as that of the run.
+
+        Args:
+            detector: Of a saved run.
+            relation: The same.
+            solver: Another solver.
+            life: Options of :class:`tltm_graph.tracking.LifeCycle` in place of those of the run.
+        """
+        about = self.graph.about
+        tracker = SOLVERS[solver or self.solver](detector, relation, float(about.get("pixel", 1.0)))
+        life = about.get("life", {}) if life is None else life
+        if life:
+            tracker.life_cycle = LifeCycle(**life)
+        return tracker
 
 
 def _scorer(graph: SavedGraph, weights: str | None) -> Any:

@@ -2,6 +2,7 @@ import json
 import sys
 import time
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from tltm_graph.commands.saved_run import SOLVERS, SavedRun
 from tltm_graph.data import TrackWriter
 from tltm_graph.detectors import Detector
 from tltm_graph.io import output_folder, write_atomically
-from tltm_graph.tracking import GraphWriter, LifeCycle, Relation, SavedGraph, Tracker, differences, solve_again
+from tltm_graph.tracking import GraphWriter, Relation, SavedGraph, Tracker, differences, solve_again
 
 
 def solve(
@@ -48,8 +49,10 @@ def solve(
     solver = solver or run.solver
     if solver not in SOLVERS:
         raise ValueError(f"Expected a solver of {sorted(SOLVERS)}, got '{solver}'")
-    life: dict[str, Any] = {"max_misses": max_misses, "birth_score": birth_score}
-    life = {name: value for name, value in life.items() if value is not None}
+    told = {"max_misses": max_misses, "birth_score": birth_score}
+    life = {name: value for name, value in told.items() if value is not None}
+    if solver == run.solver:
+        life = run.graph.about.get("life", {}) | life
     if life and solver == "argmax":
         raise ValueError(f"Expected another solver for {', '.join(life)}, got 'argmax': it has a memory of its own")
     target = Path(output) / "graph.zip"
@@ -57,11 +60,8 @@ def solve(
         raise ValueError(f"Expected to write to another folder: '{target}' is also the input, and would be lost")
 
     def make_tracker(detector: Detector, relation: Relation | None) -> Tracker:
-        tracker = SOLVERS[solver](detector, relation, float(run.graph.about.get("pixel", 1.0)))
-        if life:
-            tracker.life_cycle = LifeCycle(**life)
-        made.append(tracker)
-        return tracker
+        made.append(run.tracker(detector, relation, solver, life))
+        return made[0]
 
     made: list[Tracker] = []
     shown: set[int] = set()
@@ -73,9 +73,15 @@ def solve(
             first = next(steps, None)
             if first is None:
                 raise ValueError(f"Expected at least one frame in '{run.graph.path}', got none")
-            about = {**run.graph.about, "solver": solver, "tracker": repr(made[0]), "solved_again": settings}
+            about = {
+                **run.graph.about,
+                "solver": solver,
+                "tracker": repr(made[0]),
+                "solved_again": settings,
+                "life": life,
+            }
             writer = stack.enter_context(GraphWriter(target, made[0], about))
-            every = tqdm(_all(first, steps), total=len(run.graph), unit=" frames", desc="solving", file=sys.stderr)
+            every = tqdm(chain([first], steps), total=len(run.graph), unit=" frames", desc="solving", file=sys.stderr)
             for state, detections in every:
                 assert detections.ids is not None
                 shown.update(detections.ids[detections.ids >= 0].tolist())
@@ -95,8 +101,3 @@ def solve(
         with write_atomically(folder / "run.json") as temporary:
             temporary.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return result
-
-
-def _all(first: Any, rest: Any) -> Any:
-    yield first
-    yield from rest

@@ -101,7 +101,8 @@ class GraphWriter:
         frames_each: int = 64,
     ) -> None:
         self.max_edges, self.frames_each = max_edges, frames_each
-        self._draws_last = isinstance(tracker.detector, Segmenter)
+        detector = tracker.detector
+        self._draws_last: bool = getattr(detector, "draws_last", isinstance(detector, Segmenter))
         self._header = {
             "kind": KIND,
             "version": VERSION,
@@ -208,7 +209,8 @@ class SavedGraph:
         self.size: tuple[int, int] | None = None if index["size"] is None else (index["size"][0], index["size"][1])
         """Height and width of the frames, None if there are none."""
         self._parts: list[dict[str, Any]] = index["parts"]
-        self._draws_last: bool = header["draws_last"]
+        self.draws_last: bool = header["draws_last"]
+        """Whether masks were drawn last, for objects that were shown: then association did not see them."""
         self._loaded: tuple[int, _Part] | None = None
 
     @cached_property
@@ -237,7 +239,7 @@ class SavedGraph:
     def found(self, frame: int) -> Detections:
         """The objects of a frame as the tracker got them: without ids, with the relation model's nodes as features."""
         number, position = self._place(frame)
-        return self._part(number).found(position, with_masks=not self._draws_last)
+        return self._part(number).found(position, with_masks=not self.draws_last)
 
     def drawn(self, frame: int) -> Detections:
         """The objects of a frame as they were shown, masks included; an empty one where none was drawn."""

@@ -69,7 +69,7 @@ class _Found:
 
     def __init__(self, graph: SavedGraph, score_threshold: float) -> None:
         self.graph, self.score_threshold = graph, score_threshold
-        self.class_names = graph.class_names
+        self.class_names, self.draws_last = graph.class_names, graph.draws_last
 
     def detect(self, frame: Frame, context: object = None) -> tuple[Detections, None]:
         return self._kept(self.graph.found(frame.index)), None
