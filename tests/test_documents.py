@@ -118,10 +118,12 @@ def test_the_code_of_reading_the_graph(tmp_path, monkeypatch, capsys):
     """Its blocks build on each other."""
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "reading_the_graph.md").read_text(), flags=re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     namespace: dict = {}
     for block in blocks:
         exec(compile(block, "reading_the_graph.md", "exec"), namespace)
     printed = capsys.readouterr().out
     assert "DiGraph with" in printed
     assert "frame 12, object 0 (" in printed
+    assert "longest: " in printed
+    assert " — new, track " in printed, "who forgets begins anew"

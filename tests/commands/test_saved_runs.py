@@ -80,8 +80,8 @@ def test_doubts_are_listed_and_explained(run, tmp_path, capsys):
     [
         (["explain", "RUN", "--frame", "99", "--track", "0"], "Expected a frame that is in"),
         (["explain", "RUN", "--frame", "3", "--track", "999"], "Expected a track that is seen in frame 3"),
-        (["explain", "RUN", "--frame", "3"], "Expected a track or the row of an object"),
-        (["explain", "RUN", "--track", "0"], "Expected --frame with --track"),
+        (["explain", "RUN", "--frame", "3"], "Expected --track or --object beside --frame"),
+        (["explain", "RUN", "--track", "0"], "Expected --frame beside --track"),
         (["explain", "RUN", "--frame", "1", "--object", "0", "--weights", "tltm:none.safetensors"], "none.safetensors"),
         (["view", "RUN", "--explained", "0", "--source", "0"], "got the stream '0': name its recording"),
         (["view", "RUN", "--explained", "0", "--source", "nowhere.mp4"], "nowhere.mp4"),

@@ -97,8 +97,8 @@ def test_outlines_enclose_the_mask(run, tmp_path):
 
 def test_frames_without_objects_masks_or_pictures(tmp_path):
     graph, _ = saved(Tracker(Script(drawn(EMPTY_FRAMES))), map(blank, range(4)), tmp_path / "graph.zip")
-    write_viewer(tmp_path / "graph.html", graph, map(blank, (0, 2)), (40, 200))
-    assert pictures_in(tmp_path / "graph.html") == [0, 2]
+    write_viewer(tmp_path / "graph.html", graph, map(blank, (0, 2, 3)), (40, 200))
+    assert pictures_in(tmp_path / "graph.html") == [0, 2, 3]
     assert [len(one["objects"]) for one in content(tmp_path / "graph.html", "data")["frames"]] == [0, 1, 0, 1]
 
 
@@ -107,6 +107,8 @@ def test_mistakes_leave_no_page(run, tmp_path):
     other = (replace(frame, image=torch.zeros(3, 8, 8, dtype=torch.uint8)) for frame in frames)
     with pytest.raises(ValueError, match="the video is another one"):
         write_viewer(tmp_path / "graph.html", graph, other, SIZE)
+    with pytest.raises(ValueError, match="frame 5, got one that ends before it"):
+        write_viewer(tmp_path / "graph.html", graph, list(frames)[:5], SIZE)
     with pytest.raises(ValueError, match="at least one decision"):
         write_viewer(tmp_path / "graph.html", [], None, SIZE)
     assert [path.name for path in tmp_path.iterdir()] == ["graph.zip"]

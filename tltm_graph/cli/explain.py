@@ -39,14 +39,17 @@ def run(options: dict[str, Any]) -> int:
         from tltm_graph.commands.explain import doubts, explain
         from tltm_graph.tracking import SavedGraph
 
+        if options["frame"] is not None and options["track"] is None and options["row"] is None:
+            raise ValueError("Expected --track or --object beside --frame, got neither")
         if options["frame"] is not None:
             print(explain(**options).text())
             return 0
         if options["track"] is not None or any(options[name] is not None for name in ("row", "output", "picture")):
-            raise ValueError("Expected --frame with --track, --object, --output or --picture, got none")
+            raise ValueError("Expected --frame beside --track, --object, --output or --picture, got no --frame")
         path = Path(options["graph"])
+        graph = SavedGraph(path / "graph.zip" if path.is_dir() else path)
         print("margin  frame  object  track  class")
-        for one in doubts(SavedGraph(path / "graph.zip" if path.is_dir() else path), limit):
+        for one in doubts(graph, limit):
             print(f"{one.margin:6.3f} {one.frame:6d} {one.row:7d} {one.track:6d}  {one.label}")
         return 0
 

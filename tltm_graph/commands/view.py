@@ -43,13 +43,15 @@ def view(
     if saved.size is None:
         raise ValueError(f"Expected at least one frame in '{saved.path}', got none")
     target = saved.path.with_suffix(".html") if output is None else Path(output)
-    told = {}
-    for doubt in tqdm(doubts(saved, explained), unit=" decisions", desc="explaining", file=sys.stderr):
-        why = explain(saved, doubt.frame, row=doubt.row, make_tracker=run.tracker, scorer=run.scorer)
-        told[doubt.frame, doubt.row] = why.text()
     frames = None
     if pictures:
         frames = tqdm(iter(run.pictures(source)), total=len(saved), unit=" frames", desc="pictures", file=sys.stderr)
+    told = {}
+    for doubt in tqdm(
+        doubts(saved, explained), unit=" decisions", desc="explaining", file=sys.stderr, disable=not explained
+    ):
+        why = explain(saved, doubt.frame, row=doubt.row, make_tracker=run.tracker, scorer=run.scorer)
+        told[doubt.frame, doubt.row] = why.text()
     write_viewer(
         target,
         saved,

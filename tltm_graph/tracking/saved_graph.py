@@ -270,8 +270,9 @@ class SavedGraph:
         return self._loaded[1]
 
     def _json(self, name: str) -> Any:
+        content = self._bytes(name)
         try:
-            return json.loads(self._bytes(name))
+            return json.loads(content)
         except ValueError as error:
             raise ValueError(f"Expected an association graph in '{self.path}', got another file: {error}") from error
 

@@ -52,7 +52,7 @@ def write_viewer(
         max_candidates: So many tracks are shown for each object, those that gain most.
 
     Raises:
-        ValueError: If there are no decisions, or the pictures are of another size.
+        ValueError: If there are no decisions, or the pictures are of another size or end before the decisions do.
     """
     wide = max(1, min(width, size[1]))
     frames, wanted = [], []
@@ -167,6 +167,10 @@ def _encoded(
     for index in wanted:
         while frame is not None and frame.index < index:
             frame = next(stream, None)
+        if frame is None and pictures is not None:
+            raise ValueError(
+                f"Expected a video with frame {index}, got one that ends before it: the video is another one"
+            )
         if frame is None or frame.index > index:
             yield None
             continue
