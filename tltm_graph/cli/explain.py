@@ -34,8 +34,6 @@ def run(options: dict[str, Any]) -> int:
     show_traceback, limit = options.pop("traceback"), options.pop("limit")
 
     def work() -> int:
-        from pathlib import Path
-
         from tltm_graph.commands.explain import doubts, explain
         from tltm_graph.tracking import SavedGraph
 
@@ -46,8 +44,7 @@ def run(options: dict[str, Any]) -> int:
             return 0
         if options["track"] is not None or any(options[name] is not None for name in ("row", "output", "picture")):
             raise ValueError("Expected --frame beside --track, --object, --output or --picture, got no --frame")
-        path = Path(options["graph"])
-        graph = SavedGraph(path / "graph.zip" if path.is_dir() else path)
+        graph = SavedGraph(options["graph"])
         print("margin  frame  object  track  class")
         for one in doubts(graph, limit):
             print(f"{one.margin:6.3f} {one.frame:6d} {one.row:7d} {one.track:6d}  {one.label}")

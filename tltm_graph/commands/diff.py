@@ -38,7 +38,7 @@ def diff(first: str | Path, second: str | Path, output: str | Path | None = None
         ValueError: If one is no graph, or they are of different videos.
         OSError: If a file cannot be read or written.
     """
-    graphs = [SavedGraph(path / "graph.zip" if path.is_dir() else path) for path in (Path(first), Path(second))]
+    graphs = SavedGraph(first), SavedGraph(second)
     found = tuple(differences(*graphs))
     comparison = Comparison(found, sum(len(one.current) for one in graphs[0]), graphs[0].class_names)
     if output is not None:

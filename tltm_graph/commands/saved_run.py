@@ -54,8 +54,7 @@ class SavedRun:
             ValueError: If it is no graph of ``tltm-graph track``, or the relation cannot be built.
             OSError: If a file is missing.
         """
-        path = Path(path)
-        graph = SavedGraph(path / "graph.zip" if path.is_dir() else path)
+        graph = SavedGraph(path)
         about = graph.about
         if about.get("solver") not in SOLVERS or "detector" not in about:
             raise ValueError(

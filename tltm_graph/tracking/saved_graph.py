@@ -180,7 +180,7 @@ class SavedGraph:
     >>> association_graph(graph)  # networkx
 
     Args:
-        path: The file.
+        path: The file, or the folder that ``graph.zip`` is in.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -188,10 +188,10 @@ class SavedGraph:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = Path(path) / "graph.zip" if Path(path).is_dir() else Path(path)
         if not self.path.is_file():
             raise FileNotFoundError(
-                f"Expected an association graph, found no file '{path}': tltm-graph track --save-graph writes one"
+                f"Expected an association graph, found no file '{self.path}': tltm-graph track --save-graph writes one"
             )
         header, index = self._json("header.json"), self._json("index.json")
         if header.get("kind") != KIND:
