@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DATA   ?= ../shared/data
 
-.PHONY: setup demo test check benchmarks benchmarks-association clean
+.PHONY: setup demo docs test check benchmarks benchmarks-association clean
 
 setup: $(READY)  ## make .venv with the package, its extras and the tools of the tests
 
@@ -12,7 +12,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Expected Python 3.11 or newer, got {v.major}.{v.minor}. Name one: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[viz,transformers,onnx,train,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[viz,transformers,onnx,train,docs,dev]'
 	@touch $(READY)
 
 demo: $(READY)  ## track a rendered scene with the model that is shipped, print scores, write tracks, an overlay video, the association graph and a page to look at it
@@ -24,6 +24,10 @@ check: $(READY)  ## style, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(READY)  ## build the pages in out/docs, and run every example in them
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs out/docs
+	@echo 'open out/docs/index.html'
 
 test: check  ## everything CI runs
 	$(BIN)/python -m pytest -n auto
@@ -59,4 +63,4 @@ benchmarks-association: $(READY)  ## print the tables of association beside know
 	$(BIN)/python benchmarks/association.py --data $(DATA)
 
 clean:
-	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) out docs/gallery .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

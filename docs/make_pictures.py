@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import networkx as nx
 import torch
+from matplotlib.figure import Figure
 from torchvision.io import write_jpeg, write_png
 from torchvision.transforms.v2.functional import resize
 
@@ -10,7 +12,7 @@ from tltm_graph import MovingShapes, OracleDetector, Tracker, association_graph
 from tltm_graph.data.moving_shapes import EASY, HARD, STANDARD, VAL, Split, moving_shapes
 from tltm_graph.models import TLTM, model_for_tracking
 from tltm_graph.tracking import decision_of
-from tltm_graph.visualization import Overlay, draw_association_graph
+from tltm_graph.visualization import Drawing, Overlay, draw_association_graph
 
 FOLDER = Path(__file__).parent / "images"
 SHOWN = (5, 40, 74)
@@ -38,8 +40,53 @@ def draw_demo() -> torch.Tensor:
     return torch.cat(pictures, dim=2)
 
 
+VALUES = {  # what flows, and where it is drawn
+    "frame": (0, 2),
+    "detections": (2.4, 2),
+    "memory": (0, 0),
+    "expected tracks": (2.6, 0),
+    "graph": (4, 1),
+    "logits": (5.3, 2),
+    "scores": (6.8, 1),
+    "assignment": (9.0, 1),
+    "ids": (10.8, 2),
+    "memory′": (10.8, 0),
+}
+STEPS = [
+    ("frame", "detections", "detector"),
+    ("memory", "expected tracks", "life cycle"),
+    ("detections", "graph", ""),
+    ("expected tracks", "graph", ""),
+    ("graph", "logits", "relation"),
+    ("graph", "scores", "affinity"),
+    ("logits", "scores", ""),
+    ("scores", "assignment", "solver"),
+    ("assignment", "ids", ""),
+    ("assignment", "memory′", "life cycle"),
+]
+
+
+def draw_flow() -> Drawing:
+    """How a frame becomes ids: values are nodes, the parts that make them stand on the edges."""
+    flow = nx.DiGraph([(a, b) for a, b, _ in STEPS])
+    figure = Figure(figsize=(12, 2.8), layout="constrained")
+    axes = figure.add_subplot()
+    learned = {"logits": "#ffe3b3", "scores": "#ffe3b3"}
+    nx.draw_networkx_edges(flow, VALUES, ax=axes, node_size=1900, node_shape="s", arrowsize=14, edge_color="#666")
+    for node, place in VALUES.items():
+        box = {"boxstyle": "round,pad=0.5", "facecolor": learned.get(node, "#dfe7ff"), "edgecolor": "#888"}
+        axes.text(*place, node, ha="center", va="center", fontsize=10, bbox=box)
+    labels = {(a, b): part for a, b, part in STEPS if part}
+    nx.draw_networkx_edge_labels(flow, VALUES, labels, ax=axes, font_size=9, font_color="#444", rotate=False)
+    axes.set_ylim(-0.5, 2.5)
+    axes.set_xlim(-0.6, 11.4)
+    axes.set_axis_off()
+    return Drawing(figure)
+
+
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
+    draw_flow().save(FOLDER / "flow.png")
     write_jpeg(draw_world(), str(FOLDER / "moving_shapes.jpg"), quality=90)
     write_png(draw_demo(), str(FOLDER / "demo.png"))
     scene = MovingShapes(num_frames=100, seed=3)
@@ -48,7 +95,7 @@ def main() -> None:
     for frame in scene:
         state, detections = tracker.step(state, frame)
         decisions.append(decision_of(state, detections))
-    draw_association_graph(association_graph(decisions), FOLDER / "association_graph.png")
+    draw_association_graph(association_graph(decisions)).save(FOLDER / "association_graph.png")
 
 
 if __name__ == "__main__":

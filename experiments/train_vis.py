@@ -232,7 +232,7 @@ class _Validate(Callback):
             logger.experiment.add_image(f"truth above, predictions below/{name}", picture, step)
         graph = self.output / "pictures" / f"association_graph_{step:08d}.png"
         graph.parent.mkdir(exist_ok=True)
-        draw_association_graph(validated.graph, graph)
+        draw_association_graph(validated.graph).save(graph)
         logger.experiment.add_image("association graph", decode_image(str(graph))[:3], step)
 
 

@@ -1,12 +1,16 @@
-"""``tltm-graph solve``, ``diff`` and ``explain`` on a run of ``tltm-graph track``."""
+"""``tltm-graph solve``, ``diff``, ``draw``, ``explain`` and ``mistakes`` on a run of ``tltm-graph track``."""
 
 import json
 
 import pytest
+from PIL import Image
 
 from tests.tracking.saved_runs import oracle, saved, scene
-from tltm_graph import SavedGraph, Tracker
+from tltm_graph import MovingShapes, SavedGraph, Tracker
 from tltm_graph.cli import main
+from tltm_graph.commands.source import open_source
+from tltm_graph.data import TrackWriter
+from tltm_graph.io import read_frames
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +79,44 @@ def test_doubts_are_listed_and_explained(run, tmp_path, capsys):
     assert total == pytest.approx(told["score"], abs=1e-6)
 
 
+def test_what_was_wrong_is_told_with_its_cause(run, tmp_path, capsys):
+    files = ["--output", str(tmp_path / "wrong.json"), "--picture", str(tmp_path / "wrong.svg")]
+    assert main(["mistakes", str(run), *files]) == 0
+    text, told = capsys.readouterr().out, json.loads((tmp_path / "wrong.json").read_text())
+    assert f"{len(told['mistakes'])} of {told['decisions']} decisions are wrong" in text
+    assert sum(told["causes"].values()) == len(told["mistakes"]) > 0
+    drawn = (tmp_path / "wrong.svg").read_text()
+    assert all((f"<!-- {cause} ({count}) -->" in drawn) == (count > 0) for cause, count in told["causes"].items())
+
+
+def test_the_truth_may_be_a_file(run, tmp_path, capsys):
+    scene = open_source(None)
+    assert isinstance(scene, MovingShapes)
+    with TrackWriter(tmp_path / "truth.json") as writer:
+        for index in range(12):
+            writer.write(index, scene.truth(index))
+    assert main(["mistakes", str(run)]) == 0
+    known = capsys.readouterr().out
+    assert main(["mistakes", str(run), "--truth", str(tmp_path / "truth.json")]) == 0
+    assert capsys.readouterr().out == known
+
+
+def test_runs_are_drawn_side_by_side(run, tmp_path, capsys):
+    other = tmp_path / "other"
+    assert main(["solve", str(run), "--solver", "greedy", "--output", str(other)]) == 0
+    both = ["draw", str(run), str(other), "--strip", "--width", "160"]
+    assert main([*both, "--output", str(tmp_path / "both.gif"), "--begin", "4", "--end", "9"]) == 0
+    assert "5 pictures" in capsys.readouterr().out
+    with Image.open(tmp_path / "both.gif") as picture:
+        assert picture.n_frames == 5
+        assert picture.width == 320
+        assert picture.height == 96 + 150
+    assert main(["draw", str(other)]) == 0
+    drawn = list(read_frames(other / "drawn.mp4"))
+    assert [frame.size for frame in drawn] == [(192, 320)] * 12
+    assert len({frame.image.float().mean().item() for frame in drawn}) == 12
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -88,6 +130,11 @@ def test_doubts_are_listed_and_explained(run, tmp_path, capsys):
         (["solve", "RUN", "--output", "RUN"], "is also the input, and would be lost"),
         (["solve", "RUN", "--solver", "argmax", "--max-misses", "3"], "a memory of its own"),
         (["solve", "nothing.zip"], "found no file 'nothing.zip'"),
+        (["mistakes", "RUN", "--truth", "nothing.json"], "nothing.json"),
+        (["draw", "RUN", "--begin", "99", "--output", "out.mp4"], "Expected frames from 99 on, got none"),
+        (["draw", "RUN", "--output", "out.webm"], "Expected a file .mp4 or .gif"),
+        (["draw", "RUN", "--source", "nowhere.mp4", "--output", "out.mp4"], "nowhere.mp4"),
+        (["draw", "RUN", "--width", "1"], "width of at least 2"),
         (["diff", "RUN", "pyproject.toml"], "cut off, damaged, or is another"),
     ],
 )

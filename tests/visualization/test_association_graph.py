@@ -17,7 +17,7 @@ def test_it_draws(tmp_path, frames):
     for t in range(len(frames)):
         state, detections = tracker.step(state, blank(t))
         decisions.append(decision_of(state, detections))
-    draw_association_graph(association_graph(decisions), tmp_path / "graph.png")
+    draw_association_graph(association_graph(decisions)).save(tmp_path / "graph.png")
     pixels = np.asarray(Image.open(tmp_path / "graph.png").convert("RGB"))
     if any(map(len, frames)):
         red = (abs(pixels.astype(int) - [0xE6, 0x19, 0x4B]).sum(axis=2) < 30).sum()
@@ -31,7 +31,7 @@ def marks(frames, path) -> int:
     for t in range(len(frames)):
         state, detections = tracker.step(state, blank(t))
         decisions.append(decision_of(state, detections))
-    draw_association_graph(association_graph(decisions), path)
+    draw_association_graph(association_graph(decisions)).save(path)
     return path.read_text().count('id="line2d_')
 
 
@@ -44,5 +44,5 @@ def test_only_the_last_frames_of_a_long_video(tmp_path):
     graph = nx.DiGraph()
     for frame in range(1000):
         graph.add_node(f"{frame}:0", frame=frame, track=0, shown=True)
-    draw_association_graph(graph, tmp_path / "graph.png", max_frames=50)
+    draw_association_graph(graph, max_frames=50).save(tmp_path / "graph.png")
     assert Image.open(tmp_path / "graph.png").width < 1200

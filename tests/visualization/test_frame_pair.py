@@ -44,10 +44,10 @@ def test_another_video_is_told(run):
 def test_chosen_transitions_have_the_colour_of_their_track(run, tmp_path):
     graph, frames = run
     decision = graph[9]
-    draw_frame_pair(decision, tmp_path / "all.png", *crops(graph, 9, frames), class_names=graph.class_names)
-    draw_frame_pair(decision, tmp_path / "plain.png")
+    draw_frame_pair(decision, *crops(graph, 9, frames), class_names=graph.class_names).save(tmp_path / "all.png")
+    draw_frame_pair(decision).save(tmp_path / "plain.png")
     row = int(decision.assignment.current[0])
-    draw_frame_pair(decision, tmp_path / "one.png", row=row)
+    draw_frame_pair(decision, row=row).save(tmp_path / "one.png")
     assert Image.open(tmp_path / "one.png").height <= Image.open(tmp_path / "all.png").height
     track = int(decision.tracks[row])
     colour = [int(PALETTE[track % len(PALETTE)][k : k + 2], 16) for k in (1, 3, 5)]
@@ -58,5 +58,5 @@ def test_chosen_transitions_have_the_colour_of_their_track(run, tmp_path):
 
 def test_frames_without_tracks_or_objects(run, tmp_path):
     graph, _ = run
-    draw_frame_pair(graph[0], tmp_path / "first.svg")
+    draw_frame_pair(graph[0]).save(tmp_path / "first.svg")
     assert (tmp_path / "first.svg").read_text().startswith("<?xml")

@@ -1,5 +1,6 @@
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from dataclasses import replace
@@ -47,6 +48,11 @@ def opened(page: Path, folder: Path, at: str = "", script: str = "") -> str:
         timeout=120,
     )
     return done.stdout
+
+
+def told_by(dom: str):
+    """What a script of the test has left in ``document.documentElement.dataset.told``."""
+    return json.loads(unescape(re.search(r'data-told="(.*?)"', dom)[1]))
 
 
 @pytest.fixture
@@ -162,7 +168,7 @@ def test_keys_clicks_and_search_go_where_they_should(run, tmp_path):
       document.documentElement.dataset.told = JSON.stringify([told, mostDoubtful[0]]);
     """
     dom = opened(page, tmp_path, "", script)
-    told, first = json.loads(unescape(re.search(r'data-told="(.*?)"', dom)[1]))
+    told, first = told_by(dom)
     assert told[:7] == [f"#frame={frame}" for frame in (1, 2, 1, 9, 9, 0, 9)]
     assert told[7] == "#frame=0"
     shown = [
@@ -178,6 +184,114 @@ def test_keys_clicks_and_search_go_where_they_should(run, tmp_path):
     assert "&object=" in told[12]
     assert told[13] == f"#frame={first[1]}&object={first[2]}"
     assert told[14] == "hit"
+
+
+@needs_chromium
+def test_a_place_that_is_not_there_is_said(run, tmp_path):
+    graph, frames = run
+    page = tmp_path / "graph.html"
+    write_viewer(page, graph, frames, SIZE, graph.class_names)
+    script = """
+      const told = [], note = () => told.push([document.querySelector(".wrong")?.textContent ?? null, location.hash]);
+      note();
+      const asked = ["abc", "", "3&object=99", "3&object=x", "3&object=0", "99"].map(it => "frame=" + it).concat("");
+      addEventListener("hashchange", () => { note(); next(); });
+      function next() {
+        if (asked.length) location.hash = asked.shift();
+        else document.documentElement.dataset.told = JSON.stringify(told);
+      }
+      next();
+    """
+    told = told_by(opened(page, tmp_path, "#frame=999", script))
+    frames_are, last = "Expected one of the 10 frames from 0 to 9, got frame=", len(graph[3].current) - 1
+    objects_are = f"Expected an object from 0 to {last} in frame 3, got object="
+    assert told == [
+        [f"{frames_are}999", "#frame=0"],
+        [f"{frames_are}abc", "#frame=0"],
+        [frames_are, "#frame=0"],
+        [f"{objects_are}99", "#frame=3"],
+        [f"{objects_are}x", "#frame=3"],
+        [None, "#frame=3&object=0"],
+        [f"{frames_are}99", "#frame=3&object=0"],
+        [None, told[-1][1]],
+    ]
+
+
+@needs_chromium
+def test_labels_keep_apart_and_can_be_hidden(run, tmp_path):
+    graph, frames = run
+    page = tmp_path / "graph.html"
+    write_viewer(page, graph, frames, SIZE, graph.class_names)
+    script = """
+      const pixels = () => { paint(); return $("picture").toDataURL(); };
+      const key = key => dispatchEvent(new KeyboardEvent("keydown", { key }));
+      let shown = 0, over = 0;
+      for (at = 0; at < frames.length; at++) {
+        const objects = frames[at].objects.map((o, j) => [o, j]);
+        const placed = labels($("picture").getContext("2d"), objects, 0.2).map(([box]) => box);
+        shown += placed.length;
+        placed.forEach((a, i) => placed.slice(i + 1).forEach(b => { over += shared(a, b) > 0; }));
+      }
+      go(5);
+      const before = pixels(); key("l");
+      const hidden = pixels(); key("l");
+      document.documentElement.dataset.told = JSON.stringify([shown, over, before !== hidden, before === pixels()]);
+    """
+    told = told_by(opened(page, tmp_path, "", script))
+    assert told == [sum(len(one.current) for one in graph), 0, True, True]
+
+
+@needs_chromium
+def test_it_can_be_used_with_the_keyboard_alone(run, tmp_path):
+    graph, frames = run
+    page = tmp_path / "graph.html"
+    write_viewer(page, graph, frames, SIZE, graph.class_names)
+    script = """
+      const told = [], note = () => told.push(location.hash);
+      const key = (to, key, ctrlKey) =>
+        to.dispatchEvent(new KeyboardEvent("keydown", { key, ctrlKey, bubbles: true, cancelable: true }));
+      const reached = [...document.querySelectorAll("button, input, [tabindex]")];
+      const order = reached.map(one => one.id || one.dataset.frame && "row");
+      for (const name of ["Enter", " "]) {
+        clear();
+        const row = document.querySelectorAll("tr[data-frame]")[1];
+        row.focus(); key(document.activeElement, name); note();
+        told.push([document.activeElement.id, playing]);
+      }
+      key($("next"), " "); key(document.body, "n", true); note();
+      clear(); go(5);
+      for (const name of ["ArrowDown", "ArrowDown", "ArrowUp"]) { key($("tracks"), name); note(); }
+      document.documentElement.dataset.told = JSON.stringify([order, mostDoubtful[1], told]);
+    """
+    order, (_, frame, row), told = told_by(opened(page, tmp_path, "", script))
+    assert order[:8] == ["play", "slider", "search", "doubt", "previous", "next", "tracks", "details"]
+    assert set(order[8:]) == {"row"}
+    place = f"#frame={frame}&object={row}"
+    assert told[:5] == [place, ["details", None], place, ["details", None], place]
+    shown = [track for track in graph[5].tracks.tolist() if track >= 0]
+    first, second = (f"#frame=5&object={graph[5].tracks.tolist().index(track)}" for track in sorted(shown)[:2])
+    assert told[5:] == [first, second, first]
+
+
+@needs_chromium
+def test_it_says_how_to_explain_what_it_does_not(run, tmp_path):
+    graph, _ = run
+    page = tmp_path / "graph.html"
+    told = "document.documentElement.dataset.told = JSON.stringify($('details').textContent.replace(/\\s+/g, ' '))"
+    write_viewer(page, graph, None, SIZE, command="tltm-graph explain 'my <runs>/a'")
+    dom = opened(page, tmp_path, "#frame=3&object=0", told)
+    assert told_by(dom).endswith("tltm-graph explain 'my <runs>/a' --frame 3 --object 0")
+    write_viewer(page, graph, None, SIZE)
+    assert "in Python, explain(graph, 3, row=0) says it" in opened(page, tmp_path, "#frame=3&object=0")
+
+
+def test_the_command_is_that_of_the_run(tmp_path):
+    out = str(tmp_path / "it's a run")
+    assert main(["track", "--output", out, "--max-frames", "3", "--save-graph", "--no-overlay"]) == 0
+    assert main(["view", out, "--explained", "0", "--no-pictures"]) == 0
+    command = content(tmp_path / "it's a run" / "graph.html", "data")["command"]
+    assert shlex.split(command) == ["tltm-graph", "explain", out]
+    assert main([*shlex.split(command)[1:], "--frame", "2", "--object", "0"]) == 0
 
 
 def test_a_run_is_viewed(tmp_path, capsys):

@@ -6,7 +6,7 @@ from tltm_graph.association.common_motion import common_motion
 from tltm_graph.association.decision import Decision
 from tltm_graph.association.edge_explanation import EdgeExplanation, Message, explain_edge
 from tltm_graph.association.learned_affinity import LearnedAffinity, save_head
-from tltm_graph.association.margin import Counterfactual, RunnerUp, counterfactual, margins, runner_up
+from tltm_graph.association.margin import Counterfactual, RunnerUp, best_total, counterfactual, margins, runner_up
 from tltm_graph.association.motion_features import MotionFeatures, motion_features
 from tltm_graph.association.published import ArgmaxAssignment, ArgmaxSolver, PublishedAffinity
 from tltm_graph.association.shapley_explainer import FeatureGroup, ShapleyExplainer
@@ -31,6 +31,7 @@ __all__ = [
     "RunnerUp",
     "ShapleyExplainer",
     "Solver",
+    "best_total",
     "common_motion",
     "counterfactual",
     "explain_edge",

@@ -46,8 +46,8 @@ class Affinity:
         label: c, the price of another class.
         age: a, the price of every frame a track has not been seen.
         relation: r, the weight of the relation model, if the tracker has one.
-        margin: b.
-        margin_growth: b′.
+        margin: What boxes are grown by, b.
+        margin_growth: How that grows with age, b′.
     """
 
     def __init__(

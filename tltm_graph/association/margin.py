@@ -61,6 +61,30 @@ def margins(edge_index: Tensor, scores: EdgeScores, sizes: tuple[int, int], assi
     return torch.tensor([np.inf if other is None else other.margin for other in found], dtype=torch.float64)
 
 
+def best_total(
+    edge_index: Tensor, scores: EdgeScores, sizes: tuple[int, int], current: int, previous: int | None
+) -> float:
+    """What the best assignment gains over leaving everybody alone, if one object goes to a given track, or to none.
+
+    Args:
+        edge_index: Transitions (2, E).
+        scores: Theirs, and those of births and misses.
+        sizes: Number of previous and current objects (M, N).
+        current: Row of the object.
+        previous: Row of the track; None for no track.
+
+    Returns:
+        Minus infinity if there is no such transition.
+    """
+    gain = gains(edge_index, scores.edges, sizes, scores.births, scores.misses)
+    own = 0.0 if previous is None else float(gain[previous, current])
+    rest = np.delete(gain, current, axis=1).clip(min=0)
+    if previous is not None:
+        rest = np.delete(rest, previous, axis=0)
+    rows, columns = linear_sum_assignment(rest, maximize=True)
+    return own + float(rest[rows, columns].sum())
+
+
 def _runner_up(gain: np.ndarray, chosen: list[tuple[int, int]], current: int) -> RunnerUp | None:
     if not np.isfinite(gain[:, current]).any():
         return None

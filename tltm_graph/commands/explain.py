@@ -84,5 +84,6 @@ def explain(
         from tltm_graph.visualization import draw_frame_pair
 
         tracks, objects = crops(run.graph, frame, run.pictures(source))
-        draw_frame_pair(run.graph[frame], picture, tracks, objects, run.graph.class_names, explanation.row)
+        names = run.graph.class_names
+        draw_frame_pair(run.graph[frame], tracks, objects, names, explanation.row).save(picture)
     return explanation

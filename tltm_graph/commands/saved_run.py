@@ -6,9 +6,10 @@ from typing import Any
 
 from tltm_graph.association import ArgmaxSolver, GreedySolver, HungarianSolver, PublishedAffinity
 from tltm_graph.commands.source import open_source
-from tltm_graph.data import MovingShapes
+from tltm_graph.data import MovingShapes, open_videos
 from tltm_graph.detectors import Detector, build_detector
 from tltm_graph.io import FrameReader
+from tltm_graph.structures import Tracks
 from tltm_graph.tracking import LifeCycle, PublishedLifeCycle, Relation, SavedGraph, Tracker
 
 SOLVERS: dict[str, Callable[[Detector, Relation | None, float], Tracker]] = {
@@ -80,6 +81,36 @@ class SavedRun:
                 "--source, or do without pictures (--no-pictures)"
             )
         return open_source(source, int(about.get("seed", 0)), demo=about.get("scene") == "demo")
+
+    def truth(self, path: str | Path | None = None) -> Tracks:
+        """The true tracks of its video.
+
+        Args:
+            path: Where they are, in any format: the only video in it, or the one of the name of the source. None for a
+                rendered scene, whose truth is known.
+
+        Raises:
+            ValueError: If there is no such video, it has another length, or no truth is known.
+            OSError: If a file is missing.
+        """
+        source, length = self.graph.about.get("source"), self.graph.frames[-1] + 1 if len(self.graph) else 0
+        if path is None:
+            scene = self.pictures() if source is None else None
+            if not isinstance(scene, MovingShapes):
+                raise ValueError(f"Expected the true tracks of '{source}', got none: name their file with --truth")
+            return Tracks.from_stream(((index, scene.truth(index)) for index in range(length)), scene.size)
+        videos = open_videos(path)
+        name = Path(str(source)).stem
+        video = videos[0] if len(videos) == 1 else videos.named(name) or videos.named(str(source))
+        if video is None:
+            raise ValueError(f"Expected a video '{name}' in '{path}', got {len(videos)} others")
+        truth = video.tracks()
+        if truth.num_frames < length:
+            raise ValueError(
+                f"Expected the truth of {length} frames or more in '{path}', got {truth.num_frames}: it is of another "
+                "video, or counts frames otherwise"
+            )
+        return truth
 
     def tracker(
         self,

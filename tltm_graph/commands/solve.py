@@ -82,7 +82,7 @@ def solve(
             }
             writer = stack.enter_context(GraphWriter(target, made[0], about))
             every = tqdm(chain([first], steps), total=len(run.graph), unit=" frames", desc="solving", file=sys.stderr)
-            for state, detections in every:
+            for state, detections in stack.enter_context(every):
                 assert detections.ids is not None
                 shown.update(detections.ids[detections.ids >= 0].tolist())
                 tracks.write(state.frame, detections)

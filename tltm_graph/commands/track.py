@@ -113,13 +113,9 @@ def track(
         graph = stack.enter_context(GraphWriter(folder / "graph.zip", tracker, about)) if save_graph else None
         state = tracker.start()
         began = time.perf_counter()
-        for frame in tqdm(
-            _limited(chain(first, stream), max_frames, interrupt, seconds["read"]),
-            total=length,
-            unit=" frames",
-            desc="tracking",
-            file=sys.stderr,
-        ):
+        every = _limited(chain(first, stream), max_frames, interrupt, seconds["read"])
+        bar = tqdm(every, total=length, unit=" frames", desc="tracking", file=sys.stderr)
+        for frame in stack.enter_context(bar):
             state, detections = tracker.step(state, frame)
             assert detections.ids is not None
             shown.update(detections.ids[detections.ids >= 0].tolist())
@@ -207,7 +203,7 @@ def _overlay(
 def _draw_graph(folder: Path) -> None:
     from tltm_graph.visualization import draw_association_graph
 
-    draw_association_graph(association_graph(SavedGraph(folder / "graph.zip")), folder / "graph.png")
+    draw_association_graph(association_graph(SavedGraph(folder / "graph.zip"))).save(folder / "graph.png")
 
 
 def _limited(

@@ -1,3 +1,4 @@
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,7 @@ def view(
         f"{Path(str(about['source'])).name if about.get('source') else 'a rendered scene'}, {about['solver']}",
         told,
         width,
+        command=shlex.join(["tltm-graph", "explain", str(graph), *(["--weights", weights] if weights else [])]),
     )
     objects = sum(len(decision.current) for decision in saved)
     return {"file": str(target), "frames": len(saved), "objects": objects, "bytes": target.stat().st_size}

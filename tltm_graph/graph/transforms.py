@@ -56,8 +56,8 @@ class AddGeometry(BaseTransform):
     r"""Adds ``edge_attr`` (E, 6): how the box changes along each transition, the same at any resolution.
 
     .. math::
-        \big( \tfrac{x_j - x_i}{w_i},\; \tfrac{y_j - y_i}{h_i},\; \log \tfrac{w_j}{w_i},\; \log \tfrac{h_j}{h_i},\;
-        IoU_{ij},\; s_j - s_i \big)
+        \left( \tfrac{x_j - x_i}{w_i},\; \tfrac{y_j - y_i}{h_i},\; \log \tfrac{w_j}{w_i},\; \log \tfrac{h_j}{h_i},\;
+        IoU_{ij},\; s_j - s_i \right)
 
     with centre (x, y), width w, height h (at least one pixel) and detection score s; i previous, j current.
     """

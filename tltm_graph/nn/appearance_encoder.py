@@ -12,7 +12,7 @@ class AppearanceEncoder(nn.Module):
     the same: true from frame to frame, and useless for who comes back elsewhere. The first knows nothing of places:
 
     .. math:: h_k = \sum_p a_p \, \mathrm{softmax}_k(f(v_p)), \qquad
-        z = W \left[ \sqrt{h} \,\Vert\, \textstyle\sum_p a_p \, g(v)_p \right]
+        z = W \left[ \sqrt{h} \,\Vert\, \sum_p a_p \, g(v)_p \right]
 
     a histogram of the colours :math:`v_p` of its pixels over bins that are learned, and the mean of a learned texture
     :math:`g`, both weighed with an attention :math:`a` that pooled features give (it is learned too, twice with its own

@@ -11,9 +11,9 @@ class TransitionHead(nn.Module):
         z_j &\leftarrow z_j + \Delta z_j, \qquad z_i \leftarrow z_i + \Delta z_i
 
         s_{ij} &= f_c(z_i + \Delta z_i \Vert z_j \Vert a_{ij}), \qquad
-        b_j = f_b(z_j \Vert \max_i s_{ij} \Vert \log \textstyle\sum_i e^{s_{ij}}), \qquad
-        m_i = f_m(z_i \Vert \max_j s_{ij} \Vert \log \textstyle\sum_j e^{s_{ij}}), \qquad
-        o_j = f_o(z_j \Vert \max_i s_{ij} \Vert \log \textstyle\sum_i e^{s_{ij}})
+        b_j = f_b(z_j \Vert \max_i s_{ij} \Vert \log \sum_i e^{s_{ij}}), \qquad
+        m_i = f_m(z_i \Vert \max_j s_{ij} \Vert \log \sum_j e^{s_{ij}}), \qquad
+        o_j = f_o(z_j \Vert \max_i s_{ij} \Vert \log \sum_i e^{s_{ij}})
 
     Current nodes gather from previous ones first, then previous from current ones, then the layer of the latter scores
     the edges: every object knows of its rivals' rivals. All are log-odds: that i and j are one object, that j was

@@ -11,7 +11,7 @@ def paste_masks(masks: Tensor, boxes: Tensor, size: tuple[int, int], threshold: 
     weights are a product of one per row and one per column, so a mask is pasted by two matrix products:
 
     .. math:: M = W_y \, m \, W_x^T, \quad
-              W_y[i, k] = \max(0, 1 - |R \, (i + ½ - y_0) / h - ½ - k|)
+              W_y[i, k] = \max(0, 1 - |R \, (i + \tfrac{1}{2} - y_0) / h - \tfrac{1}{2} - k|)
 
     the same pixels as sampling each box with ``grid_sample`` (which is how Mask R-CNN's masks are pasted).
 

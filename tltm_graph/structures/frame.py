@@ -1,7 +1,9 @@
+import io
 import math
 from dataclasses import dataclass
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 
@@ -37,6 +39,12 @@ class Frame:
             raise ValueError(f"Expected 'index' counted from 0, got {self.index}")
         if not math.isfinite(self.time):
             raise ValueError(f"Expected 'time' in seconds, got {self.time}")
+
+    def _repr_png_(self) -> bytes:
+        """What notebooks show."""
+        written = io.BytesIO()
+        Image.fromarray(self.image.permute(1, 2, 0).cpu().numpy()).save(written, "PNG")
+        return written.getvalue()
 
     @property
     def size(self) -> tuple[int, int]:

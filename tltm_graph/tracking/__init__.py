@@ -5,6 +5,7 @@ from tltm_graph.tracking.diff import Choice, Difference, differences
 from tltm_graph.tracking.explain import Candidate, Change, Explanation, explain
 from tltm_graph.tracking.life_cycle import LifeCycle
 from tltm_graph.tracking.memory import Memory
+from tltm_graph.tracking.mistakes import Cause, Mistake, mistakes
 from tltm_graph.tracking.motion import Motion, MotionFilters
 from tltm_graph.tracking.published import PublishedLifeCycle
 from tltm_graph.tracking.saved_graph import GraphWriter, SavedGraph, decision_of
@@ -13,6 +14,7 @@ from tltm_graph.tracking.tracker import Relation, Tracker, TrackerState, Transit
 
 __all__ = [
     "Candidate",
+    "Cause",
     "Change",
     "Choice",
     "Difference",
@@ -20,6 +22,7 @@ __all__ = [
     "GraphWriter",
     "LifeCycle",
     "Memory",
+    "Mistake",
     "Motion",
     "MotionFilters",
     "PublishedLifeCycle",
@@ -32,5 +35,6 @@ __all__ = [
     "decision_of",
     "differences",
     "explain",
+    "mistakes",
     "solve_again",
 ]

@@ -14,7 +14,7 @@ class CosineSchedule:
 
     With :math:`w` steps of warm-up out of :math:`T`, the learning rate of step :math:`t` is multiplied by
 
-    .. math:: e + \tfrac{1}{2} (1 - e) \Big(1 + \cos \pi \frac{t - w}{T - w}\Big)
+    .. math:: e + \tfrac{1}{2} (1 - e) \left(1 + \cos \pi \frac{t - w}{T - w}\right)
 
     Args:
         warm_up: Steps until the full learning rate.

@@ -8,7 +8,7 @@ _Tensors = tuple[Tensor, ...] | list[Tensor]
 def weight_average(model: nn.Module, decay: float) -> AveragedModel:
     r"""A copy of a model whose weights follow it smoothly; buffers are copied.
 
-    .. math:: \bar w \leftarrow d_n \bar w + (1 - d_n) w, \qquad d_n = \min\Big(d, \frac{1 + n}{10 + n}\Big)
+    .. math:: \bar w \leftarrow d_n \bar w + (1 - d_n) w, \qquad d_n = \min\left(d, \frac{1 + n}{10 + n}\right)
 
     for the n-th update, so that the average soon forgets random first weights. Call ``update_parameters(model)`` after
     each step; ``module`` is the averaged model.

@@ -1,27 +1,31 @@
-from pathlib import Path
+from typing import Any
 
 import networkx as nx
 
-from tltm_graph.io import write_atomically
 from tltm_graph.visualization.draw import track_colour
+from tltm_graph.visualization.drawing import Drawing
 
 try:
     from matplotlib.figure import Figure
 except ImportError as error:
     raise ImportError("Expected 'matplotlib' for drawing, found none: pip install 'tltm-graph[viz]'") from error
 
+_MISTAKES = {"edge": "^", "solver": "s", "memory": "D", "detector": "v"}
+"""The mark of each cause."""
+_WRONG = "#d00000"
 
-def draw_association_graph(graph: nx.DiGraph, path: str | Path, max_frames: int = 400) -> None:
-    """Draws an association graph as a picture: x is the frame, y the track, the darkness of an edge its score.
+
+def draw_association_graph(graph: nx.DiGraph, max_frames: int = 400) -> Drawing:
+    """Draws an association graph: x is the frame, y the track, the darkness of an edge its score.
 
     Chosen transitions are solid, in the colour of the track, and dashed over frames in which it was not seen. A large
     dot is the first object of a track, a cross the last one, unless the video ends there. Rivals of what was chosen,
     dotted and grey, are drawn if they score no less than the weakest chosen one. Objects of no track, and those of
-    tracks that were never confirmed, lie on the lowest line.
+    tracks that were never confirmed, lie on the lowest line. Where the truth was told, wrong decisions have a red mark,
+    one for each cause, and what would have been right is a red dashed line, so that switches of ids stand out.
 
     Args:
         graph: Of :func:`tltm_graph.tracking.association_graph`.
-        path: Where to; the suffix says the format (png, svg, pdf).
         max_frames: Only so many of the last frames are drawn, so that the picture stays readable.
     """
     last = max((frame for _, frame in graph.nodes(data="frame")), default=0)
@@ -41,6 +45,7 @@ def draw_association_graph(graph: nx.DiGraph, path: str | Path, max_frames: int 
             for a, b, data in transitions
             if data["chosen"] == chosen
             and data["score"] >= weakest
+            and not data.get("right")
             and over_gap in (None, position[b][0] - position[a][0] > 1)
         ]
         if drawn:
@@ -68,6 +73,7 @@ def draw_association_graph(graph: nx.DiGraph, path: str | Path, max_frames: int 
         node_color=[track_colour(graph.nodes[node]["track"]) for node in nodes],
         ax=axes,
     )
+    _draw_mistakes(axes, graph, position)
     axes.set_axis_on()
     axes.tick_params(left=True, bottom=True, labelleft=True, labelbottom=True)
     axes.set_yticks(list(height.values()), [str(track) if track >= 0 else "none" for track in height])
@@ -75,8 +81,27 @@ def draw_association_graph(graph: nx.DiGraph, path: str | Path, max_frames: int 
     axes.set_xlabel("frame")
     axes.set_ylabel("track")
     axes.spines[["top", "right"]].set_visible(False)
-    with write_atomically(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+    return Drawing(figure)
+
+
+def _draw_mistakes(axes: Any, graph: nx.DiGraph, position: dict[str, tuple[int, int]]) -> None:
+    right = [(a, b) for a, b, data in graph.edges(data=True) if data.get("right")]
+    nx.draw_networkx_edges(graph, position, right, edge_color=_WRONG, style="dashed", width=1.5, ax=axes, arrows=False)
+    for cause, marker in _MISTAKES.items():
+        wrong = [node for node, one in graph.nodes(data="mistake") if one == cause]
+        if wrong:
+            axes.plot(
+                *zip(*(position[node] for node in wrong), strict=True),
+                linestyle="",
+                color=_WRONG,
+                marker=marker,
+                markersize=9,
+                markerfacecolor="none",
+                markeredgewidth=1.8,
+                label=f"{cause} ({len(wrong)})",
+            )
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(title="wrong, because of", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
 
 
 def _cut_off(graph: nx.DiGraph, position: dict[str, tuple[int, int]], first: int) -> set[str]:

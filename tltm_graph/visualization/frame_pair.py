@@ -1,14 +1,13 @@
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import networkx as nx
 from torch import Tensor
 
 from tltm_graph.association import Decision
-from tltm_graph.io import write_atomically
 from tltm_graph.structures import class_name
 from tltm_graph.visualization.draw import track_colour
+from tltm_graph.visualization.drawing import Drawing
 
 try:
     from matplotlib.figure import Figure
@@ -22,13 +21,12 @@ _IN_QUESTION = -8.0  # what gains less is not worth a word
 
 def draw_frame_pair(
     decision: Decision,
-    path: str | Path,
     tracks: Mapping[int, Tensor] | None = None,
     objects: Mapping[int, Tensor] | None = None,
     class_names: Sequence[str] | None = None,
     row: int | None = None,
-    max_edges: int = 4,
-) -> None:
+    max_edges: int = 5,
+) -> Drawing:
     """Draws the graph of one decision: tracks on the left, objects on the right, transitions between them.
 
     Chosen transitions are thick, in the colour of the track; others are grey, darker the more they gain over both ends
@@ -36,7 +34,6 @@ def draw_frame_pair(
 
     Args:
         decision: The frame.
-        path: Where to; the suffix says the format (png, svg, pdf).
         tracks: A picture of each track when it was last seen, RGB (3, H, W) uint8, by its id.
         objects: A picture of each object, by its row.
         class_names: Names of the classes.
@@ -60,8 +57,7 @@ def draw_frame_pair(
         nx.draw_networkx_edges(
             graph, place, pairs, edge_color=colours, width=4 if chosen else 1.2, ax=axes, arrows=False
         )
-    labels = {(a, b): f"{data['score']:+.1f}" for a, b, data in edges if data["chosen"] or data["gain"] > _IN_QUESTION}
-    nx.draw_networkx_edge_labels(graph, place, labels, label_pos=0.3, font_size=7, rotate=False, ax=axes)
+    _draw_scores(axes, place, edges)
     pictures = {("track", key): value for key, value in (tracks or {}).items()}
     pictures |= {("object", key): value for key, value in (objects or {}).items()}
     for node, data in graph.nodes(data=True):
@@ -72,8 +68,25 @@ def draw_frame_pair(
     )
     axes.set_axis_off()
     axes.set_title(f"frame {decision.frame}: tracks, and the objects that were found", fontsize=10)
-    with write_atomically(path) as temporary:
-        figure.savefig(temporary, dpi=130)
+    return Drawing(figure, dpi=130)
+
+
+def _draw_scores(axes: Any, place: Any, edges: list[Any]) -> None:
+    """The score of each transition that is in question, on its line, where no other one is."""
+    taken: list[tuple[float, float]] = []
+    for a, b, data in reversed(edges):  # chosen ones choose first
+        if data["chosen"] or data["gain"] > _IN_QUESTION:
+            (x0, y0), (x1, y1) = place[a], place[b]
+            spots = [(x0 + s * (x1 - x0), y0 + s * (y1 - y0)) for s in (0.7, 0.6, 0.5, 0.4, 0.3, 0.8, 0.2)]
+            x, y = max(spots, key=lambda spot: min([1.0, *(_apart(spot, other) for other in taken)]))
+            taken.append((x, y))
+            box = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"}
+            axes.text(x, y, f"{data['score']:+.1f}", fontsize=7, ha="center", va="center", bbox=box)
+
+
+def _apart(spot: tuple[float, float], other: tuple[float, float]) -> float:
+    """How far two scores are apart, in units of what they take up."""
+    return max(abs(spot[0] - other[0]) / 0.1, abs(spot[1] - other[1]) / 0.25)
 
 
 def _graph(decision: Decision, class_names: Sequence[str] | None, row: int | None) -> nx.DiGraph:
@@ -92,7 +105,8 @@ def _graph(decision: Decision, class_names: Sequence[str] | None, row: int | Non
         ]
     graph = nx.DiGraph()
     seen = range(len(current)) if row is None else sorted({row, *(column for _, column, *_ in edges)})
-    for track in sorted({track for track, *_ in edges}):
+    beside = {track: column for track, column, *_ in sorted(edges, key=lambda edge: (edge[4], edge[3]))}
+    for track in sorted(beside, key=lambda track: (beside[track], track)):  # where it goes, or comes nearest to
         age = int(decision.age[track])
         name, ago = class_name(int(previous.labels[track]), class_names), "1 frame" if age == 1 else f"{age} frames"
         caption = f"track {ids[track]}\n{name}\n{ago} ago"

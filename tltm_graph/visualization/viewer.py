@@ -33,6 +33,7 @@ def write_viewer(
     explanations: Mapping[tuple[int, int], str] | None = None,
     width: int = 640,
     max_candidates: int = 5,
+    command: str | None = None,
 ) -> None:
     """Writes the decisions of a tracker as one HTML page, to be looked at in any browser, without a network.
 
@@ -50,6 +51,8 @@ def write_viewer(
         explanations: In words, by frame and row of the object.
         width: Of the pictures in it, in pixels, at most; it makes most of the file's size.
         max_candidates: So many tracks are shown for each object, those that gain most.
+        command: To be run in a shell for an object that is not explained in it, but for its ``--frame`` and
+            ``--object``; None for the function in Python.
 
     Raises:
         ValueError: If there are no decisions, or the pictures are of another size or end before the decisions do.
@@ -69,6 +72,7 @@ def write_viewer(
         "names": class_names,
         "palette": PALETTE,
         "frames": frames,
+        "command": command,
         "explanations": {f"{frame}:{row}": text for (frame, row), text in (explanations or {}).items()},
     }
     page = files("tltm_graph.visualization").joinpath(_TEMPLATE).read_text("utf-8")

@@ -1,0 +1,39 @@
+"""
+Gone for a while
+================
+
+A thing leaves and comes back. What becomes of it is a matter of memory: here with the usual one, and with one that forgets at once.
+"""
+
+import torch
+
+from tltm_graph import Detections, Frame, LifeCycle, Tracker, association_graph
+from tltm_graph.tracking import decision_of
+from tltm_graph.visualization import draw_association_graph
+
+
+class TwoThings:
+    """One walks by; the other one stands still and is hidden in frames 14 to 21."""
+
+    class_names = ("thing",)
+
+    def detect(self, frame, context=None):
+        walker = [20.0 + 4 * frame.index, 60.0, 50.0 + 4 * frame.index, 120.0]
+        boxes = [walker] if 14 <= frame.index <= 21 else [walker, [90.0, 65.0, 120.0, 125.0]]
+        return Detections(torch.tensor(boxes), torch.ones(len(boxes)), torch.zeros(len(boxes)).long()), None
+
+
+def follow(tracker):
+    state = tracker.start()
+    for index in range(40):
+        picture = torch.zeros(3, 180, 240, dtype=torch.uint8)
+        state, detections = tracker.step(state, Frame(picture, index, index / 30))
+        yield decision_of(state, detections)
+
+
+draw_association_graph(association_graph(follow(Tracker(TwoThings()))))
+
+# %%
+# The track waits, with its age, as a node of every frame's graph: dashes. Without memory it ends, and a new one begins:
+
+draw_association_graph(association_graph(follow(Tracker(TwoThings(), life_cycle=LifeCycle(max_misses=0)))))

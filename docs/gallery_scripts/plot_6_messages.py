@@ -1,0 +1,58 @@
+"""
+What the neighbours say
+=======================
+
+The score of a transition depends on everybody around: other objects that the track could go to, other tracks that could
+go to the object. Their messages are part of the explanation, and here are drawn as a graph: red speaks against the
+transition, green for it.
+"""
+
+import matplotlib.pyplot as plt
+import networkx as nx
+
+from tltm_graph import GraphWriter, MovingShapes, OracleDetector, SavedGraph, Tracker
+from tltm_graph.tracking import explain
+
+scene = MovingShapes(num_frames=40, num_objects=8, seed=5)
+tracker = Tracker(OracleDetector(scene.truth, scene.class_names, jitter=0.05))
+state = tracker.start()
+with GraphWriter("graph.zip", tracker) as writer:
+    for frame in scene:
+        state, detections = tracker.step(state, frame)
+        writer.write(state, detections)
+
+saved = SavedGraph("graph.zip")
+doubts = [(decision.margins.min().item(), decision.frame) for decision in saved if decision.chosen.any()]
+frame = min(doubts)[1]
+decision = saved[frame]
+row = int(decision.margins.where(decision.partners >= 0, float("inf")).argmin())
+why = explain(saved, frame, row=row)
+
+graph = nx.DiGraph()
+for message in why.messages[:6]:
+    graph.add_edge(f"{'track' if message.side == 'previous' else 'object'} {message.row}", "score", value=message.value)
+for term, value in why.terms.items():
+    graph.add_edge(term, "score", value=value)
+values = [value for *_, value in graph.edges(data="value")]
+
+figure, axes = plt.subplots(figsize=(8, 6))
+place = nx.shell_layout(graph, [["score"], [node for node in graph if node != "score"]])
+nx.draw_networkx(
+    graph,
+    place,
+    ax=axes,
+    node_size=2200,
+    font_size=8,
+    node_color=["#ffe8a3" if node == "score" else "#e9ecef" for node in graph],
+    edge_color=["#c92a2a" if value < 0 else "#2f9e44" for value in values],
+    width=[0.5 + min(6.0, abs(value)) for value in values],
+)
+nx.draw_networkx_edge_labels(graph, place, {edge[:2]: f"{edge[2]:+.2f}" for edge in graph.edges(data="value")}, ax=axes)
+axes.set_title(f"frame {frame}: why object {row} goes on track {why.track} ({why.score:+.2f})")
+axes.set_axis_off()
+
+# %%
+# They add up to the score:
+
+print(sum(why.terms.values()) + sum(message.value for message in why.messages), why.score)
+print(why.text())

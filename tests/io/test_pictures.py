@@ -1,0 +1,53 @@
+import pytest
+import torch
+from PIL import Image
+
+from tltm_graph.io import read_frames, write_pictures
+
+
+def colours(*values, size=(20, 30)):
+    return [torch.full((3, *size), value, dtype=torch.uint8) for value in values]
+
+
+def test_png(tmp_path):
+    assert write_pictures(tmp_path / "out", colours(10, 20)) == 2
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["00000.png", "00001.png"]
+    assert [int(frame.image.float().mean()) for frame in read_frames(tmp_path / "out")] == [10, 20]
+
+
+def test_gif(tmp_path):
+    assert write_pictures(tmp_path / "a.gif", colours(0, 100, 200), fps=20) == 3
+    with Image.open(tmp_path / "a.gif") as picture:
+        assert (picture.n_frames, picture.size, picture.info["duration"], picture.info["loop"]) == (3, (30, 20), 50, 0)
+        picture.seek(2)
+        assert picture.convert("RGB").getpixel((3, 3)) == (200, 200, 200)
+
+
+def test_mp4(tmp_path):
+    assert write_pictures(tmp_path / "a.mp4", colours(0, 128, 255), fps=25) == 3
+    assert [round(float(frame.image.float().mean()) / 64) for frame in read_frames(tmp_path / "a.mp4")] == [0, 2, 4]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.gif", "out"])
+def test_nothing_is_left_after_an_error(tmp_path, name):
+    with pytest.raises(ValueError, match="like the first"):
+        write_pictures(tmp_path / name, [*colours(1, 2), *colours(3, size=(20, 40))])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_pictures(tmp_path):
+    with pytest.raises(ValueError, match="at least one picture"):
+        write_pictures(tmp_path / "a.gif", [])
+
+
+def test_another_format(tmp_path):
+    with pytest.raises(ValueError, match=r"\.mp4 or \.gif"):
+        write_pictures(tmp_path / "a.webm", colours(1))
+
+
+def test_a_folder_with_something_in_it_stays(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "valuable").touch()
+    with pytest.raises(FileExistsError, match="new or empty"):
+        write_pictures(tmp_path / "mine", colours(1))
+    assert (tmp_path / "mine" / "valuable").exists()
