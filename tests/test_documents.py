@@ -68,11 +68,9 @@ def test_commands_in_the_pages_are_understood(page, line, monkeypatch):
     """What is told to type exists, with these options."""
     parsed = []
     monkeypatch.setattr("tltm_graph.cli._run", lambda command, options: parsed.append(options) or 0)
-    try:
-        main(shlex.split(line)[1:])
-    except SystemExit as error:
-        assert error.code == 0, line  # --help
-    else:
+    words = shlex.split(line)[1:]
+    if "--help" not in words:
+        assert main(words) == 0
         assert parsed
 
 

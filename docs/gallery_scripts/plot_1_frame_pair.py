@@ -2,8 +2,8 @@
 One decision
 ============
 
-The graph of one frame: tracks on the left, as they were last seen, objects on the right, and the transitions between them
-with their scores. Thick ones were chosen. It is what the solver saw.
+The graph of one frame: tracks on the left, as they were last seen, objects on the right, and the transitions between
+them with their scores. Thick ones were chosen. It is what the solver saw.
 """
 
 from tltm_graph import GraphWriter, MovingShapes, OracleDetector, SavedGraph, Tracker
@@ -28,6 +28,6 @@ draw_frame_pair(decision, *crops(graph, 12, scene), class_names=scene.class_name
 # %%
 # As text, what the most doubtful object of the frame was compared with:
 
-from tltm_graph.tracking import explain  # noqa: E402
+from tltm_graph.tracking import explain
 
 print(explain(graph, 12, row=int(decision.margins.argmin())).text())

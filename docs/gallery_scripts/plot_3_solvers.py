@@ -2,8 +2,8 @@
 Two solvers
 ===========
 
-The best transition first, or the best of all assignments? Two tracks, two objects. Track 0 fits both, object 1 even better;
-track 1 fits object 1 alone. Who takes the best first leaves track 1 with nothing.
+The best transition first, or the best of all assignments? Two tracks, two objects. Track 0 fits both, object 1 even
+better; track 1 fits object 1 alone. Who takes the best first leaves track 1 with nothing.
 """
 
 import matplotlib.pyplot as plt

@@ -2,7 +2,8 @@
 Gone for a while
 ================
 
-A thing leaves and comes back. What becomes of it is a matter of memory: here with the usual one, and with one that forgets at once.
+A thing leaves and comes back. What becomes of it is a matter of memory: here with the usual one, and with one that
+forgets at once.
 """
 
 import torch

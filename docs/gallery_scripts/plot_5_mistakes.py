@@ -2,8 +2,8 @@
 What went wrong, and why
 ========================
 
-Where the truth is known, each wrong decision can be named by its cause: the scores of its edges, the solver, a memory that
-had forgotten, or a detector that saw something twice or that was not there.
+Where the truth is known, each wrong decision can be named by its cause: the scores of its edges, the solver, a memory
+that had forgotten, or a detector that saw something twice or that was not there.
 """
 
 from collections import Counter

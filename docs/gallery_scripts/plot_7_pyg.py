@@ -2,8 +2,8 @@
 The graph as PyG has it
 =======================
 
-Two frames' objects are a bipartite ``HeteroData``. Here is one with its logits from a :class:`tltm_graph.nn.TransitionGNN` of random weights,
-pruned to near candidates, and handed to networkx by PyG itself.
+Two frames' objects are a bipartite ``HeteroData``. Here is one with its logits from a
+:class:`tltm_graph.nn.TransitionGNN` of random weights, pruned to near candidates, and handed to networkx by PyG itself.
 """
 
 import matplotlib.pyplot as plt

@@ -69,7 +69,8 @@ def test_doubts_are_listed_and_explained(run, tmp_path, capsys):
     picture = ["--picture", str(tmp_path / "why.png")]
     assert main([*asked, "--object", row, "--output", str(tmp_path / "why.json"), *picture]) == 0
     assert (tmp_path / "why.png").read_bytes().startswith(b"\x89PNG")
-    text = capsys.readouterr().out
+    text, _, files = capsys.readouterr().out.partition("written:\n")
+    assert files.split() == [str(tmp_path / "why.json"), str(tmp_path / "why.png")]
     assert main([*asked, "--track", track]) == 0
     assert capsys.readouterr().out == text
     assert text.startswith(f"frame {frame}, object {row} (")

@@ -75,3 +75,17 @@ def test_labels():
     ].y.tolist() == [1, 0, 0, 0]
     with pytest.raises(ValueError, match="Expected 'ids' of the previous objects"):
         AddLabels()(frame_pair_graph(previous.replace(ids=None), current.replace(ids=None)))
+
+
+def test_geometry_comes_after_what_is_there():
+    graph = frame_pair_graph(*random_pair(2, 3))
+    alone = AddGeometry()(frame_pair_graph(*random_pair(2, 3)))[TRANSITION].edge_attr
+    graph[TRANSITION].edge_attr = torch.arange(6.0)[:, None]
+    assert torch.equal(
+        AddGeometry()(graph)[TRANSITION].edge_attr, torch.cat([torch.arange(6.0)[:, None], alone], dim=1)
+    )
+
+
+def test_boxes_without_area_do_not_overlap():
+    nothing = Detections(torch.zeros(2, 4), torch.ones(2), torch.zeros(2).long())
+    assert AddGeometry()(frame_pair_graph(nothing, nothing))[TRANSITION].edge_attr.abs().sum() == 0

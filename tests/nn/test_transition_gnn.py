@@ -203,3 +203,11 @@ def test_bad_input(edge_dim, x, edge_index, edge_attr, message):
     gnn = TransitionGNN(16, 8, edge_dim=edge_dim)
     with pytest.raises(ValueError, match=message):
         gnn((torch.zeros(x), torch.zeros(x)), edge_index, edge_attr)
+
+
+def test_numbers_of_numpy():
+    x = torch.zeros(2, 16), torch.from_numpy(np.zeros((2, 16)))
+    with pytest.raises(ValueError, match="features of one type, got torch.float32 and torch.float64"):
+        TransitionGNN(16, 8)(x, complete(2, 2))
+    with pytest.raises(ValueError, match=r"torch.float32 as the weights are, got float64: x.float\(\)"):
+        TransitionGNN(16, 8)((x[1], x[1]), complete(2, 2))

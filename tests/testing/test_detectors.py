@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tests.cases import Script, blank, drawn
-from tltm_graph import Detections
+from tltm_graph import Detections, Frame
 from tltm_graph.testing import check_detector
 
 FRAMES = [blank(0), blank(1)]
@@ -27,7 +27,11 @@ def test_a_good_one_passes():
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda self, frame, d: d, r"a pair \(Detections, context\), got Detections: return detections, None"),
+        (
+            lambda self, frame, d: d,
+            r"a pair \(Detections, context\) .*got tltm_graph.Detections: return detections, None",
+        ),
+        (lambda self, frame, d: (Frame(frame.image, 0), None), r"got \(tltm_graph.Frame, None\)"),
         (lambda self, frame, d: (d.replace(labels=d.labels + 3), None), "labels below 3 in frame 0, got 3"),
         (lambda self, frame, d: (d.replace(scores=torch.tensor([0.1, 0.2])), None), "most confident objects first"),
         (lambda self, frame, d: (d.replace(boxes=d.boxes + 900), None), "boxes that meet the image in frame 0"),

@@ -145,6 +145,11 @@ def test_bad_input():
     state, _ = tracker.step(tracker.start(), blank(0))
     with pytest.raises(ValueError, match=r"a frame after 0, got 0: start\(\) a state for each video"):
         tracker.step(state, blank(0))
+    with pytest.raises(ValueError, match=r"Expected a Frame, got ndarray: Frame\(image, index\)"):
+        tracker.step(state, blank(1).image.numpy())
+    for nothing in (Script, object()):
+        with pytest.raises(ValueError, match="Expected a detector, an object with a method 'detect'"):
+            Tracker(nothing)
     with pytest.raises(ValueError, match="frames of 40×200 pixels .* got 20×20 in frame 1"):
         tracker.step(state, blank(1, (20, 20)))
     with pytest.raises(ValueError, match="Expected labels below 3, .* got 7"):
@@ -152,7 +157,9 @@ def test_bad_input():
         wrong.step(wrong.start(), blank(0))
     forgetful = Script(frames)
     forgetful.detect = lambda frame, context: frames[0]
-    with pytest.raises(ValueError, match=r"a pair \(Detections, context\) .* got Detections: return detections, None"):
+    with pytest.raises(
+        ValueError, match=r"a pair \(Detections, context\) .* got tltm_graph.Detections: return detections, None"
+    ):
         Tracker(forgetful).step(Tracker(forgetful).start(), blank(0))
     small = frames[0].replace(masks=torch.zeros(1, 5, 5, dtype=torch.bool))
     with pytest.raises(ValueError, match="Expected masks of the frame's 40×200 pixels .* got 5×5"):

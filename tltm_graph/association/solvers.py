@@ -89,6 +89,13 @@ def check_finite(score: Tensor) -> None:
 
 def gains(edge_index: Tensor, score: Tensor, sizes: tuple[int, int], births: Tensor, misses: Tensor) -> np.ndarray:
     """What each match adds over leaving both ends alone (M, N); -inf where there is no edge."""
+    expected = {"score": edge_index.shape[-1:], "births": sizes[1:], "misses": sizes[:1]}
+    for (name, shape), given in zip(expected.items(), (score, births, misses), strict=True):
+        if tuple(given.shape) != tuple(shape):
+            raise ValueError(
+                f"Expected '{name}' of shape {tuple(shape)} for {edge_index.shape[-1]} transitions between {sizes[0]} "
+                f"previous and {sizes[1]} current objects, got {tuple(given.shape)}"
+            )
     row, column = edge_index.cpu().numpy()
     check_finite(score)
     values = score.detach().cpu().double().numpy()

@@ -13,7 +13,7 @@ class Comparison:
 
     Args:
         found: The decisions that were taken differently.
-        decisions: How many the first run took.
+        decisions: How many there were to take: on the objects of the first run, and those that only the second found.
         class_names: Names of the classes, None if unknown.
     """
 
@@ -40,7 +40,8 @@ def diff(first: str | Path, second: str | Path, output: str | Path | None = None
     """
     graphs = SavedGraph(first), SavedGraph(second)
     found = tuple(differences(*graphs))
-    comparison = Comparison(found, sum(len(one.current) for one in graphs[0]), graphs[0].class_names)
+    decisions = sum(len(one.current) for one in graphs[0]) + sum(one.first is None for one in found)
+    comparison = Comparison(found, decisions, graphs[0].class_names)
     if output is not None:
         with write_atomically(output) as temporary:
             temporary.write_text(json.dumps(comparison.to_dict(), indent=2) + "\n", encoding="utf-8")

@@ -42,3 +42,27 @@ class Segmenter(Protocol):
             The same objects, row by row, with masks (N, H, W).
         """
         ...
+
+
+def expect_pair(detector: Detector, output: Any) -> tuple[Detections, Any]:
+    """What a detector returned, if it is what it should be.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if isinstance(output, tuple) and len(output) == 2 and isinstance(output[0], Detections):
+        return output
+    raise ValueError(
+        f"Expected a pair (Detections, context) from {detector!r}, got {_named(output)}: return detections, None if "
+        "nothing is to be remembered; tltm_graph.interop.supervision_detections.from_supervision converts those of "
+        "supervision"
+    )
+
+
+def _named(value: Any) -> str:
+    """The type of a value; of a tuple, those of what is in it."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_named, value))})"
+    if value is None:
+        return "None"
+    return f"{type(value).__module__.partition('.')[0]}.{type(value).__name__}".removeprefix("builtins.")

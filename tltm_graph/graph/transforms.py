@@ -53,13 +53,14 @@ class PruneCandidates(BaseTransform):
 
 @functional_transform("add_geometry")
 class AddGeometry(BaseTransform):
-    r"""Adds ``edge_attr`` (E, 6): how the box changes along each transition, the same at any resolution.
+    r"""Adds six edge features: how the box changes along each transition, the same at any resolution.
 
     .. math::
         \left( \tfrac{x_j - x_i}{w_i},\; \tfrac{y_j - y_i}{h_i},\; \log \tfrac{w_j}{w_i},\; \log \tfrac{h_j}{h_i},\;
         IoU_{ij},\; s_j - s_i \right)
 
-    with centre (x, y), width w, height h (at least one pixel) and detection score s; i previous, j current.
+    with centre (x, y), width w, height h (at least one pixel) and detection score s; i previous, j current. The IoU of
+    boxes without area is 0. What ``edge_attr`` there was comes first.
     """
 
     def forward(self, data: HeteroData) -> HeteroData:
@@ -67,16 +68,18 @@ class AddGeometry(BaseTransform):
         previous, current = data["previous"], data["current"]
         centre_i, size_i = _centre_and_size(previous.boxes[row])
         centre_j, size_j = _centre_and_size(current.boxes[column])
-        iou = box_iou(previous.boxes, current.boxes)[row, column]
-        data[TRANSITION].edge_attr = torch.cat(
+        iou = box_iou(previous.boxes, current.boxes)[row, column].nan_to_num(0.0)
+        store = data[TRANSITION]
+        store.edge_attr = torch.cat(
             [
+                *([store.edge_attr] if "edge_attr" in store else []),
                 (centre_j - centre_i) / size_i,
                 (size_j / size_i).log(),
                 iou[:, None],
                 (current.scores[column] - previous.scores[row])[:, None],
             ],
             dim=1,
-        )  # (E, 6)
+        )  # (E, D + 6)
         return data
 
 

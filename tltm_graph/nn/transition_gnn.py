@@ -97,11 +97,18 @@ class TransitionGNN(MessagePassing):
         """Edge logits; see the class."""
         previous, current = x
         check_input(self.channels, self.edge_dim, x, edge_index, edge_attr)
+        self._check_double(previous)
         messages_to = edge_index.flip(0)
         previous = previous + self._delta(previous, current, messages_to, edge_attr)
         pair_linear: Any = self.edge_predictor[0]
         # edge_updater_type: (z: PairTensor, edge_term: OptTensor)
         return self.edge_updater(messages_to, **pair_linear.split(previous, current, edge_attr))  # (E,)
+
+    def _check_double(self, x: Tensor) -> None:
+        """NumPy's numbers are doubles unless told otherwise."""
+        weight = self.edge_predictor[-1].weight
+        if x.dtype == torch.float64 and weight.dtype != torch.float64:
+            raise ValueError(f"Expected node features of {weight.dtype} as the weights are, got float64: x.float()")
 
     def transition(self, x: tuple[Tensor, Tensor], edge_index: Tensor, edge_attr: OptTensor = None) -> Tensor:
         r"""How each previous node changes until the current frame: :math:`\Delta z` of equation 3, (\|V_previous\|, F).
@@ -170,6 +177,8 @@ def check_input(
             f"Expected node features (V, {channels}) for previous and current, "
             f"got {tuple(previous.shape)} and {tuple(current.shape)}"
         )
+    if previous.dtype != current.dtype:
+        raise ValueError(f"Expected node features of one type, got {previous.dtype} and {current.dtype}")
     if edge_index.ndim != 2 or edge_index.shape[0] != 2:
         raise ValueError(f"Expected 'edge_index' of shape (2, E), got {tuple(edge_index.shape)}")
     if (edge_attr is None) != (edge_dim is None):

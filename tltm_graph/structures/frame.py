@@ -14,7 +14,7 @@ class Frame:
     Args:
         image: RGB pixels (3, H, W), uint8.
         index: Position in the video, from 0. Strictly increasing within one video; gaps are dropped frames.
-        time: Seconds since the start of the video.
+        time: Seconds since the start of the video. Where there is no clock, leave it at 0: frames are counted then.
 
     Raises:
         ValueError: If a field has another type, shape or range.
@@ -22,7 +22,7 @@ class Frame:
 
     image: Tensor
     index: int
-    time: float
+    time: float = 0.0
 
     def __post_init__(self) -> None:
         if (
@@ -39,6 +39,9 @@ class Frame:
             raise ValueError(f"Expected 'index' counted from 0, got {self.index}")
         if not math.isfinite(self.time):
             raise ValueError(f"Expected 'time' in seconds, got {self.time}")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(index={self.index}, time={self.time:g}, size={self.size})"
 
     def _repr_png_(self) -> bytes:
         """What notebooks show."""

@@ -4,6 +4,7 @@ from typing import Any
 import torch
 
 from tltm_graph.detectors import Detector, Segmenter
+from tltm_graph.detectors.detector import expect_pair
 from tltm_graph.structures import Detections, Frame
 
 
@@ -23,9 +24,8 @@ def check_detector(detector: Detector, frames: Sequence[Frame]) -> None:
         AssertionError: At the first check that fails; the message says what was expected, what came, and where.
     """
     _expect(
-        isinstance(detector, Detector),
-        f"an object with the attribute 'class_names' and the method 'detect(frame, context=None)', "
-        f"got {type(detector).__name__}",
+        isinstance(detector, Detector) and not isinstance(detector, type),
+        f"an object with the attribute 'class_names' and the method 'detect(frame, context=None)', got {detector!r}",
     )
     names = detector.class_names
     _expect(names is None or not isinstance(names, str), f"'class_names' as a tuple of names, got the string {names!r}")
@@ -57,13 +57,10 @@ def _run(detector: Detector, frames: Sequence[Frame]) -> list[Detections]:
     context, outputs = None, []
     for frame in frames:
         before = frame.image.clone()
-        output = detector.detect(frame, context)
-        _expect(
-            isinstance(output, tuple) and len(output) == 2 and isinstance(output[0], Detections),
-            f"a pair (Detections, context), got {type(output).__name__}: return detections, None if nothing is to be "
-            "remembered",
-        )
-        detections, context = output
+        try:
+            detections, context = expect_pair(detector, detector.detect(frame, context))
+        except ValueError as error:
+            raise AssertionError(str(error)) from error
         _check_detections(detector, frame, detections)
         _expect(torch.equal(frame.image, before), f"frame {frame.index} unchanged, got other pixels: work on a copy")
         outputs.append(detections)
@@ -91,7 +88,11 @@ def _check_detections(detector: Detector, frame: Frame, detections: Detections) 
         highest = int(detections.labels.max())
         _expect(highest < len(detector.class_names), f"labels below {len(detector.class_names)} {where}, got {highest}")
     descending = bool((detections.scores[1:] <= detections.scores[:-1]).all())
-    _expect(descending, f"the most confident objects first {where}, got scores {detections.scores.tolist()}")
+    _expect(
+        descending,
+        f"the most confident objects first {where}, got scores {detections.scores.tolist()}: sort them, "
+        "detections[detections.scores.argsort(descending=True)]",
+    )
 
 
 def _equal(a: Detections, b: Detections) -> bool:

@@ -12,6 +12,7 @@ from torchvision.ops import clip_boxes_to_image
 
 from tltm_graph.association import Assignment, EdgeScores, HungarianSolver, LearnedAffinity, Solver
 from tltm_graph.detectors import Detector, Segmenter
+from tltm_graph.detectors.detector import expect_pair
 from tltm_graph.graph import TRANSITION, frame_pair_graph
 from tltm_graph.structures import Detections, Frame
 from tltm_graph.tracking.life_cycle import LifeCycle
@@ -117,6 +118,11 @@ class Tracker:
     ) -> None:
         if max_shown is not None and max_shown < 0:
             raise ValueError(f"Expected max_shown of at least 0, got {max_shown}")
+        if isinstance(detector, type) or not isinstance(detector, Detector):
+            raise ValueError(
+                f"Expected a detector, an object with a method 'detect' and an attribute 'class_names' (which may be "
+                f"None), got {detector!r}"
+            )
         if relation is not None and not isinstance(relation, Relation):
             raise ValueError(
                 f"Expected a relation with the methods 'encode' and 'score', got {relation!r}: leave it out to "
@@ -157,6 +163,11 @@ class Tracker:
             ValueError: If the frame is not later than the last one or differs in size, or the detector's output is not
                 valid.
         """
+        if not isinstance(frame, Frame):
+            raise ValueError(
+                f"Expected a Frame, got {type(frame).__name__}: Frame(image, index) makes one of RGB pixels (3, H, W), "
+                "read_frames reads a video"
+            )
         if frame.index <= state.frame:
             raise ValueError(f"Expected a frame after {state.frame}, got {frame.index}: start() a state for each video")
         if state.size is not None and frame.size != state.size:
@@ -205,13 +216,7 @@ class Tracker:
         ), shown
 
     def _detect(self, frame: Frame, context: Any) -> tuple[Detections, Any]:
-        output = self.detector.detect(frame, context)
-        if not (isinstance(output, tuple) and len(output) == 2 and isinstance(output[0], Detections)):
-            raise ValueError(
-                f"Expected a pair (Detections, context) from {self.detector!r}, got {type(output).__name__}: "
-                "return detections, None if nothing is to be remembered"
-            )
-        detections, context = output
+        detections, context = expect_pair(self.detector, self.detector.detect(frame, context))
         detections.check_values()
         if detections.masks is not None and detections.masks.shape[1:] != frame.size:
             raise ValueError(
