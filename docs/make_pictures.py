@@ -1,5 +1,8 @@
-"""Draws the pictures of the README and of these pages: python docs/make_pictures.py"""
+"""Draws the pictures of the README and of these pages: python docs/make_pictures.py (Chromium draws that of the viewer)"""
 
+import shutil
+import subprocess
+import tempfile
 from pathlib import Path
 
 import networkx as nx
@@ -8,7 +11,12 @@ from matplotlib.figure import Figure
 from torchvision.io import write_jpeg, write_png
 from torchvision.transforms.v2.functional import resize
 
-from tltm_graph import MovingShapes, OracleDetector, Tracker, association_graph
+from tltm_graph import MovingShapes, OracleDetector, SavedGraph, Tracker, association_graph
+from tltm_graph.commands.draw import draw
+from tltm_graph.commands.explain import doubts, explain
+from tltm_graph.commands.solve import solve
+from tltm_graph.commands.track import track
+from tltm_graph.commands.view import view
 from tltm_graph.data.moving_shapes import EASY, HARD, STANDARD, VAL, Split, moving_shapes
 from tltm_graph.models import TLTM, model_for_tracking
 from tltm_graph.tracking import decision_of
@@ -84,9 +92,32 @@ def draw_flow() -> Drawing:
     return Drawing(figure)
 
 
+def draw_saved_run() -> None:
+    """An easy scene, saved, and what can be done with it: a decision, two runs side by side, the viewer."""
+    with tempfile.TemporaryDirectory() as temporary:
+        run, other = Path(temporary, "run"), Path(temporary, "other")
+        track(detector="oracle?miss_rate=0.1&jitter=0.03&class_noise=0.05", output=run, save_graph=True, overlay=False)
+        doubt = next(one for one in doubts(SavedGraph(run), 20) if one.frame > 10)
+        explain(run, doubt.frame, row=doubt.row, picture=FOLDER / "frame_pair.png")
+        solve(run, other, max_misses=0)
+        pictures = Path(temporary, "pictures")
+        draw([str(run), str(other)], pictures, strip=True, begin=99, end=100, width=480)
+        shutil.copy(pictures / "00000.png", FOLDER / "side_by_side.png")
+        page = view(run)["file"]
+        address = f"file://{page}#frame={doubt.frame}&object={doubt.row}"
+        browser = shutil.which("chromium") or shutil.which("google-chrome")
+        if browser is None:
+            print("left as it is: viewer.png, for want of Chromium")
+            return
+        options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={temporary}/browser"]
+        looks = ["--window-size=1400,900", "--virtual-time-budget=4000", f"--screenshot={FOLDER / 'viewer.png'}"]
+        subprocess.run([browser, *options, *looks, address], check=True, capture_output=True)
+
+
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     draw_flow().save(FOLDER / "flow.png")
+    draw_saved_run()
     write_jpeg(draw_world(), str(FOLDER / "moving_shapes.jpg"), quality=90)
     write_png(draw_demo(), str(FOLDER / "demo.png"))
     scene = MovingShapes(num_frames=100, seed=3)

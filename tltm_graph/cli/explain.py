@@ -41,9 +41,9 @@ def run(options: dict[str, Any]) -> int:
             raise ValueError("Expected --track or --object beside --frame, got neither")
         if options["frame"] is not None:
             print(explain(**options).text())
-            for name in ("output", "picture"):
-                if options[name] is not None:
-                    print(f"written:\n  {options[name]}")
+            written = [options[name] for name in ("output", "picture") if options[name] is not None]
+            if written:
+                print("\n  ".join(["written:", *written]))
             return 0
         if options["track"] is not None or any(options[name] is not None for name in ("row", "output", "picture")):
             raise ValueError("Expected --frame beside --track, --object, --output or --picture, got no --frame")
