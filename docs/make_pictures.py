@@ -1,4 +1,4 @@
-"""Draws the pictures of the README and of these pages: python docs/make_pictures.py (Chromium draws that of the viewer)"""
+"""Draws the pictures of the README and of these pages: python docs/make_pictures.py (that of the viewer by Chromium)"""
 
 import shutil
 import subprocess
