@@ -14,6 +14,9 @@ from tests.cases import EMPTY_FRAMES, Script, blank, drawn
 from tests.tracking.saved_runs import SIZE, oracle, saved, scene
 from tltm_graph import Tracker
 from tltm_graph.cli import main
+from tltm_graph.commands.mistakes import CAUSES
+from tltm_graph.commands.source import open_source
+from tltm_graph.data import TrackWriter
 from tltm_graph.visualization import write_viewer
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -274,6 +277,48 @@ def test_it_can_be_used_with_the_keyboard_alone(run, tmp_path):
 
 
 @needs_chromium
+def test_wrong_decisions_are_marked_listed_and_gone_to(run, tmp_path):
+    graph, frames = run
+    shown = {track for one in graph for track in one.tracks[one.current.ids >= 0].tolist()}
+    places = [(one.frame, row, track) for one in graph for row, track in enumerate(one.tracks.tolist())]
+    lone = next((frame, row) for frame, row, track in places if frame > 1 and track not in shown)
+    wrong = {(9, 0): ("solver", "track 1, not <new>"), (1, 0): ("edge", "new"), lone: ("detector", "no track")}
+    page = tmp_path / "graph.html"
+    red = """
+      const red = canvas => {
+        const { width, height } = canvas, { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+        return data.some((_, k) => k % 4 === 0 && data[k] > 200 && data[k + 1] < 50 && data[k + 2] < 50);
+      };
+      clear(); go(1);
+      const told = [$("details").textContent, lines.length, [red($("tracks")), red($("picture"))]];
+    """
+    script = """
+      const gone = [], note = () => gone.push(location.hash);
+      const key = (key, shiftKey) => { dispatchEvent(new KeyboardEvent("keydown", { key, shiftKey })); note(); };
+      go(0);
+      for (const [name, shift] of [["w"], ["w"], ["w"], ["w"], ["W", true], ["W", true]]) key(name, shift);
+      const box = $("tracks").getBoundingClientRect();
+      const clientX = box.left + lanes.left + at * lanes.x, clientY = box.bottom - 20 - lanes.y / 2;
+      clear(); $("tracks").onclick({ clientX, clientY }); note();
+      clear(); document.querySelectorAll("tr[data-frame]")[2].click(); note();
+      told.push(Object.keys(MARKS), gone, document.querySelector("#details .wrong").textContent);
+    """
+    done = "document.documentElement.dataset.told = JSON.stringify(told);"
+    write_viewer(page, graph, frames, SIZE, graph.class_names, mistakes=wrong)
+    text, lines, marked, marks, gone, said = told_by(opened(page, tmp_path, "", red + script + done))
+    assert re.search(r"wrong decisions: 3.*edge 1.*solver 1.*memory 0.*detector 1.*track 1, not <new>", text)
+    assert (lines, marked) == (len(shown) + 1, [True, True])
+    assert set(marks) == set(CAUSES)
+    one, two, three = (f"#frame={frame}&object={row}" for frame, row in sorted(wrong))
+    assert gone == [one, two, three, one, three, two, two, three]
+    assert said == "wrong (solver): track 1, not <new>"
+    write_viewer(page, graph, frames, SIZE, graph.class_names)
+    text, lines, marked = told_by(opened(page, tmp_path, "", red + done))
+    assert "wrong" not in text
+    assert (lines, marked) == (len(shown), [False, False])
+
+
+@needs_chromium
 def test_it_says_how_to_explain_what_it_does_not(run, tmp_path):
     graph, _ = run
     page = tmp_path / "graph.html"
@@ -305,3 +350,26 @@ def test_a_run_is_viewed(tmp_path, capsys):
     assert pictures_in(tmp_path / "graph.html") == list(range(6))
     assert main(["view", out, "--no-pictures", "--explained", "0", "--output", f"{out}/small.html"]) == 0
     assert (tmp_path / "small.html").stat().st_size < (tmp_path / "graph.html").stat().st_size
+
+
+def test_the_mistakes_of_a_run_are_in_the_page(tmp_path, capsys):
+    out, page, wrong = str(tmp_path), tmp_path / "graph.html", tmp_path / "wrong.json"
+    assert main(["track", "--output", out, "--max-frames", "8", "--save-graph", "--no-overlay"]) == 0
+    assert main(["mistakes", out, "--output", str(wrong)]) == 0
+    small = ["view", out, "--explained", "0", "--no-pictures"]
+    assert main(small) == 0
+    assert content(page, "data")["mistakes"] is None
+    capsys.readouterr()
+    assert main([*small, "--mistakes"]) == 0
+    expected = json.loads(wrong.read_text())["mistakes"]
+    assert f"{len(expected)} wrong decisions" in capsys.readouterr().out
+    told = content(page, "data")["mistakes"]
+    assert {place: cause for place, (cause, _) in told.items()} == {
+        f"{one['frame']}:{one['row']}": one["cause"] for one in expected
+    }
+    scene = open_source(None)
+    with TrackWriter(tmp_path / "truth.json") as writer:
+        for index in range(8):
+            writer.write(index, scene.truth(index))
+    assert main([*small, "--truth", str(tmp_path / "truth.json")]) == 0
+    assert content(page, "data")["mistakes"] == told

@@ -28,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="explain so many of the most doubtful decisions in it; default: %(default)s",
     )
     add("--weights", metavar="DETECTOR", help="the model whose relation judged, if it is not where it was: tltm:FILE")
+    add("--mistakes", action="store_true", help="mark wrong decisions, with what was to blame")
+    add("--truth", metavar="PATH", help="the same, by true tracks in any format; a rendered scene knows its own")
 
 
 def run(options: dict[str, Any]) -> int:
@@ -38,8 +40,9 @@ def run(options: dict[str, Any]) -> int:
         from tltm_graph.commands.view import view
 
         result = view(**options)
-        size = result["bytes"] / 1e6
-        print(f"{result['frames']} frames, {result['objects']} objects, {size:.1f} MB\nwritten:\n  {result['file']}")
+        wrong = "" if result["mistakes"] is None else f", {result['mistakes']} wrong decisions"
+        print(f"{result['frames']} frames, {result['objects']} objects{wrong}, {result['bytes'] / 1e6:.1f} MB")
+        print(f"written:\n  {result['file']}")
         return 0
 
     return running(work, show_traceback)

@@ -6,6 +6,7 @@ from typing import Any
 from tqdm import tqdm
 
 from tltm_graph.commands.explain import doubts
+from tltm_graph.commands.mistakes import mistakes as find_mistakes
 from tltm_graph.commands.saved_run import SavedRun
 from tltm_graph.tracking import explain
 
@@ -18,6 +19,8 @@ def view(
     explained: int = 10,
     width: int = 640,
     weights: str | None = None,
+    mistakes: bool = False,
+    truth: str | Path | None = None,
 ) -> dict[str, Any]:
     """Writes a saved run as one HTML page: :func:`tltm_graph.visualization.write_viewer`.
 
@@ -29,12 +32,14 @@ def view(
         explained: So many of the most doubtful decisions are explained in it.
         width: Of the pictures, in pixels, at most.
         weights: See :meth:`SavedRun.open`.
+        mistakes: Whether wrong decisions are marked in it: :func:`tltm_graph.tracking.mistakes`.
+        truth: See :meth:`SavedRun.truth`; they are marked where it is given.
 
     Returns:
-        The path, and how many frames, objects and bytes it holds.
+        The path, and how many frames, objects, bytes and mistakes it holds, None if these are not marked.
 
     Raises:
-        ValueError: If it is no graph of a run, or the video is another one.
+        ValueError: If it is no graph of a run, or the video or the truth is another one.
         OSError: If a file cannot be read or written.
     """
     from tltm_graph.visualization import write_viewer
@@ -44,6 +49,10 @@ def view(
     if saved.size is None:
         raise ValueError(f"Expected at least one frame in '{saved.path}', got none")
     target = saved.path.with_suffix(".html") if output is None else Path(output)
+    wrong = None
+    if mistakes or truth is not None:
+        found = find_mistakes(saved.path, truth).found
+        wrong = {(one.frame, one.row): (one.cause, one.text()) for one in found}
     frames = None
     if pictures:
         frames = tqdm(iter(run.pictures(source)), total=len(saved), unit=" frames", desc="pictures", file=sys.stderr)
@@ -64,6 +73,13 @@ def view(
         told,
         width,
         command=shlex.join(["tltm-graph", "explain", str(graph), *(["--weights", weights] if weights else [])]),
+        mistakes=wrong,
     )
     objects = sum(len(decision.current) for decision in saved)
-    return {"file": str(target), "frames": len(saved), "objects": objects, "bytes": target.stat().st_size}
+    return {
+        "file": str(target),
+        "frames": len(saved),
+        "objects": objects,
+        "bytes": target.stat().st_size,
+        "mistakes": None if wrong is None else len(wrong),
+    }

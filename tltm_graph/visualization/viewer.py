@@ -34,6 +34,7 @@ def write_viewer(
     width: int = 640,
     max_candidates: int = 5,
     command: str | None = None,
+    mistakes: Mapping[tuple[int, int], tuple[str, str]] | None = None,
 ) -> None:
     """Writes the decisions of a tracker as one HTML page, to be looked at in any browser, without a network.
 
@@ -53,6 +54,8 @@ def write_viewer(
         max_candidates: So many tracks are shown for each object, those that gain most.
         command: To be run in a shell for an object that is not explained in it, but for its ``--frame`` and
             ``--object``; None for the function in Python.
+        mistakes: What was to blame for each wrong decision (edge, solver, memory or detector), and the decision in
+            words, by frame and row of the object; they are marked. None if the truth is not known.
 
     Raises:
         ValueError: If there are no decisions, or the pictures are of another size or end before the decisions do.
@@ -73,7 +76,8 @@ def write_viewer(
         "palette": PALETTE,
         "frames": frames,
         "command": command,
-        "explanations": {f"{frame}:{row}": text for (frame, row), text in (explanations or {}).items()},
+        "explanations": _named(explanations or {}),
+        "mistakes": None if mistakes is None else _named(mistakes),
     }
     page = files("tltm_graph.visualization").joinpath(_TEMPLATE).read_text("utf-8")
     before, after = page.replace("/*DATA*/", _in_script(data)).split("<!--PICTURES-->\n")
@@ -83,6 +87,11 @@ def write_viewer(
             if picture is not None:
                 file.write(f'<script type="text/plain" id="picture-{number}">{picture}</script>\n')
         file.write(after)
+
+
+def _named(told: Mapping[tuple[int, int], Any]) -> dict[str, Any]:
+    """What is told of objects, by names that JSON can have."""
+    return {f"{frame}:{row}": one for (frame, row), one in told.items()}
 
 
 def _in_script(data: Any) -> str:
