@@ -42,6 +42,7 @@ sphinx_gallery_conf = {
 }
 html_theme = "furo"
 html_title = "tltm_graph"
+html_static_path, html_css_files = ["static"], ["wide.css"]
 html_math_renderer = "mathml"
 html_show_copyright = html_show_sphinx = False
 myst_heading_anchors = 3
