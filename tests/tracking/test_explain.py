@@ -4,7 +4,7 @@ import pytest
 
 from tests.cases import Script, blank, drawn
 from tests.tracking.saved_runs import oracle, related, saved, scene
-from tltm_graph import Affinity, Tracker
+from tltm_graph import Affinity, HungarianSolver, Tracker
 from tltm_graph.tracking import explain
 
 
@@ -81,12 +81,29 @@ def test_it_says_so_in_words_and_as_data(tmp_path):
     assert explain(graph, 0, row=1, make_tracker=by_hand).text() == "frame 0, object 1 (one 0.90): begins track 1"
 
 
+def test_why_a_track_was_missed(tmp_path):
+    graph, _ = saved(by_hand(Script(drawn("a.b\na.."))), map(blank, range(2)), tmp_path / "graph.zip")
+    told = explain(graph, 1, track=1, make_tracker=by_hand)
+    assert (told.missed, told.row, told.continues, told.about) == (1, 0, 0, 1)
+    text = told.text()
+    assert text.startswith("frame 1: track 1 is missed; nearest to it comes\nobject 0 (one 0.90): goes on track 0\n")
+    assert "score for track 1: " in text
+    assert told.score == pytest.approx(sum(told.terms.values()), abs=1e-6)
+    assert (told.flip.previous, told.flip.current, told.flip.then) == (1, 0, 1)
+    decision = graph[1]
+    changed = decision.scores.edges.double().clone()
+    edge = ((decision.edge_index[0] == 1) & (decision.edge_index[1] == 0)).nonzero().item()
+    for more, goes_to in ((-1e-4, 0), (1e-4, 1)):
+        scores = changed.clone()
+        scores[edge] += told.flip.change + more
+        births, misses = decision.scores.births.double(), decision.scores.misses.double()
+        found = HungarianSolver()(decision.edge_index, scores, (2, 1), births, misses)
+        assert found.previous.tolist() == [goes_to]
+
+
 def test_what_is_not_there_is_told(tmp_path):
     graph, _ = saved(by_hand(Script(drawn("a..b\na..."))), map(blank, range(2)), tmp_path / "graph.zip")
-    nearest = r"seen in frame 1, one of \[0\], got 1, which was missed; ask for object 0, .* \(gain -"
-    with pytest.raises(ValueError, match=nearest):
-        explain(graph, 1, track=1)
-    with pytest.raises(ValueError, match=r"one of \[0\], got 7$"):
+    with pytest.raises(ValueError, match=r"one of \[0\], or one that is remembered .*, got 7$"):
         explain(graph, 1, track=7)
     with pytest.raises(ValueError, match="one of the 1 objects of frame 1, got 1"):
         explain(graph, 1, row=1)

@@ -69,8 +69,10 @@ def slowly(detections, truth):
         for k, box in enumerate(found):
             if k in pairs:
                 ids[k], objects[k] = list(true)[pairs[k]], 1
-            elif all(iou(box, other) < 0.3 for other in true.values()):
-                objects[k] = 0
+            else:
+                most = max(range(len(true)), key=lambda r: iou(list(true.values())[r], box), default=None)
+                if most is None or iou(list(true.values())[most], box) < 0.3 or most in pairs.values():
+                    objects[k] = 0
         false = [k for k in range(len(found)) if objects[k] == 0]
         same = best_pairs([box for _, box in before], [found[k] for k in false])
         for place, k in enumerate(false):
@@ -100,12 +102,19 @@ def test_it_is_what_trying_all_pairs_gives(seed):
     assert {o for _, objects in told(detections, truth) for o in objects} <= {-1, 0, 1}
 
 
-def test_three_cases():
-    truth = truth_of([{7: (0, 0, 20, 20), 3: (40, 0, 60, 20)}])
-    seen = boxes_of([(41, 0, 61, 20), (0, 0, 20, 18), (0, 0, 20, 8), (0, 40, 20, 60)])
+def test_four_cases():
+    truth = truth_of([{7: (0, 0, 20, 20), 3: (40, 0, 60, 20), 5: (60, 30, 80, 50)}])
+    seen = boxes_of([(41, 0, 61, 20), (0, 0, 20, 18), (0, 0, 20, 8), (0, 40, 20, 60), (60, 30, 80, 38)])
     ((ids, objects),) = told([seen], truth)
-    assert ids == [3, 7, -1, 8], "false positives count on from the greatest true id"
-    assert objects == [1, 1, -1, 0]
+    assert ids == [3, 7, 8, 9, -1], "false positives count on from the greatest true id"
+    assert objects == [1, 1, 0, 0, -1], "a second one, one on nothing, and a bad one of what has no good one"
+
+
+def test_a_second_detection_that_stays_is_one_thing():
+    truth = truth_of([{0: (0, 0, 20, 20)}] * 3)
+    seen = [boxes_of([(0, 0, 20, 19), (8, 0, 20, 20)])] * 3
+    assert told(seen, truth) == [([0, 1], [1, 0])] * 3
+    assert told(seen, truth, second=False) == [([0, -1], [1, -1])] * 3
 
 
 def test_a_false_positive_that_stays_is_one_thing():

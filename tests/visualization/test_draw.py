@@ -40,6 +40,18 @@ def test_boxes_alone_and_colours_in_rgb():
     assert max(green, blue) < 120, "the first colour of the palette is red"
 
 
+def test_a_track_has_the_class_of_most_of_its_sightings():
+    frames = drawn("a\na\na\na")
+    labels, overlay = [0, 1, 1, 0], Overlay(("first", "second"))
+    told = []
+    for t, (seen, label) in enumerate(zip(frames, labels, strict=True)):
+        overlay.draw(blank(t), seen.replace(labels=torch.tensor([label]), scores=torch.tensor([0.9 if label else 0.5])))
+        told.append(overlay._caption(0))
+    assert told == ["0 first", "0 second", "0 second", "0 second"]
+    overlay.draw(blank(1000), frames[0].replace(labels=torch.tensor([0])))
+    assert overlay._caption(0) == "0 first", "what is long past is forgotten"
+
+
 def test_ids_are_needed():
     with pytest.raises(ValueError, match="Expected detections with ids"):
         Overlay().draw(blank(0), drawn("a")[0].replace(ids=None))

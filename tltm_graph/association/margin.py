@@ -127,6 +127,7 @@ def counterfactual(
     scores: EdgeScores,
     sizes: tuple[int, int],
     current: int,
+    previous: int | None = None,
 ) -> Counterfactual | None:
     """Finds the :class:`Counterfactual` of an object by asking the solver itself.
 
@@ -142,11 +143,15 @@ def counterfactual(
         scores: Theirs, and those of births and misses.
         sizes: Number of previous and current objects (M, N).
         current: Row of the object.
+        previous: Only the transition from this one.
 
     Returns:
         None if no change of a single one would: an object without transitions.
     """
-    own = (edge_index[1] == current).nonzero().flatten().tolist()
+    asked = edge_index[1] == current
+    if previous is not None:
+        asked = asked & (edge_index[0] == previous)
+    own = asked.nonzero().flatten().tolist()
     if not own:
         return None
     values = [part.detach().cpu().double() for part in (scores.edges, scores.births, scores.misses)]
@@ -161,12 +166,12 @@ def counterfactual(
     before = goes_to(own[0], 0.0)
     found: list[Counterfactual] = []
     for edge in own:
-        previous = int(edge_index[0, edge])
-        sign = -1.0 if previous == before else 1.0
+        origin = int(edge_index[0, edge])
+        sign = -1.0 if origin == before else 1.0
         flips = partial(_differs, goes_to, before, edge, sign)
         size = _threshold(flips, reach)
         if size is not None:
-            found.append(Counterfactual(previous, current, sign * size, goes_to(edge, sign * size)))
+            found.append(Counterfactual(origin, current, sign * size, goes_to(edge, sign * size)))
     return min(found, key=lambda one: abs(one.change), default=None)
 
 

@@ -20,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("graph", metavar="GRAPH", help="of a run with --save-graph: the file or its folder")
     add("--frame", metavar="N", type=int, help="index of the frame, from 0")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--track", metavar="ID", type=int, help="the track whose object is asked for")
+    which.add_argument(
+        "--track", metavar="ID", type=int, help="the track whose object is asked for, or that was missed"
+    )
     which.add_argument("--object", dest="row", metavar="N", type=int, help="the object, counted from 0 in its frame")
     add("--limit", metavar="N", type=int, default=20, help="list so many doubtful decisions; default: %(default)s")
     add("--output", metavar="FILE", help="also write the explanation as JSON")

@@ -69,8 +69,8 @@ class Explanation:
         label: Its class, by name if that is known.
         confidence: Its detection score.
         continues: The track it goes on; None if it is new, or rejected.
-        about: The track whose transition is taken apart: the one it goes on, else the one that came nearest; None if
-            there was no track.
+        about: The track whose transition is taken apart: the one that was missed, if such a one was asked for, else the
+            one it goes on, else the one that came nearest; None if there was no track.
         score: Of this transition.
         birth: Score of the object being new.
         miss: Score of the track being gone; None if there was no track.
@@ -83,6 +83,7 @@ class Explanation:
         runner_up: What would be different in that one.
         flip: The smallest change of one transition that would have changed the decision; ``previous`` and ``then`` are
             tracks here. None if no change would.
+        missed: The track that was asked for and not seen; the object is the one that came nearest to it.
     """
 
     frame: int
@@ -101,6 +102,7 @@ class Explanation:
     margin: float | None
     runner_up: tuple[Change, ...]
     flip: Counterfactual | None
+    missed: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain data, for JSON."""
@@ -108,7 +110,11 @@ class Explanation:
 
     def text(self, num_messages: int = 4, num_candidates: int = 5) -> str:
         """The same in words."""
-        lines = [f"frame {self.frame}, object {self.row} ({self.label} {self.confidence:.2f}): {self._outcome()}"]
+        place = f"frame {self.frame}, "
+        lines = []
+        if self.missed is not None:
+            lines, place = [f"frame {self.frame}: track {self.missed} is missed; nearest to it comes"], ""
+        lines.append(f"{place}object {self.row} ({self.label} {self.confidence:.2f}): {self._outcome()}")
         if self.about is not None and self.score is not None and self.miss is not None:
             gain = self.score - self.birth - self.miss
             lines += [
@@ -164,7 +170,7 @@ def explain(
     make_tracker: Callable[[Detector, Relation | None], Tracker] = Tracker,
     scorer: Scorer | None = None,
 ) -> Explanation:
-    """Why an object of a saved run was taken for what it was.
+    """Why an object of a saved run was taken for what it was, or why a track was missed.
 
     The run is taken up a few frames before and repeated up to ``frame``, so all that the tracker knew then is known
     again.
@@ -172,7 +178,7 @@ def explain(
     Args:
         graph: The saved run.
         frame: Index of the frame.
-        track: The track whose object is asked for, or
+        track: The track whose object is asked for (if it was missed, the object that came nearest to it), or
         row: the row of the object.
         make_tracker: As that of the run: see :func:`tltm_graph.tracking.solve_again`.
         scorer: The relation model of the run, if it had one.
@@ -181,7 +187,7 @@ def explain(
         ValueError: If there is no such frame, track or object, or the tracker decides other than that of the run.
     """
     saved = graph[frame]
-    row = _row(saved, track, row)
+    row, missed = _row(saved, track, row)
     made: list[Tracker] = []
 
     def make(found: Detector, relation: Relation | None) -> Tracker:
@@ -198,43 +204,42 @@ def explain(
             f"{frame}: give the parts and weights of the run, {graph.about.get('tracker', 'unknown')}"
         )
     logits = None if tracker.relation is None else tracker.relation.score(pair)
-    return _explained(decision, row, tracker, pair, logits, graph.class_names)
+    return _explained(decision, row, missed, tracker, pair, logits, graph.class_names)
 
 
-def _row(decision: Decision, track: int | None, row: int | None) -> int:
+def _row(decision: Decision, track: int | None, row: int | None) -> tuple[int, int | None]:
+    """The object that is asked for, and the track that was missed, if one was."""
     if (track is None) == (row is None):
         raise ValueError(f"Expected a track or the row of an object, got track {track} and row {row}")
     if track is not None:
         row = decision.row(track)
         if row is None:
+            row = _nearest(decision, track)
+            if row is not None:
+                return row, track
             seen = sorted(one for one in decision.tracks.tolist() if one >= 0)
             raise ValueError(
-                f"Expected a track that is seen in frame {decision.frame}, one of {seen}, got {track}"
-                + _nearest(decision, track)
+                f"Expected a track that is seen in frame {decision.frame}, one of {seen}, or one that is remembered "
+                f"and was compared with something, got {track}"
             )
     assert row is not None
     if not 0 <= row < len(decision.current):
         raise ValueError(f"Expected one of the {len(decision.current)} objects of frame {decision.frame}, got {row}")
-    return row
+    return row, None
 
 
-def _nearest(decision: Decision, track: int) -> str:
-    """Where to look if a track is remembered but was not seen."""
+def _nearest(decision: Decision, track: int) -> int | None:
+    """The object that came nearest to a track that is remembered but was not seen."""
     assert decision.previous.ids is not None
     rows = (decision.previous.ids == track).nonzero().flatten()
     own = torch.isin(decision.edge_index[0], rows).nonzero().flatten()
-    if len(own) == 0:
-        return ""
-    best = int(own[decision.gains[own].argmax()])
-    row = int(decision.edge_index[1, best])
-    return (
-        f", which was missed; ask for object {row}, which came nearest to it (gain {float(decision.gains[best]):+.2f})"
-    )
+    return int(decision.edge_index[1, own[decision.gains[own].argmax()]]) if len(own) else None
 
 
 def _explained(
     decision: Decision,
     row: int,
+    missed: int | None,
     tracker: Tracker,
     pair: HeteroData,
     logits: Tensor | None,
@@ -246,11 +251,12 @@ def _explained(
     partner = int(decision.partners[row])
     own = (edge_index[1] == row).nonzero().flatten()
     own = own[decision.gains[own].argsort(descending=True, stable=True)]
-    chosen = own[edge_index[0, own] == partner]
+    asked = partner if missed is None else ids.index(missed)
+    chosen = own[edge_index[0, own] == asked]
     about = int(chosen[0] if len(chosen) else own[0]) if len(own) else None
     told = None if about is None else explain_edge(tracker.affinity, pair, about, logits)
     other = runner_up(edge_index, scores, sizes, decision.assignment, row)
-    flip = counterfactual(tracker.solver, edge_index, scores, sizes, row)
+    flip = counterfactual(tracker.solver, edge_index, scores, sizes, row, None if missed is None else asked)
     previous = None if about is None else int(edge_index[0, about])
     score = None if about is None else float(scores.edges[about])
     return Explanation(
@@ -276,6 +282,7 @@ def _explained(
         flip=None
         if flip is None
         else Counterfactual(ids[flip.previous], flip.current, flip.change, ids[flip.then] if flip.then >= 0 else -1),
+        missed=missed,
     )
 
 

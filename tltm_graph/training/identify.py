@@ -14,15 +14,16 @@ _STAYS = 0.5  # IoU with a false positive of the frame before, to be the same
 
 
 def identify(
-    detections: Iterable[Detections], truth: Tracks, same: float = 0.5, false: float = 0.3
+    detections: Iterable[Detections], truth: Tracks, same: float = 0.5, false: float = 0.3, second: bool = True
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Tells what each detection of a video shows, by its overlap with the true objects of its frame.
 
     Overlap is IoU, of masks in frames where all on both sides have one, else of boxes; classes do not matter. In each
     frame pairs have an overlap of at least ``same``, and the greatest sum of it. Detections that overlap no object by
-    ``false`` are false positives; one that overlaps a false positive of the frame before by half is the same thing,
-    again one with one, for the greatest sum. Of all others nobody knows what they are: second detections of an object,
-    bad ones, and what lies by more than half on a region that is not to be scored (``crowd``, or a score of 0, as
+    ``false`` are false positives, and so are second detections, which overlap an object most that has another one: no
+    track should go on them. One that overlaps a false positive of the frame before by half is the same thing, again one
+    with one, for the greatest sum. Of all others nobody knows what they are: bad detections of an object that has no
+    good one, and what lies by more than half on a region that is not to be scored (``crowd``, or a score of 0, as
     MOTChallenge marks it).
 
     A frame without true objects is taken for one that shows none.
@@ -31,7 +32,8 @@ def identify(
         detections: Of each frame from the first on. Frames are gone through one at a time.
         truth: The true tracks.
         same: See above.
-        false: See above; at 0 there are no false positives: for truth that does not have all objects.
+        false: See above; at 0 there are no false positives of either kind: for truth that does not have all objects.
+        second: Whether second detections are false positives; else nobody knows what they are, for what learns looks.
 
     Yields:
         For each frame ids, int64 (N,): of the true object, from the greatest of these on of false positives, or -1; and
@@ -53,24 +55,36 @@ def identify(
                 "video, or count frames otherwise"
             )
         found = sightings_of(index, seen.replace(ids=torch.arange(len(seen))))
-        ids, objects = _compare(found, true, same, false)
+        ids, objects = _compare(found, true, same, false, second)
         before = _linked(before, [row for row in found if objects[row.id] == 0], new_ids)
         ids[objects == 0] = [row.id for row in before]
         yield torch.from_numpy(ids), torch.from_numpy(objects)
 
 
-def _compare(found: list[Sighting], true: list[Sighting], same: float, false: float) -> tuple[np.ndarray, np.ndarray]:
+def _compare(
+    found: list[Sighting], true: list[Sighting], same: float, false: float, second: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Ids (N,) without those of false positives, and what is an object (N,)."""
     regions = [row for row in true if row.crowd or row.score == 0]
     true = [row for row in true if not (row.crowd or row.score == 0)]
     iou = overlap(true, found, _on(true, found))  # (G, N)
     ids, objects = np.full(len(found), -1), np.full(len(found), -1, dtype=np.int8)
-    objects[iou.max(axis=0, initial=0) < false] = 0
-    objects[_share_within(found, regions).max(axis=1, initial=0) > 0.5] = -1
     rows, columns = match_overlap(iou, same)
+    objects[iou.max(axis=0, initial=0) < false] = 0
+    if second and false > 0:
+        objects[_second(iou, rows)] = 0
+    objects[_share_within(found, regions).max(axis=1, initial=0) > 0.5] = -1
     ids[columns] = np.array([row.id for row in true], dtype=np.int64)[rows]
     objects[columns] = 1
     return ids, objects
+
+
+def _second(iou: np.ndarray, matched: np.ndarray) -> np.ndarray:
+    """Which columns overlap a row most that is matched (N,); those it is matched with are among them."""
+    if len(iou) == 0:
+        return np.zeros(iou.shape[1], dtype=bool)
+    taken = np.isin(np.arange(len(iou)), matched)
+    return taken[iou.argmax(axis=0)] & (iou.max(axis=0) > 0)
 
 
 def _linked(before: list[Sighting], now: list[Sighting], new_ids: Iterator[int]) -> list[Sighting]:

@@ -55,7 +55,7 @@ def watch(detector: CenterMask, frames: Iterable[Frame], truth: Tracks, chosen: 
         else:
             found.append(Detections.empty())
             context = None
-    told = enumerate(zip(found, identify(found, truth), strict=True))
+    told = enumerate(zip(found, identify(found, truth, second=False), strict=True))
     return [Seen(index, objects.replace(ids=ids)) for index, (objects, (ids, _)) in told if index in chosen]
 
 

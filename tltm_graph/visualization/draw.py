@@ -17,6 +17,7 @@ PALETTE = (
     *("#e6194b", "#3cb44b", "#ffe119", "#4363d8", "#f58231", "#911eb4", "#46f0f0", "#f032e6"),
     *("#bcf60c", "#fabebe", "#008080", "#e6beff", "#9a6324", "#aaffc3", "#808000", "#ffd8b1"),
 )
+_REMEMBERED = 600  # frames for which the class of a track that is not seen is known
 
 
 def track_colour(track: int) -> str:
@@ -27,8 +28,8 @@ def track_colour(track: int) -> str:
 class Overlay:
     """Draws the objects of a video into its frames: masks or boxes, ids, class names and the trail each has left.
 
-    An id keeps its colour through the video. Objects without an id are left out. Use one overlay for one video: it
-    remembers where objects have been.
+    An id keeps its colour through the video, and has the class that most of its sightings speak for, weighed by their
+    scores. Objects without an id are left out. Use one overlay for one video: it remembers where objects have been.
 
     Args:
         class_names: Names of the classes, None to show ids alone.
@@ -37,6 +38,8 @@ class Overlay:
 
     def __init__(self, class_names: tuple[str, ...] | None = None, trail: int = 30) -> None:
         self.class_names = class_names
+        self._votes: dict[int, dict[int, float]] = {}  # track -> class -> the sum of its scores
+        self._seen: dict[int, int] = {}  # track -> the frame it was last seen in
         by_id: dict[str, Any] = {
             "color": supervision.ColorPalette.from_hex(list(PALETTE)),
             "color_lookup": supervision.ColorLookup.TRACK,
@@ -63,18 +66,27 @@ class Overlay:
         known = detections[detections.ids >= 0].to("cpu")
         assert known.ids is not None
         scene = np.ascontiguousarray(frame.image.cpu().numpy().transpose(1, 2, 0)[:, :, ::-1])  # supervision wants BGR
+        self._vote(frame.index, known)
         objects = to_supervision(known)
         shapes: list[Any] = [self._box] if known.masks is None else [self._mask, self._outline]
         for annotator in [*(shapes if len(known) else []), self._trail]:  # trails grow old in empty frames too
             scene = annotator.annotate(scene, objects)
         if len(known):
-            names = [
-                self._caption(i, label) for i, label in zip(known.ids.tolist(), known.labels.tolist(), strict=True)
-            ]
-            scene = self._label.annotate(scene, objects, labels=names)
+            scene = self._label.annotate(scene, objects, labels=list(map(self._caption, known.ids.tolist())))
         return torch.from_numpy(np.ascontiguousarray(scene[:, :, ::-1].transpose(2, 0, 1)))
 
-    def _caption(self, track: int, label: int) -> str:
+    def _vote(self, frame: int, known: Detections) -> None:
+        assert known.ids is not None
+        for gone in [track for track, seen in self._seen.items() if frame - seen > _REMEMBERED]:
+            del self._seen[gone], self._votes[gone]
+        for track, label, score in zip(known.ids.tolist(), known.labels.tolist(), known.scores.tolist(), strict=True):
+            votes = self._votes.setdefault(track, {})
+            votes[label] = votes.get(label, 0.0) + score
+            self._seen[track] = frame
+
+    def _caption(self, track: int) -> str:
+        votes = self._votes[track]
+        label = max(votes, key=votes.__getitem__)
         return (
             f"{track} {self.class_names[label]}" if self.class_names and label < len(self.class_names) else str(track)
         )
