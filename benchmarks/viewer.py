@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("--objects", type=int, default=20)
     options = parser.parse_args()
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         report(options.frames, options.objects, browser, Path(folder))
 
 

@@ -37,7 +37,7 @@ def draw_world() -> torch.Tensor:
 
 def draw_demo() -> torch.Tensor:
     """Three frames of the scene that ``make demo`` follows, with what the small model makes of them."""
-    scene = moving_shapes(STANDARD, Split(5_000_000, 1), num_frames=75)[0]
+    scene = moving_shapes(EASY, Split(5_000_000, 1), num_frames=75)[0]
     model = model_for_tracking("tltm-tiny-moving-shapes")
     assert isinstance(model, TLTM)
     overlay, pictures = Overlay(scene.class_names), []
@@ -94,7 +94,7 @@ def draw_flow() -> Drawing:
 
 def draw_saved_run() -> None:
     """An easy scene, saved, and what can be done with it: a decision, two runs side by side, the viewer."""
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         run, other = Path(temporary, "run"), Path(temporary, "other")
         track(detector="oracle?miss_rate=0.1&jitter=0.03&class_noise=0.05", output=run, save_graph=True, overlay=False)
         doubt = next(one for one in doubts(SavedGraph(run), 20) if one.frame > 10)

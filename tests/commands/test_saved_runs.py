@@ -80,7 +80,11 @@ def test_doubts_are_listed_and_explained(run, tmp_path, capsys):
     assert total == pytest.approx(told["score"], abs=1e-6)
 
 
-def test_what_was_wrong_is_told_with_its_cause(run, tmp_path, capsys):
+def test_what_was_wrong_is_told_with_its_cause(tmp_path, capsys):
+    run, poor = tmp_path / "run", "oracle?miss_rate=0.4&jitter=0.3&false_positives=1"
+    told = ["--output", str(run), "--max-frames", "30", "--save-graph", "--no-overlay"]
+    assert main(["track", "--detector", poor, "--solver", "greedy", *told]) == 0
+    capsys.readouterr()
     files = ["--output", str(tmp_path / "wrong.json"), "--picture", str(tmp_path / "wrong.svg")]
     assert main(["mistakes", str(run), *files]) == 0
     text, told = capsys.readouterr().out, json.loads((tmp_path / "wrong.json").read_text())

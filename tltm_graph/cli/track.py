@@ -17,8 +17,8 @@ Writes to the output folder:
   graph.zip     with --save-graph: the association graph, for tltm-graph explain, diff and solve
   graph.png     with --save-graph: its picture
 
-Without --source a scene is rendered whose truth is known, and scores are printed. Without --detector either, it is one
-of those that the small model that comes with the package has learned to follow; else an easy one."""
+Without --source a scene is rendered whose truth is known, and scores are printed. Without --detector either, it is an
+easy one of the world that the small model that comes with the package has learned; else a larger and plainer one."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

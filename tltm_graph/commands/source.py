@@ -2,7 +2,7 @@ import warnings
 from pathlib import Path
 
 from tltm_graph.data import MovingShapes, read_mot
-from tltm_graph.data.moving_shapes import STANDARD, Split, moving_shapes
+from tltm_graph.data.moving_shapes import EASY, Split, moving_shapes
 from tltm_graph.io import FrameReader, read_frames
 
 DEMO_SEED = 5_000_000
@@ -16,11 +16,11 @@ def open_source(source: str | None, seed: int = 0, demo: bool = True) -> FrameRe
         source: What :func:`tltm_graph.io.read_frames` opens, or the folder of a sequence of MOTChallenge, whose frames
             are black where its pictures are not at hand; None renders a scene.
         seed: Of the scene.
-        demo: Whether it is one of the kind that the model of the package has learned to follow, or an easy one.
+        demo: Whether it is one of the world that the model of the package has learned, or a larger and plainer one.
     """
     if source is None:
         if demo:
-            return moving_shapes(STANDARD, Split(DEMO_SEED + seed, 1), num_frames=75)[0]
+            return moving_shapes(EASY, Split(DEMO_SEED + seed, 1), num_frames=75)[0]
         return MovingShapes(seed=seed)
     if not (Path(source) / "seqinfo.ini").is_file():
         return read_frames(source)

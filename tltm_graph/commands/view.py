@@ -53,15 +53,16 @@ def view(
     if mistakes or truth is not None:
         found = find_mistakes(saved.path, truth).found
         wrong = {(one.frame, one.row): (one.cause, one.text()) for one in found}
-    frames = None
-    if pictures:
-        frames = tqdm(iter(run.pictures(source)), total=len(saved), unit=" frames", desc="pictures", file=sys.stderr)
+    seen = iter(run.pictures(source)) if pictures else None  # what is missing shall be missed before the work
     told = {}
     for doubt in tqdm(
         doubts(saved, explained), unit=" decisions", desc="explaining", file=sys.stderr, disable=not explained
     ):
         why = explain(saved, doubt.frame, row=doubt.row, make_tracker=run.tracker, scorer=run.scorer)
         told[doubt.frame, doubt.row] = why.text()
+    frames = None
+    if seen is not None:
+        frames = tqdm(seen, total=len(saved), unit=" frames", desc="pictures", file=sys.stderr)
     write_viewer(
         target,
         saved,
