@@ -7,7 +7,7 @@ from torch_geometric.loader import DataLoader
 from torch_geometric.nn import HeteroConv
 
 from tests.parity import FIXTURES, fill, seeded
-from tltm_graph import Detections, TransitionGNN, frame_pair_graph
+from tltm_graph import Detections, FoldedTransitionGNN, TransitionGNN, frame_pair_graph
 from tltm_graph.graph import TRANSITION
 
 SIZES = [(0, 0), (0, 3), (4, 0), (1, 1), (3, 5), (7, 2)]
@@ -209,5 +209,7 @@ def test_numbers_of_numpy():
     x = torch.zeros(2, 16), torch.from_numpy(np.zeros((2, 16)))
     with pytest.raises(ValueError, match="features of one type, got torch.float32 and torch.float64"):
         TransitionGNN(16, 8)(x, complete(2, 2))
-    with pytest.raises(ValueError, match=r"torch.float32 as the weights are, got float64: x.float\(\)"):
-        TransitionGNN(16, 8)((x[1], x[1]), complete(2, 2))
+    gnn = TransitionGNN(16, 8)
+    for judge in (gnn, gnn.transition, FoldedTransitionGNN(gnn)):
+        with pytest.raises(ValueError, match=r"torch.float32 as the weights are, got float64: x.float\(\)"):
+            judge((x[1], x[1]), complete(2, 2))

@@ -75,7 +75,7 @@ class FoldedTransitionGNN(nn.Module):
     @torch.no_grad()
     def forward(self, x: tuple[Tensor, Tensor], edge_index: Tensor, edge_attr: Tensor | None = None) -> Tensor:
         """Edge logits (E,); see :class:`TransitionGNN`."""
-        check_input(self.channels, self.edge_dim, x, edge_index, edge_attr)
+        check_input(self.channels, self.edge_dim, x, edge_index, edge_attr, self.previous)
         h = self.hidden_channels
         row, column = edge_index
         p = torch.addmm(self.previous_bias, x[0], self.previous)  # (V_previous, 3H): edge, node, pair

@@ -96,19 +96,12 @@ class TransitionGNN(MessagePassing):
     def forward(self, x: tuple[Tensor, Tensor], edge_index: Tensor, edge_attr: OptTensor = None) -> Tensor:
         """Edge logits; see the class."""
         previous, current = x
-        check_input(self.channels, self.edge_dim, x, edge_index, edge_attr)
-        self._check_double(previous)
+        check_input(self.channels, self.edge_dim, x, edge_index, edge_attr, next(self.parameters()))
         messages_to = edge_index.flip(0)
         previous = previous + self._delta(previous, current, messages_to, edge_attr)
         pair_linear: Any = self.edge_predictor[0]
         # edge_updater_type: (z: PairTensor, edge_term: OptTensor)
         return self.edge_updater(messages_to, **pair_linear.split(previous, current, edge_attr))  # (E,)
-
-    def _check_double(self, x: Tensor) -> None:
-        """NumPy's numbers are doubles unless told otherwise."""
-        weight = self.edge_predictor[-1].weight
-        if x.dtype == torch.float64 and weight.dtype != torch.float64:
-            raise ValueError(f"Expected node features of {weight.dtype} as the weights are, got float64: x.float()")
 
     def transition(self, x: tuple[Tensor, Tensor], edge_index: Tensor, edge_attr: OptTensor = None) -> Tensor:
         r"""How each previous node changes until the current frame: :math:`\Delta z` of equation 3, (\|V_previous\|, F).
@@ -116,7 +109,7 @@ class TransitionGNN(MessagePassing):
         ``x[0] + transition(x, …)`` is the state :math:`z_{t+1}` that the network expects of frame t's objects.
         """
         previous, current = x
-        check_input(self.channels, self.edge_dim, x, edge_index, edge_attr)
+        check_input(self.channels, self.edge_dim, x, edge_index, edge_attr, next(self.parameters()))
         return self._delta(previous, current, edge_index.flip(0), edge_attr)
 
     def _delta(self, previous: Tensor, current: Tensor, messages_to: Tensor, edge_attr: OptTensor) -> Tensor:
@@ -168,9 +161,14 @@ class TransitionGNN(MessagePassing):
 
 
 def check_input(
-    channels: int, edge_dim: int | None, x: tuple[Tensor, Tensor], edge_index: Tensor, edge_attr: OptTensor
+    channels: int,
+    edge_dim: int | None,
+    x: tuple[Tensor, Tensor],
+    edge_index: Tensor,
+    edge_attr: OptTensor,
+    weight: Tensor,
 ) -> None:
-    """Raises ValueError for inputs that do not fit a layer of these sizes."""
+    """Raises ValueError for inputs that do not fit a layer of these sizes, with weights of this type."""
     previous, current = x
     if previous.shape[-1] != channels or current.shape[-1] != channels:
         raise ValueError(
@@ -179,6 +177,8 @@ def check_input(
         )
     if previous.dtype != current.dtype:
         raise ValueError(f"Expected node features of one type, got {previous.dtype} and {current.dtype}")
+    if previous.dtype == torch.float64 and weight.dtype != torch.float64:  # NumPy's numbers, unless told otherwise
+        raise ValueError(f"Expected node features of {weight.dtype} as the weights are, got float64: x.float()")
     if edge_index.ndim != 2 or edge_index.shape[0] != 2:
         raise ValueError(f"Expected 'edge_index' of shape (2, E), got {tuple(edge_index.shape)}")
     if (edge_attr is None) != (edge_dim is None):
