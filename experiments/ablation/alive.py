@@ -22,11 +22,14 @@ from tltm_graph.tracking import Tracker, TrackerState
 LOOK_ALIKES = replace(STANDARD, look_alikes=1.0, leaves=0.15)
 """Every object has a double, and they meet."""
 
+FAR_APART = replace(STANDARD, look_alikes=0.0, leaves=0.15, drops=0.9, longest_drop=12)
+"""Objects that all look different, in a video of which most frames were lost: in the next one they are elsewhere."""
+
 COMING_BACK = replace(STANDARD, look_alikes=0.0, leaves=0.8, meetings=0.1)
 """Objects that all look different leave, and come in again elsewhere."""
 
 SPLIT = Split(4_000_000, 30)
-"""Seeds of their scenes, none of a split that models learn from or are scored on."""
+"""Seeds of all their scenes, none of a split that models learn from or are scored on."""
 
 
 @dataclass(frozen=True)
@@ -155,27 +158,30 @@ def alive(lab: Lab, seed: int, with_head: bool) -> dict[str, Any]:
         trackers["GNN, learned births"] = lambda recorded: Tracker(
             recorded, recorded, affinity=lab.affinity_of(recorded), max_shown=MAX_SHOWN
         )
-    names = ("zeroed", "shuffled", "regained", "regained without relation")
-    shares = {association: dict.fromkeys(names, Share()) for association in trackers}
+    shares: dict[str, dict[str, Share]] = {association: {} for association in trackers}
 
     def scenes(difficulty: Any, what: str) -> Iterable[MovingShapes]:
         rendered: Scenes = moving_shapes(difficulty, SPLIT, lab.plan.frames, lab.plan.size)
         count = min(lab.plan.scenes, len(rendered))
         return (rendered[i] for i in tqdm(range(count), desc=f"{what}, seed {seed}", unit=" scenes", leave=False))
 
-    for scene in scenes(LOOK_ALIKES, "look-alikes"):
-        recorded = RecordedModel(record(model, scene), model.score, model.affinity)
-        for association, make in trackers.items():
-            changed = changed_decisions(make(recorded), recorded.recording.frames(), seed)
-            for name, share in changed.items():
-                shares[association][name] += share
+    def count(association: str, name: str, share: Share) -> None:
+        shares[association][name] = shares[association].get(name, Share()) + share
+
+    for difficulty, what in ((LOOK_ALIKES, "look-alikes"), (FAR_APART, "far apart")):
+        for scene in scenes(difficulty, what):
+            recorded = RecordedModel(record(model, scene), model.score, model.affinity)
+            for association, make in trackers.items():
+                changed = changed_decisions(make(recorded), recorded.recording.frames(), seed)
+                for name, share in changed.items():
+                    count(association, f"{what}, {name}", share)
     for scene in scenes(COMING_BACK, "coming back"):
         recorded = RecordedModel(record(model, scene), model.score, model.affinity)
         for association, make in trackers.items():
             tracker = make(recorded)
-            for name, one in zip(names[2:], (tracker, with_relation(tracker, None)), strict=True):
+            for name, one in (("regained", tracker), ("regained without relation", with_relation(tracker, None))):
                 stream = ((frame.index, seen) for frame, seen in one.track(recorded.recording.frames()))
-                shares[association][name] += ids_regained(stream, scene.truth)
+                count(association, name, ids_regained(stream, scene.truth))
     return {
         association: {name: {"share": s.value, "count": s.count, "of": s.total} for name, s in of.items()}
         for association, of in shares.items()

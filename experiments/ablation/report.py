@@ -91,11 +91,12 @@ def _tuning(tuning: Mapping[str, Any]) -> str:
 
 def _alive(alive: Mapping[int, Any]) -> str:
     lines = [
-        "| association | decisions changed: logits zeroed | shuffled | ids regained | without relation | times an "
-        "object came back |",
-        "|---|--:|--:|--:|--:|--:|",
+        "| association | look-alikes: decisions changed, logits zeroed | shuffled | far apart: zeroed | shuffled | "
+        "coming back: ids regained | without relation | times an object came back |",
+        "|---|" + "--:|" * 7,
     ]
-    names = ("zeroed", "shuffled", "regained", "regained without relation")
+    names = [f"{scenes}, {evidence}" for scenes in ("look-alikes", "far apart") for evidence in ("zeroed", "shuffled")]
+    names += ["regained", "regained without relation"]
     associations = dict.fromkeys(name for of_seed in alive.values() for name in of_seed)
     for association in associations:
         told = [of_seed[association] for of_seed in alive.values() if association in of_seed]

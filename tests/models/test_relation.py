@@ -26,21 +26,20 @@ def test_edge_features_reach_the_gnn():
 
 def test_likeness_and_time_reach_the_gnn():
     torch.manual_seed(0)
-    gnn = TransitionGNN(12, 8, edge_dim=4)
+    gnn = TransitionGNN(12, 8, edge_dim=7)
     model = RelationModel(gnn=gnn, groups=3)
     before, now = (d.replace(features=torch.randn(len(d), 12)) for d in drawn("ab\nabc"))
     graph = frame_pair_graph(before, now)
     row, column = graph_edges(graph)
-    for gap in (None, torch.tensor([1.0, 9.0])):
+    for gap, looks in ((None, None), (torch.tensor([1.0, 9.0]), torch.randn(2, 12))):
         if gap is not None:
-            graph["previous"].gap = gap
+            graph["previous"].gap, graph["previous"].looks = gap, looks
         waited = torch.ones(2) if gap is None else gap
+        remembered = before.features, before.features if looks is None else looks
         attributes = [
             [
-                4
-                * float(
-                    F.cosine_similarity(*(x[4 * k : 4 * k + 4] for x in (before.features[i], now.features[j])), dim=0)
-                )
+                4 * float(F.cosine_similarity(*(x[4 * k : 4 * k + 4] for x in (side[i], now.features[j])), dim=0))
+                for side in remembered
                 for k in range(3)
             ]
             + [float(waited[i].log()) - 1]
@@ -48,7 +47,7 @@ def test_likeness_and_time_reach_the_gnn():
         ]
         expected = gnn((before.features, now.features), graph_edges(graph), torch.tensor(attributes))
         torch.testing.assert_close(model.score(graph), expected, rtol=1e-4, atol=1e-5)
-    with pytest.raises(ValueError, match="Expected a GNN with 4 edge features for 3 groups, got one with None"):
+    with pytest.raises(ValueError, match="Expected a GNN with 7 edge features for 3 groups, got one with None"):
         RelationModel(gnn=TransitionGNN(12, 8), groups=3)
 
 

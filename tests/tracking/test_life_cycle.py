@@ -100,6 +100,29 @@ def test_objects_beyond_the_cap_get_no_id():
     assert ids(drawn("a.b.c.d"), max_tracks=2) == [[0, 1, -1, -1]]
 
 
+def test_looks_are_a_mean_over_sightings():
+    def looking(value):
+        return drawn("a")[0].replace(features=torch.full((1, 2), float(value)))
+
+    life, memory = LifeCycle(), Memory.empty()
+    assert memory.looks is None
+    memory = step(life, memory, 0, looking(0), births=[0])
+    values = torch.arange(40.0)
+    for t in range(1, 30):
+        memory = step(life, memory, t, looking(values[t]), pairs=[(0, 0)])
+        torch.testing.assert_close(memory.looks, values[: t + 1].mean().expand(1, 2))
+        assert memory.detections.features.tolist() == [[t, t]], "the last sighting as it was"
+    before = memory.looks
+    memory = step(life, memory, 30, drawn(".")[0].replace(features=torch.zeros(0, 2)), misses=[0])
+    assert memory.looks.equal(before), "nothing is learned where nothing is seen"
+    memory = step(life, memory, 31, looking(99), pairs=[(0, 0)])
+    torch.testing.assert_close(memory.looks, before + (99 - before) / 30, msg="old ones fade")
+    plain = step(life, Memory.empty(), 0, drawn("ab")[0], births=[0, 1])
+    assert plain.looks is None
+    with pytest.raises(ValueError, match="Expected 'features' of all objects or of none"):
+        Memory.join([memory, plain], next_id=9)
+
+
 def test_bad_settings():
     with pytest.raises(ValueError, match="of at least 1"):
         LifeCycle(min_hits=0)
@@ -108,3 +131,5 @@ def test_bad_settings():
     with pytest.raises(ValueError, match="Expected unique ids"):
         one = step(LifeCycle(), Memory.empty(), 0, drawn("ab")[0], births=[0, 1])
         Memory(**{**vars(one), "ids": index([3, 3])})
+    with pytest.raises(ValueError, match="Expected 'looks' of 2 tracks, got 3"):
+        Memory(**{**vars(one), "looks": torch.zeros(3, 8)})

@@ -8,7 +8,8 @@ from tltm_graph import Detections, MovingShapes, OracleDetector
 from tltm_graph.graph import TRANSITION
 from tltm_graph.models import save_model, tltm_tiny
 from tltm_graph.structures import Tracks
-from tltm_graph.training import MemoryData, RelationObjective, RenderedVideos, Seen, memory_graph, watch
+from tltm_graph.training import MemoryData, RelationObjective, RenderedVideos, Seen, edge_loss, memory_graph, watch
+from tltm_graph.training.memory_graphs import SAME
 
 SHAPES = MovingShapes.class_names
 
@@ -56,6 +57,8 @@ def test_memory_graph():
     assert graph["previous"].ids.tolist() == [4, 7], "nobody knows what -1 is"
     assert graph["previous"].gap.tolist() == [9, 10]
     assert graph["previous"].x.flatten(1).tolist() == [[1, 4], [0, 7]]
+    assert graph["earlier"].x.flatten(1).tolist() == [[0, 4]], "of 4 alone there is one sighting more"
+    assert graph[SAME].edge_index.tolist() == [[0], [0]]
     assert graph["current"].ids.tolist() == [7, 9, -1, 4]
     store = graph[TRANSITION]
     assert store.y.reshape(2, 4).tolist() == [[0, 0, 0, 1], [1, 0, 0, 0]]
@@ -65,6 +68,7 @@ def test_memory_graph():
         empty = memory_graph(seen, now, first)
         assert empty[TRANSITION].edge_index.shape == (2, 0)
         assert len(empty["previous"].gap) == empty["previous"].num_nodes
+        assert empty["earlier"].num_nodes == (first == 0 and now == 2)
 
 
 def test_what_nobody_knows_does_not_count():
@@ -87,6 +91,32 @@ def test_what_nobody_knows_does_not_count():
     torch.testing.assert_close(loss, expected, msg="only transitions to the first detection")
     loss.backward()
     assert all(p.grad is None for p in model.detector.parameters()), "the relation alone learns"
+
+
+def test_looks_are_the_mean_of_all_sightings():
+    model = tiny()
+    torch.manual_seed(1)
+    features = torch.randn(7, 67, 14, 14)
+
+    def seen(frame, ids, rows):
+        return Seen(frame, sightings(*ids, frame=frame).objects.replace(features=features[rows].half()))
+
+    video = [seen(0, [4], [0]), seen(1, [4, 7], [1, 2]), seen(2, [4, -1], [3, 4]), seen(5, [7, 4], [5, 6])]
+    graphs = [memory_graph(video, now) for now in (1, 3)]
+    loss = RelationObjective()(model, graphs)["gnn_edge"]
+    with torch.no_grad():
+        nodes = model.relation.encoder(features.half().float())
+        logits, truth = [], []
+        for graph, x, looks, z in (
+            (graphs[0], nodes[:1], nodes[:1], nodes[1:3]),
+            (graphs[1], nodes[[3, 2]], torch.stack([nodes[[0, 1, 3]].mean(dim=0), nodes[2]]), nodes[5:]),
+        ):
+            graph["previous"].x, graph["previous"].looks, graph["current"].x = x, looks, z
+            logits.append(model.relation.score(graph))
+            truth.append(graph[TRANSITION].y)
+    torch.testing.assert_close(loss.detach(), edge_loss(torch.cat(logits), torch.cat(truth)))
+    loss.backward()
+    assert all(p.grad is not None for p in model.relation.encoder.looks.parameters())
 
 
 @pytest.fixture

@@ -31,6 +31,31 @@ def test_what_the_model_finds_and_says(weights):  # noqa: F811
     assert all((step.edges[:, IS_THERE] == 0).all() for step in plain), "without its relation"
 
 
+def test_what_was_found_is_kept(weights, tmp_path, monkeypatch):  # noqa: F811
+    folder = str(tmp_path / "kept")
+    plain = ModelDetections(VIDEOS, weights)[2]
+    first = ModelDetections(VIDEOS, weights, keep=folder)[2]
+    (of_model,) = (tmp_path / "kept").iterdir()
+    (file,) = of_model.iterdir()
+    assert file.stat().st_size < 100_000
+    monkeypatch.setattr("tltm_graph.training.model_detections.record", None)  # nothing is looked at any more
+    for video in (first, ModelDetections(VIDEOS, weights, keep=folder)[2]):
+        assert (video.size, video.times) == (plain.size, plain.times)
+        for found, expected in zip(video.frames, plain.frames, strict=True):
+            assert found.boxes.equal(expected.boxes)
+            assert found.ids.equal(expected.ids)
+            torch.testing.assert_close(found.features, expected.features)
+        assert video.relation is not None
+    with pytest.raises(TypeError, match="not callable"):
+        ModelDetections(VIDEOS, weights, score_threshold=0.3, keep=folder)[2]
+    for other in (
+        RenderedVideos(num_scenes=3, num_frames=4, size=(96, 64)),
+        RenderedVideos(num_scenes=3, num_frames=5, size=(64, 96)),
+    ):
+        with pytest.raises(ValueError, match="Expected . frames of .* got 4 of .*: name another folder to keep these"):
+            ModelDetections(other, weights, keep=folder)[2]
+
+
 def test_evidence_is_the_logits():
     boxes = torch.tensor([[0.0, 0, 10, 10], [30.0, 0, 40, 10]])
     frames = tuple(

@@ -28,7 +28,7 @@ class Recording:
 
     Args:
         objects: Of each frame, with ``features (N, F + R²)``: the nodes of the relation model, then the probabilities
-            of the mask head, row by row of its R×R cells.
+            of the mask head, row by row of its R×R cells; without masks R is 0.
         times: Of each frame, in seconds.
         size: Height and width of the frames.
         num_channels: F.
@@ -108,12 +108,14 @@ class Recordable(Protocol):
 
 
 @torch.no_grad()
-def record(model: Recordable, frames: Iterable[Frame]) -> Recording:
+def record(model: Recordable, frames: Iterable[Frame], masks: bool = True) -> Recording:
     """Looks at every frame of a video.
 
     Args:
         model: A TLTM, or what looks through one.
         frames: At least one frame, numbered from 0 without a gap.
+        masks: Whether masks are kept. Without them a recording is quicker made and a quarter as large, and nothing
+            can be drawn.
 
     Raises:
         ValueError: If there is no frame, or a number is left out.
@@ -127,9 +129,12 @@ def record(model: Recordable, frames: Iterable[Frame]) -> Recording:
         found, context = model.detect(frame, context)
         assert found.features is not None
         nodes = model.encode(found)  # (N, F)
-        with model.detector.precision():
-            masks = model.detector.mask_logits(found.features, found.labels).float().sigmoid()  # (N, R, R)
-        objects.append(found.replace(features=torch.cat([nodes, masks.flatten(1)], dim=1)).to("cpu"))
+        known = [nodes]
+        if masks:
+            with model.detector.precision():
+                cells = model.detector.mask_logits(found.features, found.labels).float().sigmoid()  # (N, R, R)
+            known.append(cells.flatten(1))
+        objects.append(found.replace(features=torch.cat(known, dim=1)).to("cpu"))
         times.append(frame.time)
         size, channels = frame.size, nodes.shape[1]
     if size is None:

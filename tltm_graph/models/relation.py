@@ -13,9 +13,9 @@ class RelationModel(nn.Module):
     Args:
         encoder: Turns the features of objects into nodes (N, channels).
         gnn: Scores the transitions between them; folded, for inference alone.
-        groups: If above 0, the GNN is given edge features (E, groups + 1): how alike both ends are
-            (:func:`tltm_graph.nn.likeness`), scaled to ±4, and the log of the frames since the earlier one was seen,
-            less 1.
+        groups: If above 0, the GNN is given edge features (E, 2 groups + 1): how alike both ends are
+            (:func:`tltm_graph.nn.likeness`), scaled to ±4, by how the earlier one looked last and by how it looked on
+            the whole; and the log of the frames since it was seen, less 1.
 
     Raises:
         ValueError: If the GNN takes other edge features than these.
@@ -33,9 +33,10 @@ class RelationModel(nn.Module):
         self.encoder = encoder or InstanceEncoder()
         self.gnn = gnn or TransitionGNN()
         self.groups = groups
-        if groups and self.gnn.edge_dim != groups + 1:
+        if groups and self.gnn.edge_dim != 2 * groups + 1:
             raise ValueError(
-                f"Expected a GNN with {groups + 1} edge features for {groups} groups, got one with {self.gnn.edge_dim}"
+                f"Expected a GNN with {2 * groups + 1} edge features for {groups} groups, "
+                f"got one with {self.gnn.edge_dim}"
             )
         # Kept in checkpoints; training sets it, so that random weights are never taken for learned ones.
         self.register_buffer("is_trained", torch.tensor(False))
@@ -61,13 +62,17 @@ class RelationModel(nn.Module):
         """What the GNN is told of transitions (E, D): with ``groups`` what the class says, else the graph's
         ``edge_attr``, if there is one.
 
-        The graph may tell how long ago previous objects were seen: ``graph["previous"].gap (M,)`` as
-        :class:`tltm_graph.tracking.Tracker` writes it; else it was in the frame before.
+        The graph may tell how long ago previous objects were seen, ``graph["previous"].gap (M,)``, and the mean of
+        their nodes over all sightings, ``graph["previous"].looks (M, channels)``, as
+        :class:`tltm_graph.tracking.Tracker` writes them; else it was in the frame before, and once.
         """
         store, previous = graph[TRANSITION], graph["previous"]
         if not self.groups:
             return store.edge_attr if "edge_attr" in store else None
-        alike = likeness((previous.x, graph["current"].x), store.edge_index, self.groups)
+        looks = previous.looks if "looks" in previous else previous.x
+        alike = torch.cat(
+            [likeness((side, graph["current"].x), store.edge_index, self.groups) for side in (previous.x, looks)], dim=1
+        )
         gap = previous.gap.to(alike) if "gap" in previous else alike.new_ones(len(previous.x))
         waited = gap.clamp(min=1).log()[store.edge_index[0], None] - 1
-        return torch.cat([4 * alike, waited], dim=1)  # (E, groups + 1)
+        return torch.cat([4 * alike, waited], dim=1)  # (E, 2 groups + 1)

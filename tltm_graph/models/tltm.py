@@ -128,7 +128,7 @@ def tltm_tiny(class_names: Sequence[str] = YOUTUBE_VIS_2019, weights: str | Path
     detector = _center_mask(
         mobile_backbone(width=0.5, channels=64), class_names, options, num_convs=2, fused=True, pools_pixels=True
     )
-    gnn = TransitionGNN(128, 64, edge_dim=5, aggr="mean")
+    gnn = TransitionGNN(128, 64, edge_dim=9, aggr="mean")
     relation = RelationModel(AppearanceEncoder(64, 128), gnn, groups=4)
     return _finished(TLTM(detector, relation), "tltm_tiny", weights)
 

@@ -10,12 +10,17 @@ from tltm_graph.structures import Detections
 from tltm_graph.tracking.memory import Memory
 from tltm_graph.tracking.motion import MotionFilters, to_corners
 
+_LOOKS = 30  # sightings that looks are averaged over
+
 
 class LifeCycle:
     r"""How tracks move, are born, confirmed and forgotten.
 
     *Motion.* :class:`tltm_graph.tracking.MotionFilters` carry each box on between sightings; the middle filter is where
     a track is. Tracks that are not seen move with the camera, as far as those that are seen tell its motion.
+
+    *Looks.* A track is remembered by the node features of its last sighting and by their mean, over the last 30 or so:
+    what leaves the picture or is hidden is last seen in part, and so is what comes in.
 
     *Life.* An object nobody claims starts a track if it scores at least ``birth_score`` and is not a second detection
     of something else, claimed or more confident: its mask does not lie, by more than a share of ``duplicate``, within
@@ -67,12 +72,14 @@ class LifeCycle:
         return memory.detections.replace(boxes=_middle(self.motion.predict(memory.motion, time)))
 
     def describe(self, graph: HeteroData, memory: Memory, time: float) -> None:
-        """Writes how the tracks move, and how long ago they were seen, into the previous nodes of ``graph``."""
+        """Writes how the tracks move, how they look and how long ago they were seen into the previous nodes."""
         motion, nodes = memory.motion, graph["previous"]
         nodes.places, nodes.velocities = self.motion.predict(motion, time), motion.velocities
         nodes.growths = motion.growths
         nodes.sightings, nodes.noise, nodes.last = motion.sightings, motion.noise, motion.last
         nodes.mean_scores, nodes.gap = motion.score, time - motion.time
+        if memory.looks is not None:
+            nodes.looks = memory.looks
 
     def update(
         self,
@@ -99,11 +106,11 @@ class LifeCycle:
         """
         now = float(frame) if time is None else time
         births = self._births(detections, assignment)
-        looks = detections.replace(masks=None)  # what is remembered; masks are large and nobody would read them
-        clear = self.motion.clearness(looks.boxes, assignment.current, memory.motion, assignment.previous, now)
-        before, seen = memory[assignment.previous], looks[assignment.current]
+        plain = detections.replace(masks=None)  # what is remembered; masks are large and nobody would read them
+        clear = self.motion.clearness(plain.boxes, assignment.current, memory.motion, assignment.previous, now)
+        before, seen = memory[assignment.previous], plain[assignment.current]
         matched = self._seen(before, seen, frame, now, clear)
-        born = self._born(looks[births], memory, frame, now)
+        born = self._born(plain[births], memory, frame, now)
         missed = self._missed(memory[assignment.misses], before, seen, now)
 
         joined = Memory.join([matched, born, missed], next_id=memory.next_id + len(born))
@@ -148,6 +155,7 @@ class LifeCycle:
             last_seen=torch.full_like(tracks.last_seen, frame),
             motion=motion,
             detections=seen.replace(boxes=_middle(motion.places)),
+            looks=_blended(tracks, seen.features),
         )
 
     def _born(self, detections: Detections, memory: Memory, frame: int, now: float) -> Memory:
@@ -161,6 +169,7 @@ class LifeCycle:
             motion=self.motion.start(detections.boxes, detections.scores, now, memory.motion),
             detections=detections,
             next_id=next_id + n,
+            looks=detections.features,
         )
 
     def _missed(self, memory: Memory, before: Memory, seen: Detections, now: float) -> Memory:
@@ -200,6 +209,14 @@ def _sameness(objects: Detections, others: Detections) -> Tensor:
     shared = masks @ other_masks.T
     area, other_area = masks.sum(dim=1)[:, None], other_masks.sum(dim=1)[None, :]
     return shared / torch.where(same_class, area, area + other_area - shared).clamp(min=1)
+
+
+def _blended(tracks: Memory, features: Tensor | None) -> Tensor | None:
+    """The mean of the node features of each track with those of one sighting more, older ones fade (M, F)."""
+    if features is None or tracks.looks is None:
+        return features
+    share = 1 / (tracks.hits + 1).clamp(max=_LOOKS).to(features)
+    return tracks.looks + share.reshape(-1, *[1] * (features.dim() - 1)) * (features - tracks.looks)
 
 
 def _middle(places: Tensor) -> Tensor:

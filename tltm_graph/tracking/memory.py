@@ -23,6 +23,8 @@ class Memory:
         detections: How each was then, M rows, boxes freed of jitter, without masks: only what association reads is
             kept.
         next_id: The id of the next new track.
+        looks: How each looked on the whole, the mean of its node features (M, F), None if there are none: those of
+            ``detections`` are of the last sighting, which may have shown only a part of it.
 
     Raises:
         ValueError: If the lengths differ or an id occurs twice.
@@ -36,6 +38,7 @@ class Memory:
     motion: Motion
     detections: Detections
     next_id: int
+    looks: Tensor | None = None
 
     def __post_init__(self) -> None:
         m = len(self.detections)
@@ -43,6 +46,8 @@ class Memory:
             value = getattr(self, name)
             if len(value) != m:
                 raise ValueError(f"Expected '{name}' of {m} tracks, got {len(value)}")
+        if self.looks is not None and len(self.looks) != m:
+            raise ValueError(f"Expected 'looks' of {m} tracks, got {len(self.looks)}")
         if self.ids.unique().numel() != m:
             raise ValueError(f"Expected unique ids, got {self.ids.tolist()}")
 
@@ -67,11 +72,13 @@ class Memory:
             self.motion[rows],
             self.detections[rows],
             self.next_id,
+            None if self.looks is None else self.looks[rows.to(self.looks.device)],
         )
 
     @classmethod
     def join(cls, parts: Sequence[Self], next_id: int) -> Self:
         """One memory with the rows of several."""
+        looks = [part.looks for part in parts if part.looks is not None]  # of parts without rows it may not be known
         return cls(
             ids=torch.cat([part.ids for part in parts]),
             hits=torch.cat([part.hits for part in parts]),
@@ -81,4 +88,5 @@ class Memory:
             motion=Motion.join([part.motion for part in parts]),
             detections=Detections.cat([part.detections for part in parts]),
             next_id=next_id,
+            looks=torch.cat(looks) if looks else None,
         )

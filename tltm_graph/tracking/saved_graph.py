@@ -362,6 +362,7 @@ class _Part:
                 features=tensors.get("known.x"),
             ),
             next_id=told["next_id"],
+            looks=tensors.get("known.looks", tensors.get("known.x")),
         )
         known = size if told["frame"] >= 0 else None
         return TrackerState(memory, None, told["frame"], known, told["now"], told["pace"], told["time"])
@@ -397,6 +398,8 @@ def _packed_state(state: TrackerState) -> dict[str, Tensor]:
     tensors |= {f"known.{name}": getattr(memory.detections, name) for name in _SEEN}
     if memory.detections.features is not None:
         tensors["known.x"] = memory.detections.features
+    if memory.looks is not None:
+        tensors["known.looks"] = memory.looks
     return {name: value.detach().cpu().clone() for name, value in tensors.items()}  # some share their numbers
 
 

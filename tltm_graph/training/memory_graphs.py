@@ -20,6 +20,9 @@ from tltm_graph.training.identify import identify
 from tltm_graph.training.pair_data import PairData, TrainingData
 from tltm_graph.training.sources import LabelledVideo, VideoDescription
 
+SAME = ("earlier", "same", "previous")
+"""The edge type of a memory graph from the earlier sightings of an object to the last one."""
+
 
 @dataclass(frozen=True, eq=False)
 class Seen:
@@ -70,20 +73,30 @@ def memory_graph(seen: Sequence[Seen], now: int, first: int = 0) -> HeteroData:
     Returns:
         The complete graph; previous nodes are the last sighting of each identity, those whose identity nobody knows are
         not remembered. With pooled features ``x`` (…, C, 14, 14) of both sides, ``previous.gap`` in frames, ``y (E,)``
-        (1 where both ends are the same) and ``known (E,)``, false where nobody knows.
+        (1 where both ends are the same) and ``known (E,)``, false where nobody knows. Nodes ``"earlier"`` with ``x``
+        are the sightings before the last, edges :data:`SAME` lead from them to the last.
     """
-    last: dict[int, tuple[int, int]] = {}
+    sightings: dict[int, list[tuple[int, Detections]]] = {}  # of each identity: place, and what was seen
     for place in range(first, now):
         ids = seen[place].objects.ids
         assert ids is not None
-        last |= {ident: (place, row) for row, ident in enumerate(ids.tolist()) if ident >= 0}
-    parts = [seen[place].objects[torch.tensor([row])] for place, row in last.values()]
+        for row, ident in enumerate(ids.tolist()):
+            if ident >= 0:
+                one = seen[place].objects[torch.tensor([row])]
+                sightings.setdefault(ident, []).append((place, one))
     current = seen[now].objects
-    previous = Detections.cat(parts) if parts else current[:0]
+    previous = Detections.cat([of[-1][1] for of in sightings.values()]) if sightings else current[:0]
     features = [side.features for side in (previous, current)]
     graph = frame_pair_graph(*(side.replace(features=None) for side in (previous, current)))
     graph["previous"].x, graph["current"].x = features
-    graph["previous"].gap = torch.tensor([float(seen[now].frame - seen[place].frame) for place, _ in last.values()])
+    gaps = [float(seen[now].frame - seen[of[-1][0]].frame) for of in sightings.values()]
+    graph["previous"].gap = torch.tensor(gaps)
+    earlier = [one.replace(ids=None) for of in sightings.values() for _, one in of[:-1]]
+    graph["earlier"].x = Detections.cat([current[:0].replace(ids=None), *earlier]).features
+    counts = torch.tensor([len(of) - 1 for of in sightings.values()], dtype=torch.int64)
+    graph[SAME].edge_index = torch.stack(
+        [torch.arange(len(earlier)), torch.arange(len(previous)).repeat_interleave(counts)]
+    )
     row, column = graph[TRANSITION].edge_index
     before, after = graph["previous"].ids[row], graph["current"].ids[column]
     graph[TRANSITION].y, graph[TRANSITION].known = (before == after).float(), after >= 0

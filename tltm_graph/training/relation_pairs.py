@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch, HeteroData
+from torch_geometric.utils import scatter
 
 from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.models import TLTM, RelationModel
 from tltm_graph.structures import FramePair
+from tltm_graph.training.memory_graphs import SAME
 from tltm_graph.training.regions import JitteredBoxes, ProposalRegions, RegionSampler
 from tltm_graph.training.relation_graph import relation_graph, relation_losses, remembered
 
@@ -77,7 +79,20 @@ class RelationObjective:
         batch = Batch.from_data_list(list(graphs))
         for side in ("previous", "current"):
             batch[side].x = relation.encoder(batch[side].x.float())
+        if "earlier" in batch.node_types:
+            batch["previous"].looks = _looks(relation, batch)
         return relation_losses(relation, batch, self.transition_weight)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(transition_weight={self.transition_weight})"
+
+
+def _looks(relation: RelationModel, graph: HeteroData) -> Tensor:
+    """The mean node of each previous object over all its sightings (M, F). Of the earlier ones nothing is learned,
+    which halves the time of a step."""
+    x = graph["previous"].x
+    with torch.no_grad():
+        earlier = relation.encoder(graph["earlier"].x.float())
+    row, column = graph[SAME].edge_index
+    every = torch.cat([x, earlier[row]])
+    return scatter(every, torch.cat([torch.arange(len(x), device=x.device), column]), dim_size=len(x), reduce="mean")
