@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.tltm_tiny import AS_IS, METRICS, TRACKERS, Judgement, oracle_table, score_table
+from benchmarks.tltm_tiny import AS_IS, CONFUSED, METRICS, TRACKERS, Judgement, oracle_table, score_table
 from experiments.ablation.scoring import ScoredScene, followed, score
 from tltm_graph import OracleDetector, Tracker
 from tltm_graph.data.moving_shapes import STANDARD, Split, moving_shapes
@@ -26,7 +26,7 @@ def test_scenes_judged_apart_are_scored_together():
 
 
 def test_tables():
-    ways = {name: dict.fromkeys(METRICS, 10.0 + row) for row, name in enumerate((*TRACKERS, *ORACLES))}
+    ways = {name: dict.fromkeys(METRICS, 10.0 + row) for row, name in enumerate((*TRACKERS, *ORACLES, CONFUSED))}
     assert f"| {AS_IS} | 10.0 | 10.0 |" in score_table(ways)
     ways["mask"]["AP"] = 9.5
     table = oracle_table(ways)

@@ -89,6 +89,12 @@ class MovingShapes:
         """
         return self._render(index)[1]
 
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """Of each object, by id, the first one that looks the same: look-alikes have the same number."""
+        first: dict[int, int] = {}
+        return tuple(first.setdefault(id(shape.look), number) for number, shape in enumerate(self._objects))
+
     def degraded(self, index: int) -> bool:
         """Whether the whole picture is: out of focus, noisy, badly lit, or smeared by the camera."""
         self._check(index)
