@@ -1,8 +1,9 @@
 """What the tltm_tiny that comes with the package is worth on scenes it has never seen, and how fast it is.
 
 The first two tables are scores on masks, of the standard test split: of the tracker, of the same with other
-association, and with one part made perfect; the last row of that is perfect association that guesses where one of several look-alikes
-comes back. A scene is looked at once, and what was seen is followed in each way. The third tells how often the GNN's largest logit is the true one, by how long ago the object was seen. The
+association, and with one part made perfect. Its last row is perfect association that guesses where one of several
+look-alikes comes back: more cannot be known. A scene is looked at once, and what was seen is followed in each way. The
+third table tells how often the GNN's largest logit is the true one, by how long ago the object was seen. The
 fourth is the whole step (objects, masks, relation, association) beside torchvision's fastest Faster R-CNN, which gives
 boxes alone, frame by frame in turns. Its weights are random: it proposes as many regions as it may, and returns none of
 them. Trained ones may propose fewer, and return some; without regions it takes the least that it can.
