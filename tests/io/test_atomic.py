@@ -16,6 +16,14 @@ def test_the_file_appears_at_the_end(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_others_can_read_it(tmp_path):
+    (tmp_path / "plain").touch()
+    with write_atomically(tmp_path / "weights") as temporary:
+        os.close(os.open(temporary, os.O_CREAT, mode=0o600))
+    assert (tmp_path / "weights").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plain", "weights"]
+
+
 def test_after_an_error_the_old_file_stays(tmp_path):
     path = tmp_path / "result.json"
     path.write_text("old")

@@ -15,9 +15,20 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         yield temporary
+        _usual_mode(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _usual_mode(path: Path) -> None:
+    """Gives a file the permissions of any new file: some writers make ones that nobody else can read."""
+    probe = path.with_name(f"{path.name}.mode")
+    try:
+        probe.touch()
+        path.chmod(probe.stat().st_mode)
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 @contextmanager
