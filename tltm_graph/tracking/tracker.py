@@ -31,7 +31,11 @@ class Relation(Protocol):
         ...
 
     def score(self, graph: HeteroData) -> Tensor:
-        """Edge logits (E,) of a graph whose nodes have ``x``."""
+        """Edge logits (E,) of a graph whose nodes have ``x``.
+
+        Of its tracks ``x`` is the last sighting, ``looks (M, F)`` the mean of all of them, and ``gap (M,)`` how many
+        frames ago the last one was; these two are there with a :class:`LifeCycle`, as :class:`Tracker` has it.
+        """
         ...
 
 
