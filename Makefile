@@ -44,6 +44,7 @@ benchmarks: $(READY)  ## print the tables of docs/benchmarks.md and of the pages
 	$(BIN)/python benchmarks/precision.py
 	$(BIN)/python benchmarks/moving_shapes.py
 	$(BIN)/python benchmarks/tltm_tiny.py
+	$(BIN)/python benchmarks/res_fuser.py
 	$(BIN)/python benchmarks/frame_pairs.py
 	$(BIN)/python benchmarks/simulated_motion.py
 	$(BIN)/python benchmarks/still_image_training.py
