@@ -62,7 +62,8 @@ class ModelDetections:
         """Where what this model sees is kept."""
         if self.keep is None:
             return None
-        told = hashlib.sha256(repr(self.score_threshold).encode())
+        detector = self._model.detector
+        told = hashlib.sha256(repr((detector.decoder, detector.min_size, detector.max_size)).encode())
         for name, value in sorted(self._model.state_dict().items()):
             told.update(name.encode() + value.contiguous().numpy().tobytes())
         return Path(self.keep) / told.hexdigest()[:16]

@@ -88,8 +88,7 @@ class RelationObjective:
 
 
 def _looks(relation: RelationModel, graph: HeteroData) -> Tensor:
-    """The mean node of each previous object over all its sightings (M, F). Of the earlier ones nothing is learned,
-    which halves the time of a step."""
+    """The mean node of each previous object over all its sightings (M, F); the earlier ones, many, give no gradient."""
     x = graph["previous"].x
     with torch.no_grad():
         earlier = relation.encoder(graph["earlier"].x.float())
