@@ -114,8 +114,7 @@ def record(model: Recordable, frames: Iterable[Frame], masks: bool = True) -> Re
     Args:
         model: A TLTM, or what looks through one.
         frames: At least one frame, numbered from 0 without a gap.
-        masks: Whether masks are kept. Without them a recording is quicker made and a quarter as large, and nothing
-            can be drawn.
+        masks: Whether masks are kept. Without them a recording is quicker made and smaller, and nothing can be drawn.
 
     Raises:
         ValueError: If there is no frame, or a number is left out.

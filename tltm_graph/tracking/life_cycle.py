@@ -155,7 +155,7 @@ class LifeCycle:
             last_seen=torch.full_like(tracks.last_seen, frame),
             motion=motion,
             detections=seen.replace(boxes=_middle(motion.places)),
-            looks=_blended(tracks, seen.features),
+            looks=_blended(seen.features, tracks),
         )
 
     def _born(self, detections: Detections, memory: Memory, frame: int, now: float) -> Memory:
@@ -169,7 +169,7 @@ class LifeCycle:
             motion=self.motion.start(detections.boxes, detections.scores, now, memory.motion),
             detections=detections,
             next_id=next_id + n,
-            looks=detections.features,
+            looks=_blended(detections.features),
         )
 
     def _missed(self, memory: Memory, before: Memory, seen: Detections, now: float) -> Memory:
@@ -211,12 +211,15 @@ def _sameness(objects: Detections, others: Detections) -> Tensor:
     return shared / torch.where(same_class, area, area + other_area - shared).clamp(min=1)
 
 
-def _blended(tracks: Memory, features: Tensor | None) -> Tensor | None:
+def _blended(features: Tensor | None, tracks: Memory | None = None) -> Tensor | None:
     """The mean of the node features of each track with those of one sighting more, older ones fade (M, F)."""
-    if features is None or tracks.looks is None:
-        return features
-    share = 1 / (tracks.hits + 1).clamp(max=_LOOKS).to(features)
-    return tracks.looks + share.reshape(-1, *[1] * (features.dim() - 1)) * (features - tracks.looks)
+    if features is None:
+        return None
+    nodes = features.flatten(1)  # as the graph has them
+    if tracks is None or tracks.looks is None:
+        return nodes
+    share = 1 / (tracks.hits + 1).clamp(max=_LOOKS).to(nodes)
+    return tracks.looks + share[:, None] * (nodes - tracks.looks)
 
 
 def _middle(places: Tensor) -> Tensor:

@@ -66,7 +66,6 @@ class PublishedLifeCycle:
             motion=MotionFilters().start(remembered.boxes, remembered.scores, frame),
             detections=remembered,
             next_id=memory.next_id + len(births),
-            looks=remembered.features,  # the last sighting is all that is remembered
         )
         if self.misses_to_forget is not None:
             kept = after[(hits > -self.misses_to_forget).nonzero().flatten()]

@@ -362,7 +362,7 @@ class _Part:
                 features=tensors.get("known.x"),
             ),
             next_id=told["next_id"],
-            looks=tensors.get("known.looks", tensors.get("known.x")),
+            looks=tensors.get("known.looks", tensors.get("known.x")),  # files of before do not have them
         )
         known = size if told["frame"] >= 0 else None
         return TrackerState(memory, None, told["frame"], known, told["now"], told["pace"], told["time"])
