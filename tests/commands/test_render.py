@@ -20,7 +20,7 @@ def test_the_first_videos_of_a_split(tmp_path):
     assert {(video.num_frames, video.size) for video in videos} == {(3, (48, 80))}
 
 
-def test_an_interrupt_ends_it_after_the_video(tmp_path, monkeypatch):
+def test_an_interrupt_ends_it_after_the_video(tmp_path, monkeypatch, capfd):
     scenes = moving_shapes(STANDARD, SPLITS["val"], **{"num_frames": 3, "size": (48, 80)})
 
     class Interrupting(list):
@@ -33,8 +33,8 @@ def test_an_interrupt_ends_it_after_the_video(tmp_path, monkeypatch):
             return self if isinstance(index, slice) else super().__getitem__(index)
 
     monkeypatch.setattr(command, "moving_shapes", lambda *_: Interrupting(scenes[:2]))
-    with pytest.warns(UserWarning, match="interrupted"):
-        counts = render("standard", "val", tmp_path / "set", **SMALL)
+    counts = render("standard", "val", tmp_path / "set", **SMALL)
+    assert "interrupted: finishing" in capfd.readouterr().err
     assert (counts["videos"], counts["interrupted"]) == (1, 1)
     assert len(open_videos(tmp_path / "set" / "instances.json")) == 1
 

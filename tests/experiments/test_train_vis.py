@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import random
@@ -86,6 +87,30 @@ def test_a_signal_saves_and_says_how_to_go_on(number, undisturbed, tmp_path):
         assert main(["--config", str(output / "config.yaml"), "--resume"]) == 0
         first, second = weights(undisturbed), weights(output)
         assert not [name for name in first if not first[name].equal(second[name])]
+
+
+def test_a_signal_halfway_through_a_print(tmp_path, monkeypatch, capfd):
+    """Python refuses a print within a print, as when the signal comes while the bar is drawn."""
+
+    class Interrupted(io.StringIO):
+        printing, came = False, False
+
+        def write(self, text):
+            if self.printing:
+                raise RuntimeError("reentrant call inside")
+            self.printing = True
+            if "1/16" in text and not self.came:
+                self.came = True
+                signal.raise_signal(signal.SIGINT)
+            self.printing = False
+            return super().write(text)
+
+    stream = Interrupted()
+    monkeypatch.setattr("sys.stderr", stream)
+    options = SMALL | {"output": str(tmp_path / "run"), "steps": "16"}
+    assert main([part for name, value in options.items() for part in (f"--{name}", value)]) == 128 + signal.SIGINT
+    assert stream.came
+    assert "SIGINT: finishing this step" in capfd.readouterr().err
 
 
 def test_two_processes_end_with_the_same_weights(tmp_path):

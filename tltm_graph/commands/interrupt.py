@@ -1,6 +1,7 @@
+import os
 import signal
 import threading
-import warnings
+from contextlib import suppress
 
 
 class Interrupt:
@@ -22,4 +23,14 @@ class Interrupt:
     def _request(self, *_: object) -> None:
         self.requested = True
         signal.signal(signal.SIGINT, self._before)
-        warnings.warn("interrupted: finishing this frame and closing the files", stacklevel=2)
+        tell("interrupted: finishing this frame and closing the files")
+
+
+def tell(message: str) -> None:
+    """Writes a line to the standard error of the process from within a signal handler.
+
+    A handler may run while its program is halfway through a print, of a progress bar for one, and Python refuses a
+    second print inside the first with a RuntimeError. So this one goes past Python's streams and their buffers.
+    """
+    with suppress(OSError):  # nobody listens
+        os.write(2, f"\n{message}\n".encode())
