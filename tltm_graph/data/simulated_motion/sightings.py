@@ -1,4 +1,5 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Self
 
 import numpy as np
 
@@ -27,8 +28,12 @@ class Sightings:
     inside: np.ndarray
     visible: np.ndarray
 
+    def take(self, rows: np.ndarray) -> Self:
+        """Those at ``rows``, a bool mask or indices."""
+        return type(self)(*(getattr(self, field.name)[rows] for field in fields(self)))
+
     @classmethod
-    def of(cls, world: World) -> "Sightings":
+    def of(cls, world: World) -> Self:
         """What there is to be seen of a world."""
         frames, objects = np.nonzero(world.present)
         boxes, depths = world.boxes[frames, objects], world.depths[frames, objects]
