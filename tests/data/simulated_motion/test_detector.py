@@ -5,10 +5,9 @@ from tests.data.simulated_motion.cases import apart, world
 from tltm_graph.data.simulated_motion.blobs import draw_blobs
 from tltm_graph.data.simulated_motion.boxes import overlapping_iou
 from tltm_graph.data.simulated_motion.detector import SimulatedDetector
-from tltm_graph.data.simulated_motion.false_positives import FalsePositives
 from tltm_graph.data.simulated_motion.people import draw_people
 from tltm_graph.data.simulated_motion.recall import Recall
-from tltm_graph.data.simulated_motion.scoring import ConstantScores, InformativeScores
+from tltm_graph.data.simulated_motion.scoring import ConstantScores
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -34,7 +33,7 @@ def test_an_empty_world_has_no_detections():
 
 
 def test_ids_are_there_once_in_a_frame_and_false_ones_are_numbered_after_the_objects():
-    detector = SimulatedDetector(false_positives=FalsePositives(0.2), duplicates=0.2, parts=0.2, merging=0.5)
+    detector = SimulatedDetector(false_positives=0.2, duplicates=0.2, parts=0.2, merging=0.5)
     truth = draw_people(rng(1), 80, 10.0)
     found = detector.detect(rng(), truth)
     assert found.ids.min() >= 0
@@ -43,53 +42,6 @@ def test_ids_are_there_once_in_a_frame_and_false_ones_are_numbered_after_the_obj
     _, counts = np.unique(found.ids[found.ids >= truth.num_objects], return_counts=True)
     assert (counts == 1).sum() > 100, "seen once"
     assert (counts > 1).sum() > 10, "seen again"
-
-
-def test_strangers_move_as_objects_do_but_count_as_none_and_are_held_for_less():
-    detector = SimulatedDetector(
-        recall=Recall(base=3.0), strangers=0.3, doubt=2.0, scoring=InformativeScores(1.0, 0.0), nms=0.9
-    )
-    truth = apart(200, 100)
-    found = detector.detect(rng(), truth)
-    false = found.ids >= 200
-    strangers = np.unique(found.ids[false])
-    assert len(strangers) == pytest.approx(0.3 * 200, rel=0.2)
-    assert sorted([*(strangers - 200).tolist(), *np.unique(found.ids[~false]).tolist()]) == list(range(200))
-    for ident in strangers.tolist():
-        of = found.ids == ident
-        assert np.array_equal(found.boxes[of], truth.boxes[found.frames[of], ident - 200])
-    for share, logit, rows in ((0.7, 3.0, ~false), (0.3, 1.0, false)):
-        assert rows.sum() / (share * 200 * 100) == pytest.approx(1 / (1 + np.exp(-logit)), abs=0.12)
-        assert np.median(np.log(found.scores[rows] / (1 - found.scores[rows]))) == pytest.approx(logit, abs=0.1)
-
-
-def test_scores_of_what_comes_again_stay_much_the_same():
-    detector = SimulatedDetector(
-        recall=Recall(base=3.0),
-        doubt=2.0,
-        scoring=InformativeScores(1.0, 0.0),
-        false_positives=FalsePositives(0.02, again=0.8, lasting=30.0),
-    )
-    found = detector.detect(rng(), apart(20, 300))
-    logits = np.log(found.scores / (1 - found.scores))
-    false = found.ids >= 20
-    assert logits[false].mean() == pytest.approx(3 - 2, abs=0.3)
-    assert logits[false].std() == pytest.approx((1 + 0.7**2) ** 0.5, abs=0.2)
-    ids, counts = np.unique(found.ids[false], return_counts=True)
-    within = [logits[found.ids == ident].std(ddof=1) for ident in ids[counts > 10].tolist()]
-    assert np.mean(within) == pytest.approx(0.7, abs=0.05)
-
-
-def test_what_is_least_sure_is_not_reported():
-    scoring = InformativeScores(1.0, 0.0)
-    whole, part = (
-        SimulatedDetector(recall=Recall(base=1.0), scoring=scoring, unreported=share).detect(rng(), apart(50, 100))
-        for share in (0.0, 0.2)
-    )
-    assert len(part) == pytest.approx(0.8 * len(whole), abs=2)
-    assert part.scores.min() == pytest.approx(np.quantile(whole.scores, 0.2), abs=1e-3)
-    same = SimulatedDetector(unreported=0.2).detect(rng(), apart(50, 10))
-    assert len(same) == 50 * 10, "of equal scores none is the least"
 
 
 def test_wrong_labels_are_as_many_as_set():
@@ -122,8 +74,7 @@ def test_random_detectors_lie_in_their_ranges():
         ("merging", 0.3, 0.9),
         ("parts", 0.5, 0.04),
         ("duplicates", 0.6, 0.05),
-        ("strangers", 0.5, 0.5),
-        ("unreported", 0.4, 0.25),
+        ("false_positives", 0.2, 0.3),
     ):
         values = np.array([getattr(detector, name) for detector in drawn])
         assert (values == 0).mean() == pytest.approx(zero, abs=0.1), name

@@ -2,13 +2,15 @@ import numpy as np
 import pytest
 
 from tests.data.simulated_motion.cases import SIZE, apart, world
-from tltm_graph.data.simulated_motion.false_positives import FalsePositives
+from tltm_graph.data.simulated_motion.false_positives import false_positives
 from tltm_graph.data.simulated_motion.found import FALSE, Found
+from tltm_graph.data.simulated_motion.scoring import ConstantScores
 from tltm_graph.data.simulated_motion.sightings import Sightings
 
 
 def of(world, rate: float, noise: float = 0.02) -> Found:
-    return FalsePositives(rate).find(np.random.default_rng(0), Sightings.of(world), world, noise)
+    rng = np.random.default_rng(0)
+    return false_positives(rng, Sightings.of(world), world, rate, noise, ConstantScores())
 
 
 def test_there_are_none_where_nothing_is_or_none_are_asked_for():
@@ -31,7 +33,7 @@ def test_those_that_come_again_are_at_one_place_for_a_while():
     again = detections.take(detections.ids != FALSE)
     assert again.frames.max() < 1000
     ids, counts = np.unique(again.ids, return_counts=True)
-    assert ids.tolist() == list(range(len(ids)))
+    assert ids.tolist() == list(range(20, 20 + len(ids))), "numbered after the objects"
     assert len(ids) == pytest.approx(0.3 * 2000, rel=0.15)
     assert counts.mean() == pytest.approx(1 + 14 * 0.625, rel=0.12)
     for ident in ids.tolist():
@@ -45,19 +47,6 @@ def test_those_that_come_again_are_at_one_place_for_a_while():
 
 def test_they_never_stand_entirely_still():
     detections = of(apart(20, 300), 0.1, noise=0.0)
-    again = detections.take(detections.ids == 0)
+    again = detections.take(detections.ids == 20)
     assert len(again) > 1
     assert len(np.unique(again.boxes[:, 0])) == len(again)
-
-
-def test_those_drawn_at_random_that_come_again_are_as_many_as_the_objects_at_most():
-    drawn = [FalsePositives.draw(np.random.default_rng(seed)) for seed in range(300)]
-    assert np.mean([one.rate == 0 for one in drawn]) == pytest.approx(0.2, abs=0.1)
-    assert np.mean([one.again == 0 for one in drawn]) == pytest.approx(0.3, abs=0.1)
-    assert 0.25 < max(one.rate for one in drawn) <= 0.3
-    assert 0.45 < max(one.again for one in drawn) <= 0.5
-    assert 120 < max(one.lasting for one in drawn) <= 150
-    truth = apart(20, 400)
-    for one in sorted(drawn, key=lambda one: one.rate * one.again * one.lasting)[::30]:
-        found = one.find(np.random.default_rng(0), Sightings.of(truth), truth, 0.02)
-        assert (found.ids != FALSE).sum() / (20 * 400) < 1.3

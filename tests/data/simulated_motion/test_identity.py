@@ -5,7 +5,6 @@ import pytest
 
 from tests.data.simulated_motion.cases import world
 from tltm_graph.data.simulated_motion.detector import SimulatedDetector
-from tltm_graph.data.simulated_motion.false_positives import FalsePositives
 from tltm_graph.data.simulated_motion.found import FALSE, Found
 from tltm_graph.data.simulated_motion.identity import reidentified
 from tltm_graph.data.simulated_motion.people import draw_people
@@ -64,8 +63,7 @@ def test_frame_by_frame(whole):
     random = np.random.default_rng(0)
     truth = draw_people(random, 30, 10.0)
     sightings = Sightings.of(truth)
-    false = FalsePositives(0.1)
-    found = SimulatedDetector(merging=0.5, duplicates=0.3, parts=0.1, false_positives=false).detect(random, truth)
+    found = SimulatedDetector(merging=0.5, duplicates=0.3, parts=0.1, false_positives=0.1).detect(random, truth)
     ids = np.where(found.ids < truth.num_objects, found.ids, FALSE)
     ids = np.where(random.random(len(ids)) < 0.2, random.choice(np.unique(sightings.objects), len(ids)), ids)
     found = replace(found, ids=ids)

@@ -6,7 +6,7 @@ import numpy as np
 from tltm_graph.data.simulated_motion.boxes import non_maximum_suppression
 from tltm_graph.data.simulated_motion.confusion import duplicates, merge_overlapping, partial_boxes
 from tltm_graph.data.simulated_motion.draws import chance, mixture
-from tltm_graph.data.simulated_motion.false_positives import FalsePositives
+from tltm_graph.data.simulated_motion.false_positives import false_positives
 from tltm_graph.data.simulated_motion.found import FALSE, Found
 from tltm_graph.data.simulated_motion.identity import reidentified
 from tltm_graph.data.simulated_motion.localization import Localization
@@ -22,9 +22,6 @@ class SimulatedDetector:
 
     Args:
         recall: Which objects it finds.
-        strangers: Share of the objects that are none, though they look and move as objects do: statues, mirror images,
-            people whom nobody has marked.
-        doubt: How much less it holds what is no object for one, in log-odds.
         localization: Where their boxes are.
         scoring: How sure it is.
         wrong_labels: Probability that a class is drawn at random.
@@ -32,14 +29,11 @@ class SimulatedDetector:
         parts: Probability that an object has one more box, around a part of it.
         duplicates: Probability that an object has a second box.
         memory: How long boxes stay merged, and objects have one box more, in frames.
-        false_positives: Boxes around nothing.
-        unreported: Share of the detections, those of the lowest scores, that are held back.
+        false_positives: Mean number of new boxes around nothing, for each object in the picture.
         nms: Greatest IoU of two detections; none have one above 1.
     """
 
     recall: Recall = field(default_factory=Recall)
-    strangers: float = 0.0
-    doubt: float = 0.0
     localization: Localization = field(default_factory=Localization)
     scoring: Scoring = field(default_factory=ConstantScores)
     wrong_labels: float = 0.0
@@ -47,8 +41,7 @@ class SimulatedDetector:
     parts: float = 0.0
     duplicates: float = 0.0
     memory: float = 1.0
-    false_positives: FalsePositives = field(default_factory=FalsePositives)
-    unreported: float = 0.0
+    false_positives: float = 0.0
     nms: float = 1.0
 
     @classmethod
@@ -56,8 +49,6 @@ class SimulatedDetector:
         """One at random, for pictures of so many pixels."""
         return cls(
             recall=Recall.draw(rng, picture_height),
-            strangers=mixture(rng, (0.5, 0, 0), (0.5, 0.05, 0.5)),
-            doubt=rng.uniform(1, 4),
             localization=Localization.draw(rng),
             scoring=ConstantScores() if chance(rng, 0.35) else InformativeScores.draw(rng),
             wrong_labels=mixture(rng, (0.5, 0, 0), (0.5, 0, 0.05)),
@@ -65,8 +56,7 @@ class SimulatedDetector:
             parts=mixture(rng, (0.5, 0, 0), (0.5, 0, 0.04)),
             duplicates=mixture(rng, (0.6, 0, 0), (0.4, 0, 0.05)),
             memory=rng.uniform(0.5, 12),
-            false_positives=FalsePositives.draw(rng),
-            unreported=mixture(rng, (0.4, 0, 0), (0.6, 0, 0.25)),
+            false_positives=mixture(rng, (0.2, 0, 0), (0.5, 0, 0.06), (0.3, 0.05, 0.3)),
             nms=mixture(rng, (0.6, 0.4, 0.8), (0.4, 1, 1)),
         )
 
@@ -76,34 +66,26 @@ class SimulatedDetector:
         Ids are those of the objects that they show (:func:`reidentified`), from 0; from their number on those of what
         is no object, each once in a frame.
         """
-        sightings, n = Sightings.of(world), world.num_objects
-        counts = rng.random(n) >= self.strangers
-        seen, logits = self.recall.find(rng, sightings, world, np.where(counts, 0, self.doubt))
+        sightings = Sightings.of(world)
+        seen, logits = self.recall.find(rng, sightings, world)
         frames, objects = sightings.frames[seen], sightings.objects[seen]
         boxes = self.localization.locate(rng, sightings, seen, world)
         wrong = rng.random(len(frames)) < self.wrong_labels
         labels = np.where(wrong, rng.integers(0, world.num_labels, len(frames)), world.labels[objects])
-        ids = objects + np.where(counts, 0, n)[objects]
-        found = Found(frames, boxes, self.scoring(rng, logits[seen]), labels, ids)
+        found = Found(frames, boxes, self.scoring.of_objects(rng, logits[seen]), labels, objects)
 
         found = merge_overlapping(rng, found, self.merging, self.memory)
         found = Found.cat([found, partial_boxes(rng, found, self.parts, self.memory)])
-        nothing = self.false_positives.find(rng, sightings, world, self.localization.noise)
-        nothing = replace(nothing, ids=np.where(nothing.ids == FALSE, FALSE, nothing.ids + 2 * n))
-        nothing = replace(nothing, scores=self.scoring(rng, self.recall.base - self.doubt + _of_each(rng, nothing.ids)))
-        found = Found.cat([found, duplicates(rng, found, self.duplicates, self.memory), nothing])
-        if len(found):
-            found = found.take(found.scores >= np.quantile(found.scores, self.unreported))
+        found = Found.cat(
+            [
+                found,
+                duplicates(rng, found, self.duplicates, self.memory),
+                false_positives(rng, sightings, world, self.false_positives, self.localization.noise, self.scoring),
+            ]
+        )
         found = found.take(non_maximum_suppression(found.frames, found.boxes, found.scores, self.nms))
-        true = sightings.take(counts[sightings.objects])
-        found = reidentified(found, true, self.localization.whole, n)
+        found = reidentified(found, sightings, self.localization.whole, world.num_objects)
         found = found.take(np.lexsort((rng.random(len(found)), found.frames)))
-        first_free = max(n, int(found.ids.max(initial=FALSE)) + 1)
+        first_free = max(world.num_objects, int(found.ids.max(initial=FALSE)) + 1)
         once = found.ids == FALSE
         return replace(found, ids=np.where(once, first_free + np.cumsum(once) - 1, found.ids))
-
-
-def _of_each(rng: np.random.Generator, ids: np.ndarray) -> np.ndarray:
-    """A normal number for each detection (R,), the same for those of one id, but for :data:`FALSE`."""
-    _, which = np.unique(np.where(ids == FALSE, -1 - np.arange(len(ids)), ids), return_inverse=True)
-    return rng.normal(size=len(ids))[which]

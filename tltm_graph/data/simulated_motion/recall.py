@@ -74,16 +74,14 @@ class Recall:
             else None,
         )
 
-    def find(
-        self, rng: np.random.Generator, sightings: Sightings, world: World, doubts: np.ndarray | float = 0.0
-    ) -> tuple[np.ndarray, np.ndarray]:
-        r"""Which sightings become detections, bool (R,), and :math:`\ell` of all (R,), less the ``doubts`` (N,)."""
+    def find(self, rng: np.random.Generator, sightings: Sightings, world: World) -> tuple[np.ndarray, np.ndarray]:
+        r"""Which sightings become detections, bool (R,), and :math:`\ell` of all (R,)."""
         at = sightings.frames, sightings.objects
         flicker = ornstein_uhlenbeck(rng, world.present.shape, self.flicker_memory, self.flicker)
         tall = sightings.boxes[:, 3] - sightings.boxes[:, 1]
         logits = (
             self.base
-            + (flicker + rng.normal(0, self.bias, world.num_objects) - doubts)[at]
+            + (flicker + rng.normal(0, self.bias, world.num_objects))[at]
             + np.minimum(0, (sightings.visible - self.visible) / self.softness)
             + np.minimum(0, 3 * np.log(np.maximum(tall, 1) / max(self.height, 1)))
         )

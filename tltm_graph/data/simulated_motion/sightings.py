@@ -1,5 +1,4 @@
-from dataclasses import dataclass, fields
-from typing import Self
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,12 +27,8 @@ class Sightings:
     inside: np.ndarray
     visible: np.ndarray
 
-    def take(self, rows: np.ndarray) -> Self:
-        """Those at ``rows``, a bool mask or indices."""
-        return type(self)(*(getattr(self, field.name)[rows] for field in fields(self)))
-
     @classmethod
-    def of(cls, world: World) -> Self:
+    def of(cls, world: World) -> "Sightings":
         """What there is to be seen of a world."""
         frames, objects = np.nonzero(world.present)
         boxes, depths = world.boxes[frames, objects], world.depths[frames, objects]
