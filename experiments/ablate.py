@@ -142,10 +142,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--relation-steps",
         type=int,
         default=default.relation_steps,
-        help="training of each relation model of part C; default: %(default)s",
+        help="training of each GNN of part C; default: %(default)s",
     )
     parser.add_argument(
-        "--pairs", type=int, default=default.pairs, help="frame pairs that these learn from; default: %(default)s"
+        "--relation-scenes",
+        type=int,
+        default=default.relation_scenes,
+        help="scenes that these learn from; default: %(default)s",
     )
     parser.add_argument("--alive", action="store_true", help="find out whether the GNN is alive")
     parser.add_argument("--threads", type=int, help="of PyTorch; default: as many as there are cores")
@@ -155,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for row in rows_of(Lab(default)).values():
             print(f"{row.key:26}{row.parts:5}{row.name}")
         return 0
-    for name, least in (("scenes", 1), ("val_scenes", 1), ("frames", 2), ("relation_steps", 1), ("pairs", 1)):
+    for name, least in (("scenes", 1), ("val_scenes", 1), ("frames", 2), ("relation_steps", 1), ("relation_scenes", 1)):
         if getattr(options, name) < least:
             parser.error(f"expected --{name.replace('_', '-')} of at least {least}, got {getattr(options, name)}")
     if options.threads:
@@ -171,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         size=tuple(options.size),
         detector_steps=steps if steps is not None else 7000 if options.weights is None else 1000,
         relation_steps=options.relation_steps,
-        pairs=options.pairs,
+        relation_scenes=options.relation_scenes,
     )
     asked = options.rows or ([] if options.alive else list(PARTS))
     try:

@@ -37,8 +37,8 @@ class Plan:
         frames: Length of each.
         size: Height and width of the frames.
         detector_steps: Training of both detectors, from the weights on; 0 for none.
-        relation_steps: Training of each relation model in part C.
-        pairs: Frame pairs that it learns from.
+        relation_steps: Training of each GNN in part C.
+        relation_scenes: Scenes that it learns from.
     """
 
     output: Path
@@ -50,7 +50,7 @@ class Plan:
     size: tuple[int, int] = (192, 320)
     detector_steps: int = 1000
     relation_steps: int = 1000
-    pairs: int = 1600
+    relation_scenes: int = 200
 
     def weights_of(self, seed: int) -> Path | None:
         """The weights that a seed starts from."""
@@ -67,7 +67,7 @@ class Plan:
         Raises:
             FileNotFoundError: If a file of weights is missing.
         """
-        names = ("scenes", "val_scenes", "frames", "size", "detector_steps", "relation_steps", "pairs")
+        names = ("scenes", "val_scenes", "frames", "size", "detector_steps", "relation_steps", "relation_scenes")
         settings = {name: getattr(self, name) for name in names} | {"size": list(self.size)}
         files = {f"weights of seed {seed}": self.weights_of(seed) for seed in seeds}
         own = {seed: affinity_path(path) for seed in seeds if (path := self.weights_of(seed)) is not None}

@@ -1,31 +1,30 @@
-"""Relation models that learn, each in minutes, on top of a finished detector."""
+"""GNNs that learn, each in a minute, on the nodes of a finished detector and encoder."""
 
-import copy
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
 
 import torch
+from torch import nn
 from torch_geometric.data import HeteroData
-from tqdm import trange
+from tqdm import tqdm, trange
 
+from experiments.ablation.evidence import OtherRelation
 from experiments.ablation.lab import MAX_SHOWN, Lab
-from experiments.ablation.models import proposals
-from experiments.ablation.scoring import followed
-from tltm_graph.association import Affinity
-from tltm_graph.data import FlipPair
-from tltm_graph.models import TLTM, RelationModel, for_inference
+from tltm_graph.models import TLTM, RelationModel
+from tltm_graph.models.recorded import RecordedModel
 from tltm_graph.nn import TransitionGNN
 from tltm_graph.structures import Tracks
 from tltm_graph.tracking import Tracker
-from tltm_graph.training import CosineSchedule, PairData, RenderedVideos, decayed_groups
-from tltm_graph.training.relation_pairs import RelationObjective, pooled_graph
+from tltm_graph.training import CosineSchedule, RenderedVideos, decayed_groups
+from tltm_graph.training.memory_graphs import Seen, memory_graph, some_frames, watch
+from tltm_graph.training.relation_pairs import RelationObjective
 
-_BATCH = 16
+_BATCH, _RUNS, _RUN_LENGTH = 16, 5, 3
 
 
 @dataclass(frozen=True)
 class Variant:
-    """Of a relation model and how it learns.
+    """Of a GNN and how it learns.
 
     Args:
         aggr: How messages are gathered.
@@ -39,55 +38,68 @@ class Variant:
 
 
 class RelationLab:
-    """Trains variants on what the detector with ResFuser pools of one seed's pairs of frames.
+    """Trains variants on what the model with ResFuser sees, and remembers, in training scenes: others for each seed.
 
     Args:
-        lab: Gives the detector and the scenes.
+        lab: Gives the model and the scenes.
     """
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self._graphs: tuple[int, list[HeteroData]] | None = None  # of one seed, half a megabyte a pair
+        self._graphs: tuple[int, list[HeteroData]] | None = None  # of one seed
 
     def tracks(self, seed: int, variant: Variant) -> list[Tracks]:
-        """The tracks of a newly trained variant, of every test scene."""
-        model = self.lab.model("fused", seed)
-        relation = train_relation(model.relation, self.graphs(seed), variant, seed, self.lab.plan.relation_steps)
-        changed: Any = for_inference(TLTM(copy.deepcopy(model.detector), relation))
-        tracker = Tracker(changed, changed, affinity=Affinity(), max_shown=MAX_SHOWN)
-        scenes = self.lab.test_scenes
-        bar = trange(len(scenes), desc=f"{variant}", unit=" scenes", leave=False)
-        return [followed(tracker, scenes[number], scenes.size, scenes.num_frames) for number in bar]
+        """The tracks of every test scene with a newly trained variant, associated by the model's own head."""
+        relation = train_gnn(
+            self.lab.model("fused", seed).relation, self.graphs(seed), variant, seed, self.lab.plan.relation_steps
+        )
+
+        def tracker(model: RecordedModel) -> Tracker:
+            other = OtherRelation(model, torch.no_grad()(relation.score))
+            return Tracker(model, other, affinity=self.lab.affinity_of(model), max_shown=MAX_SHOWN)
+
+        return self.lab.tracks("fused", seed, tracker)
 
     def graphs(self, seed: int) -> list[HeteroData]:
-        """Pooled graphs of the pairs of a seed, features in half precision."""
+        """Graphs between all that was seen of a training scene before a frame and what is seen there, with the model's
+        nodes."""
         if self._graphs is None or self._graphs[0] != seed:
-            self._graphs = None  # make room first
-            self._graphs = seed, self._pool(seed)
+            self._graphs = seed, self._look(seed)
         return self._graphs[1]
 
-    def _pool(self, seed: int) -> list[HeteroData]:
-        data = PairData([RenderedVideos(size=self.lab.plan.size)], [FlipPair()]).open(self.lab.class_names, seed)
-        detector = self.lab.model("fused", seed).detector.eval()
-        torch.manual_seed(seed)
+    def _look(self, seed: int) -> list[HeteroData]:
+        plan, model = self.lab.plan, self.lab.model("fused", seed).eval()
+        videos = RenderedVideos(size=plan.size, num_frames=plan.frames).videos(self.lab.class_names)
+        first = seed * plan.relation_scenes
+        generator = torch.Generator().manual_seed(seed)
         graphs = []
-        for number in trange(self.lab.plan.pairs, desc=f"pooling, seed {seed}", unit=" pairs", leave=False):
-            graph = pooled_graph(detector, data.stream[number], proposals())
-            for side in ("previous", "current"):
-                graph[side].x = graph[side].x.half()
-            graphs.append(graph)
+        for video in tqdm(
+            islice(videos, first, first + plan.relation_scenes),
+            desc=f"looking, seed {seed}",
+            total=plan.relation_scenes,
+            unit=" scenes",
+            leave=False,
+        ):
+            truth = video.truth()
+            chosen = some_frames(truth.num_frames, _RUNS, _RUN_LENGTH, generator)
+            seen = [_with_nodes(model, one) for one in watch(model.detector, video.frames(), truth, chosen)]
+            graphs += [memory_graph(seen, now) for now in range(1, len(seen))]
         return graphs
 
 
-def train_relation(
-    start: RelationModel, graphs: list[HeteroData], variant: Variant, seed: int, steps: int
-) -> RelationModel:
-    """A relation model that goes on with the encoder of another one and begins with a new GNN, so that all variants
-    have learned equally long.
+@torch.no_grad()
+def _with_nodes(model: TLTM, seen: Seen) -> Seen:
+    objects = seen.objects
+    assert objects.features is not None
+    return Seen(seen.frame, objects.replace(features=model.encode(objects.replace(features=objects.features.float()))))
+
+
+def train_gnn(start: RelationModel, graphs: list[HeteroData], variant: Variant, seed: int, steps: int) -> RelationModel:
+    """A relation model over given nodes, whose GNN begins with random weights.
 
     Args:
-        start: Has the encoder, and a :class:`TransitionGNN` of the right size. It is not changed.
-        graphs: What there is to learn from.
+        start: Has a GNN of the right size.
+        graphs: What there is to learn from, with nodes.
         variant: What to train.
         seed: Of first weights and of the order.
         steps: How many steps of 16 graphs.
@@ -100,9 +112,9 @@ def train_relation(
         num_steps=variant.num_steps,
         aggr=variant.aggr,
     )
-    relation = RelationModel(copy.deepcopy(start.encoder), gnn, start.groups).train().requires_grad_()
+    relation = RelationModel(nn.Identity(), gnn, start.groups).train()
     objective, schedule = RelationObjective(variant.transition_weight), CosineSchedule(warm_up=steps // 20, end=0.01)
-    optimizer = torch.optim.AdamW(decayed_groups(relation), lr=1e-3, weight_decay=0.05)
+    optimizer = torch.optim.AdamW(decayed_groups(relation), lr=2e-3, weight_decay=0.05)
     bar = trange(steps, desc=f"{variant}, seed {seed}", unit=" steps", leave=False)
     order = torch.empty(0, dtype=torch.int64)
     for step in bar:
@@ -110,7 +122,7 @@ def train_relation(
             order = torch.cat([order, torch.randperm(len(graphs))])
         batch, order = order[:_BATCH], order[_BATCH:]
         for group in optimizer.param_groups:
-            group["lr"] = 1e-3 * schedule(step, steps)
+            group["lr"] = 2e-3 * schedule(step, steps)
         losses = objective(relation, [graphs[number] for number in batch.tolist()])
         total = torch.stack(list(losses.values())).sum()
         optimizer.zero_grad()

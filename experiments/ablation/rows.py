@@ -79,9 +79,10 @@ def rows_of(lab: Lab) -> dict[str, Row]:
     def variant(which: Variant, seed: int) -> Outcome:
         return Outcome(relations.tracks(seed, which), {})
 
-    def learned(model: RecordedModel, relation: Relation | None) -> Tracker:
+    def learned(model: RecordedModel, relation: Relation | None, max_misses: int = 60) -> Tracker:
         affinity = lab.learned_affinity if relation is None else lab.affinity_of(model)
-        return Tracker(model, relation, affinity=affinity, max_shown=MAX_SHOWN)
+        life_cycle = LifeCycle(max_misses=max_misses)
+        return Tracker(model, relation, affinity=affinity, life_cycle=life_cycle, max_shown=MAX_SHOWN)
 
     def with_learned(change: Callable[[RecordedModel, int], Relation | None]) -> Callable[[int], Outcome]:
         return partial(associated, lambda model, seed: learned(model, change(model, seed)))
@@ -90,7 +91,7 @@ def rows_of(lab: Lab) -> dict[str, Row]:
         return partial(associated, lambda model, seed: gnn_tracker(model, change(model, seed)))
 
     def remembering(misses: int, model: RecordedModel, seed: int) -> Tracker:
-        return gnn_tracker(model, max_misses=misses)
+        return learned(model, model, max_misses=misses)
 
     def itself(model: RecordedModel, seed: int) -> Relation:
         return model
@@ -102,7 +103,7 @@ def rows_of(lab: Lab) -> dict[str, Row]:
         Row("plain-iou", "detector, IoU tracker with memory, tuned", "A", (), partial(iou, "plain")),
         Row("alone-iou", "+ ResFuser, every frame fused with itself", "A", ("plain-iou",), partial(iou, "alone")),
         Row("fused-iou", "+ ResFuser", "AB", ("alone-iou", "plain-iou"), partial(iou, "fused")),
-        Row("gnn", "+ GNN", "ABD", ("fused-iou", "plain-iou"), with_gnn(itself)),
+        Row("gnn", "+ GNN", "AB", ("fused-iou", "plain-iou"), with_gnn(itself)),
         Row(
             "iou-no-memory",
             "IoU tracker without memory",
@@ -123,7 +124,7 @@ def rows_of(lab: Lab) -> dict[str, Row]:
         Row(
             "learned-gnn",
             "+ GNN, learned births",
-            "AB",
+            "ABD",
             ("gnn", "learned", "fused-iou", "published"),
             with_learned(itself),
             True,
@@ -159,10 +160,11 @@ def rows_of(lab: Lab) -> dict[str, Row]:
         "relation-transition-1": ("transition loss × 1", Variant(transition_weight=1.0)),
     }
     for key, (name, which) in variants.items():
-        rows.append(Row(key, name, "C", () if key == baseline else (baseline,), partial(variant, which)))
+        rows.append(Row(key, name, "C", () if key == baseline else (baseline,), partial(variant, which), True))
     for misses in (0, 5, 15):
-        name = f"memory of {misses} frames ('+ GNN' has 60)"
-        rows.append(Row(f"memory-{misses}", name, "D", ("gnn",), partial(associated, partial(remembering, misses))))
+        name = f"memory of {misses} frames ('+ GNN, learned births' has 60)"
+        run = partial(associated, partial(remembering, misses))
+        rows.append(Row(f"memory-{misses}", name, "D", ("learned-gnn",), run, True))
     return {row.key: row for row in rows}
 
 
@@ -179,10 +181,9 @@ def chosen_rows(rows: dict[str, Row], asked: Iterable[str]) -> list[Row]:
     return [row for key, row in rows.items() if key in asked or set(row.parts) & set(asked)]
 
 
-def gnn_tracker(model: RecordedModel, relation: Relation | None = None, max_misses: int = 60) -> Tracker:
+def gnn_tracker(model: RecordedModel, relation: Relation | None = None) -> Tracker:
     """The hand-set affinity with the GNN's evidence, or that of another relation."""
-    life_cycle = LifeCycle(max_misses=max_misses)
-    return Tracker(model, relation or model, affinity=Affinity(), life_cycle=life_cycle, max_shown=MAX_SHOWN)
+    return Tracker(model, relation or model, affinity=Affinity(), max_shown=MAX_SHOWN)
 
 
 def published_tracker(model: RecordedModel, pixel: float, relation: Relation | None = None) -> Tracker:

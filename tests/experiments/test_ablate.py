@@ -17,23 +17,22 @@ from experiments.ablation.evidence import ShuffledRelation, ZeroedRelation, with
 from experiments.ablation.iou_tracker import IouSetting, iou_tracker, tuned
 from experiments.ablation.lab import Lab, Plan
 from experiments.ablation.models import detector_of, start_model
-from experiments.ablation.relation_variants import Variant, train_relation
+from experiments.ablation.relation_variants import RelationLab, Variant, train_gnn
 from experiments.ablation.results import Result, Results
 from experiments.ablation.rows import PARTS, chosen_rows, gnn_tracker, published_tracker, rows_of
 from experiments.ablation.scoring import METRICS, SceneScores, ScoredScene, followed, frames_only, score
 from tests.cases import LEAVING, blank, drawn
-from tests.training.test_objective import SITUATIONS
 from tltm_graph import Affinity, Detections, MovingShapes, Tracker
 from tltm_graph.association import LearnedAffinity, PublishedAffinity, save_head
 from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
 from tltm_graph.data.moving_shapes import STANDARD
 from tltm_graph.graph import TRANSITION
-from tltm_graph.models import save_model, tltm_tiny
+from tltm_graph.models import TLTM, save_model, tltm_tiny
 from tltm_graph.models.recorded import RecordedModel, Recording
 from tltm_graph.nn import TransitionHead
 from tltm_graph.tracking import LifeCycle
-from tltm_graph.training import GroundTruthRegions
-from tltm_graph.training.relation_pairs import RelationObjective, pooled_graph
+from tltm_graph.training.memory_graphs import Seen
+from tltm_graph.training.relation_pairs import RelationObjective
 
 SMALL = (48, 80)
 CHANNELS = 8
@@ -328,18 +327,28 @@ def test_the_start():
     assert start_model(None, 0, (96, 160)).detector.min_size == 96
 
 
-def test_relation_variants_learn():
-    torch.manual_seed(0)
-    model = tltm_tiny(("thing", "other"))
-    graphs = [pooled_graph(model.detector, pair, GroundTruthRegions()) for pair in SITUATIONS.values()]
-    before = {name: value.clone() for name, value in model.relation.state_dict().items()}
+def test_gnns_learn(folder, tmp_path, monkeypatch):
+    def watch(detector, frames, truth, chosen):
+        found = {frame.index: truth.at(frame.index) for frame in frames if frame.index in chosen}
+        return [
+            Seen(index, objects.replace(masks=None, features=objects.ids.float())) for index, objects in found.items()
+        ]
+
+    monkeypatch.setattr("experiments.ablation.relation_variants.watch", watch)
+    monkeypatch.setattr(TLTM, "encode", lambda self, objects: F.one_hot(objects.features.long(), 128).float())
+    lab = Lab(a_plan(folder, tmp_path, relation_scenes=3))
+    graphs = RelationLab(lab).graphs(0)
+    assert len(graphs) == 3 * 11, "12 frames are looked at"
+    assert not any(
+        a["current"].x.equal(b["current"].x) for a, b in zip(graphs, RelationLab(lab).graphs(1), strict=True)
+    )
+    start = lab.model("fused", 0).relation
     variant = Variant(aggr="mean", num_steps=2, transition_weight=0.1)
-    first, *_, last = (train_relation(model.relation, graphs, variant, 0, steps) for steps in (1, 1, 25))
+    first, *_, last = (train_gnn(start, graphs, variant, 0, steps) for steps in (1, 1, 25))
     assert (last.gnn.aggr, last.gnn.num_steps, bool(last.is_trained)) == ("mean", 2, True)
     objective = RelationObjective(0.1)
     assert sum(objective(last, graphs).values()) < 0.7 * sum(objective(first, graphs).values())
-    assert all(value.equal(before[name]) for name, value in model.relation.state_dict().items())
-    twin = train_relation(model.relation, graphs, variant, 0, 1)
+    twin = train_gnn(start, graphs, variant, 0, 1)
     assert all(p.equal(q) for p, q in zip(first.parameters(), twin.parameters(), strict=True))
 
 
@@ -366,7 +375,7 @@ def test_the_iou_tracker_is_tuned_on_validation_scenes(folder, tmp_path, truth_s
 def run(folder, output, *more, seeds=("0", "1")):
     arguments = ["--weights", str(folder / "model{seed}.safetensors"), "--head", str(folder / "head.safetensors")]
     arguments += ["--output", str(output), "--scenes", "2", "--val-scenes", "1", "--frames", "12", "--size", "96"]
-    arguments += ["160", "--detector-steps", "0", "--relation-steps", "2", "--pairs", "3", "--threads", "1"]
+    arguments += ["160", "--detector-steps", "0", "--relation-steps", "2", "--relation-scenes", "2", "--threads", "1"]
     arguments += ["--seeds", *seeds, *more]
     return ablate.main(arguments)
 
@@ -455,7 +464,6 @@ def test_rows(tmp_path, capsys):
 def test_rows_do_not_change_with_the_defaults_of_the_library():
     model = RecordedModel(seen(MovingShapes(2, SMALL, num_objects=2)), identity)
     assert type(gnn_tracker(model).affinity) is Affinity
-    assert gnn_tracker(model, max_misses=5).life_cycle.max_misses == 5
     assert type(iou_tracker(model, IouSetting()).affinity) is Affinity
     assert type(published_tracker(model, 2.0).affinity) is PublishedAffinity
     assert published_tracker(model, 2.0).affinity.pixel == 2.0

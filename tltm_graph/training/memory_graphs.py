@@ -62,6 +62,12 @@ def watch(detector: CenterMask, frames: Iterable[Frame], truth: Tracks, chosen: 
     return [Seen(index, objects.replace(ids=ids)) for index, (objects, (ids, _)) in told if index in chosen]
 
 
+def some_frames(num_frames: int, runs: int, run_length: int, generator: torch.Generator) -> frozenset[int]:
+    """Indices of frames of a video to look at: runs of ``run_length`` frames each, drawn without overlap."""
+    slots = torch.randperm(max(1, num_frames // run_length), generator=generator)[:runs]
+    return frozenset((slots[:, None] * run_length + torch.arange(run_length)).flatten().tolist())
+
+
 def memory_graph(seen: Sequence[Seen], now: int, first: int = 0) -> HeteroData:
     """The graph between all that was seen before a frame and what is seen there.
 
@@ -182,10 +188,8 @@ class _Watched(Dataset[bytes]):
         video = self.videos[index]
         generator = torch.Generator().manual_seed(mixed(self.seed, index))
         truth = video.truth()
-        slots = truth.num_frames // self.run_length
-        chosen = torch.randperm(max(1, slots), generator=generator)[: self.runs].sort().values
-        frames = (chosen[:, None] * self.run_length + torch.arange(self.run_length)).flatten().tolist()
-        return pickle.dumps(watch(self.detector, video.frames(), truth, frozenset(frames)))
+        chosen = some_frames(truth.num_frames, self.runs, self.run_length, generator)
+        return pickle.dumps(watch(self.detector, video.frames(), truth, chosen))
 
 
 class _MemoryStream(Dataset[HeteroData]):
