@@ -130,10 +130,13 @@ def test_they_are_the_same_at_any_resolution():
 
 
 def test_what_is_far_is_left_out_unless_the_relation_knows_better():
-    graph = pair(2, 2)
+    graph = pair(5, 2)
     graph["current"].boxes = graph["current"].boxes + 5000
     assert len(motion_features(graph).kept) == 0
-    assert motion_features(graph, torch.tensor([-5.0, 3.0, -5.0, 0.0])).kept.tolist() == [1]
+    logits = torch.tensor([[-9.0, 3.0], [-7.0, -5.0], [-5.0, 2.0], [-8.0, 1.0], [-6.0, 0.0]])
+    likely = [1, 5, 7, 9]  # all but one track for the second detection, none for the first
+    best_three_of_the_first = [2, 4, 8]
+    assert motion_features(graph, logits.flatten()).kept.tolist() == sorted(likely + best_three_of_the_first)
 
 
 def test_a_tracker_provides_all_of_it():

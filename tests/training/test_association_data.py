@@ -86,5 +86,5 @@ def test_a_source_of_ones_own():
     )
     video = DetectionSequence((100, 100), tuple(t / 10 for t in range(5)), detections)
     data = AssociationData([Videos(video)], easy_share=1.0, hard_share=1.0, num_workers=0).open(("object",))
-    assert len(data.stream) == 4
-    assert all(float(data.stream[k].object_weight.sum()) == 0 for k in range(4)), "nobody said what are objects"
+    assert len(data.stream) == 5
+    assert all(float(data.stream[k].object_weight.sum()) == 0 for k in range(5)), "nobody said what are objects"

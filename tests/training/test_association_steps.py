@@ -27,11 +27,13 @@ def told(step: AssociationStep) -> list[tuple[int, int]]:
 
 def test_labels_follow_the_true_identities():
     steps = list(association_steps(video("ab\nab\n.b\nab", [[1, 2], [2, 1], [2], [9, 2]])))
-    assert told(steps[0]) == [(0, 1), (1, 0)]
-    assert [len(told(step)) for step in steps] == [2, 1, 1]
-    assert steps[0].births.tolist() == [0, 0]
-    assert steps[1].misses.sum() == 1
-    assert steps[2].births.sum() == 1, "9 was never there before"
+    assert told(steps[1]) == [(0, 1), (1, 0)]
+    assert [len(told(step)) for step in steps] == [0, 2, 1, 1]
+    assert steps[0].births.tolist() == [1, 1], "of what is in the first frame all is new"
+    assert steps[0].previous.shape == (0, NUM_PREVIOUS)
+    assert steps[1].births.tolist() == [0, 0]
+    assert steps[2].misses.sum() == 1
+    assert steps[3].births.sum() == 1, "9 was never there before"
 
 
 def test_an_object_that_returns_is_the_old_one_as_long_as_it_is_remembered():
@@ -76,7 +78,7 @@ def test_a_track_is_of_whom_it_was_with_most():
         return 20 * same - 10, torch.zeros(len(current)), torch.zeros(len(previous)), torch.zeros(len(current))
 
     steps = list(association_steps(video("ab\nab\nab\nab", [[1, 2], [1, 2], [2, 1], [1, 2]]), head=first_come))
-    assert [told(step) for step in steps] == [[(0, 0), (1, 1)], [(0, 1), (1, 0)], [(0, 0), (1, 1)]]
+    assert [told(step) for step in steps] == [[], [(0, 0), (1, 1)], [(0, 1), (1, 0)], [(0, 0), (1, 1)]]
 
 
 def test_evidence_is_calibrated():
@@ -125,7 +127,7 @@ def test_crossing_objects_are_hard_and_those_apart_are_not():
 
 def test_frames_without_anything():
     sequence = video("a\n.\na")
-    assert len(list(association_steps(sequence))) == 1, "where both sides are empty there is nothing to decide"
+    assert len(list(association_steps(sequence))) == 2, "where nothing was detected there is nothing to decide"
     assert list(association_steps(video("."))) == []
 
 

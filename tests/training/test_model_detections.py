@@ -67,7 +67,7 @@ def test_evidence_is_the_logits():
         row, column = graph[TRANSITION].edge_index
         return graph["previous"].x[row, 0] - 2 * graph["current"].x[column, 0]
 
-    (step,) = association_steps(DetectionSequence((50, 50), (0.0, 0.1), frames, relation=relation))
+    _, step = association_steps(DetectionSequence((50, 50), (0.0, 0.1), frames, relation=relation))
     x = frames[0].features[:, 0], frames[1].features[:, 0]
     told = torch.stack([x[0][i] - 2 * x[1][j] for i, j in step.edge_index.T.tolist()])
     torch.testing.assert_close(step.edges[:, EVIDENCE], (told + torch.tensor(2.0).log()) / 3)

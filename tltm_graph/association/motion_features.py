@@ -63,7 +63,8 @@ def motion_features(graph: HeteroData, logits: Tensor | None = None) -> MotionFe
 
     A transition is worth a look if the detection lies within four boxes (more, the longer the track was not seen), and
     it is among the 8 nearest tracks of the detection or the 3 nearest detections of the track; or if the relation model
-    holds it for likely.
+    holds it for likely, or no more than two other tracks for likelier to be this detection: what comes back elsewhere
+    is seldom likely by itself, but likelier than all else.
 
     Args:
         graph: The frame pair of a tracker: ``graph["previous"]`` has ``boxes``, ``scores``, ``labels`` and,
@@ -126,12 +127,13 @@ def motion_features(graph: HeteroData, logits: Tensor | None = None) -> MotionFe
     unseen = (1 + 0.3 * gap.sqrt())[:, None]  # (M, 1)
     rivalry = _distance(middle, seen) / unseen  # (M, N)
     nearness = torch.minimum(rivalry, _distance(shifted, seen) / unseen)
-    worth = (nearness < _REACH) & (_among_smallest(nearness, 8, dim=0) | _among_smallest(nearness, 3, dim=1))
+    near = (nearness < _REACH) & (_among_smallest(nearness, 8, dim=0) | _among_smallest(nearness, 3, dim=1))
     row, column = store.edge_index
-    worth = worth[row, column]
+    worth = near[row, column]
     evidence = None if logits is None else logits.to(gap) + math.log(max(m, n, 1))  # without the odds of a blind guess
     if evidence is not None:
-        worth |= evidence > 1
+        unlikelihood = torch.full_like(nearness, torch.inf).index_put((row, column), -evidence)
+        worth |= (evidence > 1) | _among_smallest(unlikelihood, 3, dim=0)[row, column]
     kept = worth.nonzero().flatten()  # (E,)
     row, column = edge_index = store.edge_index[:, kept]
 

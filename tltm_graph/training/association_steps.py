@@ -88,7 +88,7 @@ def association_steps(
     generator: torch.Generator | None = None,
     head: TransitionHead | None = None,
 ) -> Iterator[AssociationStep]:
-    r"""Follows a video, and yields what a tracker would have had to decide in each frame.
+    r"""Follows a video, and yields what a tracker would have had to decide in each frame that has detections.
 
     A tracker that makes no mistake never meets what mistakes lead to: tracks that were with somebody else for a while,
     two tracks of one object. So half of the training follows the decisions of a ``head`` instead, and asks each time
@@ -118,7 +118,7 @@ def association_steps(
         equal = (shown[:, None] == ids[None]) & known[None]  # (M, N)
         right = equal & leads[:, None]
         decided = None
-        if len(memory) and len(found):
+        if len(found):
             current = found.replace(masks=None)
             graph = frame_pair_graph(life_cycle.predict(memory, now), current)
             graph.scene = current.boxes.new_tensor([[*video.size, pace]])
