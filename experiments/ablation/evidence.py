@@ -1,6 +1,4 @@
-"""Relation models robbed of their evidence, or with that of another GNN."""
-
-from collections.abc import Callable
+"""Relation models robbed of their evidence."""
 
 import torch
 from torch import Tensor
@@ -49,23 +47,6 @@ class ShuffledRelation:
         """The logits (E,) in another order, drawn anew each time."""
         logits = self.relation.score(graph)
         return logits[torch.randperm(len(logits), generator=self._generator)]
-
-
-class OtherRelation:
-    """Knows the same nodes, and judges transitions between them in another way.
-
-    Args:
-        relation: Whose nodes it takes.
-        score: Gives the logits (E,) of a graph.
-    """
-
-    def __init__(self, relation: Relation, score: Callable[[HeteroData], Tensor]) -> None:
-        self.relation = relation
-        self.score = score
-
-    def encode(self, detections: Detections) -> Tensor:
-        """As the relation does."""
-        return self.relation.encode(detections)
 
 
 def with_relation(tracker: Tracker, relation: Relation | None) -> Tracker:

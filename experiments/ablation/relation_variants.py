@@ -8,7 +8,6 @@ from torch import nn
 from torch_geometric.data import HeteroData
 from tqdm import tqdm, trange
 
-from experiments.ablation.evidence import OtherRelation
 from experiments.ablation.lab import MAX_SHOWN, Lab
 from tltm_graph.models import TLTM, RelationModel
 from tltm_graph.models.recorded import RecordedModel
@@ -55,8 +54,8 @@ class RelationLab:
         )
 
         def tracker(model: RecordedModel) -> Tracker:
-            other = OtherRelation(model, torch.no_grad()(relation.score))
-            return Tracker(model, other, affinity=self.lab.affinity_of(model), max_shown=MAX_SHOWN)
+            changed = RecordedModel(model.recording, torch.no_grad()(relation.score), model.affinity)
+            return Tracker(changed, changed, affinity=self.lab.affinity_of(model), max_shown=MAX_SHOWN)
 
         return self.lab.tracks("fused", seed, tracker)
 

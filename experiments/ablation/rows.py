@@ -49,7 +49,7 @@ class Row:
 PARTS = {
     "A": "The paper's Table 3",
     "B": "Association on the same detections",
-    "C": "How the relation model learns",
+    "C": "How the GNN learns",
     "D": "How long the memory is",
 }
 """The tables."""
