@@ -137,6 +137,10 @@ def test_what_is_far_is_left_out_unless_the_relation_knows_better():
     likely = [1, 5, 7, 9]  # all but one track for the second detection, none for the first
     best_three_of_the_first = [2, 4, 8]
     assert motion_features(graph, logits.flatten()).kept.tolist() == sorted(likely + best_three_of_the_first)
+    pruned = torch.arange(10) != 4  # without its best track the first detection has another for a third
+    graph[TRANSITION].edge_index = graph[TRANSITION].edge_index[:, pruned]
+    left = torch.arange(10)[pruned][motion_features(graph, logits.flatten()[pruned]).kept]
+    assert left.tolist() == sorted([*likely, 2, 6, 8])
 
 
 def test_a_tracker_provides_all_of_it():

@@ -461,6 +461,21 @@ def test_rows(tmp_path, capsys):
     assert all(row.name in listed for row in rows.values())
 
 
+@pytest.mark.parametrize(("key", "misses"), [("memory-0", 0), ("memory-5", 5), ("memory-15", 15), ("learned-gnn", 60)])
+def test_rows_forget_when_they_should(folder, tmp_path, truth_seen, monkeypatch, key, misses):
+    made = []
+
+    def follow(tracker, *video):
+        made.append(tracker)
+        return followed(tracker, *video)
+
+    monkeypatch.setattr(laboratory, "followed", follow)
+    rows_of(Lab(a_plan(folder, tmp_path)))[key].run(0)
+    assert [(tracker.life_cycle.max_misses, type(tracker.affinity)) for tracker in made] == [
+        (misses, LearnedAffinity)
+    ] * 2
+
+
 def test_rows_do_not_change_with_the_defaults_of_the_library():
     model = RecordedModel(seen(MovingShapes(2, SMALL, num_objects=2)), identity)
     assert type(gnn_tracker(model).affinity) is Affinity
