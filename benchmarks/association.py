@@ -6,6 +6,7 @@ group says how well objects are known again after an absence, see association_re
 
 Run: python benchmarks/association.py --data ../shared/data
      python benchmarks/association.py --groups MOT15 scenes --seeds 0 --trackers ours IoU-Hungarian
+     python benchmarks/association.py --trackers ours --heads out/train/relation_only/model_ema.safetensors
 
 The other trackers need two packages, each without what it asks for (together they would get an old version of one):
 pip install --no-deps trackers==2.6.1 norfair==2.1.1 filterpy==1.4.5
@@ -14,7 +15,7 @@ pip install --no-deps trackers==2.6.1 norfair==2.1.1 filterpy==1.4.5
 import argparse
 import statistics
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +35,7 @@ from benchmarks.association_reentry import BINS, Reentries, reentries, total
 from benchmarks.association_sequences import Group, Metrics, Sequence, joint_scores, score_sequence, true_objects
 from benchmarks.association_trackers import associate, follow
 from tltm_graph import Affinity, Tracker
+from tltm_graph.association import LearnedAffinity
 from tltm_graph.detectors import Detector
 
 REENTRY = frozenset({"MOT15", "MOT17c", "scenes"})
@@ -45,14 +47,19 @@ Row = tuple[str, str]
 OURS, BOUND = "ours", "oracle"
 
 
-def contenders() -> dict[Row, Callable[[Sequence], list[list[int]]]]:
-    """Everything that gives ids to detections, ours last but for the bound of what can be had."""
+def contenders(heads: Collection[str] = ()) -> dict[Row, Callable[[Sequence], list[list[int]]]]:
+    """Everything that gives ids to detections, ours last but for the bound of what can be had.
+
+    Args:
+        heads: Weights of association heads that are compared with the one that is shipped.
+    """
     rows: dict[Row, Callable[[Sequence], list[list[int]]]] = {}
     for name, (make, settings) in PEERS.items():
         for setting, values in settings.items():
             rows[name, setting] = partial(associate, make=partial(make, **values))
     rows[OURS, "by hand"] = partial(follow, make=by_hand)
     rows[OURS, "default"] = partial(follow, make=Tracker)
+    rows |= {(OURS, head): partial(follow, make=partial(with_head, head=head)) for head in heads}
     rows[BOUND, "false ones dropped"] = true_objects
     rows[BOUND, "false ones kept"] = true_objects_and_singles
     return rows
@@ -61,6 +68,11 @@ def contenders() -> dict[Row, Callable[[Sequence], list[list[int]]]]:
 def by_hand(detector: Detector) -> Tracker:
     """Scores by overlap, class and age instead of the learned head."""
     return Tracker(detector, affinity=Affinity())
+
+
+def with_head(detector: Detector, head: str) -> Tracker:
+    """With another head than the one that is shipped."""
+    return Tracker(detector, affinity=LearnedAffinity.from_file(head))
 
 
 def true_objects_and_singles(sequence: Sequence) -> list[list[int]]:
@@ -77,9 +89,9 @@ class Outcome:
     reentries: Reentries
 
 
-def judged(sequence: Sequence, row: Row) -> Outcome:
+def judged(sequence: Sequence, row: Row, heads: Collection[str]) -> Outcome:
     """Lets a tracker follow a sequence, and counts what came of it."""
-    ids = contenders()[row](sequence)
+    ids = contenders(heads)[row](sequence)
     return Outcome(score_sequence(sequence, sequence.tracks(ids)), reentries(true_objects(sequence), ids))
 
 
@@ -87,14 +99,16 @@ Outcomes = Mapping[Row, list[list[Outcome]]]
 """Of each tracker, for each seed, for each sequence."""
 
 
-def compare(pool: ProcessPoolExecutor, groups: list[Group], rows: list[Row], name: str) -> Outcomes:
+def compare(
+    pool: ProcessPoolExecutor, groups: list[Group], rows: list[Row], name: str, heads: Collection[str]
+) -> Outcomes:
     """Every tracker on every sequence of the group, once for each seed."""
     where: dict[Future[Outcome], tuple[Row, int, int]] = {}
     outcomes: dict[Row, list[dict[int, Outcome]]] = {row: [{} for _ in groups] for row in rows}
     for row in rows:
         for seed, group in enumerate(groups):
             for number, sequence in enumerate(group.sequences):
-                where[pool.submit(judged, sequence, row)] = row, seed, number
+                where[pool.submit(judged, sequence, row, heads)] = row, seed, number
     for future in tqdm(as_completed(where), total=len(where), desc=name, unit=" runs", file=sys.stderr):
         row, seed, number = where[future]
         outcomes[row][seed][number] = future.result()
@@ -178,17 +192,20 @@ def _share(part: int, whole: int) -> str:
 
 
 def main() -> None:
-    everyone = contenders()
-    names = list(dict.fromkeys(name for name, _ in everyone))
+    names = list(dict.fromkeys(name for name, _ in contenders()))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--groups", nargs="+", choices=GROUPS, default=list(GROUPS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--trackers", nargs="+", choices=names, default=names)
+    parser.add_argument("--heads", nargs="+", metavar="WEIGHTS", default=[], help="other association heads of ours")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     options = parser.parse_args()
+    for head in options.heads:
+        LearnedAffinity.from_file(head)  # an error now, not after the other rows
     missing = {package for name, package in PACKAGE.items() if name in options.trackers and not find_spec(package)}
     if missing:
         print(f"Left out the trackers of {', '.join(sorted(missing))}, not installed: see --help", file=sys.stderr)
+    everyone = contenders(options.heads)
     rows = [row for row in everyone if row[0] in options.trackers and PACKAGE.get(row[0]) not in missing]
     if not rows:
         parser.error("expected at least one tracker that is installed")
@@ -198,7 +215,7 @@ def main() -> None:
             seeds = options.seeds[:1] if name in UNSEEDED else options.seeds
             groups = list(pool.map(partial(load_group, name, options.data), seeds))
             mine = [row for row in rows if row[1] != "tuned17" or name == "MOT17c"]
-            outcomes = compare(pool, groups, mine, name)
+            outcomes = compare(pool, groups, mine, name, options.heads)
             scores[name] = {
                 row: [joint_scores(outcome.metrics for outcome in seed) for seed in of] for row, of in outcomes.items()
             }

@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import pytest
+import torch
 
 from benchmarks import association
 from benchmarks.association import best_peer, contenders, main, reentry_table, score_table, summary
@@ -12,6 +13,9 @@ from benchmarks.association_reentry import Reentries, reentries
 from benchmarks.association_sequences import Group, score_group
 from tests.benchmarks.cases import drawn, sequence
 from tests.metrics.official_data import DATA, needs_shared
+from tltm_graph.association import LearnedAffinity, save_head
+from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
+from tltm_graph.nn import TransitionHead
 
 ROWS = {
     ("MOT15", "IoU-Hungarian", "tuned"): [37.4, 38.5, 36.7, 49.3, 37.2, 392],
@@ -46,6 +50,25 @@ def test_scores_are_those_of_the_official_code(row):
     group = loaded(group)
     scores = score_group(group, {one.name: one.tracks(follow(one)) for one in group.sequences})
     assert [round(value, 1) for value in scores.values()] == ROWS[row]
+
+
+def test_other_heads_are_rows_of_their_own(tmp_path):
+    head = str(tmp_path / "head.safetensors")
+    save_head(LearnedAffinity.from_file().head, head)
+    blind = str(tmp_path / "blind.safetensors")
+    torch.manual_seed(0)
+    save_head(TransitionHead(NUM_PREVIOUS, NUM_CURRENT, NUM_EDGE), blind)
+    video = sequence([[]] * 6, [[0, 100]] * 6)
+    rows = contenders([head, blind])
+    assert rows["ours", head](video) == rows["ours", "default"](video) == [[0, 1]] * 6
+    assert rows["ours", blind](video) != [[0, 1]] * 6
+    assert len(rows) == len(contenders()) + 2
+
+
+def test_a_head_that_is_not_there_is_told_at_once(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["association.py", "--heads", "none.safetensors"])
+    with pytest.raises(FileNotFoundError, match="Expected an association head in 'none.safetensors'"):
+        main()
 
 
 def test_an_unknown_group():

@@ -83,6 +83,20 @@ def test_a_second_detection_of_the_same_thing_is_not_born():
     assert ids([alone, twice.replace(labels=torch.tensor([0, 1]))]) == [[0], [0, -1]], "one thing under two names"
 
 
+def test_the_first_detection_of_what_a_second_one_continues_is_not_born():
+    before, both = drawn("a")[0], drawn("ab")[0]
+    both = both.replace(boxes=torch.tensor([[0.0, 2, 60, 38], [0, 10, 40, 30]]), scores=torch.tensor([0.9, 0.7]))
+    small = (slice(10, 30), slice(0, 40))
+    whole = masked(both, [(slice(2, 38), slice(0, 60)), small])
+    before = masked(before, [small])
+    assert ids([before, whole]) == [[0], [-1, 0]], "the track is on the nearer one"
+    assert ids([before, whole], duplicate=1.0) == [[0], [1, 0]]
+    weak = whole.replace(scores=torch.tensor([0.65, 0.7]))
+    assert ids([before, weak]) == [[0], [1, 0]], "the track is on the more confident one, the other is around it"
+    tie = whole.replace(labels=torch.tensor([1, 0]))
+    assert ids([before, tie]) == [[0], [1, 0]], "a tie is not its wearer"
+
+
 def test_the_memory_is_capped_and_the_longest_unseen_go_first():
     frames = drawn("a.b.c.....\na.b.......\na...d.e...\nb.........")
     tracker = Tracker(Script(frames), life_cycle=LifeCycle(max_tracks=3))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -5,7 +7,7 @@ from tests.training.test_memory_graphs import SHAPES, weights  # noqa: F401  a f
 from tltm_graph import Detections
 from tltm_graph.data import DetectionSequence
 from tltm_graph.graph import TRANSITION
-from tltm_graph.models import centermask_r50, for_inference, load_model, save_model
+from tltm_graph.models import centermask_r50, for_inference, load_model, record, save_model
 from tltm_graph.training import ModelDetections, RenderedVideos, association_steps
 
 VIDEOS = RenderedVideos(num_scenes=3, num_frames=4, size=(64, 96))
@@ -29,6 +31,21 @@ def test_what_the_model_finds_and_says(weights):  # noqa: F811
         assert (step.edges[:, IS_THERE] == 1).all()
     plain = list(association_steps(DetectionSequence(video.size, video.times, video.frames, video.objects)))
     assert all((step.edges[:, IS_THERE] == 0).all() for step in plain), "without its relation"
+
+
+def test_other_settings_of_its_detector(weights, monkeypatch):  # noqa: F811
+    decoders = []
+
+    def watched(model, frames, masks):
+        decoders.append(model.detector.decoder)
+        return record(model, frames, masks)
+
+    monkeypatch.setattr("tltm_graph.training.model_detections.record", watched)
+    own = load_model(weights).detector.decoder
+    for settings in ({}, {"nms_iou_across": 0.1}, {"nms_iou_across": 0.2, "score_threshold": 0.99}):
+        found = ModelDetections(VIDEOS, weights, num_videos=1, **settings)[0].frames
+        assert decoders.pop() == replace(own, **settings)
+    assert not any(map(len, found)), "nothing is so sure"
 
 
 def test_what_was_found_is_kept(weights, tmp_path, monkeypatch):  # noqa: F811

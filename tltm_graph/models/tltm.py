@@ -120,10 +120,10 @@ def tltm_tiny(class_names: Sequence[str] = YOUTUBE_VIS_2019, weights: str | Path
         class_names: Names of the classes.
         weights: See :func:`tltm_r50`.
         **options: Passed on to :class:`CenterMask`; ``min_size`` is 320 and ``max_size`` 640 here by default, and the
-            decoder wants a class probability of 0.2 and takes boxes that overlap by 0.45 for one object, of whatever
+            decoder wants a class probability of 0.2 and takes boxes that overlap by 0.4 for one object, of whatever
             classes: so small a model mixes them up.
     """
-    decoder = Decoder(score_threshold=0.2, nms_iou_across=0.45)
+    decoder = Decoder(score_threshold=0.2, nms_iou_across=0.4)
     options = {"min_size": 320, "max_size": 640, "decoder": decoder} | options
     detector = _center_mask(
         mobile_backbone(width=0.5, channels=64), class_names, options, num_convs=2, fused=True, pools_pixels=True

@@ -24,12 +24,13 @@ class LifeCycle:
 
     *Life.* An object nobody claims starts a track if it scores at least ``birth_score`` and is not a second detection
     of something else, claimed or more confident: its mask does not lie, by more than a share of ``duplicate``, within
-    that of an object of its class, nor is the IoU with any mask above that. (Boxes alone do not tell, people do stand
-    in front of each other: without masks it is one thing under two names if classes differ and boxes have an IoU above
-    0.9.) A track is confirmed, and shows its id, once the affinity holds it for an object rather than a false alarm; if
-    the affinity does not judge that, once it was seen ``min_hits`` times or with a score of at least ``sure_score``. It
-    is forgotten after more than ``max_misses`` misses in a row, and before it is confirmed after more than ``patience``
-    for each sighting. Never more than ``max_tracks`` are kept: those longest unseen go first.
+    that of an object of its class, nor is the IoU with any mask above that. Nor is it new if it is more confident than
+    a second detection of it that a track goes on with. (Boxes alone do not tell, people do stand in front of each
+    other: without masks it is one thing under two names if classes differ and boxes have an IoU above 0.9.) A track is
+    confirmed, and shows its id, once the affinity holds it for an object rather than a false alarm; if the affinity
+    does not judge that, once it was seen ``min_hits`` times or with a score of at least ``sure_score``. It is forgotten
+    after more than ``max_misses`` misses in a row, and before it is confirmed after more than ``patience`` for each
+    sighting. Never more than ``max_tracks`` are kept: those longest unseen go first.
 
     Args:
         max_misses: Misses in a row that a confirmed track survives.
@@ -141,8 +142,10 @@ class LifeCycle:
             candidates = detections[births]
             claimed = detections[assignment.current]
             second = _sameness(candidates, claimed) > self.duplicate  # (births, claimed)
+            weaker = claimed.scores[:, None] < candidates.scores[None]
+            followed = (_sameness(claimed, candidates) > self.duplicate) & weaker  # (claimed, births)
             earlier = (_sameness(candidates, candidates) > self.duplicate).tril(diagonal=-1)
-            worthy &= ~second.any(dim=1)
+            worthy &= ~second.any(dim=1) & ~followed.any(dim=0)
             worthy &= ~(earlier & worthy).any(dim=1)
         return assignment.births[worthy.cpu()]
 
@@ -202,6 +205,8 @@ def _sameness(objects: Detections, others: Detections) -> Tensor:
     same_class = objects.labels[:, None] == others.labels[None, :]
     if objects.masks is None or others.masks is None:
         return ((box_iou(objects.boxes, others.boxes) > 0.9) & ~same_class).float()
+    if len(objects) == 0:
+        return objects.scores.new_zeros((0, len(others)))
     extent = objects.boxes[:, 2:] - objects.boxes[:, :2]
     # Of large masks every fourth pixel both ways is enough, at a sixteenth of the work.
     stride = 4 if float(extent.min()) >= 32 else 1

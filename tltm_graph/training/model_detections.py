@@ -20,6 +20,8 @@ class ModelDetections:
         videos: The videos.
         weights: Of the model, see :func:`tltm_graph.models.load_model`.
         score_threshold: Of its detector; None for its own.
+        nms_iou_across: Of its detector, see :class:`tltm_graph.detectors.centermask.Decoder`; None for its own. A head
+            that has met more second detections than its tracker will knows better what to leave alone.
         first: Number of the first video that is used.
         num_videos: How many from there on; None for all.
         keep: A folder in which what was found is kept, to be read by later runs: to look at a video takes much longer
@@ -38,8 +40,10 @@ class ModelDetections:
         first: int = 0,
         num_videos: int | None = None,
         keep: str | None = None,
+        nms_iou_across: float | None = None,
     ) -> None:
-        self.videos, self.weights, self.score_threshold = videos, weights, score_threshold
+        self.videos, self.weights = videos, weights
+        self.score_threshold, self.nms_iou_across = score_threshold, nms_iou_across
         self.first, self.num_videos = first, num_videos
         self.keep = keep
 
@@ -48,8 +52,12 @@ class ModelDetections:
         model = load_model(self.weights)
         if not isinstance(model, TLTM):
             raise ValueError(f"Expected a model with a relation in '{self.weights}', got {model!r}")
-        if self.score_threshold is not None:
-            model.detector.decoder = replace(model.detector.decoder, score_threshold=self.score_threshold)
+        own = model.detector.decoder
+        model.detector.decoder = replace(
+            own,
+            score_threshold=own.score_threshold if self.score_threshold is None else self.score_threshold,
+            nms_iou_across=own.nms_iou_across if self.nms_iou_across is None else self.nms_iou_across,
+        )
         return for_inference(model)
 
     @cached_property
