@@ -200,6 +200,8 @@ def main() -> None:
     parser.add_argument("--heads", nargs="+", metavar="WEIGHTS", default=[], help="other association heads of ours")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     options = parser.parse_args()
+    if options.heads and OURS not in options.trackers:
+        parser.error(f"expected '{OURS}' among the trackers: --heads are heads of it")
     for head in options.heads:
         LearnedAffinity.from_file(head)  # an error now, not after the other rows
     missing = {package for name, package in PACKAGE.items() if name in options.trackers and not find_spec(package)}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks import association
-from benchmarks.association import best_peer, contenders, main, reentry_table, score_table, summary
+from benchmarks.association import best_peer, contenders, judged, main, reentry_table, score_table, summary
 from benchmarks.association_groups import load_group
 from benchmarks.association_peers import PACKAGE
 from benchmarks.association_reentry import Reentries, reentries
@@ -63,12 +63,19 @@ def test_other_heads_are_rows_of_their_own(tmp_path):
     assert rows["ours", head](video) == rows["ours", "default"](video) == [[0, 1]] * 6
     assert rows["ours", blind](video) != [[0, 1]] * 6
     assert len(rows) == len(contenders()) + 2
+    same, other = (judged(video, ("ours", given), [head, blind]).metrics for given in (head, blind))
+    assert same != other
 
 
-def test_a_head_that_is_not_there_is_told_at_once(monkeypatch):
+def test_wrong_heads_are_told_at_once(monkeypatch, capsys):
+    monkeypatch.setattr(association, "ProcessPoolExecutor", None)  # nothing is followed
     monkeypatch.setattr(sys, "argv", ["association.py", "--heads", "none.safetensors"])
     with pytest.raises(FileNotFoundError, match="Expected an association head in 'none.safetensors'"):
         main()
+    monkeypatch.setattr(sys, "argv", ["association.py", "--trackers", "oracle", "--heads", "none.safetensors"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "expected 'ours' among the trackers" in capsys.readouterr().err
 
 
 def test_an_unknown_group():

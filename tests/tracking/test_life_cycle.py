@@ -83,18 +83,22 @@ def test_a_second_detection_of_the_same_thing_is_not_born():
     assert ids([alone, twice.replace(labels=torch.tensor([0, 1]))]) == [[0], [0, -1]], "one thing under two names"
 
 
-def test_the_first_detection_of_what_a_second_one_continues_is_not_born():
-    before, both = drawn("a")[0], drawn("ab")[0]
-    both = both.replace(boxes=torch.tensor([[0.0, 2, 60, 38], [0, 10, 40, 30]]), scores=torch.tensor([0.9, 0.7]))
-    small = (slice(10, 30), slice(0, 40))
-    whole = masked(both, [(slice(2, 38), slice(0, 60)), small])
-    before = masked(before, [small])
-    assert ids([before, whole]) == [[0], [-1, 0]], "the track is on the nearer one"
-    assert ids([before, whole], duplicate=1.0) == [[0], [1, 0]]
-    weak = whole.replace(scores=torch.tensor([0.65, 0.7]))
-    assert ids([before, weak]) == [[0], [1, 0]], "the track is on the more confident one, the other is around it"
-    tie = whole.replace(labels=torch.tensor([1, 0]))
-    assert ids([before, tie]) == [[0], [1, 0]], "a tie is not its wearer"
+def test_the_stronger_detection_of_what_a_weaker_one_continues_is_not_born():
+    before, two, three = (drawn(picture)[0] for picture in ("a", "ab", "abc"))
+    two = two.replace(boxes=torch.tensor([[0.0, 2, 48, 33], [0, 10, 40, 30]]), scores=torch.tensor([0.9, 0.7]))
+    part, whole = (slice(10, 30), slice(0, 40)), (slice(2, 33), slice(0, 48))
+    before, two = masked(before, [part]), masked(two, [whole, part])
+    assert ids([before, two, before]) == [[0], [-1, 0], [0]], "the track is on the nearer one"
+    assert ids([before, two], duplicate=1.0) == [[0], [1, 0]]
+    for scores in ([0.65, 0.7], [0.7, 0.7]):
+        assert ids([before, two.replace(scores=torch.tensor(scores))]) == [[0], [1, 0]], "which is the second one?"
+    assert ids([before, two.replace(labels=torch.tensor([1, 0]))]) == [[0], [1, 0]], "a necktie is not its wearer"
+    large = two.replace(boxes=torch.tensor([[0.0, 0, 90, 40], [0, 10, 40, 30]]))
+    assert ids([before, masked(large, [(slice(0, 40), slice(0, 90)), part])]) == [[0], [1, 0]], "a small part of it"
+    boxes = torch.cat([two.boxes, torch.tensor([[25.0, 3, 47, 32]])])
+    three = three.replace(boxes=boxes, scores=torch.tensor([0.9, 0.7, 0.65]))
+    three = masked(three, [whole, part, (slice(3, 32), slice(25, 47))])
+    assert ids([before, three]) == [[0], [-1, 0, -1]], "the third is a second one of the whole"
 
 
 def test_the_memory_is_capped_and_the_longest_unseen_go_first():

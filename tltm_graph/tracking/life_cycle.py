@@ -11,6 +11,7 @@ from tltm_graph.tracking.memory import Memory
 from tltm_graph.tracking.motion import MotionFilters, to_corners
 
 _LOOKS = 30  # sightings that looks are averaged over
+_HALF = 0.5  # more than this share of a mask is covered by a second detection that tracks may go on with
 
 
 class LifeCycle:
@@ -25,12 +26,12 @@ class LifeCycle:
     *Life.* An object nobody claims starts a track if it scores at least ``birth_score`` and is not a second detection
     of something else, claimed or more confident: its mask does not lie, by more than a share of ``duplicate``, within
     that of an object of its class, nor is the IoU with any mask above that. Nor is it new if it is more confident than
-    a second detection of it that a track goes on with. (Boxes alone do not tell, people do stand in front of each
-    other: without masks it is one thing under two names if classes differ and boxes have an IoU above 0.9.) A track is
-    confirmed, and shows its id, once the affinity holds it for an object rather than a false alarm; if the affinity
-    does not judge that, once it was seen ``min_hits`` times or with a score of at least ``sure_score``. It is forgotten
-    after more than ``max_misses`` misses in a row, and before it is confirmed after more than ``patience`` for each
-    sighting. Never more than ``max_tracks`` are kept: those longest unseen go first.
+    a second detection of it, of more than half its mask, that a track goes on with. (Boxes alone do not tell, people do
+    stand in front of each other: without masks it is one thing under two names if classes differ and boxes have an IoU
+    above 0.9.) A track is confirmed, and shows its id, once the affinity holds it for an object rather than a false
+    alarm; if the affinity does not judge that, once it was seen ``min_hits`` times or with a score of at least
+    ``sure_score``. It is forgotten after more than ``max_misses`` misses in a row, and before it is confirmed after
+    more than ``patience`` for each sighting. Never more than ``max_tracks`` are kept: those longest unseen go first.
 
     Args:
         max_misses: Misses in a row that a confirmed track survives.
@@ -141,12 +142,13 @@ class LifeCycle:
         if self.duplicate < 1 and worthy.any():
             candidates = detections[births]
             claimed = detections[assignment.current]
-            second = _sameness(candidates, claimed) > self.duplicate  # (births, claimed)
-            weaker = claimed.scores[:, None] < candidates.scores[None]
-            followed = (_sameness(claimed, candidates) > self.duplicate) & weaker  # (claimed, births)
+            within = _sameness(candidates, claimed)  # (births, claimed)
+            around = _sameness(claimed, candidates).T  # (births, claimed)
+            stronger = candidates.scores[:, None] > claimed.scores[None]
+            followed = (around > self.duplicate) & (within > _HALF) & stronger
             earlier = (_sameness(candidates, candidates) > self.duplicate).tril(diagonal=-1)
-            worthy &= ~second.any(dim=1) & ~followed.any(dim=0)
-            worthy &= ~(earlier & worthy).any(dim=1)
+            worthy &= ~(within > self.duplicate).any(dim=1)
+            worthy &= ~followed.any(dim=1) & ~(earlier & worthy).any(dim=1)
         return assignment.births[worthy.cpu()]
 
     def _seen(self, tracks: Memory, seen: Detections, frame: int, now: float, clear: Tensor) -> Memory:

@@ -21,7 +21,7 @@ class ModelDetections:
         weights: Of the model, see :func:`tltm_graph.models.load_model`.
         score_threshold: Of its detector; None for its own.
         nms_iou_across: Of its detector, see :class:`tltm_graph.detectors.centermask.Decoder`; None for its own. A head
-            that has met more second detections than its tracker will knows better what to leave alone.
+            that meets more second detections in training than in use knows better what to leave alone.
         first: Number of the first video that is used.
         num_videos: How many from there on; None for all.
         keep: A folder in which what was found is kept, to be read by later runs: to look at a video takes much longer
