@@ -142,11 +142,10 @@ class LifeCycle:
         if self.duplicate < 1 and worthy.any():
             candidates = detections[births]
             claimed = detections[assignment.current]
-            within = _sameness(candidates, claimed)  # (births, claimed)
-            around = _sameness(claimed, candidates).T  # (births, claimed)
+            within, around = _sameness(candidates, claimed)  # (births, claimed) each
             stronger = candidates.scores[:, None] > claimed.scores[None]
             followed = (around > self.duplicate) & (within > _HALF) & stronger
-            earlier = (_sameness(candidates, candidates) > self.duplicate).tril(diagonal=-1)
+            earlier = (_sameness(candidates, candidates)[0] > self.duplicate).tril(diagonal=-1)
             worthy &= ~(within > self.duplicate).any(dim=1)
             worthy &= ~followed.any(dim=1) & ~(earlier & worthy).any(dim=1)
         return assignment.births[worthy.cpu()]
@@ -199,23 +198,25 @@ class LifeCycle:
         return f"{type(self).__name__}({settings})"
 
 
-def _sameness(objects: Detections, others: Detections) -> Tensor:
-    """How much of each object's mask lies within another's of its class, or their IoU, if classes differ (N, M).
+def _sameness(objects: Detections, others: Detections) -> tuple[Tensor, Tensor]:
+    """How much of each object's mask lies within another's of its class, and how much of the other's within it (N, M).
 
-    Without masks 1 for boxes of different classes with an IoU above 0.9, 0 for others.
+    If classes differ both are the IoU of the masks; without masks 1 for boxes of different classes with an IoU above
+    0.9, 0 for others. There must be objects.
     """
     same_class = objects.labels[:, None] == others.labels[None, :]
     if objects.masks is None or others.masks is None:
-        return ((box_iou(objects.boxes, others.boxes) > 0.9) & ~same_class).float()
-    if len(objects) == 0:
-        return objects.scores.new_zeros((0, len(others)))
+        one_box = ((box_iou(objects.boxes, others.boxes) > 0.9) & ~same_class).float()
+        return one_box, one_box
     extent = objects.boxes[:, 2:] - objects.boxes[:, :2]
     # Of large masks every fourth pixel both ways is enough, at a sixteenth of the work.
     stride = 4 if float(extent.min()) >= 32 else 1
     masks, other_masks = (m[:, ::stride, ::stride].flatten(1).float() for m in (objects.masks, others.masks))
     shared = masks @ other_masks.T
     area, other_area = masks.sum(dim=1)[:, None], other_masks.sum(dim=1)[None, :]
-    return shared / torch.where(same_class, area, area + other_area - shared).clamp(min=1)
+    union = area + other_area - shared
+    within, around = (shared / torch.where(same_class, of, union).clamp(min=1) for of in (area, other_area))
+    return within, around
 
 
 def _blended(features: Tensor | None, tracks: Memory | None = None) -> Tensor | None:
