@@ -10,32 +10,32 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from tltm_graph.ops import Rle, rle_to_box, to_coco
-from tltm_graph.structures import Sighting, Tracks
+from tltm_graph.structures import Observation, Tracks
 
 JITTER = 0.05
 """Standard deviation of the centre, in units of the box's size, and of the logarithm of its size."""
 FALSE_RATE = 0.05
 """Chance of a false detection for every true object of a frame, wherever."""
 MISS_RATE = 0.1
-"""Share of the sightings that are missing, each on its own."""
+"""Share of the observations that are missing, each on its own."""
 LOST, LONGEST_LOSS, MEAN_SIGHT = 0.2, 15, 32
 """Chance that an object begins unseen; a stretch unseen lasts 1 to 15 frames, one in sight 32 on average."""
 
 Missing = Callable[[Tracks, np.random.Generator], set[tuple[int, int]]]
-"""Which sightings of the truth are missing, as pairs (frame, id)."""
+"""Which observations of the truth are missing, as pairs (frame, id)."""
 
 
 def missing_singly(truth: Tracks, random: np.random.Generator) -> set[tuple[int, int]]:
-    """Every sighting with a chance of :data:`MISS_RATE`, whatever was missing before."""
+    """Every observation with a chance of :data:`MISS_RATE`, whatever was missing before."""
     missing: set[tuple[int, int]] = set()
-    for frame, rows in truth.sightings():
+    for frame, rows in truth.observations():
         lost = random.random(len(rows)) < MISS_RATE
         missing.update((frame, row.id) for row, gone in zip(rows, lost.tolist(), strict=True) if gone)
     return missing
 
 
 def missing_in_bursts(truth: Tracks, random: np.random.Generator) -> set[tuple[int, int]]:
-    """Whole stretches of an object, of 1 to :data:`LONGEST_LOSS` of its frames: about a fifth of its sightings."""
+    """Whole stretches of an object, of 1 to :data:`LONGEST_LOSS` of its frames: about a fifth of its observations."""
     missing: set[tuple[int, int]] = set()
     for track_id, track in sorted(truth.items()):
         position, lost = 0, bool(random.random() < LOST)
@@ -47,7 +47,7 @@ def missing_in_bursts(truth: Tracks, random: np.random.Generator) -> set[tuple[i
     return missing
 
 
-def corrupted(truth: Tracks, missing: Missing, seed: int) -> Iterator[list[Sighting]]:
+def corrupted(truth: Tracks, missing: Missing, seed: int) -> Iterator[list[Observation]]:
     """The detections of each frame of a sequence.
 
     Args:
@@ -66,14 +66,14 @@ def corrupted(truth: Tracks, missing: Missing, seed: int) -> Iterator[list[Sight
         raise ValueError("Expected the truth of a video of known size, got one without: false detections lie anywhere")
     random = np.random.default_rng(seed)
     gone = missing(truth, random)
-    for frame, rows in truth.sightings():
+    for frame, rows in truth.observations():
         boxes = np.array([row.box for row in rows]).reshape(-1, 4)  # (n, 4) xyxy
         kept = np.array([(frame, row.id) not in gone for row in rows], dtype=bool)
         seen, false, copied = _jittered(boxes[kept], random), *_false(boxes, truth.size, random)
         source = np.concatenate([np.flatnonzero(kept), copied])
         order = random.permutation(len(source))
         placed, objects = np.concatenate([seen, false])[order].tolist(), [rows[i] for i in source[order]]
-        found = [Sighting(0, tuple(box), mask=row.mask) for box, row in zip(placed, objects, strict=True)]
+        found = [Observation(0, tuple(box), mask=row.mask) for box, row in zip(placed, objects, strict=True)]
         yield [row._replace(id=number) for number, row in enumerate(filter(None, map(_with_mask, found)))]
 
 
@@ -99,7 +99,7 @@ def _boxes(centre: np.ndarray, size: np.ndarray) -> np.ndarray:
     return np.concatenate([centre - size / 2, centre + size / 2], axis=1)
 
 
-def _with_mask(detection: Sighting) -> Sighting | None:
+def _with_mask(detection: Observation) -> Observation | None:
     """The mask of the object, stretched to the box of the detection; None if nothing of it is in the image."""
     if detection.mask is None:
         return detection

@@ -15,12 +15,12 @@ import torch
 
 from benchmarks.association_corruption import Missing, corrupted, missing_in_bursts, missing_singly
 from benchmarks.association_sequences import Group, Sequence, score_group
-from tltm_graph.data import Video, read_bdd100k, read_mot, read_mots, read_youtube_vis
-from tltm_graph.data.moving_shapes import STANDARD, TEST, moving_shapes
 from tltm_graph.detectors import OracleDetector, PrecomputedDetector
+from tltm_graph.formats import Video, read_bdd100k, read_mot, read_mots, read_youtube_vis
 from tltm_graph.metrics import On
 from tltm_graph.metrics.benchmark_rules import PEDESTRIAN
-from tltm_graph.structures import Sighting, Tracks, sightings_of
+from tltm_graph.structures import Observation, Tracks, observations_of
+from tltm_graph.synthetic import STANDARD, TEST, moving_shapes
 
 __all__ = ["GROUPS", "UNSEEDED", "Group", "Sequence", "load_group", "score_group"]
 
@@ -71,7 +71,7 @@ def _bdd_seg(data: Path, seed: int) -> Group:
     folder = data / "bdd100k_masks" / "seg_track"
     (true,) = read_bdd100k(folder / "seg_track_sample.json.gz")
     (predicted,) = read_bdd100k(folder / "seg_track_preds.json.gz")
-    found = (rows for _, rows in predicted.tracks().sightings())
+    found = (rows for _, rows in predicted.tracks().observations())
     return Group("BDD-seg", (_sequence(true, found, true.tracks(), "masks", by_class=True),))
 
 
@@ -100,7 +100,7 @@ def _scenes(data: Path, seed: int) -> Group:
         detector = OracleDetector(scene.truth, scene.class_names, **ORACLE_NOISE, seed=number)
         stream = [(frame.index, scene.truth(frame.index), detector.detect(frame)[0]) for frame in scene]
         truth = Tracks.from_stream(((frame, true) for frame, true, _ in stream), scene.size, scene.num_frames)
-        found = (sightings_of(frame, seen.replace(ids=torch.arange(len(seen)))) for frame, _, seen in stream)
+        found = (observations_of(frame, seen.replace(ids=torch.arange(len(seen)))) for frame, _, seen in stream)
         video = Video(f"scene {number}", scene.num_frames, scene.size, fps=scene.fps)
         sequences.append(_sequence(video, found, truth, "masks"))
     return Group("scenes", tuple(sequences))
@@ -131,19 +131,19 @@ def _corrupted_group(
 
 
 def _sequence(
-    video: Video, found: Iterable[Iterable[Sighting]], truth: Tracks, on: On, by_class: bool = False
+    video: Video, found: Iterable[Iterable[Observation]], truth: Tracks, on: On, by_class: bool = False
 ) -> Sequence:
     assert video.size is not None
     rows = tuple(tuple(row._replace(id=number) for number, row in enumerate(frame)) for frame in found)
     return Sequence(video.name, video.size, video.fps or FPS, rows, truth, on, by_class)
 
 
-def _only(tracks: Tracks, keep: Callable[[Sighting], bool]) -> Tracks:
-    """The sightings that ``keep`` says yes to."""
-    rows = ((frame, row) for frame, seen in tracks.sightings() for row in seen if keep(row))
-    return Tracks.from_sightings(rows, tracks.size, tracks.num_frames)
+def _only(tracks: Tracks, keep: Callable[[Observation], bool]) -> Tracks:
+    """The observations that ``keep`` says yes to."""
+    rows = ((frame, row) for frame, seen in tracks.observations() for row in seen if keep(row))
+    return Tracks.from_observations(rows, tracks.size, tracks.num_frames)
 
 
-def _detected(row: Mapping) -> Sighting:
+def _detected(row: Mapping) -> Observation:
     x, y, width, height = row["bbox"]
-    return Sighting(0, (x, y, x + width, y + height), row["score"], row["label"])
+    return Observation(0, (x, y, x + width, y + height), row["score"], row["label"])

@@ -22,8 +22,8 @@ PEERS: Mapping[str, tuple[Callable[..., Associator], Settings]] = {
         IouHungarian,
         {
             "default": {},
-            "tuned": {"thr": 0.3, "max_misses": 5, "min_hits": 1, "det_min": 0.7},
-            "tuned17": {"thr": 0.3, "max_misses": 15, "min_hits": 2},
+            "tuned": {"thr": 0.3, "max_time_since_update": 5, "min_hits": 1, "det_min": 0.7},
+            "tuned17": {"thr": 0.3, "max_time_since_update": 15, "min_hits": 2},
         },
     ),
     "SORT": (

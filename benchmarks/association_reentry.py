@@ -58,15 +58,15 @@ def reentries(objects: Ids, ids: Ids) -> Reentries:
         ids: The track of each detection, -1 where none is shown.
     """
     counts = Reentries.none()
-    for sightings in _by_number(objects, ids).values():
-        for before, after, gap in _absences(sightings):
+    for observations in _by_number(objects, ids).values():
+        for before, after, gap in _absences(observations):
             if (bin_ := _bin(gap)) is not None:
                 last = next((track for _, track in reversed(before) if track >= 0), None)
                 first = next((track for _, track in after if track >= 0), None)
                 counts.returns[bin_] += 1
                 counts.kept[bin_] += last is not None and last == first
-    for sightings in _by_number(ids, objects).values():
-        for (frame, last), (next_frame, first) in pairwise(sightings):
+    for observations in _by_number(ids, objects).values():
+        for (frame, last), (next_frame, first) in pairwise(observations):
             if (bin_ := _bin(next_frame - frame - 1)) is not None:
                 counts.links[bin_] += 1
                 counts.right[bin_] += last >= 0 and last == first
@@ -87,13 +87,13 @@ def _by_number(numbers: Ids, others: Ids) -> dict[int, Stretch]:
     return found
 
 
-def _absences(sightings: Stretch) -> Iterator[tuple[Stretch, Stretch, int]]:
+def _absences(observations: Stretch) -> Iterator[tuple[Stretch, Stretch, int]]:
     """The stretches before and after each absence of at least the shortest length, and how long it was."""
-    stretches = [sightings[:1]]
-    for sighting in sightings[1:]:
-        if sighting[0] - stretches[-1][-1][0] > BINS[0][0]:
+    stretches = [observations[:1]]
+    for observation in observations[1:]:
+        if observation[0] - stretches[-1][-1][0] > BINS[0][0]:
             stretches.append([])
-        stretches[-1].append(sighting)
+        stretches[-1].append(observation)
     for before, after in pairwise(stretches):
         yield before, after, after[0][0] - before[-1][0] - 1
 

@@ -13,7 +13,7 @@ from tltm_graph.metrics.matching import match_overlap
 from tltm_graph.metrics.overlap import overlap
 from tltm_graph.metrics.video_metric import update_together
 from tltm_graph.ops import decode_rle
-from tltm_graph.structures import Detections, Frame, Sighting, Tracks
+from tltm_graph.structures import Detections, Frame, Observation, Tracks
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class Sequence:
     name: str
     size: tuple[int, int]
     fps: float
-    found: tuple[tuple[Sighting, ...], ...]
+    found: tuple[tuple[Observation, ...], ...]
     truth: Tracks
     on: On
     by_class: bool = False
@@ -71,7 +71,7 @@ class Sequence:
             for row, track_id in zip(found, numbers, strict=True)
             if track_id >= 0
         )
-        return Tracks.from_sightings(rows, self.size, self.num_frames)
+        return Tracks.from_observations(rows, self.size, self.num_frames)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +139,7 @@ def true_objects(sequence: Sequence) -> list[list[int]]:
     Pairs have an IoU of at least 0.5, and the greatest sum of it in each frame; of the same class, where there are any.
     """
     objects = []
-    for (_, seen), found in zip(sequence.truth.sightings(), sequence.found, strict=True):
+    for (_, seen), found in zip(sequence.truth.observations(), sequence.found, strict=True):
         true = [row for row in seen if not row.crowd]
         iou = overlap(true, list(found), sequence.on)
         if sequence.by_class:

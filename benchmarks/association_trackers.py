@@ -70,17 +70,24 @@ def associate(sequence: Sequence, make: Callable[[], Associator]) -> list[list[i
 
 
 class IouHungarian:
-    """Hungarian matching on the IoU with the box of a track's last sighting: no motion, only memory.
+    """Hungarian matching on the IoU with the box of a track's last observation: no motion, only memory.
 
     Args:
         thr: Least IoU of a match.
-        max_misses: Frames in a row that a track with an id survives unseen.
-        min_hits: Sightings in a row that give a track its id.
+        max_time_since_update: Frames in a row that a track with an id survives unseen.
+        min_hits: Observations in a row that give a track its id.
         det_min: Detections with a lower score are left out.
     """
 
-    def __init__(self, thr: float = 0.3, max_misses: int = 0, min_hits: int = 1, det_min: float = 0.0) -> None:
-        self.thr, self.max_misses, self.min_hits, self.det_min = thr, max_misses, min_hits, det_min
+    def __init__(
+        self, thr: float = 0.3, max_time_since_update: int = 0, min_hits: int = 1, det_min: float = 0.0
+    ) -> None:
+        self.thr, self.max_time_since_update, self.min_hits, self.det_min = (
+            thr,
+            max_time_since_update,
+            min_hits,
+            det_min,
+        )
         self._new_ids = count(1)
         self._ids = self._hits = self._misses = np.zeros(0, dtype=np.int64)
         self._boxes = np.zeros((0, 4))
@@ -100,7 +107,7 @@ class IouHungarian:
         new = np.fromiter(self._new_ids, dtype=np.int64, count=len(born))
         if self.min_hits <= 1:
             ids[born] = new
-        kept = (self._misses == 0) | (self._misses <= self.max_misses) & (self._hits >= self.min_hits)
+        kept = (self._misses == 0) | (self._misses <= self.max_time_since_update) & (self._hits >= self.min_hits)
         self._ids = np.concatenate([self._ids[kept], new])
         self._hits = np.concatenate([self._hits[kept], np.ones(len(born), dtype=np.int64)])
         self._misses = np.concatenate([self._misses[kept], np.zeros(len(born), dtype=np.int64)])

@@ -20,22 +20,18 @@ from PIL import Image
 from timing import machine
 
 from tltm_graph import MovingShapes, Tracks
-from tltm_graph.data import (
-    COCO,
+from tltm_graph.formats import COCO, Video, YoutubeVisWriter, read_yolo, read_youtube_vis
+from tltm_graph.frame_pairs import (
     FlipPair,
     HallucinatedMotion,
     PairSource,
     PairStream,
     ResizePair,
     StillPairs,
-    Video,
     VideoPairs,
-    YoutubeVisWriter,
     annotated_videos,
-    read_yolo,
-    read_youtube_vis,
 )
-from tltm_graph.data.pairs.draws import seeded
+from tltm_graph.frame_pairs.draws import seeded
 from tltm_graph.structures import Detections, FramePair
 
 SIZE, NUM_FRAMES = (720, 1280), 12
@@ -54,8 +50,8 @@ def write_videos(scenes: list[MovingShapes], folder: Path) -> Path:
             names = tuple(image.stem for image in images)
             writer.begin(Video(f"scene{number}", len(scene), SIZE, number + 1, images, names))
             tracks = Tracks.from_stream(((t, scene.truth(t)) for t in range(len(scene))), SIZE, len(scene))
-            for frame, sightings in tracks.sightings():
-                writer.write(frame, sightings)
+            for frame, observations in tracks.observations():
+                writer.write(frame, observations)
     return path
 
 

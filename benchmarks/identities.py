@@ -7,18 +7,20 @@ Run: python benchmarks/identities.py                                       (four
 import argparse
 from collections import Counter
 
-from tltm_graph import Affinity, LifeCycle, MovingShapes, OracleDetector, PrecomputedDetector, Tracker, read_frames
+from tltm_graph import Affinity, MovingShapes, OracleDetector, PrecomputedDetector, Tracker, TrackManager, read_frames
 from tltm_graph.detectors import Detector
 from tltm_graph.metrics import IdentityMeter
 from tltm_graph.tracking import MotionFilters
 
 
-def plain_iou(detector: Detector, max_misses: int) -> Tracker:
+def plain_iou(detector: Detector, max_time_since_update: int) -> Tracker:
     """Hungarian matching on box IoU of at least 0.3: no motion, no class, every detection may start a track."""
     affinity = Affinity(threshold=0.3, label=0.0, age=0.0, margin=0.0, margin_growth=0.0)
     still = MotionFilters(windows=(1, 1, 1))
-    life = LifeCycle(max_misses=max_misses, min_hits=1, birth_score=0.0, duplicate=1.0, motion=still)
-    return Tracker(detector, affinity=affinity, life_cycle=life)
+    life = TrackManager(
+        max_time_since_update=max_time_since_update, min_hits=1, new_track_threshold=0.0, duplicate=1.0, motion=still
+    )
+    return Tracker(detector, affinity=affinity, track_manager=life)
 
 
 def trackers(detector: Detector) -> dict[str, Tracker]:
@@ -31,16 +33,16 @@ def trackers(detector: Detector) -> dict[str, Tracker]:
 
 def on_a_clip(source: str, detections: str) -> None:
     detector = PrecomputedDetector.from_file(detections)
-    print("| association | tracks | sightings of each track, by class |\n|---|--:|---|")
+    print("| association | tracks | observations of each track, by class |\n|---|--:|---|")
     for name, tracker in trackers(detector).items():
-        sightings: Counter[tuple[int, int]] = Counter()
+        observations: Counter[tuple[int, int]] = Counter()
         for _, seen in tracker.track(read_frames(source)):
             assert seen.ids is not None
-            sightings.update(
+            observations.update(
                 (i, label) for i, label in zip(seen.ids.tolist(), seen.labels.tolist(), strict=True) if i >= 0
             )
         lengths: dict[int, Counter[int]] = {}
-        for (track, label), count in sightings.items():
+        for (track, label), count in observations.items():
             lengths.setdefault(track, Counter())[label] += count
         by_class: dict[str, list[int]] = {}
         for labels in lengths.values():

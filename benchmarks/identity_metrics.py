@@ -28,7 +28,7 @@ MIDDLE = (400, 1200)
 
 
 def scene(num_true: int, num_predicted: int, num_frames: int, length: int = 30) -> list[FrameOverlap]:
-    """Objects that stay ``length`` frames, cut into tracks; a tenth of the sightings missed, some neighbours touch."""
+    """Objects that stay ``length`` frames, cut into tracks; a tenth of the observations missed, some neighbours touch."""
     generator = np.random.default_rng(0)
     begin = generator.integers(0, num_frames - length + 1, num_true)
     cuts = num_predicted // num_true  # tracks of one object; the ids that are left over are false tracks of one frame

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tltm_graph.structures import Sighting, Tracks
+from tltm_graph.structures import Observation, Tracks
 
 
 def with_look_alikes_confused(tracks: Tracks, looks: Sequence[int], absence: int = 10, seed: int = 0) -> Tracks:
@@ -23,8 +23,8 @@ def with_look_alikes_confused(tracks: Tracks, looks: Sequence[int], absence: int
     random = np.random.default_rng(seed)
     shown_as = list(range(len(looks)))
     last: dict[int, int] = {}
-    rows: list[tuple[int, Sighting]] = []
-    for frame, seen in tracks.sightings():
+    rows: list[tuple[int, Observation]] = []
+    for frame, seen in tracks.observations():
         for row in seen:
             number = row.id
             if number < len(looks):
@@ -39,4 +39,4 @@ def with_look_alikes_confused(tracks: Tracks, looks: Sequence[int], absence: int
                 last[number] = frame
                 row = row._replace(id=shown_as[number])
             rows.append((frame, row))
-    return Tracks.from_sightings(rows, tracks.size, tracks.num_frames)
+    return Tracks.from_observations(rows, tracks.size, tracks.num_frames)

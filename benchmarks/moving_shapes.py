@@ -22,8 +22,8 @@ from timing import machine
 from torchvision.ops import box_iou
 
 from tltm_graph import Detections, MovingShapes, OracleDetector, Tracker, Tracks
-from tltm_graph.data.moving_shapes import DIFFICULTIES, STANDARD, TEST, Difficulty, moving_shapes
 from tltm_graph.metrics import Hota, IdentityF1, frame_overlaps
+from tltm_graph.synthetic import DIFFICULTIES, STANDARD, TEST, Difficulty, moving_shapes
 
 MEMORY = 30  # frames that a lost object is kept by those who know where it was
 SIZES = ((192, 320), (360, 640))
@@ -48,7 +48,7 @@ class Kalman:
         return np.concatenate([center - size / 2, center + size / 2])
 
     def correct(self, box: np.ndarray) -> None:
-        """A sighting."""
+        """A observation."""
         see = np.eye(4, 8)
         height = max(self.mean[3], 1)
         gain = self.covariance @ see.T @ np.linalg.inv(see @ self.covariance @ see.T + np.eye(4) * (height / 20) ** 2)
@@ -134,7 +134,7 @@ def run_tracker(scene: MovingShapes, make: Callable[[OracleDetector], Tracker]) 
 
 
 CUES: dict[str, Callable[[MovingShapes], Iterator[tuple[int, Detections]]]] = {
-    "IoU, 30 frames of memory": partial(run_tracker, make=partial(plain_iou, max_misses=MEMORY)),
+    "IoU, 30 frames of memory": partial(run_tracker, make=partial(plain_iou, max_time_since_update=MEMORY)),
     "motion (Kalman filter, IoU)": partial(follow, score=motion_alone, memory=MEMORY),
     "appearance (colours, class)": partial(follow, score=appearance_alone, memory=10**6),
     "motion and appearance": partial(follow, score=both, memory=10**6),
@@ -190,10 +190,10 @@ class Scores:
 
 def score_cues(difficulty: Difficulty, count: int, cues: Iterable[str]) -> Scores:
     metrics = {cue: (IdentityF1(), Hota()) for cue in cues}
-    objects = sightings = degraded = frames = 0
+    objects = observations = degraded = frames = 0
     for number, scene in enumerate(moving_shapes(difficulty, TEST)[:count]):
         truth = Tracks.from_stream(((t, scene.truth(t).replace(masks=None)) for t in range(len(scene))), scene.size)
-        objects, sightings = objects + len(truth), sightings + sum(map(len, truth.values()))
+        objects, observations = objects + len(truth), observations + sum(map(len, truth.values()))
         degraded, frames = degraded + sum(map(scene.degraded, range(len(scene)))), frames + len(scene)
         for cue, pair in metrics.items():
             rows = ((t, seen.replace(masks=None)) for t, seen in CUES[cue](scene))
@@ -202,7 +202,7 @@ def score_cues(difficulty: Difficulty, count: int, cues: Iterable[str]) -> Score
             for metric in pair:
                 metric.update(number, overlaps)
     values = {cue: (i.compute().idf1, h.compute().hota, h.compute().ass_a) for cue, (i, h) in metrics.items()}
-    return Scores(values, objects / count, sightings / frames, degraded / frames)
+    return Scores(values, objects / count, observations / frames, degraded / frames)
 
 
 def print_cues(name: str, difficulty: Difficulty, count: int) -> None:

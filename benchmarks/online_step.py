@@ -18,7 +18,7 @@ from timing import machine
 from torch import nn
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
-from tltm_graph import Detections, Frame, LifeCycle, MovingShapes, Tracker
+from tltm_graph import Detections, Frame, MovingShapes, Tracker, TrackManager
 from tltm_graph.detectors.centermask import Decoder
 from tltm_graph.models import TLTM, for_inference, tltm_r50
 
@@ -82,8 +82,8 @@ class Stepper:
     """One step of tracking a call, frame after frame. Every object has a track from its first frame on."""
 
     def __init__(self, model: TLTM, frames: list[Frame], max_shown: int) -> None:
-        life_cycle = LifeCycle(min_hits=1, birth_score=0.0, sure_score=0.0)
-        self.tracker = Tracker(model, relation=model, life_cycle=life_cycle, max_shown=max_shown)
+        track_manager = TrackManager(min_hits=1, new_track_threshold=0.0, confirm_threshold=0.0)
+        self.tracker = Tracker(model, relation=model, track_manager=track_manager, max_shown=max_shown)
         self.frames, self.state, self.index = frames, self.tracker.start(), 0
         self.objects: list[int] = []
         self.shown: list[list[int]] = []

@@ -28,10 +28,9 @@ from tests.parity import (
     training_pairs,
 )
 from tltm_graph import ArgmaxSolver, Detections, Frame, InstanceEncoder, ResFuser, Tracker, TransitionGNN
-from tltm_graph.association import PublishedAffinity
 from tltm_graph.graph import TRANSITION
 from tltm_graph.models import for_inference, reference_name
-from tltm_graph.tracking import PublishedLifeCycle
+from tltm_graph.published import PublishedAffinity, PublishedTrackManager
 from tltm_graph.training import released_objective
 
 
@@ -121,7 +120,7 @@ def association(stored: dict[str, np.ndarray], differences: Differences) -> None
             relation=None if setting == "baseline_nognn" else source,
             affinity=PublishedAffinity(*weights),
             solver=ArgmaxSolver(),
-            life_cycle=PublishedLifeCycle(forget),
+            track_manager=PublishedTrackManager(forget),
         )
         state, frame = tracker.start(), 0
         while f"in.{frame}.boxes" in stored:

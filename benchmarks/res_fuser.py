@@ -22,9 +22,9 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tltm_graph import Detections, MovingShapes
-from tltm_graph.data.moving_shapes import HARD, STANDARD, Difficulty, Split, moving_shapes
 from tltm_graph.metrics.matching import match_overlap
 from tltm_graph.models import TLTM, for_inference, load_model
+from tltm_graph.synthetic import HARD, STANDARD, Difficulty, Split, moving_shapes
 
 WORLDS = {
     "standard": STANDARD,

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tltm_graph.data import FORMATS, Video, VideoSet, map_classes, open_videos, open_writer
+from tltm_graph.formats import FORMATS, Video, VideoSet, map_classes, open_videos, open_writer
 from tltm_graph.ops import decode_rle, encode_rle, rle_to_box
-from tltm_graph.structures import Sighting, Track, Tracks
+from tltm_graph.structures import Observation, Track, Tracks
 
 CLASSES = ("car", "pedestrian")
 SIZE = (48, 64)
@@ -51,8 +51,8 @@ def _video(name: str, number: int) -> Video:
                 rle = encode_rle(mask)[0]
                 x0, y0, width, height = rle_to_box(rle)
                 box = (x0 + 0.25, y0 - 0.1, x0 + width + 0.3, y0 + height + 0.7)
-                rows.append((frame, Sighting(track_id, box, float(random.random()), track_id % 2, rle)))
-    tracks = Tracks.from_sightings(rows, SIZE, 8)
+                rows.append((frame, Observation(track_id, box, float(random.random()), track_id % 2, rle)))
+    tracks = Tracks.from_observations(rows, SIZE, 8)
     stems = tuple(f"{frame:05d}" for frame in range(8))
     return Video(name, 8, SIZE, number, frame_names=stems, load=lambda: tracks)
 
@@ -63,8 +63,8 @@ def through(videos: VideoSet, name: str, folder: Path, like: VideoSet) -> VideoS
     with open_writer(path, name, videos) as writer:
         for video in videos:
             writer.begin(video)
-            for frame, sightings in video.tracks().sightings():
-                writer.write(frame, sightings)
+            for frame, observations in video.tracks().observations():
+                writer.write(frame, observations)
     back = open_videos(path, name, like=like)
     assert like.class_names is not None
     if back.class_names == like.class_names or not set(back.class_names or ()) & set(like.class_names):

@@ -16,10 +16,10 @@ from typing import Any
 from timing import machine
 from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 
-from tltm_graph import Detections, Frame, GraphWriter, SavedGraph, Tracker, load_model, solve_again
-from tltm_graph.data.moving_shapes import STANDARD, TEST, MovingShapes, moving_shapes
+from tltm_graph import Detections, Frame, GraphWriter, SavedGraph, Tracker, load_model, replay
 from tltm_graph.detectors import TorchvisionDetector
 from tltm_graph.models import for_inference
+from tltm_graph.synthetic import STANDARD, TEST, MovingShapes, moving_shapes
 
 
 class MaskRCNN:
@@ -48,7 +48,7 @@ def report(name: str, scene: MovingShapes, tracker: Tracker, scorer: Any, path: 
     graph = SavedGraph(path)
     objects = sum(len(decision.current) for decision in graph)
     began = time.perf_counter()
-    tracks = [again.transition.current_tracks.tolist() for again, _ in solve_again(graph, Tracker, scorer)]
+    tracks = [again.transition.current_tracks.tolist() for again, _ in replay(graph, Tracker, scorer)]
     again = time.perf_counter() - began
     different = sum(one != decision.tracks.tolist() for one, decision in zip(tracks, graph, strict=True))
     each = 1000 / len(graph)

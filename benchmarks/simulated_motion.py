@@ -12,11 +12,9 @@ import numpy as np
 import torch
 from timing import machine
 
-from tltm_graph.data import DetectionSequence, simulate_motion
-from tltm_graph.data.simulated_motion.blobs import draw_blobs
-from tltm_graph.data.simulated_motion.detector import SimulatedDetector
-from tltm_graph.data.simulated_motion.people import draw_people
-from tltm_graph.data.simulated_motion.world import World
+from tltm_graph.synthetic import DetectionSequence, simulate_motion
+from tltm_graph.synthetic.simulated_detector import SimulatedDetector
+from tltm_graph.synthetic.worlds import World, draw_blobs, draw_people
 
 NUM_FRAMES, FPS = 130, 15.0
 

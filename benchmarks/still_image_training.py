@@ -33,11 +33,11 @@ from experiments.train_vis import train
 from tltm_graph import Affinity, PrecomputedDetector, Tracker, Tracks
 from tltm_graph.association import LearnedAffinity
 from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
-from tltm_graph.data import COCO, Video, open_videos
 from tltm_graph.detectors import Detector
+from tltm_graph.formats import COCO, Video, open_videos
 from tltm_graph.metrics import frame_overlaps
 from tltm_graph.nn import TransitionHead
-from tltm_graph.structures import Sighting
+from tltm_graph.structures import Observation
 from tltm_graph.training import AssociationData, CosineSchedule, StillImagesInMotion
 from tltm_graph.training.module import AssociationTraining
 
@@ -67,7 +67,7 @@ def learn(data: Path, output: Path, steps: int, num_videos: int) -> LearnedAffin
 def contenders(heads: Mapping[str, LearnedAffinity]) -> dict[str, Ids]:
     """Those that give ids, and the bound of what can be had."""
     rows: dict[str, Callable[[Detector], Tracker]] = {
-        "IoU, 30 frames of memory": partial(plain_iou, max_misses=30),
+        "IoU, 30 frames of memory": partial(plain_iou, max_time_since_update=30),
         "by hand": partial(Tracker, affinity=Affinity()),
     }
     rows |= {name: partial(Tracker, affinity=head) for name, head in heads.items()}
@@ -84,15 +84,15 @@ def _with_detections(video: Video, folder: Path) -> Sequence:
     truth = video.tracks()
     assert video.size is not None
     found = tuple(
-        tuple(_sighting(number, row) for number, row in enumerate(detector.rows.get(frame, ())))
+        tuple(_observation(number, row) for number, row in enumerate(detector.rows.get(frame, ())))
         for frame in range(truth.num_frames)
     )
     return Sequence(video.name, video.size, video.fps or DAVIS_FPS, found, truth, "masks")
 
 
-def _sighting(number: int, row: Mapping) -> Sighting:
+def _observation(number: int, row: Mapping) -> Observation:
     x, y, width, height = row["bbox"]
-    return Sighting(number, (x, y, x + width, y + height), row["score"], row["label"], row["rle"])
+    return Observation(number, (x, y, x + width, y + height), row["score"], row["label"], row["rle"])
 
 
 def best_track(sequence: Sequence, predicted: Tracks) -> tuple[float, float]:

@@ -37,11 +37,10 @@ from benchmarks.timing import machine, side_by_side
 from experiments.ablation.scoring import ScoredScene, followed, frames_only
 from tltm_graph import Affinity, Frame, MovingShapes, Tracker, Tracks
 from tltm_graph.association import LearnedAffinity
-from tltm_graph.data import DetectionSequence
-from tltm_graph.data.moving_shapes import STANDARD, TEST, VAL, Split, moving_shapes
 from tltm_graph.graph import frame_pair_graph
 from tltm_graph.metrics import ORACLES, Evaluation
 from tltm_graph.models import TLTM, RecordedModel, for_inference, load_model, record
+from tltm_graph.synthetic import STANDARD, TEST, VAL, DetectionSequence, Split, moving_shapes
 from tltm_graph.training import ModelDetections, RenderedVideos
 
 MAX_SHOWN = 15

@@ -23,8 +23,8 @@ from tests.training.datasets import write_datasets
 ROOT = Path(__file__).parents[1]
 
 SMALL = (
-    "[{class_path: tltm_graph.data.ResizePair, init_args: {min_sizes: [96, 128], max_size: 256}}, "
-    "tltm_graph.data.FlipPair]"
+    "[{class_path: tltm_graph.frame_pairs.ResizePair, init_args: {min_sizes: [96, 128], max_size: 256}}, "
+    "tltm_graph.frame_pairs.FlipPair]"
 )
 NAMES = ("ytvis19_pretrain_r50", "ytvis19_r50", "ytvis19_pretrain_r101", "ytvis19_r101", "finetune_own_data")
 

@@ -18,7 +18,7 @@ from urllib.request import urlopen
 from timing import machine
 
 from tltm_graph import Affinity, Detections, Frame, GraphWriter, SavedGraph, Tracker
-from tltm_graph.data.moving_shapes import HARD, TEST, moving_shapes
+from tltm_graph.synthetic import HARD, TEST, moving_shapes
 from tltm_graph.visualization import write_viewer
 
 SIZE = 360, 640

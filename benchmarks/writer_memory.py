@@ -13,17 +13,19 @@ import torch
 from round_trips import STILL, SUFFIX
 from timing import machine
 
-from tltm_graph.data import FORMATS, Video, VideoSet, open_writer
+from tltm_graph.formats import FORMATS, Video, VideoSet, open_writer
 from tltm_graph.ops import encode_rle
-from tltm_graph.structures import Sighting
+from tltm_graph.structures import Observation
 
 SIZE, OBJECTS, LIFE = (360, 640), 20, 250
 
 
-def sightings(frame: int, rles: list) -> list[Sighting]:
+def observations(frame: int, rles: list) -> list[Observation]:
     """Objects beside each other, replaced by new ones after ten seconds."""
     return [
-        Sighting(1 + slot + OBJECTS * (frame // LIFE), (30.0 * slot, 0.0, 30.0 * slot + 25, 300.0), 0.5, slot % 2, rle)
+        Observation(
+            1 + slot + OBJECTS * (frame // LIFE), (30.0 * slot, 0.0, 30.0 * slot + 25, 300.0), 0.5, slot % 2, rle
+        )
         for slot, rle in enumerate(rles)
     ]
 
@@ -41,7 +43,7 @@ def peak(name: str, num_frames: int) -> float:
         with writer:
             writer.begin(videos[0])
             for frame in range(num_frames):
-                writer.write(frame, sightings(frame, rles))
+                writer.write(frame, observations(frame, rles))
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     return most / 2**20

@@ -17,9 +17,9 @@ from tltm_graph.commands.explain import doubts, explain
 from tltm_graph.commands.solve import solve
 from tltm_graph.commands.track import track
 from tltm_graph.commands.view import view
-from tltm_graph.data.moving_shapes import EASY, HARD, STANDARD, VAL, Split, moving_shapes
+from tltm_graph.explanation import decision_of
 from tltm_graph.models import TLTM, model_for_tracking
-from tltm_graph.tracking import decision_of
+from tltm_graph.synthetic import EASY, HARD, STANDARD, VAL, Split, moving_shapes
 from tltm_graph.visualization import Drawing, Overlay, draw_association_graph
 
 FOLDER = Path(__file__).parent / "images"
@@ -99,7 +99,7 @@ def draw_saved_run() -> None:
         track(detector="oracle?miss_rate=0.1&jitter=0.03&class_noise=0.05", output=run, save_graph=True, overlay=False)
         doubt = next(one for one in doubts(SavedGraph(run), 20) if one.frame > 10)
         explain(run, doubt.frame, row=doubt.row, picture=FOLDER / "frame_pair.png")
-        solve(run, other, max_misses=0)
+        solve(run, other, max_time_since_update=0)
         pictures = Path(temporary, "pictures")
         draw([str(run), str(other)], pictures, strip=True, begin=99, end=100, width=480)
         shutil.copy(pictures / "00000.png", FOLDER / "side_by_side.png")

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torchvision.ops import batched_nms
 
 from tltm_graph import Detections, Frame
-from tltm_graph.data import COCO
+from tltm_graph.formats import COCO
 
 STRIDES = (8, 16, 32)
 

@@ -11,14 +11,13 @@ from torch import Tensor, nn
 from torchvision.ops import clip_boxes_to_image
 
 from tltm_graph import ArgmaxSolver, Frame, Tracker
-from tltm_graph.association import PublishedAffinity
-from tltm_graph.data import YOUTUBE_VIS_2019
 from tltm_graph.detectors.centermask import CenterMask
+from tltm_graph.formats import YOUTUBE_VIS_2019
 from tltm_graph.graph import TRANSITION
 from tltm_graph.models import TLTM, centermask_r50, reference_name, tltm_r50
 from tltm_graph.ops import paste_masks
+from tltm_graph.published import PublishedAffinity, PublishedTrackManager
 from tltm_graph.structures import Detections, FramePair
-from tltm_graph.tracking import PublishedLifeCycle
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -129,7 +128,7 @@ def published_tracker(model: TLTM) -> Tracker:
         relation=model,
         affinity=PublishedAffinity(match=0.5, score=1.5, iou=2.5),
         solver=ArgmaxSolver(),
-        life_cycle=PublishedLifeCycle(),
+        track_manager=PublishedTrackManager(),
         max_shown=15,
     )
 

@@ -15,7 +15,7 @@ from tltm_graph import MovingShapes, SavedGraph, __version__, association_graph,
 from tltm_graph.cli import evaluate as cli_evaluate
 from tltm_graph.cli import formats as cli_formats
 from tltm_graph.cli import main
-from tltm_graph.data import FORMATS, TrackWriter, open_videos, read_tracks
+from tltm_graph.formats import FORMATS, TrackWriter, open_videos, read_tracks
 from tltm_graph.io import VideoWriter
 from tltm_graph.metrics import FAMILIES, ORACLES, RULES
 
@@ -346,7 +346,7 @@ def test_convert(sets, tmp_path, capsys):
     assert main(["convert", f"{sets}/found.json", str(target), "--to", "csv", "--like", f"{sets}/truth.json"]) == 0
     tracks = [video.tracks() for video in open_videos(target)]
     counts = f"{len(tracks)} videos, {sum(map(len, tracks))} tracks, "
-    counts += f"{sum(len(track) for of in tracks for track in of.values())} sightings"
+    counts += f"{sum(len(track) for of in tracks for track in of.values())} observations"
     assert capsys.readouterr().out == f"{counts}\nwritten:\n  {target}\n"
     again = tmp_path / "dogs.json"
     options = ["--to", "youtube_vis", "--class-map", "same", "--target-classes", "dog", "--part", "train"]
@@ -445,7 +445,7 @@ def test_ctrl_c_leaves_nothing_half_written(command, sets, tmp_path, monkeypatch
             str(out),
         ]
     else:
-        monkeypatch.setattr("tltm_graph.data.CsvWriter._end", interrupted)
+        monkeypatch.setattr("tltm_graph.formats.CsvWriter._end", interrupted)
         arguments = ["convert", f"{sets}/truth.json", str(out), "--to", "csv"]
     assert main(arguments) == 130
     assert "error: interrupted" in capsys.readouterr().err

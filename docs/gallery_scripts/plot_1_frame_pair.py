@@ -28,6 +28,6 @@ draw_frame_pair(decision, *crops(graph, 12, scene), class_names=scene.class_name
 # %%
 # As text, what the most doubtful object of the frame was compared with:
 
-from tltm_graph.tracking import explain
+from tltm_graph.explanation import explain
 
 print(explain(graph, 12, row=int(decision.margins.argmin())).text())

@@ -30,7 +30,7 @@ chosen = nx.DiGraph((a, b) for a, b, taken in video.edges(data="chosen") if take
 for track in sorted(nx.weakly_connected_components(chosen), key=len, reverse=True)[:4]:
     nodes = [video.nodes[node] for node in track]
     frames = [node["frame"] for node in nodes]
-    print(f"track {nodes[0]['track']}: {len(nodes)} sightings in frames {min(frames)} to {max(frames)}")
+    print(f"track {nodes[0]['track']}: {len(nodes)} observations in frames {min(frames)} to {max(frames)}")
 
 # %%
 # And which decisions were the closest?

@@ -8,8 +8,8 @@ forgets at once.
 
 import torch
 
-from tltm_graph import Detections, Frame, LifeCycle, Tracker, association_graph
-from tltm_graph.tracking import decision_of
+from tltm_graph import Detections, Frame, Tracker, TrackManager, association_graph
+from tltm_graph.explanation import decision_of
 from tltm_graph.visualization import draw_association_graph
 
 
@@ -37,4 +37,6 @@ draw_association_graph(association_graph(follow(Tracker(TwoThings()))))
 # %%
 # The track waits, with its age, as a node of every frame's graph: dashes. Without memory it ends, and a new one begins:
 
-draw_association_graph(association_graph(follow(Tracker(TwoThings(), life_cycle=LifeCycle(max_misses=0)))))
+draw_association_graph(
+    association_graph(follow(Tracker(TwoThings(), track_manager=TrackManager(max_time_since_update=0))))
+)

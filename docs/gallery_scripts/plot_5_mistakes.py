@@ -10,22 +10,22 @@ from collections import Counter
 
 import torch
 
-from tltm_graph import GreedySolver, LifeCycle, MovingShapes, OracleDetector, Tracker, association_graph
+from tltm_graph import GreedySolver, MovingShapes, OracleDetector, Tracker, TrackManager, association_graph
+from tltm_graph.explanation import decision_of, mistakes
+from tltm_graph.metrics import match_to_ground_truth
 from tltm_graph.structures import Tracks
-from tltm_graph.tracking import decision_of, mistakes
-from tltm_graph.training import identify
 from tltm_graph.visualization import draw_association_graph
 
 scene = MovingShapes(num_frames=80, num_objects=7, seed=8)
 detector = OracleDetector(scene.truth, scene.class_names, miss_rate=0.25, jitter=0.15, false_positives=1.0)
-tracker = Tracker(detector, solver=GreedySolver(), life_cycle=LifeCycle(max_misses=4))
+tracker = Tracker(detector, solver=GreedySolver(), track_manager=TrackManager(max_time_since_update=4))
 state, decisions = tracker.start(), []
 for frame in scene:
     state, detections = tracker.step(state, frame)
     decisions.append(decision_of(state, detections))
 
 truth = Tracks.from_stream(((index, scene.truth(index)) for index in range(len(scene))), scene.size)
-shown = identify((decision.current for decision in decisions), truth, same=0.3)
+shown = match_to_ground_truth((decision.current for decision in decisions), truth, same=0.3)
 objects = [torch.where(known == 1, ids, -1) for ids, known in shown]  # which true object each detection shows
 wrong = list(mistakes(decisions, objects))
 

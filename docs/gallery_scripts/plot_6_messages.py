@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import networkx as nx
 
 from tltm_graph import GraphWriter, MovingShapes, OracleDetector, SavedGraph, Tracker
-from tltm_graph.tracking import explain
+from tltm_graph.explanation import explain
 
 scene = MovingShapes(num_frames=40, num_objects=8, seed=5)
 tracker = Tracker(OracleDetector(scene.truth, scene.class_names, jitter=0.05))

@@ -12,11 +12,11 @@ from tqdm import tqdm
 from experiments.ablation.evidence import ShuffledRelation, ZeroedRelation, with_relation
 from experiments.ablation.lab import MAX_SHOWN, Lab
 from experiments.ablation.rows import gnn_tracker, published_tracker
-from tltm_graph.data.moving_shapes import STANDARD, MovingShapes, Scenes, Split, moving_shapes
 from tltm_graph.metrics.matching import match_overlap
 from tltm_graph.models import for_inference
 from tltm_graph.models.recorded import RecordedModel, record
 from tltm_graph.structures import Detections, Frame
+from tltm_graph.synthetic import STANDARD, MovingShapes, Scenes, Split, moving_shapes
 from tltm_graph.tracking import Tracker, TrackerState
 
 LOOK_ALIKES = replace(STANDARD, look_alikes=1.0, leaves=0.15)

@@ -57,6 +57,6 @@ def with_relation(tracker: Tracker, relation: Relation | None) -> Tracker:
         tracker.transform,
         tracker.affinity,
         tracker.solver,
-        tracker.life_cycle,
+        tracker.track_manager,
         tracker.max_shown,
     )

@@ -12,7 +12,7 @@ from experiments.ablation.scoring import followed, score
 from tltm_graph.association import Affinity
 from tltm_graph.detectors import Detector
 from tltm_graph.io import read_json
-from tltm_graph.tracking import LifeCycle, MotionFilters, Tracker
+from tltm_graph.tracking import MotionFilters, Tracker, TrackManager
 
 
 @dataclass(frozen=True)
@@ -21,34 +21,36 @@ class IouSetting:
 
     Args:
         threshold: Least IoU of a match.
-        max_misses: Frames in a row that a track survives unseen.
-        birth_score: Least detection score of a new track.
-        min_hits: Sightings that confirm a track.
+        max_time_since_update: Frames in a row that a track survives unseen.
+        new_track_threshold: Least detection score of a new track.
+        min_hits: Observations that confirm a track.
     """
 
     threshold: float = 0.3
-    max_misses: int = 0
-    birth_score: float = 0.3
+    max_time_since_update: int = 0
+    new_track_threshold: float = 0.3
     min_hits: int = 1
 
 
 GRID = tuple(
-    IouSetting(threshold, max_misses, birth_score, min_hits)
-    for threshold, max_misses, birth_score, min_hits in product((0.1, 0.3, 0.5), (5, 15, 60), (0.3, 0.5), (1, 2))
+    IouSetting(threshold, max_time_since_update, new_track_threshold, min_hits)
+    for threshold, max_time_since_update, new_track_threshold, min_hits in product(
+        (0.1, 0.3, 0.5), (5, 15, 60), (0.3, 0.5), (1, 2)
+    )
 )
 """What is tried."""
 
 
 def iou_tracker(detector: Detector, setting: IouSetting) -> Tracker:
     """Hungarian matching on the IoU with the box last seen: no motion, no class, no looks."""
-    life_cycle = LifeCycle(
-        max_misses=setting.max_misses,
+    track_manager = TrackManager(
+        max_time_since_update=setting.max_time_since_update,
         min_hits=setting.min_hits,
-        birth_score=setting.birth_score,
+        new_track_threshold=setting.new_track_threshold,
         motion=MotionFilters(windows=(1, 1, 1)),
     )
     affinity = Affinity(threshold=setting.threshold, label=0.0, age=0.0, margin=0.0, margin_growth=0.0)
-    return Tracker(detector, affinity=affinity, life_cycle=life_cycle, max_shown=MAX_SHOWN)
+    return Tracker(detector, affinity=affinity, track_manager=track_manager, max_shown=MAX_SHOWN)
 
 
 def tuned(lab: Lab, arm: str, seed: int, grid: tuple[IouSetting, ...] = GRID) -> tuple[IouSetting, dict[str, Any]]:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import torch
 
-from tltm_graph.data import FlipPair, MovingShapes
 from tltm_graph.detectors.centermask import Decoder
+from tltm_graph.frame_pairs import FlipPair
 from tltm_graph.models import TLTM, load_model, load_weights, tltm_tiny
 from tltm_graph.structures import Detections, Frame
+from tltm_graph.synthetic import MovingShapes
 from tltm_graph.training import CosineSchedule, PairData, PairObjective, ProposalRegions, RenderedVideos
 
 ARMS = ("plain", "fused")

@@ -16,7 +16,7 @@ from tltm_graph.structures import Tracks
 from tltm_graph.tracking import Tracker
 from tltm_graph.training import CosineSchedule, RenderedVideos, decayed_groups
 from tltm_graph.training.memory_graphs import Seen, memory_graph, some_frames, watch
-from tltm_graph.training.relation_pairs import RelationObjective
+from tltm_graph.training.relation import RelationObjective
 
 _BATCH, _RUNS, _RUN_LENGTH = 16, 5, 3
 

@@ -14,7 +14,7 @@ from tltm_graph.commands.saved_run import SOLVERS
 from tltm_graph.metrics import ORACLES
 from tltm_graph.models.recorded import RecordedModel
 from tltm_graph.structures import Tracks
-from tltm_graph.tracking import LifeCycle, Relation, Tracker
+from tltm_graph.tracking import Relation, Tracker, TrackManager
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,10 @@ def rows_of(lab: Lab) -> dict[str, Row]:
     def variant(which: Variant, seed: int) -> Outcome:
         return Outcome(relations.tracks(seed, which), {})
 
-    def learned(model: RecordedModel, relation: Relation | None, max_misses: int = 60) -> Tracker:
+    def learned(model: RecordedModel, relation: Relation | None, max_time_since_update: int = 60) -> Tracker:
         affinity = lab.learned_affinity if relation is None else lab.affinity_of(model)
-        life_cycle = LifeCycle(max_misses=max_misses)
-        return Tracker(model, relation, affinity=affinity, life_cycle=life_cycle, max_shown=MAX_SHOWN)
+        track_manager = TrackManager(max_time_since_update=max_time_since_update)
+        return Tracker(model, relation, affinity=affinity, track_manager=track_manager, max_shown=MAX_SHOWN)
 
     def with_learned(change: Callable[[RecordedModel, int], Relation | None]) -> Callable[[int], Outcome]:
         return partial(associated, lambda model, seed: learned(model, change(model, seed)))
@@ -91,7 +91,7 @@ def rows_of(lab: Lab) -> dict[str, Row]:
         return partial(associated, lambda model, seed: gnn_tracker(model, change(model, seed)))
 
     def remembering(misses: int, model: RecordedModel, seed: int) -> Tracker:
-        return learned(model, model, max_misses=misses)
+        return learned(model, model, max_time_since_update=misses)
 
     def itself(model: RecordedModel, seed: int) -> Relation:
         return model

@@ -4,13 +4,13 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from tltm_graph.data import MovingShapes
 from tltm_graph.metrics import Evaluation
 from tltm_graph.structures import Frame, Tracks
+from tltm_graph.synthetic import MovingShapes
 from tltm_graph.tracking import Tracker
 
 METRICS = ("AP", "AP50", "AR10", "HOTA", "AssA", "IDF1", "AP degraded", "AP clean")
-"""What is reported, shares in [0, 1]. The last two are AP of the sightings in degraded frames and in all others."""
+"""What is reported, shares in [0, 1]. The last two are AP of the observations in degraded frames and in all others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +73,9 @@ def score(scenes: Sequence[ScoredScene], predicted: Sequence[Tracks], class_name
 
 
 def frames_only(tracks: Tracks, frames: Collection[int]) -> Tracks:
-    """The sightings in some frames; frames keep their numbers, tracks without a sighting there are gone."""
-    rows = ((frame, row) for frame, seen in tracks.sightings() if frame in frames for row in seen)
-    return Tracks.from_sightings(rows, tracks.size, tracks.num_frames)
+    """The observations in some frames; frames keep their numbers, tracks without a observation there are gone."""
+    rows = ((frame, row) for frame, seen in tracks.observations() if frame in frames for row in seen)
+    return Tracks.from_observations(rows, tracks.size, tracks.num_frames)
 
 
 def followed(tracker: Tracker, frames: Iterable[Frame], size: tuple[int, int], num_frames: int) -> Tracks:

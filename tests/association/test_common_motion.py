@@ -18,9 +18,9 @@ def moved(places: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
     return torch.cat([places[:, :2] + by, places[:, 2:]], dim=1)
 
 
-def found(places, velocities, current, sightings=10.0, gap=1.0):
+def found(places, velocities, current, observations=10.0, gap=1.0):
     m = len(places)
-    return common_motion(places, velocities, torch.full((m,), sightings), torch.full((m,), gap), current)
+    return common_motion(places, velocities, torch.full((m,), observations), torch.full((m,), gap), current)
 
 
 def slowly(places, velocities, current):
@@ -86,7 +86,7 @@ def test_the_best_explanation_is_the_best_of_an_exhaustive_search():
 def test_new_and_lost_tracks_are_no_witnesses():
     places, velocities = world()
     shifted = moved(places, torch.tensor([30.0, 0.0]))
-    assert not found(places, velocities, shifted, sightings=2.0).any()
+    assert not found(places, velocities, shifted, observations=2.0).any()
     assert not found(places, velocities, shifted, gap=4.0).any()
 
 

@@ -7,7 +7,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tltm_graph.association import (
-    ArgmaxSolver,
     EdgeScores,
     GreedySolver,
     HungarianSolver,
@@ -15,6 +14,7 @@ from tltm_graph.association import (
     margins,
     runner_up,
 )
+from tltm_graph.published import ArgmaxSolver
 
 SOLVERS = [HungarianSolver(), GreedySolver(), ArgmaxSolver()]
 

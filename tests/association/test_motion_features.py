@@ -8,7 +8,7 @@ from tltm_graph import Detections, Tracker
 from tltm_graph.association import EdgeScores, common_motion, motion_features
 from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
 from tltm_graph.graph import TRANSITION, frame_pair_graph
-from tltm_graph.tracking import LifeCycle, Memory
+from tltm_graph.tracking import Memory, TrackManager
 
 
 def pair(m: int, n: int, seed: int = 0):
@@ -24,7 +24,7 @@ def pair(m: int, n: int, seed: int = 0):
         scores = torch.rand(count, generator=random)
         return Detections(boxes(count), scores, torch.randint(0, 2, (count,), generator=random))
 
-    life = LifeCycle(birth_score=0.0)
+    life = TrackManager(new_track_threshold=0.0)
     first = some(m)
     memory = Memory.empty()
     index = torch.arange(m)
@@ -51,7 +51,7 @@ def slow_edges(graph, features, logits=None):
     places[..., 2:] = places[..., 2:].clamp(min=1)
     seen = [((a + c) / 2, (b + d) / 2, c - a, d - b) for a, b, c, d in current.boxes.tolist()]
     shift = common_motion(
-        places[:, 1], previous.velocities[:, 1], previous.sightings[:, 1], previous.gap, torch.tensor(seen)
+        places[:, 1], previous.velocities[:, 1], previous.observations[:, 1], previous.gap, torch.tensor(seen)
     )
 
     def iou(p, q):
@@ -134,7 +134,7 @@ def test_what_is_far_is_left_out_unless_the_relation_knows_better():
     graph["current"].boxes = graph["current"].boxes + 5000
     assert len(motion_features(graph).kept) == 0
     logits = torch.tensor([[-9.0, 3.0], [-7.0, -5.0], [-5.0, 2.0], [-8.0, 1.0], [-6.0, 0.0]])
-    likely = [1, 5, 7, 9]  # all but one track for the second detection, none for the first
+    likely = [1, 5, 7, 9]  # all but one track for the duplicate, none for the first
     best_three_of_the_first = [2, 4, 8]
     assert motion_features(graph, logits.flatten()).kept.tolist() == sorted(likely + best_three_of_the_first)
     pruned = torch.arange(10) != 4  # without its best track the first detection has another for a third

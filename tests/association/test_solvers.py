@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tltm_graph import ArgmaxSolver, GreedySolver, HungarianSolver
-from tltm_graph.association import Assignment
-from tltm_graph.testing import check_solver
+from tltm_graph.association import Assignment, check_solver
 
 
 @st.composite

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from benchmarks.association_sequences import Sequence
-from tltm_graph.structures import Sighting, Tracks
+from tltm_graph.structures import Observation, Tracks
 
 SIZE = (100, 200)
 
@@ -20,7 +20,7 @@ def drawn(*lines: str) -> list[list[int]]:
 
 def sequence(truth: list[list[tuple[int, float]]], found: list[list[float]], /, **changes: object) -> Sequence:
     """True objects (id, place) and detections (place) of each frame."""
-    rows = [(frame, Sighting(i, box(x))) for frame, seen in enumerate(truth) for i, x in seen]
-    detections = tuple(tuple(Sighting(i, box(x)) for i, x in enumerate(places)) for places in found)
-    one = Sequence("one", SIZE, 10.0, detections, Tracks.from_sightings(rows, SIZE, len(truth)), "boxes")
+    rows = [(frame, Observation(i, box(x))) for frame, seen in enumerate(truth) for i, x in seen]
+    detections = tuple(tuple(Observation(i, box(x)) for i, x in enumerate(places)) for places in found)
+    one = Sequence("one", SIZE, 10.0, detections, Tracks.from_observations(rows, SIZE, len(truth)), "boxes")
     return replace(one, **changes)

@@ -8,9 +8,9 @@ import torch
 from benchmarks.association_corruption import corrupted, missing_in_bursts, missing_singly
 from benchmarks.association_groups import load_group
 from tests.metrics.official_data import DATA, needs_shared
-from tltm_graph.data import read_youtube_vis
+from tltm_graph.formats import read_youtube_vis
 from tltm_graph.ops import decode_rle, encode_rle, masks_to_boxes
-from tltm_graph.structures import Sighting, Tracks
+from tltm_graph.structures import Observation, Tracks
 
 SIZE = (90, 160)
 
@@ -18,12 +18,12 @@ SIZE = (90, 160)
 def boxes(num_frames: int = 60, num_objects: int = 5) -> Tracks:
     """Objects of different size that move a little; the frames 7 to 9 are empty."""
     rows = [
-        (frame, Sighting(3 * i + 1, (20.0 * i, 10.0 + frame / 10, 20.0 * i + 15 + i, 60.0)))
+        (frame, Observation(3 * i + 1, (20.0 * i, 10.0 + frame / 10, 20.0 * i + 15 + i, 60.0)))
         for frame in range(num_frames)
         for i in range(num_objects)
         if not 7 <= frame <= 9
     ]
-    return Tracks.from_sightings(rows, SIZE, num_frames)
+    return Tracks.from_observations(rows, SIZE, num_frames)
 
 
 def nothing_missing(truth: Tracks, random: np.random.Generator) -> set[tuple[int, int]]:
@@ -44,7 +44,7 @@ def test_boxes_against_the_recipe_written_out_number_by_number():
             j += n
             lost = not lost
     expected = []
-    for frame, rows in truth.sightings():
+    for frame, rows in truth.observations():
         kept = [row for row in rows if (frame, row.id) not in gone]
         noise = random.normal(size=(len(kept), 4)).tolist()
         made = []
@@ -77,7 +77,7 @@ def test_missing_singly_takes_a_tenth_frame_by_frame():
     truth = boxes(2000)
     missing = missing_singly(truth, np.random.default_rng(0))
     random = np.random.default_rng(0)
-    assert missing == {(f, row.id) for f, rows in truth.sightings() for row in rows if random.random() < 0.1}
+    assert missing == {(f, row.id) for f, rows in truth.observations() for row in rows if random.random() < 0.1}
     assert len(missing) / sum(map(len, truth.values())) == pytest.approx(0.1, abs=0.01)
 
 
@@ -89,11 +89,11 @@ def test_masks_are_stretched_with_nearest_neighbours():
         mask[y : y + 9, x : x + 14] = torch.rand(mask[y : y + 9, x : x + 14].shape, generator=generator) < 0.7
     tight = masks_to_boxes(masks)
     objects = enumerate(zip(tight.tolist(), encode_rle(masks), strict=True))
-    rows = [(0, Sighting(number, tuple(corners), mask=rle)) for number, (corners, rle) in objects]
+    rows = [(0, Observation(number, tuple(corners), mask=rle)) for number, (corners, rle) in objects]
     plain = [(frame, row._replace(mask=None)) for frame, row in rows]
     for seed in range(4):
-        (placed,) = corrupted(Tracks.from_sightings(plain, SIZE), nothing_missing, seed)
-        (found,) = corrupted(Tracks.from_sightings(rows, SIZE), nothing_missing, seed)
+        (placed,) = corrupted(Tracks.from_observations(plain, SIZE), nothing_missing, seed)
+        (found,) = corrupted(Tracks.from_observations(rows, SIZE), nothing_missing, seed)
         order = source_of_each(12, seed)
         expected = [stretched(masks[i], tight[i].int().tolist(), row.box) for i, row in zip(order, placed, strict=True)]
         expected = [mask for mask in expected if mask.any()]
@@ -160,7 +160,7 @@ def test_check_values_of_cells():
     assert count_and_sum(corrupted(video.tracks(), missing_singly, seed=0)) == (692, 144081)
 
 
-def count_and_sum(found: Iterable[Iterable[Sighting]]) -> tuple[int, float]:
+def count_and_sum(found: Iterable[Iterable[Observation]]) -> tuple[int, float]:
     """Number of detections, and sum of their left edges."""
     left = [row.box[0] for rows in found for row in rows]
     return len(left), sum(left)

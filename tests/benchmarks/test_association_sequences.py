@@ -5,7 +5,7 @@ import torch
 from benchmarks.association_sequences import Group, score_group, true_objects
 from tests.benchmarks.cases import SIZE, box, sequence
 from tltm_graph.ops import encode_rle
-from tltm_graph.structures import Sighting, Tracks
+from tltm_graph.structures import Observation, Tracks
 
 
 def test_detections_and_frames():
@@ -21,7 +21,7 @@ def test_detections_and_frames():
 def test_masks_are_decoded_when_asked_for():
     masks = torch.zeros(1, *SIZE, dtype=torch.bool)
     masks[0, 10:50, :20] = True
-    row = Sighting(0, box(0), mask=encode_rle(masks)[0])
+    row = Observation(0, box(0), mask=encode_rle(masks)[0])
     one = sequence([[]], [[]], found=((row,),), on="masks")
     assert torch.equal(one.detections(0).masks, masks)
 
@@ -42,8 +42,8 @@ def test_true_objects():
 
 
 def test_true_objects_of_another_class_are_others():
-    rows = [(0, Sighting(4, box(0), label=1)), (0, Sighting(9, box(60), label=1, crowd=True))]
-    truth = Tracks.from_sightings(rows, SIZE, 1)
+    rows = [(0, Observation(4, box(0), label=1)), (0, Observation(9, box(60), label=1, crowd=True))]
+    truth = Tracks.from_observations(rows, SIZE, 1)
     one = sequence([[]], [[0, 60]], truth=truth)
     assert true_objects(one) == [[4, -1]]
     assert true_objects(sequence([[]], [[0, 60]], truth=truth, by_class=True)) == [[-1, -1]]
@@ -66,11 +66,11 @@ def test_a_perfect_tracker_and_one_that_swaps():
     assert scores["IDSW"] == 2
     assert scores["IDF1"] == 75.0
     assert scores["MOTA"] == 100 * (16 - 2) / 16
-    assert scores["AssA"] == pytest.approx(100 * (1 + 1 / 3) / 2)  # a track on two objects shares 2 of 6 sightings
+    assert scores["AssA"] == pytest.approx(100 * (1 + 1 / 3) / 2)  # a track on two objects shares 2 of 6 observations
 
 
 def test_classes_are_scored_each_on_its_own():
-    truth = Tracks.from_sightings([(0, Sighting(4, box(0), label=1))], SIZE, 1)
+    truth = Tracks.from_observations([(0, Observation(4, box(0), label=1))], SIZE, 1)
     one = sequence([[]], [[0]], truth=truth)
     tracks = one.tracks([[1]])
     assert score_group(Group("toy", (one,)), {"one": tracks})["DetA"] == 100.0

@@ -7,7 +7,7 @@ from benchmarks.association_trackers import IouHungarian, associate, follow
 from tests.benchmarks.cases import box, sequence
 from tltm_graph import Tracker
 from tltm_graph.metrics.overlap import box_overlap
-from tltm_graph.structures import Sighting
+from tltm_graph.structures import Observation
 
 
 def ids_of(tracker: IouHungarian, places: list[list[float]]) -> list[list[int]]:
@@ -19,12 +19,12 @@ def ids_of(tracker: IouHungarian, places: list[list[float]]) -> list[list[int]]:
 def test_without_memory_a_missed_frame_ends_a_track():
     places = [[0, 100], [100], [0, 100]]
     assert ids_of(IouHungarian(), places) == [[1, 2], [2], [3, 2]]
-    assert ids_of(IouHungarian(max_misses=1), places) == [[1, 2], [2], [1, 2]]
+    assert ids_of(IouHungarian(max_time_since_update=1), places) == [[1, 2], [2], [1, 2]]
 
 
 def test_a_track_without_an_id_is_forgotten_at_once():
     places = [[0], [], [0], [0], [], [0]]
-    assert ids_of(IouHungarian(max_misses=5, min_hits=2), places) == [[-1], [], [-1], [2], [], [2]]
+    assert ids_of(IouHungarian(max_time_since_update=5, min_hits=2), places) == [[-1], [], [-1], [2], [], [2]]
 
 
 def test_weak_detections_are_left_out():
@@ -35,7 +35,7 @@ def test_weak_detections_are_left_out():
 
 def test_against_a_list_of_tracks():
     random = np.random.default_rng(0)
-    tracker = IouHungarian(thr=0.3, max_misses=2)
+    tracker = IouHungarian(thr=0.3, max_time_since_update=2)
     tracks: list[dict] = []
     next_id = 1
     for _ in range(60):
@@ -60,7 +60,7 @@ def test_against_a_list_of_tracks():
 
 
 def test_classes_are_followed_each_on_its_own():
-    found = tuple((Sighting(0, box(0), label=2), Sighting(1, box(4), label=label)) for label in (0, 0, 2, 0))
+    found = tuple((Observation(0, box(0), label=2), Observation(1, box(4), label=label)) for label in (0, 0, 2, 0))
     mixed = sequence([[]] * 4, [[]] * 4, found=found)
     first, *_, last = associate(mixed, IouHungarian)
     assert last == first

@@ -1,20 +1,22 @@
 from benchmarks.look_alikes import with_look_alikes_confused
 from tltm_graph import MovingShapes
-from tltm_graph.data.moving_shapes import STANDARD
-from tltm_graph.structures import Sighting, Tracks
+from tltm_graph.structures import Observation, Tracks
+from tltm_graph.synthetic import STANDARD
 
 
 def there(*frames: str) -> Tracks:
     """A digit is an object that is there in the frame, at its own place."""
     rows = [
-        (t, Sighting(int(c), (20.0 * int(c), 0, 20.0 * int(c) + 10, 10))) for t, seen in enumerate(frames) for c in seen
+        (t, Observation(int(c), (20.0 * int(c), 0, 20.0 * int(c) + 10, 10)))
+        for t, seen in enumerate(frames)
+        for c in seen
     ]
-    return Tracks.from_sightings(rows, (50, 200), len(frames))
+    return Tracks.from_observations(rows, (50, 200), len(frames))
 
 
 def ids(tracks: Tracks) -> dict[tuple[int, int], int]:
     """The id at each place, by frame and place."""
-    return {(t, int(row.box[0] // 20)): row.id for t, seen in tracks.sightings() for row in seen}
+    return {(t, int(row.box[0] // 20)): row.id for t, seen in tracks.observations() for row in seen}
 
 
 def test_only_look_alikes_that_were_away_are_confused():
@@ -33,7 +35,7 @@ def test_only_look_alikes_that_were_away_are_confused():
         assert ids(same) == ids(video), "not away for long enough, or nothing alike"
 
 
-def test_first_sightings_and_what_is_no_object():
+def test_first_observations_and_what_is_no_object():
     video = there("0", "", "", "1", "17")
     for seed in range(10):
         assert ids(with_look_alikes_confused(video, [0, 0], absence=1, seed=seed)) == ids(video)

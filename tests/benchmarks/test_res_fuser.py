@@ -2,7 +2,7 @@ import torch
 
 from benchmarks.res_fuser import FUSED, found, look, row
 from tltm_graph import Detections, MovingShapes
-from tltm_graph.data.moving_shapes import STANDARD
+from tltm_graph.synthetic import STANDARD
 
 
 def boxes(*rows, labels):

@@ -3,8 +3,8 @@ import pytest
 from benchmarks.tltm_tiny import AS_IS, CONFUSED, METRICS, TRACKERS, Judgement, oracle_table, score_table
 from experiments.ablation.scoring import ScoredScene, followed, score
 from tltm_graph import OracleDetector, Tracker
-from tltm_graph.data.moving_shapes import STANDARD, Split, moving_shapes
 from tltm_graph.metrics import ORACLES
+from tltm_graph.synthetic import STANDARD, Split, moving_shapes
 
 
 def test_scenes_judged_apart_are_scored_together():

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.metrics.evaluation_cases import SIZE, disturbed, true_scene
-from tltm_graph.data import Video, VideoSet, open_writer
+from tltm_graph.formats import Video, VideoSet, open_writer
 from tltm_graph.structures import Tracks
 
 CLASSES = ("cat", "dog", "bird")
@@ -32,8 +32,8 @@ def write_videos(path: Path, form: str, videos: VideoSet) -> Path:
     with open_writer(path, form, videos) as writer:
         for video in videos:
             writer.begin(video)
-            for frame, sightings in video.tracks().sightings():
-                writer.write(frame, sightings)
+            for frame, observations in video.tracks().observations():
+                writer.write(frame, observations)
     return path
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 from tests.commands.cases import CLASSES, NOTHING, boxes_only, scenes, video_set, write_videos
 from tests.metrics.evaluation_cases import SIZE
 from tltm_graph.commands.convert import convert
-from tltm_graph.data import COCO, FORMATS, YOUTUBE_VIS_2019, VideoSet, YoutubeVisWriter, open_videos
-from tltm_graph.data.local_split import is_held_out
+from tltm_graph.formats import COCO, FORMATS, YOUTUBE_VIS_2019, VideoSet, YoutubeVisWriter, open_videos
+from tltm_graph.formats.video import is_held_out
 from tltm_graph.structures import Tracks
 
 TRUTH, FOUND = scenes()
@@ -42,7 +42,7 @@ def number_of(tracks: dict[str, Tracks]) -> dict[str, int]:
     return {
         "videos": len(tracks),
         "tracks": sum(map(len, tracks.values())),
-        "sightings": sum(len(track) for of in tracks.values() for track in of.values()),
+        "observations": sum(len(track) for of in tracks.values() for track in of.values()),
     }
 
 
@@ -76,7 +76,7 @@ def test_no_videos_and_empty_videos(tmp_path, form):
     assert convert(none, tmp_path / "target", form) == {
         "videos": 0,
         "tracks": 0,
-        "sightings": 0,
+        "observations": 0,
         "classes_left_out": [],
     }
     assert form == "davis" or (tmp_path / "target").exists()
@@ -84,7 +84,7 @@ def test_no_videos_and_empty_videos(tmp_path, form):
     assert convert(empty, tmp_path / "other", form) == {
         "videos": 1,
         "tracks": 0,
-        "sightings": 0,
+        "observations": 0,
         "classes_left_out": [],
     }
 

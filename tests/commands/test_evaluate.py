@@ -17,13 +17,13 @@ from tests.commands.cases import (
     video_set,
     write_videos,
 )
-from tests.data.strategies import SHARED, needs_shared
-from tests.metrics.evaluation_cases import SIZE, sighting, true_scene
+from tests.formats.strategies import SHARED, needs_shared
+from tests.metrics.evaluation_cases import SIZE, observation, true_scene
 from tltm_graph.commands import evaluate as module
 from tltm_graph.commands.evaluate import evaluate
-from tltm_graph.data import FORMATS, YOUTUBE_VIS_2019, VideoSet, map_classes
-from tltm_graph.data.local_split import is_held_out
-from tltm_graph.data.mot import MOT_CLASSES
+from tltm_graph.formats import FORMATS, YOUTUBE_VIS_2019, VideoSet, map_classes
+from tltm_graph.formats.mot import MOT_CLASSES
+from tltm_graph.formats.video import is_held_out
 from tltm_graph.metrics import ORACLES, RULES, Evaluation
 from tltm_graph.structures import Tracks
 
@@ -114,12 +114,12 @@ def test_what_the_benchmark_of_the_truth_scores(folder, tmp_path):
 @pytest.mark.parametrize("form", ["mot_truth", "mot", None])
 def test_mot_is_scored_by_its_rules_whatever_it_is_called(tmp_path, form):
     rows = [
-        (0, sighting(1, 0, 0, 4, 8)),
-        (0, sighting(2, 10, 0, 14, 8, label=6)),
-        (0, sighting(3, 20, 0, 24, 8, score=0)),
+        (0, observation(1, 0, 0, 4, 8)),
+        (0, observation(2, 10, 0, 14, 8, label=6)),
+        (0, observation(3, 20, 0, 24, 8, score=0)),
     ]
-    truth = Tracks.from_sightings(rows, SIZE, 1)
-    found = Tracks.from_sightings([(f, row._replace(label=0, score=0.9)) for f, row in rows[:2]], SIZE, 1)
+    truth = Tracks.from_observations(rows, SIZE, 1)
+    found = Tracks.from_observations([(f, row._replace(label=0, score=0.9)) for f, row in rows[:2]], SIZE, 1)
     write_videos(tmp_path / "truth", "mot_truth", video_set({"v": truth}, MOT_CLASSES))
     write_videos(tmp_path / "found", "mot", video_set({"v": found}, None))
     report = run(tmp_path, tmp_path, "truth", "found", truth_format=form, oracles=list(ORACLES))
@@ -244,8 +244,8 @@ def test_predictions_that_do_not_fit(folder, tmp_path):
     for options in ({}, {"metrics": ["hota"]}, {"metrics": ["jf"]}, {"oracles": list(ORACLES)}):
         with pytest.raises(ValueError, match=r"Expected tracks of the 4 frames of video 'a', got 40"):
             evaluate(folder / "truth.json", tmp_path / "long.csv", tmp_path / "deep" / "out", **options)
-    other = Tracks.from_sightings(
-        [(0, sighting(1, 0, 0, 4, 8)._replace(mask={"size": [20, 20], "counts": "0X;8"}))], (20, 20), 4
+    other = Tracks.from_observations(
+        [(0, observation(1, 0, 0, 4, 8)._replace(mask={"size": [20, 20], "counts": "0X;8"}))], (20, 20), 4
     )
     write_videos(tmp_path / "size.csv", "csv", video_set({**FOUND, "a": other}))
     for options in ({}, {"metrics": ["hota"]}, {"metrics": ["jf"]}):
@@ -377,9 +377,9 @@ def test_label_maps_and_tracks_score_alike(folder, tmp_path):
 
 def test_semi_supervised(tmp_path):
     """Objects have the ids of the first true frame, in files of tracks as in label maps."""
-    rows = [(t, sighting(i, 5 * i, 2 * t, 5 * i + 4, 2 * t + 8)) for t in range(5) for i in (1, 2)]
-    truth = Tracks.from_sightings(rows, SIZE, 5)
-    swapped = Tracks.from_sightings([(t, row._replace(id=3 - row.id)) for t, row in rows], SIZE, 5)
+    rows = [(t, observation(i, 5 * i, 2 * t, 5 * i + 4, 2 * t + 8)) for t in range(5) for i in (1, 2)]
+    truth = Tracks.from_observations(rows, SIZE, 5)
+    swapped = Tracks.from_observations([(t, row._replace(id=3 - row.id)) for t, row in rows], SIZE, 5)
     for name, tracks in (
         ("t", truth),
         ("swapped", swapped),
@@ -399,9 +399,9 @@ def test_semi_supervised(tmp_path):
 
 def test_ids_that_are_not_used_are_no_objects(tmp_path):
     """True ids 7 and 200: ids 1 to 199 would be objects that nobody shows, and every method would find them."""
-    rows = [(t, sighting(i, 5 * n, 0, 5 * n + 4, 8)) for t in range(4) for n, i in enumerate((200, 7))]
-    truth = Tracks.from_sightings(rows, SIZE, 4)
-    half = Tracks.from_sightings([row for row in rows if row[1].id == 7], SIZE, 4)
+    rows = [(t, observation(i, 5 * n, 0, 5 * n + 4, 8)) for t in range(4) for n, i in enumerate((200, 7))]
+    truth = Tracks.from_observations(rows, SIZE, 4)
+    half = Tracks.from_observations([row for row in rows if row[1].id == 7], SIZE, 4)
     write_videos(tmp_path / "t.csv", "csv", video_set({"v": truth}, None))
     write_videos(tmp_path / "f.csv", "csv", video_set({"v": half}, None))
     report = run(tmp_path, tmp_path, "t.csv", "f.csv", metrics=["jf"], oracles=["detection"])
@@ -414,9 +414,9 @@ def test_ids_that_are_not_used_are_no_objects(tmp_path):
 
 
 def test_objects_that_come_late_are_told(tmp_path):
-    rows = [(t, sighting(1, 0, 0, 4, 8)) for t in range(4)] + [(t, sighting(2, 10, 0, 14, 8)) for t in (2, 3)]
-    truth = Tracks.from_sightings(rows, SIZE, 4)
-    late = Tracks.from_sightings(rows[4:], SIZE, 4)
+    rows = [(t, observation(1, 0, 0, 4, 8)) for t in range(4)] + [(t, observation(2, 10, 0, 14, 8)) for t in (2, 3)]
+    truth = Tracks.from_observations(rows, SIZE, 4)
+    late = Tracks.from_observations(rows[4:], SIZE, 4)
     write_videos(tmp_path / "t.csv", "csv", video_set({"v": truth, "w": late}, None))
     report = run(tmp_path, tmp_path, "t.csv", "t.csv", metrics=["jf"])
     assert report["scores"]["overall"]["JF_mean"] == 1
@@ -539,8 +539,8 @@ def test_bad_paths_and_files(folder, tmp_path):
 
 def test_the_sets_of_classes_of_youtube_vis(tmp_path):
     """Forty classes, of which a video has two: the others have no row and are in no mean."""
-    rows = [(t, sighting(n + 1, 5 * n, 0, 5 * n + 4, 8, label=(0, 39)[n])) for t in range(3) for n in (0, 1)]
-    videos = video_set({"v": Tracks.from_sightings(rows, SIZE, 3)}, YOUTUBE_VIS_2019)
+    rows = [(t, observation(n + 1, 5 * n, 0, 5 * n + 4, 8, label=(0, 39)[n])) for t in range(3) for n in (0, 1)]
+    videos = video_set({"v": Tracks.from_observations(rows, SIZE, 3)}, YOUTUBE_VIS_2019)
     write_videos(tmp_path / "t.json", "youtube_vis", videos)
     write_videos(tmp_path / "f.json", "youtube_vis_results", videos)
     scores = run(tmp_path, tmp_path, "t.json", "f.json")["scores"]
@@ -579,9 +579,9 @@ def test_nothing_predicted_is_told(folder, tmp_path):
 
 
 def test_a_hint_at_the_union(tmp_path):
-    one = {"a": Tracks.from_sightings([(t, sighting(1, 0, 0, 8, 8)) for t in range(4)], SIZE, 4)}
-    halves = [(t, sighting(i, 4 * i, 0, 4 * i + 4, 8)) for t in range(4) for i in (0, 1)]
-    two = {"a": numbered(Tracks.from_sightings(halves, SIZE, 4))}
+    one = {"a": Tracks.from_observations([(t, observation(1, 0, 0, 8, 8)) for t in range(4)], SIZE, 4)}
+    halves = [(t, observation(i, 4 * i, 0, 4 * i + 4, 8)) for t in range(4) for i in (0, 1)]
+    two = {"a": numbered(Tracks.from_observations(halves, SIZE, 4))}
     write_videos(tmp_path / "truth", "davis", video_set(one, None))
     write_videos(tmp_path / "found", "davis", video_set(two, None))
     report = evaluate(tmp_path / "truth", tmp_path / "found", tmp_path / "out", metrics=["jf"])
@@ -592,8 +592,8 @@ def test_a_hint_at_the_union(tmp_path):
 
 
 def test_whole_numbers_as_boxes(folder, tmp_path):
-    rows = [(t, sighting(1, 0, 0, 8, 8)._replace(mask=None, box=(0, 0, 8, 8))) for t in range(4)]
-    tracks = {"a": Tracks.from_sightings(rows, SIZE, 4)}
+    rows = [(t, observation(1, 0, 0, 8, 8)._replace(mask=None, box=(0, 0, 8, 8))) for t in range(4)]
+    tracks = {"a": Tracks.from_observations(rows, SIZE, 4)}
     write_videos(tmp_path / "truth.json", "youtube_vis", video_set(tracks))
     write_videos(tmp_path / "found.json", "youtube_vis_results", video_set(tracks))
     report = evaluate(tmp_path / "truth.json", tmp_path / "found.json", tmp_path / "out")
@@ -608,15 +608,15 @@ def test_frames_are_not_counted_for_every_class(folder, tmp_path):
 
 
 def test_rules_for_pedestrians_take_those_of_the_predictions(tmp_path):
-    rows = [(t, sighting(1, 0, 0, 4, 8)) for t in range(4)]
-    truth = Tracks.from_sightings(rows, SIZE, 4)
+    rows = [(t, observation(1, 0, 0, 4, 8)) for t in range(4)]
+    truth = Tracks.from_observations(rows, SIZE, 4)
     write_videos(tmp_path / "truth", "mot_truth", video_set({"MOT17-01": truth}, MOT_CLASSES))
     for classes, label, expected in ((("car", "person"), 0, 0), (("car", "person"), 1, 1), (("thing",), 0, 1)):
-        found = Tracks.from_sightings([(t, row._replace(label=label)) for t, row in rows], SIZE, 4)
+        found = Tracks.from_observations([(t, row._replace(label=label)) for t, row in rows], SIZE, 4)
         write_videos(tmp_path / "found.csv", "csv", video_set({"MOT17-01": found}, classes))
         if len(classes) > 1 and label == 0:  # the table knows the classes of its rows only: a car alone
             cars = [(t, row._replace(label=0)) for t, row in rows]
-            found = Tracks.from_sightings([*cars, (0, sighting(2, 12, 0, 16, 8, label=1))], SIZE, 4)
+            found = Tracks.from_observations([*cars, (0, observation(2, 12, 0, 16, 8, label=1))], SIZE, 4)
             write_videos(tmp_path / "found.csv", "csv", video_set({"MOT17-01": found}, classes))
         report = evaluate(tmp_path / "truth", tmp_path / "found.csv", tmp_path / "out")
         assert report["scores"]["overall"]["CLR_TP"] == 4 * expected, (classes, label)
@@ -630,9 +630,9 @@ def truth_of_label(tracks: Tracks, label: int) -> Tracks:
 
 
 def test_mot20_has_its_own_distractors(tmp_path):
-    rows = [(0, sighting(1, 0, 0, 4, 8)), (0, sighting(2, 10, 0, 14, 8, label=5))]
-    truth = Tracks.from_sightings(rows, SIZE, 1)
-    found = Tracks.from_sightings([(f, row._replace(label=0)) for f, row in rows], SIZE, 1)
+    rows = [(0, observation(1, 0, 0, 4, 8)), (0, observation(2, 10, 0, 14, 8, label=5))]
+    truth = Tracks.from_observations(rows, SIZE, 1)
+    found = Tracks.from_observations([(f, row._replace(label=0)) for f, row in rows], SIZE, 1)
     for name, false in (("MOT17-01", 1), ("MOT20-01", 0)):
         write_videos(tmp_path / name / "truth", "mot_truth", video_set({name: truth}, MOT_CLASSES))
         write_videos(tmp_path / name / "found", "mot", video_set({name: found}, MOT_CLASSES))

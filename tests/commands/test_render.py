@@ -5,8 +5,8 @@ import pytest
 from tltm_graph.cli import main
 from tltm_graph.commands import render as command
 from tltm_graph.commands.render import render
-from tltm_graph.data import open_videos
-from tltm_graph.data.moving_shapes import SPLITS, STANDARD, moving_shapes
+from tltm_graph.formats import open_videos
+from tltm_graph.synthetic import SPLITS, STANDARD, moving_shapes
 
 SMALL = {"frames": 3, "size": (48, 80)}
 

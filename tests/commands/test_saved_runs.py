@@ -5,11 +5,11 @@ import json
 import pytest
 from PIL import Image
 
-from tests.tracking.saved_runs import oracle, saved, scene
+from tests.explanation.saved_runs import oracle, saved, scene
 from tltm_graph import MovingShapes, SavedGraph, Tracker
 from tltm_graph.cli import main
 from tltm_graph.commands.source import open_source
-from tltm_graph.data import TrackWriter
+from tltm_graph.formats import TrackWriter
 from tltm_graph.io import read_frames
 
 
@@ -31,11 +31,20 @@ def test_the_same_solver_solves_the_same(run, tmp_path, capsys):
 
 
 def test_other_settings_solve_otherwise_and_diff_shows_it(run, tmp_path, capsys):
-    options = ["--solver", "greedy", "--max-misses", "1", "--birth-score", "0.5", "--score-threshold", "0.3"]
+    options = [
+        "--solver",
+        "greedy",
+        "--max-time-since-update",
+        "1",
+        "--new-track-threshold",
+        "0.5",
+        "--score-threshold",
+        "0.3",
+    ]
     assert main(["solve", str(run), "--output", str(tmp_path / "out"), *options]) == 0
     result = json.loads((tmp_path / "out/run.json").read_text())
     assert result["differences"] > 0
-    assert "max_misses=1" in result["tracker"] or result["settings"]["max_misses"] == 1
+    assert "max_time_since_update=1" in result["tracker"] or result["settings"]["max_time_since_update"] == 1
     capsys.readouterr()
     assert main(["diff", str(run), str(tmp_path / "out"), "--limit", "1", "--output", str(tmp_path / "diff.json")]) == 0
     told = json.loads((tmp_path / "diff.json").read_text())
@@ -49,7 +58,7 @@ def test_other_settings_solve_otherwise_and_diff_shows_it(run, tmp_path, capsys)
 
 def test_what_was_solved_again_can_be_asked_and_solved_again(run, tmp_path, capsys):
     first, second = tmp_path / "first", tmp_path / "second"
-    options = ["--max-misses", "1", "--birth-score", "0.5", "--score-threshold", "0.3"]
+    options = ["--max-time-since-update", "1", "--new-track-threshold", "0.5", "--score-threshold", "0.3"]
     assert main(["solve", str(run), "--output", str(first), *options]) == 0
     capsys.readouterr()
     assert main(["solve", str(first), "--output", str(second)]) == 0
@@ -133,7 +142,7 @@ def test_runs_are_drawn_side_by_side(run, tmp_path, capsys):
         (["view", "RUN", "--explained", "0", "--source", "0"], "got the stream '0': name its recording"),
         (["view", "RUN", "--explained", "0", "--source", "nowhere.mp4"], "nowhere.mp4"),
         (["solve", "RUN", "--output", "RUN"], "is also the input, and would be lost"),
-        (["solve", "RUN", "--solver", "argmax", "--max-misses", "3"], "a memory of its own"),
+        (["solve", "RUN", "--solver", "argmax", "--max-time-since-update", "3"], "a memory of its own"),
         (["solve", "nothing.zip"], "found no file 'nothing.zip'"),
         (["mistakes", "RUN", "--truth", "nothing.json"], "nothing.json"),
         (["draw", "RUN", "--begin", "99", "--output", "out.mp4"], "Expected frames from 99 on, got none"),
@@ -152,5 +161,5 @@ def test_a_graph_of_a_tracker_of_one_s_own_is_for_python(tmp_path, capsys):
     frames = scene(3)
     saved(Tracker(oracle(frames)), frames, tmp_path / "graph.zip")
     assert main(["solve", str(tmp_path)]) == 1
-    assert "solve_again and explain take the parts of your own tracker" in capsys.readouterr().err
+    assert "replay and explain take the parts of your own tracker" in capsys.readouterr().err
     assert main(["explain", str(tmp_path)]) == 0  # the list of doubts needs no parts

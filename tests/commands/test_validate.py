@@ -3,7 +3,7 @@ import json
 import pytest
 
 from tests.commands.cases import video_set, write_videos
-from tests.metrics.evaluation_cases import SIZE, sighting
+from tests.metrics.evaluation_cases import SIZE, observation
 from tltm_graph.commands.validate import validate_data
 from tltm_graph.structures import Tracks
 
@@ -11,8 +11,8 @@ from tltm_graph.structures import Tracks
 @pytest.fixture
 def damaged(tmp_path):
     """Two sound videos and one that is damaged between them."""
-    rows = [(t, sighting(1, 0, t, 4, t + 8)) for t in range(3)]
-    tracks = {name: Tracks.from_sightings(rows, SIZE, 3) for name in ("a", "b", "c")}
+    rows = [(t, observation(1, 0, t, 4, t + 8)) for t in range(3)]
+    tracks = {name: Tracks.from_observations(rows, SIZE, 3) for name in ("a", "b", "c")}
     path = write_videos(tmp_path / "set.json", "youtube_vis", video_set(tracks, ("cat",)))
     content = json.loads(path.read_text())
     content["annotations"][1]["segmentations"][1]["counts"] = "0123"
@@ -21,9 +21,9 @@ def damaged(tmp_path):
 
 
 def test_a_sound_set_has_no_problems(tmp_path):
-    rows = [(t, sighting(1, 0, t, 4, t + 8)) for t in range(3)]
+    rows = [(t, observation(1, 0, t, 4, t + 8)) for t in range(3)]
     path = write_videos(
-        tmp_path / "set.json", "youtube_vis", video_set({"a": Tracks.from_sightings(rows, SIZE, 3)}, ("cat",))
+        tmp_path / "set.json", "youtube_vis", video_set({"a": Tracks.from_observations(rows, SIZE, 3)}, ("cat",))
     )
     assert validate_data(path, output=tmp_path / "deep" / "problems.json") == []
     assert json.loads((tmp_path / "deep" / "problems.json").read_text()) == []

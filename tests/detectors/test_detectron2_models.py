@@ -9,8 +9,8 @@ from torchvision.ops import roi_align
 
 from tests.parity import seeded
 from tltm_graph import Detectron2Detector, Frame, Tracker
-from tltm_graph.detectors.pyramid import pool_from_pyramid
-from tltm_graph.testing import check_detector
+from tltm_graph.detectors import check_detector
+from tltm_graph.ops.pyramid_pooling import pool_from_pyramid
 
 SIZE = (60, 90)
 FPN = {"p2": 4, "p3": 8, "p4": 16, "p5": 32, "p6": 64}

@@ -6,8 +6,8 @@ import torch
 
 from tests.cases import blank
 from tltm_graph import MovingShapes, PrecomputedDetector
+from tltm_graph.detectors import check_detector
 from tltm_graph.ops import encode_rle
-from tltm_graph.testing import check_detector
 
 SCENE = MovingShapes(6, (48, 64), num_objects=4, seed=2)
 

@@ -9,8 +9,7 @@ from tests.cases import blank
 from tests.parity import seeded
 from tltm_graph import Frame, RelationModel, TorchvisionDetector, Tracker, read_frames
 from tltm_graph.cli import main
-from tltm_graph.detectors import build_detector
-from tltm_graph.testing import check_detector
+from tltm_graph.detectors import build_detector, check_detector
 
 
 @pytest.fixture(scope="module")

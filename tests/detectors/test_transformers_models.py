@@ -3,9 +3,8 @@ import torch
 
 from tests.parity import seeded
 from tltm_graph import Frame, Tracker, TransformersDetector
-from tltm_graph.detectors import build_detector
+from tltm_graph.detectors import build_detector, check_detector
 from tltm_graph.ops import mask_iou
-from tltm_graph.testing import check_detector
 
 transformers = pytest.importorskip("transformers")
 NAMES = ("cat", "dog", "kite")

@@ -23,16 +23,17 @@ from experiments.ablation.rows import PARTS, chosen_rows, gnn_tracker, published
 from experiments.ablation.scoring import METRICS, SceneScores, ScoredScene, followed, frames_only, score
 from tests.cases import LEAVING, blank, drawn
 from tltm_graph import Affinity, Detections, MovingShapes, Tracker
-from tltm_graph.association import LearnedAffinity, PublishedAffinity, save_head
+from tltm_graph.association import LearnedAffinity, save_head
 from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
-from tltm_graph.data.moving_shapes import STANDARD
 from tltm_graph.graph import TRANSITION
 from tltm_graph.models import TLTM, save_model, tltm_tiny
 from tltm_graph.models.recorded import RecordedModel, Recording
 from tltm_graph.nn import TransitionHead
-from tltm_graph.tracking import LifeCycle
+from tltm_graph.published import PublishedAffinity
+from tltm_graph.synthetic import STANDARD
+from tltm_graph.tracking import TrackManager
 from tltm_graph.training.memory_graphs import Seen
-from tltm_graph.training.relation_pairs import RelationObjective
+from tltm_graph.training.relation import RelationObjective
 
 SMALL = (48, 80)
 CHANNELS = 8
@@ -133,7 +134,7 @@ def test_frames_only():
     tracks = ScoredScene.of(scene).truth
     part = frames_only(tracks, {1, 4})
     assert part.num_frames == 6
-    for frame, rows in tracks.sightings():
+    for frame, rows in tracks.observations():
         assert part.at(frame).ids.tolist() == ([row.id for row in rows] if frame in (1, 4) else [])
     assert len(frames_only(tracks, ())) == 0
 
@@ -237,7 +238,7 @@ def test_robbed_relations():
 
 def test_changed_decisions_are_counted_from_one_memory():
     still = Fixed(drawn("a.......b\n a.......b\n a.......b"))
-    tracker = Tracker(still, Swapped(), affinity=Affinity(), life_cycle=LifeCycle(min_hits=1))
+    tracker = Tracker(still, Swapped(), affinity=Affinity(), track_manager=TrackManager(min_hits=1))
     video = [blank(i) for i in range(3)]
     assert changed_decisions(tracker, video)["zeroed"] == Share(4, 6), "all but those of the first frame"
     deaf = with_relation(tracker, ZeroedRelation(Swapped()))
@@ -357,7 +358,11 @@ def test_gnns_learn(folder, tmp_path, monkeypatch):
 
 def test_the_iou_tracker_is_tuned_on_validation_scenes(folder, tmp_path, truth_seen, monkeypatch):
     lab = Lab(a_plan(folder, tmp_path))
-    grid = (IouSetting(threshold=0.9), IouSetting(threshold=0.1, max_misses=15), IouSetting(birth_score=0.95))
+    grid = (
+        IouSetting(threshold=0.9),
+        IouSetting(threshold=0.1, max_time_since_update=15),
+        IouSetting(new_track_threshold=0.95),
+    )
     setting, told = tuned(lab, "fused", 0, grid)
     assert truth_seen == [2_000_000]
     means = [one["mean"] for one in told["grid"]]
@@ -383,7 +388,7 @@ def run(folder, output, *more, seeds=("0", "1")):
 def test_a_run_goes_on_where_it_was_stopped(folder, tmp_path, truth_seen, monkeypatch, capsys):
     some = ["--rows", "A", "iou-no-memory", "published", "gnn-zeroed", "gnn-shuffled", "learned", "oracle"]
     some += ["classes", "oracle-classes"]
-    monkeypatch.setattr(tuning.tuned, "__defaults__", ((IouSetting(max_misses=15), IouSetting()),))
+    monkeypatch.setattr(tuning.tuned, "__defaults__", ((IouSetting(max_time_since_update=15), IouSetting()),))
     scored = []
 
     def counting(*arguments):
@@ -471,7 +476,7 @@ def test_rows_forget_when_they_should(folder, tmp_path, truth_seen, monkeypatch,
 
     monkeypatch.setattr(laboratory, "followed", follow)
     rows_of(Lab(a_plan(folder, tmp_path)))[key].run(0)
-    assert [(tracker.life_cycle.max_misses, type(tracker.affinity)) for tracker in made] == [
+    assert [(tracker.track_manager.max_time_since_update, type(tracker.affinity)) for tracker in made] == [
         (misses, LearnedAffinity)
     ] * 2
 

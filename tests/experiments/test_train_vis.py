@@ -16,7 +16,7 @@ from tests.training.datasets import write_datasets
 from tests.training.training_runs import CONFIGS, SCENES, SMALL, finish, free_port, start, weights
 from tltm_graph import MovingShapes, Tracker
 from tltm_graph.association import LearnedAffinity
-from tltm_graph.data import YOUTUBE_VIS_2019
+from tltm_graph.formats import YOUTUBE_VIS_2019
 from tltm_graph.models import load_model, save_model, tltm_tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning")
@@ -229,8 +229,8 @@ def test_errors_come_before_training(tmp_path, capsys):
 
 
 SMALL_IMAGES = (
-    "[{class_path: tltm_graph.data.ResizePair, init_args: {min_sizes: [48, 64], max_size: 128}}, "
-    "tltm_graph.data.FlipPair]"
+    "[{class_path: tltm_graph.frame_pairs.ResizePair, init_args: {min_sizes: [48, 64], max_size: 128}}, "
+    "tltm_graph.frame_pairs.FlipPair]"
 )
 
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from tests.tracking.saved_runs import oracle, scene
+from tests.explanation.saved_runs import oracle, scene
 from tltm_graph import Detections, Tracker
-from tltm_graph.testing import check_detector
+from tltm_graph.detectors import check_detector
 
 supervision = pytest.importorskip("supervision")
 from tltm_graph.interop.supervision_detections import from_supervision, to_supervision  # noqa: E402

@@ -4,11 +4,11 @@ import numpy as np
 import torch
 
 from tltm_graph.ops import Rle, encode_rle
-from tltm_graph.structures import Sighting, Tracks
+from tltm_graph.structures import Observation, Tracks
 
 SIZE = (30, 40)
 BAND = 5
-"""Rows of an object: object i stays in rows ``BAND * i`` on, the last band is for false alarms."""
+"""Rows of an object: object i stays in rows ``BAND * i`` on, the last band is for false positives."""
 
 
 def rectangle(top: int, left: int, bottom: int, right: int, size: tuple[int, int] = SIZE) -> Rle:
@@ -17,10 +17,10 @@ def rectangle(top: int, left: int, bottom: int, right: int, size: tuple[int, int
     return encode_rle(mask)[0]
 
 
-def sighting(track_id: int, top: int, left: int, bottom: int, right: int, **more) -> Sighting:
+def observation(track_id: int, top: int, left: int, bottom: int, right: int, **more) -> Observation:
     """A rectangle in rows ``top`` to ``bottom`` - 1 and columns ``left`` to ``right`` - 1, as box and mask."""
     box = (float(left), float(top), float(right), float(bottom))
-    return Sighting(track_id, box, mask=rectangle(top, left, bottom, right), **more)
+    return Observation(track_id, box, mask=rectangle(top, left, bottom, right), **more)
 
 
 def true_scene(seed: int, num_frames: int = 6, num_objects: int = 4, num_classes: int = 3) -> Tracks:
@@ -32,16 +32,16 @@ def true_scene(seed: int, num_frames: int = 6, num_objects: int = 4, num_classes
         for frame in range(num_frames):
             if random.random() < 0.8:
                 x = left + 2 * frame
-                rows.append((frame, sighting(track_id, BAND * number, x, BAND * number + 4, x + 8, label=label)))
-    return Tracks.from_sightings(rows, SIZE, num_frames)
+                rows.append((frame, observation(track_id, BAND * number, x, BAND * number + 4, x + 8, label=label)))
+    return Tracks.from_observations(rows, SIZE, num_frames)
 
 
 def disturbed(truth: Tracks, seed: int, num_classes: int = 3) -> Tracks:
-    """The true tracks with misses, switches, other classes, poor masks and false alarms, one id for each band."""
+    """The true tracks with misses, switches, other classes, poor masks and false positives, one id for each band."""
     random = np.random.default_rng(seed)
     ids = {track_id: number for number, track_id in enumerate(truth)}
     rows = []
-    for frame, seen in truth.sightings():
+    for frame, seen in truth.observations():
         if random.random() < 0.3 and len(ids) > 1:
             first, second = random.choice(list(ids), 2, replace=False).tolist()
             ids[first], ids[second] = ids[second], ids[first]
@@ -52,10 +52,10 @@ def disturbed(truth: Tracks, seed: int, num_classes: int = 3) -> Tracks:
             left, right = left + int(random.integers(-3, 4)), right + int(random.integers(-1, 4))
             label = row.label if random.random() < 0.7 else int(random.integers(num_classes))
             score = float(random.random())
-            rows.append((frame, sighting(ids[row.id], top, max(0, left), bottom, right, label=label, score=score)))
+            rows.append((frame, observation(ids[row.id], top, max(0, left), bottom, right, label=label, score=score)))
         if random.random() < 0.4:
-            rows.append((frame, sighting(90, 25, 0, 29, 6, label=int(random.integers(num_classes)), score=0.5)))
-    return Tracks.from_sightings(rows, truth.size, truth.num_frames)
+            rows.append((frame, observation(90, 25, 0, 29, 6, label=int(random.integers(num_classes)), score=0.5)))
+    return Tracks.from_observations(rows, truth.size, truth.num_frames)
 
 
 def pairs_of(seeds: range) -> dict[str, tuple[Tracks, Tracks]]:

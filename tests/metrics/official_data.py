@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tltm_graph.ops import Rle
-from tltm_graph.structures import Sighting, Tracks
+from tltm_graph.structures import Observation, Tracks
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 needs_shared = pytest.mark.skipif(not DATA.exists(), reason="needs the folder 'shared' beside the project")
@@ -25,11 +25,11 @@ def expected(path: str) -> dict[str, Any]:
 def mot(path: str, num_frames: int, of: Callable[[np.ndarray], dict[str, Any]] = lambda row: {}) -> Tracks:
     """Boxes of a MOT file; ``of`` gives score and label of a row."""
     rows = np.loadtxt(DATA / path, delimiter=",")
-    sightings = (
-        (int(row[0]) - 1, Sighting(int(row[1]), (row[2], row[3], row[2] + row[4], row[3] + row[5]), **of(row)))
+    observations = (
+        (int(row[0]) - 1, Observation(int(row[1]), (row[2], row[3], row[2] + row[4], row[3] + row[5]), **of(row)))
         for row in rows
     )
-    return Tracks.from_sightings(sightings, None, num_frames)
+    return Tracks.from_observations(observations, None, num_frames)
 
 
 def mot17(sequence: str) -> tuple[Tracks, Tracks]:
@@ -47,26 +47,26 @@ def tud(sequence: str, num_frames: int) -> tuple[Tracks, Tracks]:
 def mots(path: str) -> Tracks:
     """Masks of a MOTS file; class 10 is the ignore region."""
 
-    def sightings() -> Iterator[tuple[int, Sighting]]:
+    def observations() -> Iterator[tuple[int, Observation]]:
         for line in gzip.decompress((DATA / path).read_bytes()).decode().splitlines():
             frame, number, kind, height, width, counts = line.split()
             mask = Rle(size=[int(height), int(width)], counts=counts)
             crowd = kind == "10"
-            yield int(frame) - 1, Sighting(int(number), (0, 0, 1, 1), label=int(kind) - 1, mask=mask, crowd=crowd)
+            yield int(frame) - 1, Observation(int(number), (0, 0, 1, 1), label=int(kind) - 1, mask=mask, crowd=crowd)
 
-    return Tracks.from_sightings(sightings(), (480, 640), 837)
+    return Tracks.from_observations(observations(), (480, 640), 837)
 
 
 def bdd100k(name: str) -> Tracks:
     """Masks of a file of Scalabel."""
 
-    def sightings() -> Iterator[tuple[int, Sighting]]:
+    def observations() -> Iterator[tuple[int, Observation]]:
         for frame in json.loads(gzip.decompress((DATA / f"bdd100k_masks/seg_track/{name}.json.gz").read_bytes())):
             for label in frame["labels"] or ():
                 attributes = label["attributes"] or {}
                 yield (
                     frame["frameIndex"],
-                    Sighting(
+                    Observation(
                         int(label["id"]),
                         (0, 0, 1, 1),
                         label=BDD_CLASSES.index(label["category"]),
@@ -75,4 +75,4 @@ def bdd100k(name: str) -> Tracks:
                     ),
                 )
 
-    return Tracks.from_sightings(sightings(), (720, 1280), 100)
+    return Tracks.from_observations(observations(), (720, 1280), 100)

@@ -23,7 +23,7 @@ def scored(*videos: list[FrameOverlap]) -> EdgeScores:
 
 
 def by_sets(frames: list[FrameOverlap], kept: Callable[[int], bool]) -> EdgeCounts:
-    """The definition: sets of edges between predicted sightings (frame, track), or true ones (frame, object)."""
+    """The definition: sets of edges between predicted observations (frame, track), or true ones (frame, object)."""
     object_of, track_of = {}, {}
     tracks: dict[int, list[int]] = {}
     objects: dict[int, list[int]] = {}
@@ -65,7 +65,7 @@ def test_equals_the_definition(seed: int, objects: int, tracks: int, frames: int
     assert scores.all == by_sets(video, lambda gap: True)
 
 
-def test_perfect_but_for_a_missed_sighting():
+def test_perfect_but_for_a_missed_observation():
     scores = scored(drawn("xxxxx", "aa.aa"))
     assert scores.adjacent == EdgeCounts(predicted=2, matched=2, correct=2, detected=2, followed=2, true=4)
     assert scores.apart == EdgeCounts(predicted=1, matched=1, correct=1, detected=1, followed=0, true=0)
@@ -82,7 +82,7 @@ def test_a_broken_track_misses_an_edge_but_draws_no_wrong_one():
     assert (edges.precision, edges.recall, edges.f1) == (1, 2 / 3, 0.8)
 
 
-def test_an_edge_over_the_sightings_of_another_track_is_wrong():
+def test_an_edge_over_the_observations_of_another_track_is_wrong():
     edges = scored(drawn("xxx", "aba")).all
     assert (edges.predicted, edges.matched, edges.correct, edges.detected) == (1, 1, 0, 2)
 

@@ -12,25 +12,25 @@ from tltm_graph.metrics.benchmark_rules import (
 )
 from tltm_graph.metrics.overlap import FrameOverlap, On, frame_overlaps
 from tltm_graph.ops import decode_rle, encode_rle
-from tltm_graph.structures import Sighting, Tracks
+from tltm_graph.structures import Observation, Tracks
 
 CAR, STATIC, NON_MOTORISED, REFLECTION = 2, 6, 5, 11  # labels of MOTChallenge
 AT = (0.0, 0.0, 10.0, 10.0)
 FAR = (50.0, 50.0, 60.0, 60.0)
 
 
-def tracks(*sightings: Sighting, num_frames: int = 1) -> Tracks:
+def tracks(*observations: Observation, num_frames: int = 1) -> Tracks:
     """Everything in frame 0."""
-    return Tracks.from_sightings([(0, sighting) for sighting in sightings], (100, 100), num_frames)
+    return Tracks.from_observations([(0, observation) for observation in observations], (100, 100), num_frames)
 
 
-def masked(number: int, box: tuple[int, int, int, int], label: int = 0, crowd: bool = False) -> Sighting:
+def masked(number: int, box: tuple[int, int, int, int], label: int = 0, crowd: bool = False) -> Observation:
     """A rectangle, as box and as mask."""
     x0, y0, x1, y1 = box
     pixels = torch.zeros(1, 100, 100, dtype=torch.bool)
     pixels[0, y0:y1, x0:x1] = True
     (mask,) = encode_rle(pixels)
-    return Sighting(number, tuple(map(float, box)), label=label, mask=mask, crowd=crowd)
+    return Observation(number, tuple(map(float, box)), label=label, mask=mask, crowd=crowd)
 
 
 def only(frames: object) -> FrameOverlap:
@@ -57,48 +57,51 @@ def test_labels_are_the_classes_of_the_file_less_one():
 @pytest.mark.parametrize("distractors", [MOT17_DISTRACTORS, MOT20_DISTRACTORS])
 @pytest.mark.parametrize("flag", [0.0, 1.0])
 def test_a_prediction_on_a_true_box_of_each_class(label: int, distractors: frozenset[int], flag: float):
-    truth, predicted = tracks(Sighting(1, AT, flag, label)), tracks(Sighting(5, AT))
+    truth, predicted = tracks(Observation(1, AT, flag, label)), tracks(Observation(5, AT))
     scored = [1] if label == 0 and flag == 1 else []
     assert left(mot_challenge_frames(truth, predicted, distractors)) == (scored, [] if label in distractors else [5])
 
 
 def test_a_pedestrian_in_front_of_a_reflection_keeps_its_prediction():
-    truth = tracks(Sighting(1, AT), Sighting(2, (0, 0, 10, 8), 0, REFLECTION))
-    assert left(mot_challenge_frames(truth, tracks(Sighting(5, AT)))) == ([1], [5])
-    assert left(mot_challenge_frames(truth, tracks(Sighting(5, AT), Sighting(6, (0, 0, 10, 9))))) == ([1], [5])
+    truth = tracks(Observation(1, AT), Observation(2, (0, 0, 10, 8), 0, REFLECTION))
+    assert left(mot_challenge_frames(truth, tracks(Observation(5, AT)))) == ([1], [5])
+    assert left(mot_challenge_frames(truth, tracks(Observation(5, AT), Observation(6, (0, 0, 10, 9))))) == ([1], [5])
 
 
 def test_a_distractor_needs_half_an_overlap():
-    truth = tracks(Sighting(1, AT, 0, STATIC))
-    assert left(mot_challenge_frames(truth, tracks(Sighting(5, (0, 0, 10, 5))))) == ([], [])
-    assert left(mot_challenge_frames(truth, tracks(Sighting(5, (0, 0, 10, 4.99))))) == ([], [5])
+    truth = tracks(Observation(1, AT, 0, STATIC))
+    assert left(mot_challenge_frames(truth, tracks(Observation(5, (0, 0, 10, 5))))) == ([], [])
+    assert left(mot_challenge_frames(truth, tracks(Observation(5, (0, 0, 10, 4.99))))) == ([], [5])
 
 
 def test_the_overlaps_that_stay_are_those_of_the_objects_that_stay():
     truth = tracks(
-        Sighting(1, AT, 0, CAR), Sighting(2, (0, 0, 10, 8)), Sighting(3, FAR, 0, STATIC), Sighting(4, (0, 4, 10, 10))
+        Observation(1, AT, 0, CAR),
+        Observation(2, (0, 0, 10, 8)),
+        Observation(3, FAR, 0, STATIC),
+        Observation(4, (0, 4, 10, 10)),
     )
-    predicted = tracks(Sighting(7, FAR), Sighting(8, (0, 0, 10, 6)), Sighting(9, (0, 5, 10, 10)))
+    predicted = tracks(Observation(7, FAR), Observation(8, (0, 0, 10, 6)), Observation(9, (0, 5, 10, 10)))
     frame = only(mot_challenge_frames(truth, predicted))
     assert (frame.truth_ids.tolist(), frame.predicted_ids.tolist()) == ([2, 4], [8, 9])
     np.testing.assert_allclose(frame.iou, [[60 / 80, 30 / 100], [20 / 100, 50 / 60]])
 
 
 def test_boxes_of_flag_0_are_not_scored_and_predictions_there_are():
-    truth = tracks(Sighting(1, AT, 1), Sighting(2, FAR, 0))
-    assert left(mot_challenge_frames(truth, tracks(Sighting(5, AT), Sighting(6, FAR)))) == ([1], [5, 6])
+    truth = tracks(Observation(1, AT, 1), Observation(2, FAR, 0))
+    assert left(mot_challenge_frames(truth, tracks(Observation(5, AT), Observation(6, FAR)))) == ([1], [5, 6])
 
 
 def test_only_pedestrians_are_scored():
     rule = mot_challenge_frames
     with pytest.raises(ValueError, match=r"Expected pedestrians \(label 0\) only, got label 2 of track 5 in frame 0"):
-        list(rule(tracks(), tracks(Sighting(5, AT, label=CAR))))
-    assert left(rule(tracks(), tracks(Sighting(5, AT, label=-2)))) == ([], [5]), "a class of -1 in the file is none"
+        list(rule(tracks(), tracks(Observation(5, AT, label=CAR))))
+    assert left(rule(tracks(), tracks(Observation(5, AT, label=-2)))) == ([], [5]), "a class of -1 in the file is none"
 
 
 def test_true_classes_are_those_of_the_benchmark():
     with pytest.raises(ValueError, match=r"Expected true labels from 0 to 12, got -2 of object 1 in frame 0"):
-        list(mot_challenge_frames(tracks(Sighting(1, AT, label=-2)), tracks()))
+        list(mot_challenge_frames(tracks(Observation(1, AT, label=-2)), tracks()))
 
 
 RULES = {
@@ -126,7 +129,7 @@ def test_one_side_only(rule):
 
 @each_rule
 def test_predictions_after_the_end(rule):
-    late = Tracks.from_sightings([(3, masked(0, (0, 0, 10, 10)))], (100, 100))
+    late = Tracks.from_observations([(3, masked(0, (0, 0, 10, 10)))], (100, 100))
     with pytest.raises(ValueError, match="Expected predictions for the 3 frames of the true video, got some for frame"):
         list(rule(tracks(num_frames=3), late))
 
@@ -168,15 +171,15 @@ def test_regions_are_of_every_class_and_objects_of_one(on: On):
 
 def test_a_box_without_area_lies_on_nothing():
     truth = tracks(masked(2, (50, 0, 90, 40), crowd=True))
-    assert left(bdd100k_frames(truth, tracks(Sighting(5, (60, 10, 60, 30))), "boxes")) == ([], [5])
+    assert left(bdd100k_frames(truth, tracks(Observation(5, (60, 10, 60, 30))), "boxes")) == ([], [5])
 
 
 def test_masks_are_needed():
     with pytest.raises(ValueError, match="Expected masks on both sides, got none for object 5"):
-        list(mots_frames(tracks(masked(1, (0, 0, 9, 9))), tracks(Sighting(5, AT))))
+        list(mots_frames(tracks(masked(1, (0, 0, 9, 9))), tracks(Observation(5, AT))))
 
 
-def pixels(row: Sighting) -> np.ndarray:
+def pixels(row: Observation) -> np.ndarray:
     assert row.mask is not None
     return decode_rle([row.mask], tuple(row.mask["size"]))[0].numpy()
 
@@ -185,7 +188,7 @@ def pixels(row: Sighting) -> np.ndarray:
 def test_mots_by_pixels():
     truth, predicted = mots("mots20/MOTS20-05/gt/gt.txt.gz"), mots("mots20/perturbed/tracker_results/MOTS20-05.txt.gz")
     dropped = 0
-    frames = zip(truth.sightings(), predicted.sightings(), mots_frames(truth, predicted, label=1), strict=True)
+    frames = zip(truth.observations(), predicted.observations(), mots_frames(truth, predicted, label=1), strict=True)
     for (now, true_rows), (_, rows), frame in frames:
         if now % (150 if len(rows) == len(frame.predicted_ids) else 3):
             continue

@@ -6,8 +6,8 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from tests.metrics.evaluation_cases import SIZE, disturbed, pairs_of, sighting, true_scene
-from tltm_graph.data import label_maps_of
+from tests.metrics.evaluation_cases import SIZE, disturbed, observation, pairs_of, true_scene
+from tltm_graph.formats import label_maps_of
 from tltm_graph.metrics import (
     FAMILIES,
     RULES,
@@ -147,17 +147,19 @@ def test_all_classes_equal_no_classes_where_there_is_one():
 
 
 def test_only_classes_that_occur_have_a_row():
-    rows = [(0, sighting(1, 0, 0, 4, 8, label=1)), (1, sighting(1, 0, 0, 4, 8, label=1))]
-    truth = Tracks.from_sightings(rows, SIZE, 2)
+    rows = [(0, observation(1, 0, 0, 4, 8, label=1)), (1, observation(1, 0, 0, 4, 8, label=1))]
+    truth = Tracks.from_observations(rows, SIZE, 2)
     strange = [
-        (0, sighting(5, 0, 0, 4, 8, label=1)),
-        (1, sighting(5, 0, 0, 4, 8, label=1)),
-        (2, sighting(5, 0, 0, 4, 8, label=2)),
+        (0, observation(5, 0, 0, 4, 8, label=1)),
+        (1, observation(5, 0, 0, 4, 8, label=1)),
+        (2, observation(5, 0, 0, 4, 8, label=2)),
     ]
-    predicted = Tracks.from_sightings(strange, SIZE, 3)
+    predicted = Tracks.from_observations(strange, SIZE, 3)
     assert predicted[5].label == 1
     scores = fed(Evaluation(OF_TRACKS, (*CLASSES, "fish")), {"a": (replace(truth, num_frames=3), predicted)}).compute()
-    assert list(scores.per_class) == ["dog", "bird"], "one sighting of another class is a false alarm of that class"
+    assert list(scores.per_class) == ["dog", "bird"], (
+        "one observation of another class is a false positive of that class"
+    )
     assert scores.per_class["bird"]["CLR_FP"] == 1
     assert scores.per_class["dog"]["MOTA"] == 1
     assert scores.overall["MOTA"] == 0.5
@@ -204,15 +206,15 @@ def test_perfect_predictions():
 
 
 def with_crowd(truth: Tracks, *regions) -> Tracks:
-    rows = [(frame, row) for frame, seen in truth.sightings() for row in seen]
-    return Tracks.from_sightings([*rows, *regions], SIZE, truth.num_frames)
+    rows = [(frame, row) for frame, seen in truth.observations() for row in seen]
+    return Tracks.from_observations([*rows, *regions], SIZE, truth.num_frames)
 
 
 @pytest.mark.parametrize("rules", ["plain", "mots", "bdd100k"])
 def test_predictions_on_a_crowd_do_not_count(rules):
-    truth = Tracks.from_sightings([(0, sighting(1, 0, 0, 4, 8))], SIZE, 1)
-    predicted = Tracks.from_sightings([(0, sighting(4, 0, 0, 4, 8)), (0, sighting(5, 20, 0, 24, 8))], SIZE, 1)
-    crowd = (0, sighting(9, 19, 0, 30, 20, crowd=True))
+    truth = Tracks.from_observations([(0, observation(1, 0, 0, 4, 8))], SIZE, 1)
+    predicted = Tracks.from_observations([(0, observation(4, 0, 0, 4, 8)), (0, observation(5, 20, 0, 24, 8))], SIZE, 1)
+    crowd = (0, observation(9, 19, 0, 30, 20, crowd=True))
     wrong = "FP" if rules == "bdd100k" else "CLR_FP"
     for class_names in (None, ("thing",)):
         before = fed(Evaluation(OF_TRACKS, class_names, rules=rules), {"a": (truth, predicted)}).compute().overall
@@ -221,17 +223,19 @@ def test_predictions_on_a_crowd_do_not_count(rules):
         assert (before[wrong], scores[wrong]) == (1, 0)
         assert (before["MOTA"], scores["MOTA"]) == (0, 1)
         assert before["HOTA"] < scores["HOTA"] == 1
-        half = with_crowd(truth, (0, sighting(9, 22, 0, 30, 20, crowd=True)))  # exactly half of it
+        half = with_crowd(truth, (0, observation(9, 22, 0, 30, 20, crowd=True)))  # exactly half of it
         on_half = fed(Evaluation(OF_TRACKS, class_names, rules=rules), {"a": (half, predicted)}).compute()
         assert on_half.overall[wrong] == 1
 
 
 def test_rules_of_mot():
     def boxes(*rows) -> Tracks:
-        return Tracks.from_sightings([(0, row._replace(mask=None)) for row in rows], SIZE, 1)
+        return Tracks.from_observations([(0, row._replace(mask=None)) for row in rows], SIZE, 1)
 
-    truth = boxes(sighting(1, 0, 0, 4, 8), sighting(2, 10, 0, 14, 8, label=6), sighting(3, 20, 0, 24, 8, score=0.0))
-    predicted = boxes(sighting(1, 0, 0, 4, 8), sighting(2, 10, 0, 14, 8), sighting(3, 20, 0, 24, 8))
+    truth = boxes(
+        observation(1, 0, 0, 4, 8), observation(2, 10, 0, 14, 8, label=6), observation(3, 20, 0, 24, 8, score=0.0)
+    )
+    predicted = boxes(observation(1, 0, 0, 4, 8), observation(2, 10, 0, 14, 8), observation(3, 20, 0, 24, 8))
     assert "mot17" in RULES
     scores = {
         rules: fed(Evaluation(["clear"], None, "boxes", rules), {"a": (truth, predicted)}).compute().overall
@@ -369,8 +373,8 @@ def test_many_videos_are_kept_as_numbers():
 
 def test_predictions_beyond_the_hundredth_are_told():
     """So a perfect result of 178 cells has an AP of 0.56, and nobody should wonder why."""
-    rows = [(0, sighting(i, i % 8, i // 8, i % 8 + 1, i // 8 + 1)._replace(label=0)) for i in range(103)]
-    tracks = Tracks.from_sightings([(f, row._replace(mask=None)) for f, row in rows], (20, 8), 1)
+    rows = [(0, observation(i, i % 8, i // 8, i % 8 + 1, i // 8 + 1)._replace(label=0)) for i in range(103)]
+    tracks = Tracks.from_observations([(f, row._replace(mask=None)) for f, row in rows], (20, 8), 1)
     evaluation = Evaluation(["ap"], None, on="boxes")
     evaluation.update("v", 1, tracks, tracks)
     scores = evaluation.compute()

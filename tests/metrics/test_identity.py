@@ -19,7 +19,7 @@ def compare(truth: str, output: str) -> IdentityScores:
 
 def test_perfect():
     result = compare("a..b\na..b\n.a.b", "c..a\nc..a\n.c.a")
-    assert result == IdentityScores(objects=2, sightings=6, found=6, switches=0, fragments=0, whole=2, tracks=2)
+    assert result == IdentityScores(objects=2, observations=6, found=6, switches=0, fragments=0, whole=2, tracks=2)
     assert (result.recall, result.whole_share) == (1, 1)
 
 

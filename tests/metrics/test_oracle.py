@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.metrics.evaluation_cases import SIZE, disturbed, sighting, true_scene
+from tests.metrics.evaluation_cases import SIZE, disturbed, observation, true_scene
 from tltm_graph.metrics import ORACLES, Evaluation
 from tltm_graph.metrics.oracle import (
     with_true_association,
@@ -15,7 +15,7 @@ from tltm_graph.metrics.oracle import (
     with_true_masks,
 )
 from tltm_graph.ops import decode_rle
-from tltm_graph.structures import Sighting, Tracks
+from tltm_graph.structures import Observation, Tracks
 
 CLASSES = ("cat", "dog", "bird")
 FAMILIES = ("ap", "hota", "clear", "idf1", "edges")
@@ -32,17 +32,17 @@ def scores(
     return evaluation.compute().overall
 
 
-def at(tracks: Tracks, num_frames: int) -> list[list[Sighting]]:
-    return [rows for _, rows in replace(tracks, num_frames=num_frames).sightings()]
+def at(tracks: Tracks, num_frames: int) -> list[list[Observation]]:
+    return [rows for _, rows in replace(tracks, num_frames=num_frames).observations()]
 
 
-def iou(row: Sighting, other: Sighting) -> float:
+def iou(row: Observation, other: Observation) -> float:
     one, two = (decode_rle([r.mask], SIZE)[0].numpy() for r in (row, other))
     union = (one | two).sum()
     return (one & two).sum() / union if union else 0.0
 
 
-def shape(row: Sighting) -> tuple:
+def shape(row: Observation) -> tuple:
     return row.box, row.mask["counts"] if row.mask is not None else None
 
 
@@ -90,10 +90,10 @@ def test_detection_is_exactly_the_true_objects(seed, other):
 
 
 def test_detection_with_true_outlines_is_perfect():
-    """One track misses frames, one object is never found, and there is a false alarm."""
-    truth = Tracks.from_sightings(
+    """One track misses frames, one object is never found, and there is a false positive."""
+    truth = Tracks.from_observations(
         [
-            (t, sighting(track_id, 5 * track_id, 2 * t, 5 * track_id + 4, 2 * t + 8, label=2))
+            (t, observation(track_id, 5 * track_id, 2 * t, 5 * track_id + 4, 2 * t + 8, label=2))
             for t in range(5)
             for track_id in (1, 2)
         ],
@@ -102,11 +102,11 @@ def test_detection_with_true_outlines_is_perfect():
     )
     rows = [
         (t, row._replace(id=7, score=0.4, label=1))
-        for t, seen in truth.sightings()
+        for t, seen in truth.observations()
         for row in seen
         if row.id == 1 and t in (1, 3)
     ]
-    predicted = Tracks.from_sightings([*rows, (2, sighting(9, 25, 0, 29, 6))], SIZE, 5)
+    predicted = Tracks.from_observations([*rows, (2, observation(9, 25, 0, 29, 6))], SIZE, 5)
     perfect = with_true_detection(truth, predicted, "masks")
     assert list(perfect) == [7, 10]
     assert perfect[7].frames == perfect[10].frames == (0, 1, 2, 3, 4)
@@ -120,9 +120,11 @@ def test_detection_with_true_outlines_is_perfect():
 
 def test_detection_leaves_switches():
     """Track 5 goes from object 1 to object 2 while 1 is missed: 1 cannot have it meanwhile."""
-    truth = Tracks.from_sightings([(t, sighting(i, 5 * i, 0, 5 * i + 4, 8)) for t in range(3) for i in (1, 2)], SIZE, 3)
+    truth = Tracks.from_observations(
+        [(t, observation(i, 5 * i, 0, 5 * i + 4, 8)) for t in range(3) for i in (1, 2)], SIZE, 3
+    )
     spots = [(0, 1, 5), (0, 2, 6), (1, 2, 5), (2, 1, 5), (2, 2, 6)]
-    predicted = Tracks.from_sightings([(t, sighting(i, 5 * o, 0, 5 * o + 4, 8)) for t, o, i in spots], SIZE, 3)
+    predicted = Tracks.from_observations([(t, observation(i, 5 * o, 0, 5 * o + 4, 8)) for t, o, i in spots], SIZE, 3)
     perfect = with_true_detection(truth, predicted, "masks")
     assert [sorted(row.id for row in rows) for rows in at(perfect, 3)] == [[5, 6], [5, 7], [5, 6]]
     after = scores(truth, perfect)
@@ -148,7 +150,7 @@ def test_association_joins_what_is_on_one_object(seed, other):
         assert after[name] >= before[name] - 1e-12, name
 
 
-def hashable(row: Sighting) -> Sighting:
+def hashable(row: Observation) -> Observation:
     return row._replace(mask=None if row.mask is None else row.mask["counts"])
 
 
@@ -156,10 +158,10 @@ def test_association_of_true_outlines_is_perfect():
     truth = true_scene(4, num_frames=8)
     random = np.random.default_rng(0)
     rows = []
-    for frame, seen in truth.sightings():
+    for frame, seen in truth.observations():
         names = random.permutation(10)[: len(seen)].tolist()
         rows += [(frame, row._replace(id=name)) for row, name in zip(seen, names, strict=True)]
-    predicted = Tracks.from_sightings(rows, SIZE, 8)
+    predicted = Tracks.from_observations(rows, SIZE, 8)
     before, after = scores(truth, predicted), scores(truth, with_true_association(truth, predicted, "masks"))
     assert before["AssA"] < 0.6
     assert before["IDF1"] < 0.6
@@ -194,8 +196,8 @@ def test_classes_are_those_of_the_objects(seed, other):
 def test_classes_of_true_outlines_are_perfect():
     truth = true_scene(4, num_frames=8)
     random = np.random.default_rng(0)
-    rows = [(t, row._replace(label=int(random.integers(3)))) for t, seen in truth.sightings() for row in seen]
-    predicted = Tracks.from_sightings(rows, SIZE, 8)
+    rows = [(t, row._replace(label=int(random.integers(3)))) for t, seen in truth.observations() for row in seen]
+    predicted = Tracks.from_observations(rows, SIZE, 8)
     before = scores(truth, predicted, CLASSES)
     after = scores(truth, with_true_classes(truth, predicted, "masks"), CLASSES)
     assert before["HOTA"] < 0.7
@@ -204,18 +206,22 @@ def test_classes_of_true_outlines_are_perfect():
 
 def test_a_track_on_two_objects_has_the_class_of_each():
     """A switch is not the fault of the class; what is on nothing goes with most of the track."""
-    truth = Tracks.from_sightings(
-        [(0, sighting(1, 0, 0, 4, 8, label=2)), *((t, sighting(2, 10, 0, 14, 8, label=1)) for t in (1, 2))], SIZE, 5
+    truth = Tracks.from_observations(
+        [(0, observation(1, 0, 0, 4, 8, label=2)), *((t, observation(2, 10, 0, 14, 8, label=1)) for t in (1, 2))],
+        SIZE,
+        5,
     )
     rows = [
-        (0, sighting(3, 0, 0, 4, 8)),
-        *((t, sighting(3, 10, 0, 14, 8)) for t in (1, 2)),
-        (4, sighting(3, 25, 0, 29, 8)),
+        (0, observation(3, 0, 0, 4, 8)),
+        *((t, observation(3, 10, 0, 14, 8)) for t in (1, 2)),
+        (4, observation(3, 25, 0, 29, 8)),
     ]
-    found = with_true_classes(truth, Tracks.from_sightings([*rows, (4, sighting(8, 0, 0, 4, 8))], SIZE, 5), "masks")
+    found = with_true_classes(
+        truth, Tracks.from_observations([*rows, (4, observation(8, 0, 0, 4, 8))], SIZE, 5), "masks"
+    )
     assert found[3].labels == (2, 1, 1, 1)
     assert found[8].labels == (0,), "never on an object: it keeps its own"
-    tie = with_true_classes(truth, Tracks.from_sightings([rows[0], rows[1], rows[3]], SIZE, 5), "masks")
+    tie = with_true_classes(truth, Tracks.from_observations([rows[0], rows[1], rows[3]], SIZE, 5), "masks")
     assert tie[3].labels == (2, 1, 1), "of equals the smallest, as everywhere"
 
 
@@ -241,11 +247,11 @@ def test_masks_are_the_true_ones(seed, other):
 def test_masks_of_perfect_tracks_are_perfect():
     truth = true_scene(4, num_frames=8)
     rows = []
-    for frame, seen in truth.sightings():
+    for frame, seen in truth.observations():
         for row in seen:
             left, top, right, bottom = map(int, row.box)
-            rows.append((frame, sighting(row.id, top, left, bottom - 1, right - 1)))
-    predicted = Tracks.from_sightings(rows, SIZE, 8)
+            rows.append((frame, observation(row.id, top, left, bottom - 1, right - 1)))
+    predicted = Tracks.from_observations(rows, SIZE, 8)
     before, after = scores(truth, predicted), scores(truth, with_true_masks(truth, predicted, "masks"))
     assert before["LocA"] < 0.8
     assert before["AP"] < 0.5
@@ -258,7 +264,7 @@ def test_perfect_predictions_stay(oracle: Callable, on):
     truth = true_scene(2)
     again = oracle(truth, truth, on)
     assert again.num_frames == truth.num_frames
-    for (_, rows), (_, now) in zip(truth.sightings(), again.sightings(), strict=True):
+    for (_, rows), (_, now) in zip(truth.observations(), again.observations(), strict=True):
         assert [row._replace(mask=None) for row in now] == [row._replace(mask=None) for row in rows]
         assert on == "boxes" or now == rows
 
@@ -303,11 +309,11 @@ def test_another_video_is_told(oracle: Callable):
 @each_oracle
 def test_on_a_crowd(oracle: Callable):
     """A crowd is no object to be found, and a prediction on it is neither right nor wrong, before and after."""
-    truth = Tracks.from_sightings(
-        [(0, sighting(1, 0, 0, 4, 8, label=1)), (0, sighting(2, 15, 0, 20, 10, crowd=True))], SIZE, 1
+    truth = Tracks.from_observations(
+        [(0, observation(1, 0, 0, 4, 8, label=1)), (0, observation(2, 15, 0, 20, 10, crowd=True))], SIZE, 1
     )
-    predicted = Tracks.from_sightings(
-        [(0, sighting(1, 0, 0, 4, 8, score=0.5)), (0, sighting(4, 15, 0, 19, 10))], SIZE, 1
+    predicted = Tracks.from_observations(
+        [(0, observation(1, 0, 0, 4, 8, score=0.5)), (0, observation(4, 15, 0, 19, 10))], SIZE, 1
     )
     found = oracle(truth, predicted, "masks")
     assert {row.box for row in at(found, 1)[0]} >= {(0.0, 0.0, 8.0, 4.0)}
@@ -323,7 +329,7 @@ def test_on_a_crowd(oracle: Callable):
 
 @each_oracle
 def test_half_on_a_crowd_still_counts(oracle: Callable):
-    truth = Tracks.from_sightings([(0, sighting(2, 15, 0, 17, 10, crowd=True))], SIZE, 1)
-    predicted = Tracks.from_sightings([(0, sighting(4, 15, 0, 19, 10))], SIZE, 1)
+    truth = Tracks.from_observations([(0, observation(2, 15, 0, 17, 10, crowd=True))], SIZE, 1)
+    predicted = Tracks.from_observations([(0, observation(4, 15, 0, 19, 10))], SIZE, 1)
     assert scores(truth, predicted)["CLR_FP"] == 1
     assert scores(truth, oracle(truth, predicted, "masks"))["CLR_FP"] == (oracle is not with_true_detection)

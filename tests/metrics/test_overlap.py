@@ -4,7 +4,7 @@ import pytest
 from tests.metrics.identity_cases import frame
 from tltm_graph.metrics.overlap import FrameOverlap, mask_overlap
 from tltm_graph.ops import Rle
-from tltm_graph.structures import Sighting
+from tltm_graph.structures import Observation
 
 
 def test_a_frame_checks_what_it_is_given():
@@ -26,8 +26,8 @@ def test_an_overlap_is_a_share(value: float):
 
 
 def test_every_mask_is_of_one_size():
-    small = Sighting(0, (0, 0, 1, 1), mask=Rle(size=[2, 3], counts="6"))
-    large = Sighting(1, (0, 0, 1, 1), mask=Rle(size=[3, 2], counts="6"))
+    small = Observation(0, (0, 0, 1, 1), mask=Rle(size=[2, 3], counts="6"))
+    large = Observation(1, (0, 0, 1, 1), mask=Rle(size=[3, 2], counts="6"))
     for rows, others in (([small], [large]), ([small, large], [small]), ([small], [small, large])):
         with pytest.raises(ValueError, match=r"got \[2, 3\] and \[3, 2\] \(H, W\)"):
             mask_overlap(rows, others, crowd=False)

@@ -10,7 +10,7 @@ from tests.parity import reference_state
 from tltm_graph import MovingShapes, Tracker
 from tltm_graph.association import LearnedAffinity
 from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
-from tltm_graph.data import COCO, YOUTUBE_VIS_2019, read_class_map
+from tltm_graph.formats import COCO, YOUTUBE_VIS_2019, read_class_map
 from tltm_graph.models import (
     KNOWN_WEIGHTS,
     TLTM,

@@ -3,7 +3,7 @@ import gc
 import torch
 
 from tests.cases import Script, blank
-from tltm_graph import Detections, LifeCycle, Tracker
+from tltm_graph import Detections, Tracker, TrackManager
 
 
 def passing_by(num_frames: int, visible: int = 12, lifetime: int = 20) -> list[Detections]:
@@ -24,7 +24,7 @@ def tensors() -> int:
 
 def test_a_stream_holds_no_more_after_many_frames_than_after_few():
     frames = passing_by(600)
-    tracker = Tracker(Script(frames), life_cycle=LifeCycle(max_misses=30, max_tracks=40))
+    tracker = Tracker(Script(frames), track_manager=TrackManager(max_time_since_update=30, max_tracks=40))
     state, counts = tracker.start(), {}
     for t in range(600):
         state, _ = tracker.step(state, blank(t, (400, 200)))

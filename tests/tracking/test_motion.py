@@ -121,7 +121,7 @@ def test_clearness_falls_with_the_largest_overlap():
     assert alone.tolist() == pytest.approx([0.1], abs=0.01), "a track that is remembered there counts, too"
 
 
-def test_noise_is_that_of_the_sightings():
+def test_noise_is_that_of_the_observations():
     random = torch.Generator().manual_seed(0)
     places = (100 + 0.8 * torch.randn(400, generator=random)).double().tolist()  # 5 % of the width, x alone
     noise = float(followed(MotionFilters(), places, list(range(400))).noise[0, 0])

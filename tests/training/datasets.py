@@ -6,9 +6,9 @@ from pathlib import Path
 from PIL import Image
 
 from tltm_graph import MovingShapes, Tracks
-from tltm_graph.data import COCO, YOUTUBE_VIS_2019, CocoWriter, Video, YoutubeVisWriter
-from tltm_graph.data.class_maps import read_class_map
-from tltm_graph.data.local_split import is_held_out
+from tltm_graph.formats import COCO, YOUTUBE_VIS_2019, CocoWriter, Video, YoutubeVisWriter
+from tltm_graph.formats.class_maps import read_class_map
+from tltm_graph.formats.video import is_held_out
 
 SIZE = (48, 80)
 SHARED = [COCO.index(name) for name in read_class_map("coco_to_youtube_vis_2019")]
@@ -39,7 +39,7 @@ def write_videos(path: Path, images: Path, names: list[str], class_names: tuple[
             for frame, stem in enumerate(stems):
                 _save(scene, frame, images / name / f"{stem}.jpg")
             writer.begin(Video(name, len(scene), SIZE, id=seed + 1, frame_names=tuple(stems)))
-            for frame, rows in _tracks(scene).sightings():
+            for frame, rows in _tracks(scene).observations():
                 writer.write(frame, [row._replace(label=row.label % len(class_names)) for row in rows])
 
 
@@ -51,7 +51,7 @@ def write_stills(path: Path, images: Path, class_names: tuple[str, ...], labels:
             scene = _scene(10 + number, 1)
             _save(scene, 0, images / f"{number:012d}.jpg")
             writer.begin(Video(f"{number:012d}", 1, SIZE, id=number + 1))
-            for frame, rows in _tracks(scene).sightings():
+            for frame, rows in _tracks(scene).observations():
                 writer.write(frame, [row._replace(label=labels[row.label]) for row in rows])
 
 

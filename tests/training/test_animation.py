@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tltm_graph.data import HallucinatedMotion
+from tltm_graph.frame_pairs import HallucinatedMotion
 from tltm_graph.training.animation import (
     DIRECTIONS,
     animate,

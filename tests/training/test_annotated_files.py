@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.training.datasets import SHARED, write_datasets, write_stills, write_videos
-from tltm_graph.data import COCO, YOUTUBE_VIS_2019
+from tltm_graph.formats import COCO, YOUTUBE_VIS_2019
 from tltm_graph.training import ImageFiles, VideoFiles
 
 

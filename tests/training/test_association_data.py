@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tltm_graph.data import DetectionSequence
+from tltm_graph.synthetic import DetectionSequence
 from tltm_graph.training import AssociationData, AssociationStep, SimulatedDetections
 
 

@@ -3,9 +3,9 @@ import torch
 
 from tests.cases import CROSSING, LEAVING, drawn
 from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
-from tltm_graph.data import DetectionSequence, simulate_motion
 from tltm_graph.nn import TransitionHead
-from tltm_graph.tracking import LifeCycle
+from tltm_graph.synthetic import DetectionSequence, simulate_motion
+from tltm_graph.tracking import TrackManager
 from tltm_graph.training import AssociationStep, association_losses, association_steps
 from tltm_graph.training.association_steps import OVERLAP
 
@@ -38,9 +38,9 @@ def test_labels_follow_the_true_identities():
 
 def test_an_object_that_returns_is_the_old_one_as_long_as_it_is_remembered():
     sequence = video(LEAVING)
-    last = list(association_steps(sequence, LifeCycle(max_misses=10)))[-1]
+    last = list(association_steps(sequence, TrackManager(max_time_since_update=10)))[-1]
     assert not last.births.any()
-    back = list(association_steps(sequence, LifeCycle(max_misses=1)))[-2]
+    back = list(association_steps(sequence, TrackManager(max_time_since_update=1)))[-2]
     assert back.births.any()
 
 

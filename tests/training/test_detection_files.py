@@ -5,8 +5,8 @@ import torch
 
 from tests.cases import CROSSING, drawn
 from tltm_graph import Tracks
-from tltm_graph.data import MotTruthWriter, Video
-from tltm_graph.data.local_split import is_held_out
+from tltm_graph.formats import MotTruthWriter, Video
+from tltm_graph.formats.video import is_held_out
 from tltm_graph.training import DetectionFiles, association_steps
 
 SIZE = (40, 200)
@@ -20,7 +20,7 @@ def write_truth(folder: Path, names=("a", "b")) -> Path:
     with MotTruthWriter(folder / "truth", ("pedestrian",), (1,)) as writer:
         for number, name in enumerate(names, start=1):
             writer.begin(Video(name, len(frames), SIZE, id=number))
-            for frame, rows in tracks.sightings():
+            for frame, rows in tracks.observations():
                 writer.write(frame, rows)
     return folder / "truth"
 

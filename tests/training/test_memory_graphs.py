@@ -8,7 +8,15 @@ from tltm_graph import Detections, MovingShapes, OracleDetector
 from tltm_graph.graph import TRANSITION
 from tltm_graph.models import save_model, tltm_tiny
 from tltm_graph.structures import Tracks
-from tltm_graph.training import MemoryData, RelationObjective, RenderedVideos, Seen, edge_loss, memory_graph, watch
+from tltm_graph.training import (
+    MemoryData,
+    RelationObjective,
+    RenderedVideos,
+    Seen,
+    edge_loss,
+    memory_graph,
+    watch,
+)
 from tltm_graph.training.memory_graphs import SAME
 
 SHAPES = MovingShapes.class_names
@@ -24,7 +32,7 @@ class Pooled(OracleDetector):
         return seen.replace(ids=None, masks=None, features=features), frame.index
 
 
-def sightings(*ids, frame=0):
+def observations(*ids, frame=0):
     n = len(ids)
     boxes = torch.tensor([[0.0, 0, 10, 10]]).repeat(n, 1)
     features = torch.tensor([[float(frame), float(i)] for i in ids]).reshape(n, 2, 1, 1)
@@ -48,16 +56,16 @@ def test_watch():
 
 def test_memory_graph():
     seen = [
-        sightings(4, -1, 7, frame=0),
-        sightings(4, frame=1),
-        sightings(frame=2),
-        sightings(7, 9, -1, 4, frame=10),
+        observations(4, -1, 7, frame=0),
+        observations(4, frame=1),
+        observations(frame=2),
+        observations(7, 9, -1, 4, frame=10),
     ]
     graph = memory_graph(seen, 3)
     assert graph["previous"].ids.tolist() == [4, 7], "nobody knows what -1 is"
     assert graph["previous"].gap.tolist() == [9, 10]
     assert graph["previous"].x.flatten(1).tolist() == [[1, 4], [0, 7]]
-    assert graph["earlier"].x.flatten(1).tolist() == [[0, 4]], "of 4 alone there is one sighting more"
+    assert graph["earlier"].x.flatten(1).tolist() == [[0, 4]], "of 4 alone there is one observation more"
     assert graph[SAME].edge_index.tolist() == [[0], [0]]
     assert graph["current"].ids.tolist() == [7, 9, -1, 4]
     store = graph[TRANSITION]
@@ -77,7 +85,7 @@ def test_what_nobody_knows_does_not_count():
     features = torch.randn(5, 67, 14, 14)
 
     def seen(frame, ids, rows):
-        objects = sightings(*ids, frame=frame).objects
+        objects = observations(*ids, frame=frame).objects
         return Seen(frame, objects.replace(features=features[rows].half()))
 
     graphs = [memory_graph([seen(0, [4, 7], [0, 1]), seen(3, ids, [2, 3])], 1) for ids in ([4, -1], [4, 8])]
@@ -93,13 +101,13 @@ def test_what_nobody_knows_does_not_count():
     assert all(p.grad is None for p in model.detector.parameters()), "the relation alone learns"
 
 
-def test_looks_are_the_mean_of_all_sightings():
+def test_looks_are_the_mean_of_all_observations():
     model = tiny()
     torch.manual_seed(1)
     features = torch.randn(7, 67, 14, 14)
 
     def seen(frame, ids, rows):
-        return Seen(frame, sightings(*ids, frame=frame).objects.replace(features=features[rows].half()))
+        return Seen(frame, observations(*ids, frame=frame).objects.replace(features=features[rows].half()))
 
     video = [seen(0, [4], [0]), seen(1, [4, 7], [1, 2]), seen(2, [4, -1], [3, 4]), seen(5, [7, 4], [5, 6])]
     graphs = [memory_graph(video, now) for now in (1, 3)]

@@ -5,9 +5,9 @@ import torch
 
 from tests.training.test_memory_graphs import SHAPES, weights  # noqa: F401  a fixture
 from tltm_graph import Detections
-from tltm_graph.data import DetectionSequence
 from tltm_graph.graph import TRANSITION
 from tltm_graph.models import centermask_r50, for_inference, load_model, record, save_model
+from tltm_graph.synthetic import DetectionSequence
 from tltm_graph.training import ModelDetections, RenderedVideos, association_steps
 
 VIDEOS = RenderedVideos(num_scenes=3, num_frames=4, size=(64, 96))

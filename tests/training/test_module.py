@@ -63,7 +63,7 @@ def test_a_step_is_what_a_loop_would_do(tmp_path):
     made = module(clip_norm=0.5, ema_decay=0.9)
     made.seed = 7
     fit(made, 6, tmp_path)
-    from tltm_graph.data.pairs.draws import mixed
+    from tltm_graph.frame_pairs.draws import mixed
 
     toy, schedule = Toy(), CosineSchedule(warm_up=3)
     average = {name: p.detach().clone() for name, p in toy.named_parameters()}

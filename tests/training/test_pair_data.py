@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tltm_graph import MovingShapes
-from tltm_graph.data import FlipPair
+from tltm_graph.frame_pairs import FlipPair
 from tltm_graph.training import PairData, RenderedVideos, TrainingData
 
 NAMES = MovingShapes.class_names

@@ -5,7 +5,7 @@ from tests.training.test_objective import SITUATIONS, TWO, pair, tiny
 from tltm_graph.graph import TRANSITION
 from tltm_graph.models import for_inference
 from tltm_graph.training import GroundTruthRegions, PairObjective
-from tltm_graph.training.relation_pairs import RelationObjective, pooled_graph
+from tltm_graph.training.relation import RelationObjective, pooled_graph
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)

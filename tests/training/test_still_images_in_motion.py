@@ -10,7 +10,7 @@ from PIL import Image
 from tests.training.datasets import SHARED as LABELS
 from tests.training.datasets import write_stills
 from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
-from tltm_graph.data import COCO
+from tltm_graph.formats import COCO
 from tltm_graph.nn import TransitionHead
 from tltm_graph.training import AssociationData, StillImagesInMotion, association_losses
 

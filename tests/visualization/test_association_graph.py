@@ -5,7 +5,7 @@ from PIL import Image
 
 from tests.cases import CROSSING, Script, blank, drawn
 from tltm_graph import Tracker, association_graph
-from tltm_graph.tracking import decision_of
+from tltm_graph.explanation import decision_of
 from tltm_graph.visualization import draw_association_graph
 
 

@@ -40,7 +40,7 @@ def test_boxes_alone_and_colours_in_rgb():
     assert max(green, blue) < 120, "the first colour of the palette is red"
 
 
-def test_a_track_has_the_class_of_most_of_its_sightings():
+def test_a_track_has_the_class_of_most_of_its_observations():
     frames = drawn("a\na\na\na")
     labels, overlay = [0, 1, 1, 0], Overlay(("first", "second"))
     told = []

@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.tracking.saved_runs import oracle, saved, scene
+from tests.explanation.saved_runs import oracle, saved, scene
 from tltm_graph import Affinity, MovingShapes, Tracker
 from tltm_graph.commands.crops import crops
 from tltm_graph.visualization import draw_frame_pair

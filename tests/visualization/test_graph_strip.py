@@ -3,7 +3,7 @@ import torch
 
 from tests.cases import CROSSING, LEAVING, Script, blank, drawn
 from tltm_graph import Tracker
-from tltm_graph.tracking import decision_of
+from tltm_graph.explanation import decision_of
 from tltm_graph.visualization import GraphStrip
 from tltm_graph.visualization.draw import track_colour
 

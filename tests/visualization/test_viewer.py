@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from tests.cases import EMPTY_FRAMES, Script, blank, drawn
-from tests.tracking.saved_runs import SIZE, oracle, saved, scene
+from tests.explanation.saved_runs import SIZE, oracle, saved, scene
 from tltm_graph import Tracker
 from tltm_graph.cli import main
 from tltm_graph.commands.mistakes import CAUSES
 from tltm_graph.commands.source import open_source
-from tltm_graph.data import TrackWriter
+from tltm_graph.formats import TrackWriter
 from tltm_graph.visualization import write_viewer
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -2,20 +2,18 @@
 
 from tltm_graph.association.affinity import Affinity, EdgeScores
 from tltm_graph.association.assignment import Assignment
+from tltm_graph.association.check import check_solver
 from tltm_graph.association.common_motion import common_motion
 from tltm_graph.association.decision import Decision
 from tltm_graph.association.edge_explanation import EdgeExplanation, Message, explain_edge
 from tltm_graph.association.learned_affinity import LearnedAffinity, save_head
 from tltm_graph.association.margin import Counterfactual, RunnerUp, best_total, counterfactual, margins, runner_up
 from tltm_graph.association.motion_features import MotionFeatures, motion_features
-from tltm_graph.association.published import ArgmaxAssignment, ArgmaxSolver, PublishedAffinity
 from tltm_graph.association.shapley_explainer import FeatureGroup, ShapleyExplainer
 from tltm_graph.association.solvers import GreedySolver, HungarianSolver, Solver
 
 __all__ = [
     "Affinity",
-    "ArgmaxAssignment",
-    "ArgmaxSolver",
     "Assignment",
     "Counterfactual",
     "Decision",
@@ -27,11 +25,11 @@ __all__ = [
     "LearnedAffinity",
     "Message",
     "MotionFeatures",
-    "PublishedAffinity",
     "RunnerUp",
     "ShapleyExplainer",
     "Solver",
     "best_total",
+    "check_solver",
     "common_motion",
     "counterfactual",
     "explain_edge",

@@ -2,11 +2,11 @@ import torch
 from torch import Tensor
 
 _REACH = 0.15  # how near a prediction is a hit, in units of the box
-_PATIENCE = 3  # sightings that make a track a witness
+_PATIENCE = 3  # observations that make a track a witness
 
 
 def common_motion(
-    places: Tensor, velocities: Tensor, sightings: Tensor, gap: Tensor, current: Tensor, max_witnesses: int = 30
+    places: Tensor, velocities: Tensor, observations: Tensor, gap: Tensor, current: Tensor, max_witnesses: int = 30
 ) -> Tensor:
     r"""What all objects do at once, beyond what was expected of each: the camera moved, or frames are missing.
 
@@ -23,7 +23,7 @@ def common_motion(
     Args:
         places: Where each track is expected: centre, width, height (M, 4).
         velocities: Pixels a frame (M, 2).
-        sightings: How often each was seen (M,).
+        observations: How often each was seen (M,).
         gap: Frames since (M,).
         current: The detections, as ``places`` (N, 4).
         max_witnesses: The tracks seen most often, at most so many.
@@ -32,10 +32,10 @@ def common_motion(
         By how much each track is farther than expected, in pixels (M, 2); 0 if nothing special happened.
     """
     nothing = torch.zeros_like(velocities)
-    witnesses = ((sightings >= _PATIENCE) & (gap < 3)).nonzero().flatten()
+    witnesses = ((observations >= _PATIENCE) & (gap < 3)).nonzero().flatten()
     if len(witnesses) < 2 or len(current) < 2:
         return nothing
-    order = sightings[witnesses].argsort(descending=True, stable=True)[:max_witnesses]
+    order = observations[witnesses].argsort(descending=True, stable=True)[:max_witnesses]
     witnesses = witnesses[order]
     place, velocity = places[witnesses], velocities[witnesses]
     size = place[:, 2:].prod(dim=1).sqrt()  # (W,)

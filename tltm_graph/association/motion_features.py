@@ -25,7 +25,7 @@ FEATURE_GROUPS = {
     "crowd": FeatureGroup(previous=(28, 29, 30, 31), current=tuple(range(9, 14)), edge=(27, 28)),
 }
 """What the features tell of, for explanations: a relation model's logits; the way from where a track was expected to a
-detection; labels; sightings of the track and frames since; scores; size and place in the frame; what is near."""
+detection; labels; observations of the track and frames since; scores; size and place in the frame; what is near."""
 
 _REACH = 4.0  # boxes
 
@@ -57,7 +57,7 @@ def motion_features(graph: HeteroData, logits: Tensor | None = None) -> MotionFe
     velocity, growth, how much they jitter, and how far quick and patient filter differ from the middle one.
 
     *Transitions*: the way from where the track is expected to the detection, for five expectations (the three
-    filters, the last sighting itself, and the middle filter with what all objects do at once, :func:`common_motion`),
+    filters, the last observation itself, and the middle filter with what all objects do at once, :func:`common_motion`),
     as it is and in units of the track's jitter; the change of size, overlaps, scores, class, how much nearer the
     nearest rival of either end is, and the logits of a relation model, if there is one.
 
@@ -69,7 +69,7 @@ def motion_features(graph: HeteroData, logits: Tensor | None = None) -> MotionFe
     Args:
         graph: The frame pair of a tracker: ``graph["previous"]`` has ``boxes``, ``scores``, ``labels`` and,
             from :class:`tltm_graph.tracking.Motion`, ``places (M, 3, 4)``, ``velocities (M, 3, 2)``,
-            ``growths (M, 2)``, ``sightings (M, 3)``, ``noise (M, 2)``, ``last (M, 4)``, ``mean_scores (M,)`` and
+            ``growths (M, 2)``, ``observations (M, 3)``, ``noise (M, 2)``, ``last (M, 4)``, ``mean_scores (M,)`` and
             ``gap (M,)``;
             ``graph.scene (1, 3)`` is height and width of the frame and the seconds between frames.
         logits: Edge logits (E,) of a relation model: log-odds that both ends are the same object. What they are more
@@ -81,7 +81,7 @@ def motion_features(graph: HeteroData, logits: Tensor | None = None) -> MotionFe
     previous, current, store = graph["previous"], graph["current"], graph[TRANSITION]
     if "places" not in previous or "scene" not in graph:
         raise ValueError(
-            "Expected a graph with the motion of its tracks, as Tracker makes it with a LifeCycle, got one without: "
+            "Expected a graph with the motion of its tracks, as Tracker makes it with a TrackManager, got one without: "
             "use Affinity() for other graphs"
         )
     m, n = len(previous.boxes), len(current.boxes)
@@ -91,7 +91,7 @@ def motion_features(graph: HeteroData, logits: Tensor | None = None) -> MotionFe
     quick, middle, patient = _bounded(previous.places).unbind(dim=1)  # (M, 4) each
     last, gap = _bounded(previous.last), previous.gap
     seen = _bounded(_to_centre(current.boxes))  # (N, 4)
-    shift = common_motion(middle, previous.velocities[:, 1], previous.sightings[:, 1], gap, seen)
+    shift = common_motion(middle, previous.velocities[:, 1], previous.observations[:, 1], gap, seen)
     shifted = torch.cat([middle[:, :2] + shift, middle[:, 2:]], dim=1)
 
     size = middle[:, 2:]
@@ -99,7 +99,7 @@ def motion_features(graph: HeteroData, logits: Tensor | None = None) -> MotionFe
     middling = velocity[:, 1]
     of_previous = torch.cat(
         [
-            previous.sightings[:, 1:].log(),
+            previous.observations[:, 1:].log(),
             torch.stack([gap.log(), (gap * seconds).clamp(min=1e-3).log() + 2], dim=1),
             torch.stack([previous.mean_scores, previous.scores.to(gap)], dim=1),
             _whereabouts(middle, frame),

@@ -5,7 +5,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from tltm_graph import __version__
-from tltm_graph.cli import convert, diff, draw, evaluate, explain, mistakes, render, solve, track, validate, view
+from tltm_graph.cli import (
+    convert,
+    diff,
+    draw,
+    evaluate,
+    explain,
+    mistakes,
+    render,
+    solve,
+    track,
+    validate,
+    view,
+)
 
 COMMANDS = {
     "track": (track, "follow the objects of a video"),

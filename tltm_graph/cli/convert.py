@@ -52,7 +52,7 @@ def run(options: dict[str, Any]) -> int:
         from tltm_graph.commands.convert import convert
 
         counts = convert(**options)
-        print(f"{counts['videos']} videos, {counts['tracks']} tracks, {counts['sightings']} sightings")
+        print(f"{counts['videos']} videos, {counts['tracks']} tracks, {counts['observations']} observations")
         if counts["classes_left_out"]:
             print(f"classes left out: {', '.join(counts['classes_left_out'])}")
         print(f"written:\n  {options['target']}")

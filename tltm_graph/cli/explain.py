@@ -37,7 +37,7 @@ def run(options: dict[str, Any]) -> int:
 
     def work() -> int:
         from tltm_graph.commands.explain import doubts, explain
-        from tltm_graph.tracking import SavedGraph
+        from tltm_graph.explanation import SavedGraph
 
         if options["frame"] is not None and options["track"] is None and options["row"] is None:
             raise ValueError("Expected --track or --object beside --frame, got neither")

@@ -7,7 +7,7 @@ from tltm_graph.cli.running import running
 
 DESCRIPTION = """\
 Lists the decisions of a saved run that were wrong, given the truth, and what was to blame: the scores of the
-transitions (edge), the choice among them (solver), a track that had been forgotten (memory), or a false alarm or second
+transitions (edge), the choice among them (solver), a track that had been forgotten (memory), or a false positive or second
 detection that took a track (detector).
 
 GRAPH is the graph.zip of tltm-graph track --save-graph, or the folder it is in."""

@@ -21,13 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output", metavar="DIR", default="out/solve", help="folder to write to; default: %(default)s")
     add("--solver", choices=("hungarian", "greedy", "argmax"), help="default: that of the run")
     add(
-        "--max-misses",
+        "--max-time-since-update",
         metavar="N",
         type=int,
         help="frames in a row that a track may be missed; default: as in the run, else 60",
     )
     add(
-        "--birth-score",
+        "--new-track-threshold",
         metavar="P",
         type=float,
         help="least detection score of a new track; default: as in the run, else 0.3",

@@ -75,7 +75,7 @@ def _report(run: dict[str, Any]) -> None:
     if scores:
         print(
             f"objects followed by one id  {scores['whole']} of {scores['objects']} ({scores['whole_share']:.0%})\n"
-            f"sightings found             {scores['found']} of {scores['sightings']} ({scores['recall']:.0%})\n"
+            f"observations found             {scores['found']} of {scores['observations']} ({scores['recall']:.0%})\n"
             f"id switches                 {scores['switches']}\n"
             f"fragments                   {scores['fragments']}"
         )

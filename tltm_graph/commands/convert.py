@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tltm_graph.data import (
+from tltm_graph.formats import (
     COCO,
     YOUTUBE_VIS_2019,
     Video,
@@ -18,8 +18,8 @@ from tltm_graph.data import (
     open_writer,
     read_class_map,
 )
-from tltm_graph.data.class_maps import same_classes
-from tltm_graph.data.local_split import Part
+from tltm_graph.formats.class_maps import same_classes
+from tltm_graph.formats.video import Part
 from tltm_graph.io import output_folder
 
 
@@ -42,23 +42,23 @@ def convert(
     Args:
         source: File or folder.
         target: File or folder to write. A file appears when it is complete; in a folder, each video does.
-        target_format: One of :data:`tltm_graph.data.FORMATS` that can be written.
-        source_format: One of :data:`tltm_graph.data.FORMATS`; by default the one it looks like.
+        target_format: One of :data:`tltm_graph.formats.FORMATS` that can be written.
+        source_format: One of :data:`tltm_graph.formats.FORMATS`; by default the one it looks like.
         class_names: Names of the classes, for formats that only number them; "coco" and "youtube_vis_2019" stand for
             those of these data sets.
         image_set: Only the videos of this list of DAVIS.
         every: Label maps with pictures: only each n-th picture has a map.
         images: Folder of the pictures, if the format keeps them elsewhere.
         like: The data set that the tracks are for, if the source does not say all of its videos and classes; see
-            :func:`tltm_graph.data.open_videos`.
-        class_map: Class map to apply, see :func:`tltm_graph.data.read_class_map`, or "same" for classes of the same
+            :func:`tltm_graph.formats.open_videos`.
+        class_map: Class map to apply, see :func:`tltm_graph.formats.read_class_map`, or "same" for classes of the same
             name, which is what happens if ``like`` has other classes. Objects of other classes are left out.
         target_classes: Classes to map to, in the order of their labels; by default those of ``like``, else those of
             YouTube-VIS 2019 for the maps to them, else those that the map names.
-        part: Only this part of :func:`tltm_graph.data.local_split`.
+        part: Only this part of :func:`tltm_graph.formats.local_split`.
 
     Returns:
-        How many videos, tracks and sightings were written, and the names of the classes that were left out.
+        How many videos, tracks and observations were written, and the names of the classes that were left out.
 
     Raises:
         ValueError: If an argument is not understood, the source is not valid, or the target cannot hold it.
@@ -76,7 +76,7 @@ def convert(
     if part is not None:
         videos = local_split(videos, part)
     videos, dropped = _in_classes(videos, known, class_map, target_classes)
-    counts: dict[str, Any] = {"videos": 0, "tracks": 0, "sightings": 0, "classes_left_out": dropped}
+    counts: dict[str, Any] = {"videos": 0, "tracks": 0, "observations": 0, "classes_left_out": dropped}
     there = Path(target).absolute()
     with (
         output_folder(there.parent),
@@ -89,11 +89,11 @@ def convert(
             writer.begin(
                 replace(video, num_frames=video.num_frames or tracks.num_frames, size=video.size or tracks.size)
             )
-            for frame, sightings in tracks.sightings():
-                writer.write(frame, sightings)
+            for frame, observations in tracks.observations():
+                writer.write(frame, observations)
             counts["videos"] += 1
             counts["tracks"] += len(tracks)
-            counts["sightings"] += sum(map(len, tracks.values()))
+            counts["observations"] += sum(map(len, tracks.values()))
     return counts
 
 

@@ -3,8 +3,8 @@ from collections.abc import Iterable
 from torch import Tensor
 from torchvision.ops import clip_boxes_to_image
 
+from tltm_graph.explanation import SavedGraph
 from tltm_graph.structures import Frame
-from tltm_graph.tracking import SavedGraph
 
 
 def crops(graph: SavedGraph, frame: int, pictures: Iterable[Frame]) -> tuple[dict[int, Tensor], dict[int, Tensor]]:

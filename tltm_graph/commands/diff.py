@@ -3,8 +3,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tltm_graph.explanation import Difference, SavedGraph, differences
 from tltm_graph.io import write_atomically
-from tltm_graph.tracking import Difference, SavedGraph, differences
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,18 @@ import numpy as np
 from tqdm import tqdm
 
 from tltm_graph.commands.label_map_pairs import check_given_ids, counted_anew, label_map_pairs
-from tltm_graph.commands.pairing import Missing, classes_to_score_by, common_kind, pair_videos, pedestrians_of, some
-from tltm_graph.commands.report import markdown_report
-from tltm_graph.data import (
-    Video,
-    guess_format,
-    local_split,
-    open_videos,
+from tltm_graph.commands.pairing import (
+    Missing,
+    classes_to_score_by,
+    common_kind,
+    pair_videos,
+    pedestrians_of,
+    some,
 )
-from tltm_graph.data.davis import VOID
-from tltm_graph.data.local_split import Part
+from tltm_graph.commands.report import markdown_report
+from tltm_graph.formats import Video, guess_format, local_split, open_videos
+from tltm_graph.formats.davis import VOID
+from tltm_graph.formats.video import Part
 from tltm_graph.io import output_folder, write_atomically
 from tltm_graph.metrics import ORACLES, Evaluation, On, Scores
 from tltm_graph.metrics.benchmark_rules import PEDESTRIAN
@@ -78,15 +80,15 @@ def evaluate(
         truth: File or folder.
         predictions: File or folder.
         output: Folder to write to.
-        truth_format: One of :data:`tltm_graph.data.FORMATS`; by default the one it looks like.
+        truth_format: One of :data:`tltm_graph.formats.FORMATS`; by default the one it looks like.
         predictions_format: The same for the predictions.
         metrics: Of :data:`tltm_graph.metrics.FAMILIES`; by default those of the benchmark whose format the truth has.
         on: Compare masks or boxes; by default what the rules compare, else masks if both sides have them.
         rules: One of :data:`tltm_graph.metrics.RULES`; by default those of the benchmark whose format the truth has.
         class_map: From the classes of the predictions to those of the truth, see
-            :func:`tltm_graph.data.read_class_map`; by default classes of the same name are the same.
+            :func:`tltm_graph.formats.read_class_map`; by default classes of the same name are the same.
         class_agnostic: Look at no classes. They are not looked at either if one side has none.
-        part: Only this part of :func:`tltm_graph.data.local_split`.
+        part: Only this part of :func:`tltm_graph.formats.local_split`.
         image_set: Only the videos of this list of DAVIS.
         missing: What videos without predictions are: an "error", "empty", or to "skip", so that they are not scored.
         union: J and F of all objects as one, as in DAVIS 2016.
@@ -216,5 +218,7 @@ def _score(true: Video, found: Video | None, evaluations: Mapping[str, Evaluatio
 
 def _pedestrians(truth: Tracks) -> Tracks:
     """The true objects that rules for one class score: a part that is made perfect finds these."""
-    rows = ((frame, row) for frame, seen in truth.sightings() for row in seen if row.label == PEDESTRIAN and row.score)
-    return Tracks.from_sightings(rows, truth.size, truth.num_frames)
+    rows = (
+        (frame, row) for frame, seen in truth.observations() for row in seen if row.label == PEDESTRIAN and row.score
+    )
+    return Tracks.from_observations(rows, truth.size, truth.num_frames)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from tltm_graph.commands.crops import crops
 from tltm_graph.commands.saved_run import SavedRun
+from tltm_graph.explanation import Explanation, SavedGraph
+from tltm_graph.explanation import explain as explain_decision
 from tltm_graph.io import write_atomically
 from tltm_graph.structures import class_name
-from tltm_graph.tracking import Explanation, SavedGraph
-from tltm_graph.tracking import explain as explain_decision
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def explain(
     picture: str | Path | None = None,
     source: str | None = None,
 ) -> Explanation:
-    """Why an object of a saved run was taken for what it was: :func:`tltm_graph.tracking.explain`.
+    """Why an object of a saved run was taken for what it was: :func:`tltm_graph.explanation.explain`.
 
     Args:
         graph: ``graph.zip``, or the folder it is in.

@@ -7,8 +7,8 @@ from itertools import zip_longest
 
 import numpy as np
 
-from tltm_graph.data import Video
-from tltm_graph.data.davis import MAX_LABEL, VOID, label_maps_of
+from tltm_graph.formats import Video
+from tltm_graph.formats.davis import MAX_LABEL, VOID, label_maps_of
 from tltm_graph.metrics.davis import MAX_PROPOSALS
 from tltm_graph.metrics.overlap import check_same_video
 from tltm_graph.structures import Tracks

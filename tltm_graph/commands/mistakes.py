@@ -7,15 +7,15 @@ from typing import Any
 from torch import Tensor
 
 from tltm_graph.commands.saved_run import SavedRun
+from tltm_graph.explanation import Mistake, SavedGraph, association_graph
+from tltm_graph.explanation import mistakes as find_mistakes
 from tltm_graph.io import write_atomically
+from tltm_graph.metrics import match_to_ground_truth
 from tltm_graph.structures import Detections, Tracks
-from tltm_graph.tracking import Mistake, SavedGraph, association_graph
-from tltm_graph.tracking import mistakes as find_mistakes
-from tltm_graph.training import identify
 
 _SAME = 0.3  # IoU of boxes from which on a detection shows an object: a poor one is still one
 CAUSES = {
-    "detector": "a false alarm or a second detection took the track",
+    "detector": "a false positive or a duplicate took the track",
     "memory": "the track had been forgotten",
     "solver": "the scores were right, the choice was not",
     "edge": "the scores were wrong",
@@ -54,7 +54,7 @@ def mistakes(
     output: str | Path | None = None,
     picture: str | Path | None = None,
 ) -> Mistakes:
-    """Which decisions of a saved run were wrong, and why: :func:`tltm_graph.tracking.mistakes`.
+    """Which decisions of a saved run were wrong, and why: :func:`tltm_graph.explanation.mistakes`.
 
     Args:
         graph: ``graph.zip``, or the folder it is in.
@@ -91,6 +91,6 @@ def identities(graph: SavedGraph, truth: Tracks) -> Iterator[Tensor]:
             after = decision.frame
 
     known = set(graph.frames)
-    for frame, (ids, objects) in enumerate(identify(every_frame(), truth, _SAME)):
+    for frame, (ids, objects) in enumerate(match_to_ground_truth(every_frame(), truth, _SAME)):
         if frame in known:
             yield ids.where(objects == 1, -1)

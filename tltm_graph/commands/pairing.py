@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import Literal
 
-from tltm_graph.data import Video, VideoSet, map_classes, read_class_map
-from tltm_graph.data.class_maps import same_classes
+from tltm_graph.formats import Video, VideoSet, map_classes, read_class_map
+from tltm_graph.formats.class_maps import same_classes
 from tltm_graph.metrics import On
 
 Missing = Literal["error", "empty", "skip"]

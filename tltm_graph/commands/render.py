@@ -5,9 +5,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tltm_graph.commands.interrupt import Interrupt
-from tltm_graph.data import MovingShapes
-from tltm_graph.data.moving_shapes import DIFFICULTIES, SPLITS, moving_shapes, write_scenes
 from tltm_graph.io import output_folder
+from tltm_graph.synthetic import DIFFICULTIES, SPLITS, MovingShapes, moving_shapes, write_scenes
 
 
 def render(
@@ -23,8 +22,8 @@ def render(
     An interrupt (Ctrl-C) ends it after the current video; the videos before are a whole data set.
 
     Args:
-        difficulty: One of :data:`tltm_graph.data.moving_shapes.DIFFICULTIES`.
-        split: One of :data:`tltm_graph.data.moving_shapes.SPLITS`.
+        difficulty: One of :data:`tltm_graph.synthetic.DIFFICULTIES`.
+        split: One of :data:`tltm_graph.synthetic.SPLITS`.
         output: Folder to write, new or empty.
         videos: Only so many, the first ones.
         frames: Of each video.

@@ -4,13 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tltm_graph.association import ArgmaxSolver, GreedySolver, HungarianSolver, PublishedAffinity
+from tltm_graph.association import GreedySolver, HungarianSolver
 from tltm_graph.commands.source import open_source
-from tltm_graph.data import MovingShapes, open_videos
 from tltm_graph.detectors import Detector, build_detector
+from tltm_graph.explanation import SavedGraph
+from tltm_graph.formats import open_videos
 from tltm_graph.io import FrameReader
+from tltm_graph.published import ArgmaxSolver, PublishedAffinity, PublishedTrackManager
 from tltm_graph.structures import Tracks
-from tltm_graph.tracking import LifeCycle, PublishedLifeCycle, Relation, SavedGraph, Tracker
+from tltm_graph.synthetic import MovingShapes
+from tltm_graph.tracking import Relation, Tracker, TrackManager
 
 SOLVERS: dict[str, Callable[[Detector, Relation | None, float], Tracker]] = {
     "hungarian": lambda detector, relation, pixel: Tracker(detector, relation, solver=HungarianSolver()),
@@ -21,7 +24,7 @@ SOLVERS: dict[str, Callable[[Detector, Relation | None, float], Tracker]] = {
         relation,
         affinity=PublishedAffinity(match=0.5, score=1.5, iou=2.5, pixel=pixel),
         solver=ArgmaxSolver(),
-        life_cycle=PublishedLifeCycle(),
+        track_manager=PublishedTrackManager(),
         max_shown=15,
     ),
 }
@@ -60,7 +63,7 @@ class SavedRun:
         if about.get("solver") not in SOLVERS or "detector" not in about:
             raise ValueError(
                 f"Expected a graph of tltm-graph track in '{graph.path}', got one that does not say which detector and "
-                "solver it had: solve_again and explain take the parts of your own tracker, in Python"
+                "solver it had: replay and explain take the parts of your own tracker, in Python"
             )
         return cls(graph, _scorer(graph, weights) if related else None, about["solver"])
 
@@ -125,13 +128,13 @@ class SavedRun:
             detector: Of a saved run.
             relation: The same.
             solver: Another solver.
-            life: Options of :class:`tltm_graph.tracking.LifeCycle` in place of those of the run.
+            life: Options of :class:`tltm_graph.tracking.TrackManager` in place of those of the run.
         """
         about = self.graph.about
         tracker = SOLVERS[solver or self.solver](detector, relation, float(about.get("pixel", 1.0)))
         life = about.get("life", {}) if life is None else life
         if life:
-            tracker.life_cycle = LifeCycle(**life)
+            tracker.track_manager = TrackManager(**life)
         return tracker
 
 

@@ -9,18 +9,19 @@ from typing import Any
 from tqdm import tqdm
 
 from tltm_graph.commands.saved_run import SOLVERS, SavedRun
-from tltm_graph.data import TrackWriter
 from tltm_graph.detectors import Detector
+from tltm_graph.explanation import GraphWriter, SavedGraph, differences, replay
+from tltm_graph.formats import TrackWriter
 from tltm_graph.io import output_folder, write_atomically
-from tltm_graph.tracking import GraphWriter, Relation, SavedGraph, Tracker, differences, solve_again
+from tltm_graph.tracking import Relation, Tracker
 
 
 def solve(
     graph: str | Path,
     output: str | Path = "out/solve",
     solver: str | None = None,
-    max_misses: int | None = None,
-    birth_score: float | None = None,
+    max_time_since_update: int | None = None,
+    new_track_threshold: float | None = None,
     score_threshold: float = 0.0,
     weights: str | None = None,
 ) -> dict[str, Any]:
@@ -32,8 +33,8 @@ def solve(
         graph: ``graph.zip``, or the folder it is in.
         output: Folder to write to.
         solver: One of :data:`SOLVERS`; None for that of the run.
-        max_misses: See :class:`tltm_graph.tracking.LifeCycle`; None for its default.
-        birth_score: The same.
+        max_time_since_update: See :class:`tltm_graph.tracking.TrackManager`; None for its default.
+        new_track_threshold: The same.
         score_threshold: Objects that score less are left out.
         weights: See :meth:`SavedRun.open`.
 
@@ -49,7 +50,7 @@ def solve(
     solver = solver or run.solver
     if solver not in SOLVERS:
         raise ValueError(f"Expected a solver of {sorted(SOLVERS)}, got '{solver}'")
-    told = {"max_misses": max_misses, "birth_score": birth_score}
+    told = {"max_time_since_update": max_time_since_update, "new_track_threshold": new_track_threshold}
     life = {name: value for name, value in told.items() if value is not None}
     if solver == run.solver:
         life = run.graph.about.get("life", {}) | life
@@ -69,7 +70,7 @@ def solve(
     with output_folder(Path(output)) as folder:
         with ExitStack() as stack:
             tracks = stack.enter_context(TrackWriter(folder / "tracks.json"))
-            steps = solve_again(run.graph, make_tracker, run.scorer, score_threshold)
+            steps = replay(run.graph, make_tracker, run.scorer, score_threshold)
             first = next(steps, None)
             if first is None:
                 raise ValueError(f"Expected at least one frame in '{run.graph.path}', got none")

@@ -1,9 +1,9 @@
 import warnings
 from pathlib import Path
 
-from tltm_graph.data import MovingShapes, read_mot
-from tltm_graph.data.moving_shapes import EASY, Split, moving_shapes
+from tltm_graph.formats import read_mot
 from tltm_graph.io import FrameReader, read_frames
+from tltm_graph.synthetic import EASY, MovingShapes, Split, moving_shapes
 
 DEMO_SEED = 5_000_000
 """Of the first scene of the demo, apart from those that its model has learned from or is scored on."""

@@ -18,12 +18,14 @@ from tqdm import tqdm
 from tltm_graph.commands.interrupt import Interrupt
 from tltm_graph.commands.saved_run import SOLVERS, own_models
 from tltm_graph.commands.source import open_source
-from tltm_graph.data import MovingShapes, TrackWriter
 from tltm_graph.detectors import Detector, build_detector
+from tltm_graph.explanation import GraphWriter, SavedGraph, association_graph
+from tltm_graph.formats import TrackWriter
 from tltm_graph.io import FrameReader, VideoWriter, output_folder, write_atomically
 from tltm_graph.metrics import IdentityMeter
 from tltm_graph.structures import Frame
-from tltm_graph.tracking import GraphWriter, Relation, SavedGraph, association_graph
+from tltm_graph.synthetic import MovingShapes
+from tltm_graph.tracking import Relation
 
 DEFAULT_DETECTOR = "torchvision:maskrcnn_resnet50_fpn_v2"
 DEMO_DETECTOR = "tltm:tltm-tiny-moving-shapes"

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tltm_graph.commands.convert import check_target, named_classes, progress
-from tltm_graph.data import Problem, open_videos, validate
+from tltm_graph.formats import Problem, open_videos, validate
 from tltm_graph.io import output_folder, write_atomically
 
 
@@ -20,7 +20,7 @@ def validate_data(
 
     Args:
         source: File or folder.
-        source_format: One of :data:`tltm_graph.data.FORMATS`; by default the one it looks like.
+        source_format: One of :data:`tltm_graph.formats.FORMATS`; by default the one it looks like.
         class_names: Names of the classes, for formats that only number them; "coco" and "youtube_vis_2019" stand for
             those of these data sets.
         image_set: Only the videos of this list of DAVIS.

@@ -8,7 +8,7 @@ from tqdm import tqdm
 from tltm_graph.commands.explain import doubts
 from tltm_graph.commands.mistakes import mistakes as find_mistakes
 from tltm_graph.commands.saved_run import SavedRun
-from tltm_graph.tracking import explain
+from tltm_graph.explanation import explain
 
 
 def view(
@@ -32,7 +32,7 @@ def view(
         explained: So many of the most doubtful decisions are explained in it.
         width: Of the pictures, in pixels, at most.
         weights: See :meth:`SavedRun.open`.
-        mistakes: Whether wrong decisions are marked in it: :func:`tltm_graph.tracking.mistakes`.
+        mistakes: Whether wrong decisions are marked in it: :func:`tltm_graph.explanation.mistakes`.
         truth: See :meth:`SavedRun.truth`; they are marked where it is given.
 
     Returns:

@@ -1,5 +1,6 @@
 """Anything that finds objects in a frame."""
 
+from tltm_graph.detectors.check import check_detector
 from tltm_graph.detectors.detector import Detector, Segmenter
 from tltm_graph.detectors.detectron2_models import Detectron2Detector
 from tltm_graph.detectors.named import build_detector
@@ -17,4 +18,5 @@ __all__ = [
     "TorchvisionDetector",
     "TransformersDetector",
     "build_detector",
+    "check_detector",
 ]

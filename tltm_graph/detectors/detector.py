@@ -7,7 +7,7 @@ from tltm_graph.structures import Detections, Frame
 class Detector(Protocol):
     """Finds the objects of one frame. Any object with this method and attribute will do.
 
-    :func:`tltm_graph.testing.check_detector` tells whether it does what trackers rely on.
+    :func:`tltm_graph.detectors.check_detector` tells whether it does what trackers rely on.
     """
 
     class_names: tuple[str, ...] | None

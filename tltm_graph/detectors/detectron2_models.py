@@ -4,8 +4,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from tltm_graph.detectors.pyramid import equally_wide, pool_from_pyramid
 from tltm_graph.detectors.resize import network_size, resize_image
+from tltm_graph.ops.pyramid_pooling import equally_wide, pool_from_pyramid
 from tltm_graph.structures import Detections, Frame
 
 

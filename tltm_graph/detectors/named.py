@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
-from tltm_graph.data import open_videos
 from tltm_graph.detectors.detector import Detector
 from tltm_graph.detectors.oracle import OracleDetector
 from tltm_graph.detectors.precomputed import PrecomputedDetector
 from tltm_graph.detectors.torchvision_models import TorchvisionDetector
 from tltm_graph.detectors.transformers_models import TransformersDetector
+from tltm_graph.formats import open_videos
 from tltm_graph.structures import Detections, Tracks
 
 
@@ -28,7 +28,7 @@ def build_detector(
     ``transformers:MODEL``      :meth:`TransformersDetector.from_name`, a name on the Hugging Face hub or a folder
     ``precomputed:FILE``        :meth:`PrecomputedDetector.from_file`
     ``oracle[:TRACKS]``         :class:`OracleDetector` over the tracks of one video in any format of
-                                :mod:`tltm_graph.data`, or over ``truth``
+                                :mod:`tltm_graph.formats`, or over ``truth``
     ``package.module.Class``    a class (or function) of your own; the argument, if any, goes to it first. Models of
                                 detectron2 are built by such a function, which wraps them in
                                 :class:`Detectron2Detector`

@@ -16,7 +16,7 @@ class OracleDetector:
     detections, in any order of frames.
 
     Args:
-        truth: Returns the true objects of a frame, given its index: :meth:`tltm_graph.data.MovingShapes.truth`, or
+        truth: Returns the true objects of a frame, given its index: :meth:`tltm_graph.synthetic.MovingShapes.truth`, or
             :meth:`tltm_graph.structures.Tracks.at`. Their ids are not passed on.
         class_names: Names of the classes.
         miss_rate: Share of objects not detected.

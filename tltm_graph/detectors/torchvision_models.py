@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import detection, get_model, get_model_weights, list_models
 
-from tltm_graph.detectors.pyramid import equally_wide, pool_from_pyramid
+from tltm_graph.ops.pyramid_pooling import equally_wide, pool_from_pyramid
 from tltm_graph.structures import Detections, Frame
 
 

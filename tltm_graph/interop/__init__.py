@@ -2,4 +2,7 @@
 
 from tltm_graph.interop.columns import tracks_from_columns, tracks_to_columns
 
-__all__ = ["tracks_from_columns", "tracks_to_columns"]
+__all__ = [
+    "tracks_from_columns",
+    "tracks_to_columns",
+]

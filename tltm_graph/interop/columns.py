@@ -2,13 +2,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tltm_graph.ops.rle import Rle
-from tltm_graph.structures import Sighting, Tracks, class_name
+from tltm_graph.structures import Observation, Tracks, class_name
 
 _NAMES = ("frame", "track", "x0", "y0", "x1", "y1", "score", "label")
 
 
 def tracks_to_columns(tracks: Tracks, class_names: Sequence[str] | None = None) -> dict[str, list[Any]]:
-    """All sightings as columns, for tables of any kind.
+    """All observations as columns, for tables of any kind.
 
     >>> pandas.DataFrame(tracks_to_columns(tracks))
     >>> pyarrow.table(tracks_to_columns(tracks))
@@ -21,7 +21,11 @@ def tracks_to_columns(tracks: Tracks, class_names: Sequence[str] | None = None) 
         ``frame``, ``track``, ``x0``, ``y0``, ``x1``, ``y1`` in pixels, ``score``, ``label``; ``class_name`` if names
         are given; and ``mask``, COCO's compressed run-length counts, if there are masks. Ordered by frame, then track.
     """
-    rows = [(frame, seen) for frame, sightings in tracks.sightings() for seen in sorted(sightings, key=lambda s: s.id)]
+    rows = [
+        (frame, seen)
+        for frame, observations in tracks.observations()
+        for seen in sorted(observations, key=lambda s: s.id)
+    ]
     columns: dict[str, list[Any]] = {name: [] for name in _NAMES}
     for frame, seen in rows:
         for name, value in zip(_NAMES, (frame, seen.id, *seen.box, seen.score, seen.label), strict=True):
@@ -45,7 +49,7 @@ def tracks_from_columns(
         columns: At least ``frame``, ``track``, ``x0``, ``y0``, ``x1`` and ``y1``. Without ``score`` it is 1, without
             ``label`` 0. Others are not looked at.
         size: Height and width of the video in pixels, needed for masks.
-        num_frames: Length of the video; None for up to the last sighting.
+        num_frames: Length of the video; None for up to the last observation.
 
     Raises:
         ValueError: If a column is missing, lengths differ, or there are masks and no size.
@@ -61,7 +65,7 @@ def tracks_from_columns(
         raise ValueError("Expected the size (H, W) of the video for its masks, got none")
     values = {"score": [1.0] * count, "label": [0] * count, "mask": [None] * count} | {n: columns[n] for n in lengths}
 
-    def rows() -> Iterator[tuple[int, Sighting]]:
+    def rows() -> Iterator[tuple[int, Observation]]:
         for frame, track, x0, y0, x1, y1, score, label, counts in zip(
             *(values[name] for name in (*_NAMES, "mask")), strict=True
         ):
@@ -69,6 +73,6 @@ def tracks_from_columns(
             if isinstance(counts, str) and size is not None:
                 mask = {"size": list(size), "counts": counts}
             box = (float(x0), float(y0), float(x1), float(y1))
-            yield int(frame), Sighting(int(track), box, float(score), int(label), mask)
+            yield int(frame), Observation(int(track), box, float(score), int(label), mask)
 
-    return Tracks.from_sightings(rows(), size, num_frames)
+    return Tracks.from_observations(rows(), size, num_frames)

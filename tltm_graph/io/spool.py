@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
-from tltm_graph.structures import Sighting, Track, Tracks
+from tltm_graph.structures import Observation, Track, Tracks
 
 
 class Spool:
-    """The sightings of one video on disk, written frame by frame and read track by track or frame by frame.
+    """The observations of one video on disk, written frame by frame and read track by track or frame by frame.
 
     For formats that need a whole track, or the whole video, before the first byte: memory does not grow with the video.
 
@@ -26,10 +26,10 @@ class Spool:
         self._database.execute("CREATE TABLE seen (track INT, frame INT, row TEXT)")
         self._indexed = False
 
-    def add(self, frame: int, sightings: Iterable[Sighting]) -> None:
-        """Keeps the sightings of one frame."""
+    def add(self, frame: int, observations: Iterable[Observation]) -> None:
+        """Keeps the observations of one frame."""
         self._database.executemany(
-            "INSERT INTO seen VALUES (?, ?, ?)", ((row.id, frame, json.dumps(row[1:])) for row in sightings)
+            "INSERT INTO seen VALUES (?, ?, ?)", ((row.id, frame, json.dumps(row[1:])) for row in observations)
         )
 
     def track_ids(self) -> list[int]:
@@ -41,14 +41,14 @@ class Spool:
         """The whole of one track."""
         self._index()
         query = "SELECT frame, row FROM seen WHERE track = ? ORDER BY frame"
-        rows = ((frame, _sighting(track_id, row)) for frame, row in self._database.execute(query, (track_id,)))
-        return Tracks.from_sightings(rows, None)[track_id]
+        rows = ((frame, _observation(track_id, row)) for frame, row in self._database.execute(query, (track_id,)))
+        return Tracks.from_observations(rows, None)[track_id]
 
-    def frames(self) -> Iterator[tuple[int, list[Sighting]]]:
-        """Each frame in which something was seen, in order, with its sightings in the order they came."""
+    def frames(self) -> Iterator[tuple[int, list[Observation]]]:
+        """Each frame in which something was seen, in order, with its observations in the order they came."""
         rows = self._database.execute("SELECT frame, track, row FROM seen ORDER BY frame, rowid")
         for frame, group in groupby(rows, key=lambda row: row[0]):
-            yield frame, [_sighting(track_id, row) for _, track_id, row in group]
+            yield frame, [_observation(track_id, row) for _, track_id, row in group]
 
     def close(self) -> None:
         """Removes the spool."""
@@ -61,6 +61,6 @@ class Spool:
             self._indexed = True
 
 
-def _sighting(track_id: int, text: str) -> Sighting:
+def _observation(track_id: int, text: str) -> Observation:
     box, score, label, mask, crowd, area = json.loads(text)
-    return Sighting(track_id, tuple(box), score, label, mask, crowd, area)
+    return Observation(track_id, tuple(box), score, label, mask, crowd, area)

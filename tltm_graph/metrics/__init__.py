@@ -8,6 +8,7 @@ from tltm_graph.metrics.evaluation import FAMILIES, RULES, Evaluation, Scores
 from tltm_graph.metrics.hota import Hota
 from tltm_graph.metrics.identity import IdentityMeter, IdentityScores
 from tltm_graph.metrics.identity_f1 import IdentityF1
+from tltm_graph.metrics.match_to_ground_truth import match_to_ground_truth
 from tltm_graph.metrics.metric import Metric
 from tltm_graph.metrics.oracle import ORACLES
 from tltm_graph.metrics.overlap import FrameOverlap, On, frame_overlaps
@@ -41,6 +42,7 @@ __all__ = [
     "VideoAP",
     "boundary_f",
     "frame_overlaps",
+    "match_to_ground_truth",
     "paired_boundary_f",
     "paired_region_similarity",
     "region_similarity",

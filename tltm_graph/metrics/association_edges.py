@@ -9,7 +9,7 @@ from tltm_graph.metrics.video_metric import Sums, VideoMetric
 
 @dataclass(frozen=True)
 class EdgeCounts(Sums):
-    """Edges between sightings, counted. Shares are in [0, 1], and nan where there is no edge to judge.
+    """Edges between observations, counted. Shares are in [0, 1], and nan where there is no edge to judge.
 
     Args:
         predicted: Edges of the predicted tracks.
@@ -39,7 +39,7 @@ class EdgeCounts(Sums):
 
     @property
     def recall(self) -> float:
-        """Share of the edges between detected sightings that were drawn: no missed detection lowers it."""
+        """Share of the edges between detected observations that were drawn: no missed detection lowers it."""
         return _share(self.correct, self.detected)
 
     @property
@@ -94,16 +94,16 @@ class EdgeScores(Sums):
 
 
 class AssociationEdges(VideoMetric[EdgeScores]):
-    r"""Precision and recall of the association itself, as of the edges of a graph of sightings.
+    r"""Precision and recall of the association itself, as of the edges of a graph of observations.
 
     In every frame predicted and true objects are matched one to one: the most pairs with enough overlap and, among
     those, the most overlap. Identities play no part in it, so that a matching cannot hide an error of the association.
-    An edge joins two sightings of one track that follow each other, whatever time lies between:
+    An edge joins two observations of one track that follow each other, whatever time lies between:
 
-    - :math:`E_P`: sightings of a predicted track that follow each other;
-    - :math:`E_D`: *detected* sightings of a true object that follow each other, each as the predicted sighting that it
+    - :math:`E_P`: observations of a predicted track that follow each other;
+    - :math:`E_D`: *detected* observations of a true object that follow each other, each as the predicted observation that it
       is matched to, so that its two ends may belong to two tracks;
-    - :math:`E_T`: sightings of a true object that follow each other, detected or not.
+    - :math:`E_T`: observations of a true object that follow each other, detected or not.
 
     .. math::
         \text{precision} = \frac{|E_P \cap E_D|}{|E_P|}, \qquad
@@ -111,7 +111,7 @@ class AssociationEdges(VideoMetric[EdgeScores]):
         \text{true recall} = \frac{|E_P \cap E_T|}{|E_T|}
 
     So an edge of a track is right if both ends lie on the same true object and no other track was matched to that
-    object in between. It is wrong if it jumps to another object, begins or ends on none, or skips sightings of the
+    object in between. It is wrong if it jumps to another object, begins or ends on none, or skips observations of the
     object that another track has. Recall asks only for what the association could do with the detections it was given.
     The idea is that of the edges of the Cell Tracking Challenge's graph measures, without divisions.
 
@@ -125,9 +125,9 @@ class AssociationEdges(VideoMetric[EdgeScores]):
 
     def _count(self, frames: Iterable[FrameOverlap]) -> EdgeScores:
         counts = [dict.fromkeys(EdgeCounts.__dataclass_fields__, 0) for _ in range(2)]  # adjacent, apart
-        seen: dict[int, int] = {}  # object -> frame of its last sighting
-        detected: dict[int, tuple[int, int]] = {}  # object -> frame and track of its last detected sighting
-        predicted: dict[int, tuple[int, bool]] = {}  # track -> frame of its last sighting, and whether on an object
+        seen: dict[int, int] = {}  # object -> frame of its last observation
+        detected: dict[int, tuple[int, int]] = {}  # object -> frame and track of its last detected observation
+        predicted: dict[int, tuple[int, bool]] = {}  # track -> frame of its last observation, and whether on an object
         for now, frame in enumerate(frames):
             rows, columns = match_pairs(frame.iou, self.threshold)
             track_of = dict(zip(frame.truth_ids[rows].tolist(), frame.predicted_ids[columns].tolist(), strict=True))

@@ -4,17 +4,9 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from tltm_graph.metrics.matching import EPS, match_overlap, match_pairs
-from tltm_graph.metrics.overlap import (
-    FrameOverlap,
-    On,
-    check_same_video,
-    ids,
-    mask_overlap,
-    overlap,
-    padded,
-)
+from tltm_graph.metrics.overlap import FrameOverlap, On, check_same_video, ids, mask_overlap, overlap, padded
 from tltm_graph.ops import Rle, to_coco
-from tltm_graph.structures import Sighting, Tracks
+from tltm_graph.structures import Observation, Tracks
 
 PEDESTRIAN = 0
 """Label of class 1 of MOTChallenge: labels count from 0, the files from 1."""
@@ -102,14 +94,14 @@ def bdd100k_frames(truth: Tracks, predicted: Tracks, on: On, label: int | None =
         yield _without(iou, true_rows, predicted_rows, match_pairs(iou)[1], within.max(axis=1, initial=0) > 0.5)
 
 
-def _frames(truth: Tracks, predicted: Tracks) -> Iterator[tuple[int, list[Sighting], list[Sighting]]]:
+def _frames(truth: Tracks, predicted: Tracks) -> Iterator[tuple[int, list[Observation], list[Observation]]]:
     check_same_video(truth, predicted)
-    pairs = zip(truth.sightings(), padded(predicted, truth.num_frames), strict=True)
+    pairs = zip(truth.observations(), padded(predicted, truth.num_frames), strict=True)
     for (frame, true_rows), (_, predicted_rows) in pairs:
         yield frame, true_rows, predicted_rows
 
 
-def _pedestrians(truth: Tracks, predicted: Tracks) -> Iterator[tuple[int, list[Sighting], list[Sighting]]]:
+def _pedestrians(truth: Tracks, predicted: Tracks) -> Iterator[tuple[int, list[Observation], list[Observation]]]:
     for frame, true_rows, predicted_rows in _frames(truth, predicted):
         other = next((row for row in predicted_rows if row.label > PEDESTRIAN), None)
         if other is not None:
@@ -122,7 +114,7 @@ def _pedestrians(truth: Tracks, predicted: Tracks) -> Iterator[tuple[int, list[S
 
 def _with_regions(
     truth: Tracks, predicted: Tracks, label: int | None
-) -> Iterator[tuple[int, list[Sighting], list[Sighting], list[Sighting]]]:
+) -> Iterator[tuple[int, list[Observation], list[Observation], list[Observation]]]:
     """Frames with the true and the predicted objects of a class, and the ignore regions of all."""
     for frame, true_rows, predicted_rows in _frames(truth, predicted):
         objects = [row for row in true_rows if not row.crowd and label in (None, row.label)]
@@ -132,8 +124,8 @@ def _with_regions(
 
 def _without(
     iou: np.ndarray,
-    true_rows: list[Sighting],
-    predicted_rows: list[Sighting],
+    true_rows: list[Observation],
+    predicted_rows: list[Observation],
     matched: np.ndarray,
     ignorable: np.ndarray,
 ) -> FrameOverlap:
@@ -143,7 +135,7 @@ def _without(
     return FrameOverlap(ids(true_rows), ids(predicted_rows)[~ignorable], iou[:, ~ignorable])
 
 
-def _share_within(rows: list[Sighting], regions: list[Sighting], on: On) -> np.ndarray:
+def _share_within(rows: list[Observation], regions: list[Observation], on: On) -> np.ndarray:
     """The share of each row that lies on each region, float64 (N, M); 0 of a row without area."""
     if not rows or not regions:
         return np.zeros((len(rows), len(regions)))
@@ -157,7 +149,7 @@ def _share_within(rows: list[Sighting], regions: list[Sighting], on: On) -> np.n
     return np.divide(intersection, area, out=np.zeros_like(intersection), where=area > 0)
 
 
-def _union(regions: list[Sighting]) -> Sighting:
+def _union(regions: list[Observation]) -> Observation:
     """One region of all the pixels of several."""
     merged = coco_mask.merge(to_coco([region.mask for region in regions if region.mask is not None]), intersect=False)
     mask = Rle(size=list(merged["size"]), counts=merged["counts"].decode("ascii"))

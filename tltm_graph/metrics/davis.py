@@ -1,7 +1,7 @@
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from tltm_graph.data.davis import VOID
+from tltm_graph.formats.davis import VOID
 from tltm_graph.metrics.davis_metric import (
     DavisMetric,
     Frames,

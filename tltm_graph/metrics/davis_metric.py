@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from tltm_graph.data.davis import VOID
+from tltm_graph.formats.davis import VOID
 from tltm_graph.metrics.davis_scores import DavisObjectScores, DavisScores, davis_statistics, mean_scores
 from tltm_graph.metrics.label_map import LabelMap
 from tltm_graph.metrics.metric import Metric

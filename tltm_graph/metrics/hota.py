@@ -129,8 +129,8 @@ class Hota(VideoMetric[HotaScores]):
         squared = count * count
         return HotaScores(
             tp=tp,
-            fn=video.num_true_sightings - tp,
-            fp=video.num_predicted_sightings - tp,
+            fn=video.num_true_observations - tp,
+            fp=video.num_predicted_observations - tp,
             overlap=_reach(np.bincount(passed, iou, minlength=20)),
             association=(squared / (true_length + predicted_length - count)).sum(axis=0),
             association_recall=(squared / true_length).sum(axis=0),
@@ -165,24 +165,26 @@ class _Overlaps:
         truth, truth_of = np.unique(np.concatenate(truth_ids), return_inverse=True)
         predicted, predicted_of = np.unique(np.concatenate(predicted_ids), return_inverse=True)
         self.num_truth, self.num_predicted = len(truth), len(predicted)
-        self.num_true_sightings, self.num_predicted_sightings = len(truth_of), len(predicted_of)
+        self.num_true_observations, self.num_predicted_observations = len(truth_of), len(predicted_of)
         self.truth_lengths = np.bincount(truth_of, minlength=len(truth))
         self.predicted_lengths = np.bincount(predicted_of, minlength=len(predicted))
 
         self.sizes = np.array([len(row) for row in rows[1:]], dtype=np.int64)  # overlapping pairs in each frame
         shapes = np.array(self.shapes, dtype=np.int64).reshape(-1, 2)
-        first = np.repeat(np.cumsum(shapes, axis=0) - shapes, self.sizes, axis=0)  # (E, 2), sightings before the frame
+        first = np.repeat(
+            np.cumsum(shapes, axis=0) - shapes, self.sizes, axis=0
+        )  # (E, 2), observations before the frame
         self.row, self.column = np.concatenate(rows), np.concatenate(columns)
         self.iou, self.share = np.concatenate(iou), np.concatenate(share)
-        self._true_sighting, self._predicted_sighting = self.row + first[:, 0], self.column + first[:, 1]
-        key = truth_of[self._true_sighting] * len(predicted) + predicted_of[self._predicted_sighting]
+        self._true_observation, self._predicted_observation = self.row + first[:, 0], self.column + first[:, 1]
+        key = truth_of[self._true_observation] * len(predicted) + predicted_of[self._predicted_observation]
         self.pairs, self.pair = np.unique(key, return_inverse=True)  # pairs of tracks, and the one of each overlap
 
     def match(self, gain: np.ndarray) -> np.ndarray:
         """Those overlaps, bool (E,), that are in the matching with the greatest gain of their frame."""
         matched = np.ones(len(gain), dtype=bool)
-        rivals = np.bincount(self._true_sighting)[self._true_sighting] > 1
-        rivals |= np.bincount(self._predicted_sighting)[self._predicted_sighting] > 1
+        rivals = np.bincount(self._true_observation)[self._true_observation] > 1
+        rivals |= np.bincount(self._predicted_observation)[self._predicted_observation] > 1
         ends = np.cumsum(self.sizes)
         undecided = np.unique(np.searchsorted(ends, rivals.nonzero()[0], side="right"))
         for frame in undecided.tolist():  # in all others every overlap is a match

@@ -15,7 +15,7 @@ class IdentityScores:
 
     Args:
         objects: True objects in the video.
-        sightings: Their appearances, over all frames.
+        observations: Their appearances, over all frames.
         found: Appearances that some track covered.
         switches: Times an object was covered by another track than the one before.
         fragments: Times an object was covered again after frames in which it was there and nobody covered it.
@@ -24,7 +24,7 @@ class IdentityScores:
     """
 
     objects: int
-    sightings: int
+    observations: int
     found: int
     switches: int
     fragments: int
@@ -33,8 +33,8 @@ class IdentityScores:
 
     @property
     def recall(self) -> float:
-        """Share of the sightings that were found, in [0, 1]; 1 if there was nothing to find."""
-        return self.found / self.sightings if self.sightings else 1.0
+        """Share of the observations that were found, in [0, 1]; 1 if there was nothing to find."""
+        return self.found / self.observations if self.observations else 1.0
 
     @property
     def whole_share(self) -> float:
@@ -60,7 +60,7 @@ class IdentityMeter:
         self._covered: dict[int, bool] = {}  # object -> whether it was covered when last there
         self._tracks_of: dict[int, set[int]] = {}
         self._shown: set[int] = set()
-        self._sightings = self._found = self._switches = self._fragments = 0
+        self._observations = self._found = self._switches = self._fragments = 0
 
     def update(self, truth: Detections, output: Detections) -> None:
         """Takes in the next frame.
@@ -78,7 +78,7 @@ class IdentityMeter:
         matches = _match(objects, tracks, _overlap(truth, output), self._before, self.threshold)
         self._before = matches
         self._shown.update(tracks)
-        self._sightings += len(objects)
+        self._observations += len(objects)
         self._found += len(matches)
         for obj in objects:
             used = self._tracks_of.setdefault(obj, set())
@@ -96,7 +96,7 @@ class IdentityMeter:
         whole = sum(len(used) == 1 and users[next(iter(used))] == 1 for used in self._tracks_of.values())
         return IdentityScores(
             objects=len(self._tracks_of),
-            sightings=self._sightings,
+            observations=self._observations,
             found=self._found,
             switches=self._switches,
             fragments=self._fragments,

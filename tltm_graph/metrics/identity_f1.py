@@ -17,9 +17,9 @@ class IdentityF1Scores(Sums):
     """How long objects were followed by one and the same track. Shares are in [0, 1], 0 where there is nothing.
 
     Args:
-        idtp: Sightings of true objects that the one track given to the object covers.
-        idfn: Sightings of true objects that it does not.
-        idfp: Sightings of predicted tracks that do not lie on the object given to them.
+        idtp: Observations of true objects that the one track given to the object covers.
+        idfn: Observations of true objects that it does not.
+        idfp: Observations of predicted tracks that do not lie on the object given to them.
     """
 
     idtp: int
@@ -57,7 +57,7 @@ class IdentityF1(VideoMetric[IdentityF1Scores]):
     r"""Identity F1 (Ristani et al. 2016, https://arxiv.org/abs/1609.01775), equal to TrackEval's.
 
     Each true object is given at most one predicted track and the other way round, for the whole video, so that the most
-    sightings agree. With :math:`m_{gp}` the frames in which g and p overlap by at least the threshold:
+    observations agree. With :math:`m_{gp}` the frames in which g and p overlap by at least the threshold:
 
     .. math::
         \text{IDTP} = \max_M \sum_{(g, p) \in M} m_{gp}, \qquad

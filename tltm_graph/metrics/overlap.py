@@ -6,7 +6,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from tltm_graph.ops import to_coco
-from tltm_graph.structures import Sighting, Tracks
+from tltm_graph.structures import Observation, Tracks
 
 On = Literal["masks", "boxes"]
 """What an overlap is measured on."""
@@ -54,14 +54,16 @@ def frame_overlaps(
         truth: The true tracks; those that are ``crowd`` are left out.
         predicted: The tracks to judge.
         on: Overlap of masks or of boxes.
-        truth_label: Only sightings of this class; None for all.
+        truth_label: Only observations of this class; None for all.
         predicted_label: The same for the predicted tracks.
 
     Raises:
         ValueError: If the predicted video is longer than the true one, or masks are asked for and not there.
     """
     check_same_video(truth, predicted)
-    for (_, true_rows), (_, predicted_rows) in zip(truth.sightings(), padded(predicted, truth.num_frames), strict=True):
+    for (_, true_rows), (_, predicted_rows) in zip(
+        truth.observations(), padded(predicted, truth.num_frames), strict=True
+    ):
         true_rows = [r for r in true_rows if not r.crowd and truth_label in (None, r.label)]
         predicted_rows = [r for r in predicted_rows if predicted_label in (None, r.label)]
         yield FrameOverlap(ids(true_rows), ids(predicted_rows), overlap(true_rows, predicted_rows, on))
@@ -77,17 +79,17 @@ def check_same_video(truth: Tracks, predicted: Tracks) -> None:
         )
 
 
-def padded(tracks: Tracks, num_frames: int) -> Iterator[tuple[int, list[Sighting]]]:
-    """The sightings of frames 0 to ``num_frames`` - 1, whatever length the tracks say they have."""
-    return Tracks(tracks.tracks, tracks.size, num_frames).sightings()
+def padded(tracks: Tracks, num_frames: int) -> Iterator[tuple[int, list[Observation]]]:
+    """The observations of frames 0 to ``num_frames`` - 1, whatever length the tracks say they have."""
+    return Tracks(tracks.tracks, tracks.size, num_frames).observations()
 
 
-def ids(rows: list[Sighting]) -> np.ndarray:
+def ids(rows: list[Observation]) -> np.ndarray:
     """Ids of the rows, int64."""
     return np.array([row.id for row in rows], dtype=np.int64)
 
 
-def overlap(rows: list[Sighting], others: list[Sighting], on: On) -> np.ndarray:
+def overlap(rows: list[Observation], others: list[Observation], on: On) -> np.ndarray:
     """IoU of every row with every other, float64 (N, M).
 
     Boxes without area overlap nothing; two empty masks have IoU 0.
@@ -113,7 +115,7 @@ def box_overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
 
 
-def mask_overlap(rows: list[Sighting], others: list[Sighting], crowd: bool) -> np.ndarray:
+def mask_overlap(rows: list[Observation], others: list[Observation], crowd: bool) -> np.ndarray:
     """IoU of masks, float64 (N, M); with ``crowd`` the share of each row that lies on the other."""
     first, second = _masks(rows), _masks(others)
     if not rows or not others:
@@ -128,7 +130,7 @@ def mask_overlap(rows: list[Sighting], others: list[Sighting], crowd: bool) -> n
     return np.asarray(coco_mask.iou(first, second, [int(crowd)] * len(second))).reshape(len(rows), len(others))
 
 
-def _masks(rows: list[Sighting]) -> list[dict]:
+def _masks(rows: list[Observation]) -> list[dict]:
     missing = next((row.id for row in rows if row.mask is None), None)
     if missing is not None:
         raise ValueError(f"Expected masks on both sides, got none for object {missing}: score on boxes instead")

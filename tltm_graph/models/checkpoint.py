@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tltm_graph.data import COCO, YOUTUBE_VIS_2019, read_class_map
+from tltm_graph.formats import COCO, YOUTUBE_VIS_2019, read_class_map
 from tltm_graph.models.reference_names import reference_name
 
 _PARTS = (  # the beginnings of names, and the part of a model that they belong to

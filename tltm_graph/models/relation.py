@@ -63,7 +63,7 @@ class RelationModel(nn.Module):
         ``edge_attr``, if there is one.
 
         The graph may tell how long ago previous objects were seen, ``graph["previous"].gap (M,)``, and the mean of
-        their nodes over all sightings, ``graph["previous"].looks (M, channels)``, as
+        their nodes over all observations, ``graph["previous"].looks (M, channels)``, as
         :class:`tltm_graph.tracking.Tracker` writes them; else it was in the frame before, and once.
         """
         store, previous = graph[TRANSITION], graph["previous"]

@@ -6,7 +6,6 @@ from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from tltm_graph.association import LearnedAffinity
-from tltm_graph.data import COCO, YOUTUBE_VIS_2019
 from tltm_graph.detectors.centermask import (
     CenterMask,
     Decoder,
@@ -17,6 +16,7 @@ from tltm_graph.detectors.centermask import (
     mobile_backbone,
     resnet_backbone,
 )
+from tltm_graph.formats import COCO, YOUTUBE_VIS_2019
 from tltm_graph.models.pretrained import load_weights
 from tltm_graph.models.relation import RelationModel
 from tltm_graph.nn import AppearanceEncoder, ResFuser, TransitionGNN

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from tltm_graph.association import LearnedAffinity, save_head
-from tltm_graph.data import COCO, YOUTUBE_VIS_2019
 from tltm_graph.detectors.centermask import CenterMask, Decoder
+from tltm_graph.formats import COCO, YOUTUBE_VIS_2019
 from tltm_graph.io import read_weights, write_atomically
 from tltm_graph.models.checkpoint import CheckpointReport, checkpoint_kind, load_checkpoint, official_names
 from tltm_graph.models.inference import for_inference

@@ -14,7 +14,7 @@ Box = tuple[float, float, float, float]
 """Corners (x0, y0, x1, y1) in pixels."""
 
 
-class Sighting(NamedTuple):
+class Observation(NamedTuple):
     """One object in one frame, the row that files of tracks are made of.
 
     Args:
@@ -80,9 +80,9 @@ class Track:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def sighting(self, track_id: int, position: int) -> Sighting:
+    def observation(self, track_id: int, position: int) -> Observation:
         """The row at ``position`` of the track's frames."""
-        return Sighting(
+        return Observation(
             id=track_id,
             box=self.boxes[position],
             score=self.scores[position],
@@ -136,39 +136,42 @@ class Tracks(Mapping[int, Track]):
         """
         last = -1
 
-        def rows() -> Iterator[tuple[int, Sighting]]:
+        def rows() -> Iterator[tuple[int, Observation]]:
             nonlocal last
             for frame, detections in stream:
                 last = max(last, frame)
-                for sighting in sightings_of(frame, detections):
-                    yield frame, sighting
+                for observation in observations_of(frame, detections):
+                    yield frame, observation
 
-        tracks = cls.from_sightings(rows(), size, 0).tracks
+        tracks = cls.from_observations(rows(), size, 0).tracks
         return cls(tracks, size, last + 1 if num_frames is None else num_frames)
 
     @classmethod
-    def from_sightings(
-        cls, sightings: Iterable[tuple[int, Sighting]], size: tuple[int, int] | None, num_frames: int | None = None
+    def from_observations(
+        cls,
+        observations: Iterable[tuple[int, Observation]],
+        size: tuple[int, int] | None,
+        num_frames: int | None = None,
     ) -> "Tracks":
-        """Collects pairs of frame index and sighting, in any order.
+        """Collects pairs of frame index and observation, in any order.
 
         Args:
-            sightings: Pairs of frame index and :class:`Sighting`.
+            observations: Pairs of frame index and :class:`Observation`.
             size: Height and width of the video in pixels, None if unknown.
-            num_frames: Length of the video; by default up to the last sighting.
+            num_frames: Length of the video; by default up to the last observation.
 
         Raises:
             ValueError: If an id occurs twice in a frame, or a track has masks in some frames only.
         """
-        rows: dict[int, list[tuple[int, Sighting]]] = {}
+        rows: dict[int, list[tuple[int, Observation]]] = {}
         last = -1
-        for frame, sighting in sightings:
+        for frame, observation in observations:
             last = max(last, frame)
-            rows.setdefault(sighting.id, []).append((frame, sighting))
+            rows.setdefault(observation.id, []).append((frame, observation))
         tracks = {track_id: _track(track_id, rows.pop(track_id)) for track_id in sorted(rows)}
         return cls(tracks, size, last + 1 if num_frames is None else num_frames)
 
-    def sightings(self) -> Iterator[tuple[int, list[Sighting]]]:
+    def observations(self) -> Iterator[tuple[int, list[Observation]]]:
         """Every frame of the video in order with what is seen in it, in the order of the ids; masks stay encoded."""
         position = dict.fromkeys(self.tracks, 0)
         by_frame: dict[int, list[int]] = {}
@@ -178,7 +181,7 @@ class Tracks(Mapping[int, Track]):
         for frame in range(self.num_frames):
             rows = []
             for track_id in by_frame.get(frame, ()):
-                rows.append(self.tracks[track_id].sighting(track_id, position[track_id]))
+                rows.append(self.tracks[track_id].observation(track_id, position[track_id]))
                 position[track_id] += 1
             yield frame, rows
 
@@ -209,7 +212,7 @@ class Tracks(Mapping[int, Track]):
         return len(self.tracks)
 
 
-def sightings_of(frame: int, detections: Detections) -> list[Sighting]:
+def observations_of(frame: int, detections: Detections) -> list[Observation]:
     """The objects of one frame that have an id (≥ 0), as rows.
 
     Raises:
@@ -222,18 +225,18 @@ def sightings_of(frame: int, detections: Detections) -> list[Sighting]:
     columns = (known.ids, known.boxes, known.scores, known.labels)
     masks = encode_rle(known.masks) if known.masks is not None else [None] * len(known)
     return [
-        Sighting(track_id, tuple(box), score, label, mask)
+        Observation(track_id, tuple(box), score, label, mask)
         for track_id, box, score, label, mask in zip(*(column.tolist() for column in columns), masks, strict=True)
     ]
 
 
-def _track(track_id: int, rows: list[tuple[int, Sighting]]) -> Track:
+def _track(track_id: int, rows: list[tuple[int, Observation]]) -> Track:
     rows.sort(key=lambda row: row[0])
     frames = tuple(frame for frame, _ in rows)
     for frame, after in pairwise(frames):
         if frame == after:
             raise ValueError(f"Expected each id at most once in a frame, got id {track_id} twice in frame {frame}")
-    _, boxes, scores, labels, masks, crowd, areas = zip(*(sighting for _, sighting in rows), strict=True)
+    _, boxes, scores, labels, masks, crowd, areas = zip(*(observation for _, observation in rows), strict=True)
     if len({mask is None for mask in masks}) > 1:
         raise ValueError(f"Expected masks in every frame of track {track_id} or in none, got a mixture")
     return Track(

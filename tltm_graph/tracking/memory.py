@@ -24,7 +24,7 @@ class Memory:
             kept.
         next_id: The id of the next new track.
         looks: How each looked on the whole, the mean of its node features (M, F), None if there are none: those of
-            ``detections`` are of the last sighting, which may have shown only a part of it.
+            ``detections`` are of the last observation, which may have shown only a part of it.
 
     Raises:
         ValueError: If the lengths differ or an id occurs twice.

@@ -11,11 +11,11 @@ class Motion:
     """How each of M tracks moves, as K filters of different patience see it. Times count frames of the video's pace.
 
     Args:
-        places: Box at the last sighting, freed of jitter: centre x, y, width, height in pixels (M, K, 4).
+        places: Box at the last observation, freed of jitter: centre x, y, width, height in pixels (M, K, 4).
         velocities: Of the centre, in pixels a frame (M, K, 2).
         growths: Of the logarithm of width and height, a frame, as the quick filter sees it (M, 2).
-        sightings: How many each filter has taken in (M, K); one that is half believed counts half.
-        noise: How far sightings are from the middle filter's prediction, root mean square for one frame: of the centre
+        observations: How many each filter has taken in (M, K); one that is half believed counts half.
+        noise: How far observations are from the middle filter's prediction, root mean square for one frame: of the centre
             in units of the box, and of the logarithm of width and height (M, 2).
         last: The box last seen, as it was (M, 4): centre, width, height.
         score: Mean detection score (M,).
@@ -25,7 +25,7 @@ class Motion:
     places: Tensor
     velocities: Tensor
     growths: Tensor
-    sightings: Tensor
+    observations: Tensor
     noise: Tensor
     last: Tensor
     score: Tensor
@@ -48,16 +48,16 @@ _MOST = 0.7  # log of the size: no box grows or shrinks by more than a factor of
 
 
 class MotionFilters:
-    r"""Filters that follow a box through its noisy sightings; one row of :class:`Motion` for each track.
+    r"""Filters that follow a box through its noisy observations; one row of :class:`Motion` for each track.
 
-    Between sightings a box moves on, less and less, to :math:`\hat x = x + v (1 - d^k) / (1 - d)` after k frames. A
-    sighting z corrects place and velocity by what it adds, :math:`r = z - \hat x`:
+    Between observations a box moves on, less and less, to :math:`\hat x = x + v (1 - d^k) / (1 - d)` after k frames. A
+    observation z corrects place and velocity by what it adds, :math:`r = z - \hat x`:
 
     .. math::
         x \leftarrow \hat x + \tfrac{2 (2n - 1)}{n (n + 1)}\, r, \qquad v \leftarrow v + \tfrac{6}{n (n + 1)}\, r / k
 
-    with n the number of sightings, at most the filter's window. These gains draw the least-squares line through the
-    sightings so far, which averages the detector's jitter away; once n stays at the window, older ones fade (the
+    with n the number of observations, at most the filter's window. These gains draw the least-squares line through the
+    observations so far, which averages the detector's jitter away; once n stays at the window, older ones fade (the
     expanding- and fading-memory g-h filter, Brookner 1998, *Tracking and Kalman Filtering Made Easy*).
 
     An object that is seen for the first time is expected to move as those around it that are of its size, as far as
@@ -66,11 +66,11 @@ class MotionFilters:
     The quick filter follows a turn at once, and growth: logarithmic size is to growth g as place is to velocity (with
     the gain of n + 1, as boxes change for other reasons too), and velocity changes by :math:`e^{2 g}` a frame, since of
     what comes nearer at a constant pace size goes with 1 / depth and velocity with its square. The patient one
-    remembers how an object moved before others crossed it: it takes in a sighting only as far as that does not overlap
+    remembers how an object moved before others crossed it: it takes in a observation only as far as that does not overlap
     another object, seen or remembered.
 
     Args:
-        windows: How many sightings each filter averages over, from quick to patient; 1 believes the last sighting alone
+        windows: How many observations each filter averages over, from quick to patient; 1 believes the last observation alone
             and has no velocity.
         dampings: d of each, in [0, 1).
     """
@@ -97,15 +97,15 @@ class MotionFilters:
             others: The tracks known, which tell how things move around here.
         """
         n, k = len(boxes), len(self.windows)
-        sighting = to_centre(boxes)
-        velocity, growth = _as_others(sighting, others, time)
+        observation = to_centre(boxes)
+        velocity, growth = _as_others(observation, others, time)
         return Motion(
-            places=sighting[:, None].expand(n, k, 4).clone(),
+            places=observation[:, None].expand(n, k, 4).clone(),
             velocities=velocity[:, None].expand(n, k, 2).clone(),
             growths=growth,
-            sightings=boxes.new_ones((n, k)),
+            observations=boxes.new_ones((n, k)),
             noise=boxes.new_tensor([0.08, 0.06]).expand(n, 2).clone(),
-            last=sighting,
+            last=observation,
             score=scores.to(boxes.dtype),
             time=boxes.new_full((n,), time),
         )
@@ -123,7 +123,7 @@ class MotionFilters:
         return torch.cat([quick[:, None], moved[:, 1:]], dim=1)
 
     def update(self, motion: Motion, boxes: Tensor, scores: Tensor, time: float, clear: Tensor) -> Motion:
-        """Takes in a sighting of each track.
+        """Takes in a observation of each track.
 
         Args:
             motion: The tracks that were seen.
@@ -133,18 +133,18 @@ class MotionFilters:
             clear: How far the patient filter is to believe each (M,), in [0, 1].
         """
         predicted = self.predict(motion, time)
-        sighting = to_centre(boxes)
-        residual = sighting[:, None] - predicted  # (M, K, 4)
+        observation = to_centre(boxes)
+        residual = observation[:, None] - predicted  # (M, K, 4)
         gap = (time - motion.time)[:, None].clamp(min=1e-3)  # (M, 1)
         belief = torch.stack([torch.ones_like(clear), torch.ones_like(clear), clear], dim=1)  # (M, K)
-        seen = motion.sightings + belief
+        seen = motion.observations + belief
         window = predicted.new_tensor(self.windows)
         n = torch.minimum(seen, window).clamp(min=1)
         place_gain = (2 * (2 * n - 1) / (n * (n + 1))).clamp(max=1) * belief
         velocity_gain = torch.where(n > 1.01, (6 / (n * (n + 1))).clamp(max=1), 0.0) * belief
         places = predicted + place_gain[..., None] * residual
         size = predicted[..., 2:].clamp(min=1)
-        grown = (sighting[:, None, 2:].clamp(min=1) / size).log()  # (M, K, 2)
+        grown = (observation[:, None, 2:].clamp(min=1) / size).log()  # (M, K, 2)
         error = torch.stack(
             [(residual[:, 1, :2] / size[:, 1]).square().mean(dim=1), grown[:, 1].square().mean(dim=1)], dim=1
         )
@@ -157,9 +157,9 @@ class MotionFilters:
             places=torch.cat([places[..., :2], places[..., 2:].clamp(min=0)], dim=-1),
             velocities=velocities + velocity_gain[..., None] * residual[..., :2] / gap[..., None],
             growths=(motion.growths + slower * grown[:, 0]).clamp(-_MOST, _MOST),
-            sightings=seen,
+            observations=seen,
             noise=noise.clamp(min=1e-4).sqrt(),
-            last=sighting,
+            last=observation,
             score=motion.score + (scores.to(motion.score) - motion.score) * share,
             time=torch.full_like(motion.time, time),
         )
@@ -177,7 +177,7 @@ class MotionFilters:
         """
         if len(motion) == 0 or len(seen) < 2:
             return motion
-        fresh = (time - seen.time < 2.5) & (seen.sightings[:, 1] >= 3)  # (S,)
+        fresh = (time - seen.time < 2.5) & (seen.observations[:, 1] >= 3)  # (S,)
         count = fresh.sum()
         surprise = (to_centre(boxes) - self.predict(seen, time)[:, 1])[:, :2]
         surprise = torch.where(fresh[:, None], surprise, torch.nan)
@@ -190,13 +190,13 @@ class MotionFilters:
         return replace(motion, places=motion.places + moved, last=motion.last + moved)
 
     def clearness(self, boxes: Tensor, matched: Tensor, motion: Motion, rows: Tensor, time: float) -> Tensor:
-        """How little each sighting overlaps anything else, seen or remembered: 1 for apart, 0.1 for lying upon it (S,).
+        """How little each observation overlaps anything else, seen or remembered: 1 for apart, 0.1 for lying upon it (S,).
 
         Args:
             boxes: All boxes of the frame, xyxy (N, 4).
-            matched: Those of the sightings (S,).
+            matched: Those of the observations (S,).
             motion: All tracks, before the update.
-            rows: The tracks that were seen (S,), sighting by sighting.
+            rows: The tracks that were seen (S,), observation by observation.
             time: When.
         """
         seen = boxes[matched]
@@ -221,7 +221,7 @@ def _as_others(places: Tensor, others: Motion | None, time: float) -> tuple[Tens
     velocity, growth = torch.zeros_like(places[:, :2]), torch.zeros_like(places[:, :2])
     if others is None or len(others) == 0:
         return velocity, growth
-    place, told = others.places[:, 1], ((others.sightings[:, 1] >= 3) & (time - others.time < 2.5)).to(places)
+    place, told = others.places[:, 1], ((others.observations[:, 1] >= 3) & (time - others.time < 2.5)).to(places)
     size, their = (x[:, 2:].clamp(min=1).prod(dim=1).sqrt() for x in (places, place))  # (N,), (M,)
     apart = (places[:, None, :2] - place[None, :, :2]).square().sum(dim=2) / (size[:, None] * their[None] * 9)
     unlike = (size[:, None] / their[None]).log().square() / 0.25

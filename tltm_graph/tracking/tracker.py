@@ -14,10 +14,10 @@ from tltm_graph.association import Assignment, EdgeScores, HungarianSolver, Lear
 from tltm_graph.detectors import Detector, Segmenter
 from tltm_graph.detectors.detector import expect_pair
 from tltm_graph.graph import TRANSITION, frame_pair_graph
+from tltm_graph.published.track_manager import PublishedTrackManager
 from tltm_graph.structures import Detections, Frame
-from tltm_graph.tracking.life_cycle import LifeCycle
 from tltm_graph.tracking.memory import Memory
-from tltm_graph.tracking.published import PublishedLifeCycle
+from tltm_graph.tracking.track_manager import TrackManager
 
 _USUAL_PACE = 1 / 30  # seconds from frame to frame
 
@@ -33,8 +33,8 @@ class Relation(Protocol):
     def score(self, graph: HeteroData) -> Tensor:
         """Edge logits (E,) of a graph whose nodes have ``x``.
 
-        Of its tracks ``x`` is the last sighting, ``looks (M, F)`` the mean of all of them, and ``gap (M,)`` how many
-        frames ago the last one was; these two are there with a :class:`LifeCycle`, as :class:`Tracker` has it.
+        Of its tracks ``x`` is the last observation, ``looks (M, F)`` the mean of all of them, and ``gap (M,)`` how many
+        frames ago the last one was; these two are there with a :class:`TrackManager`, as :class:`Tracker` has it.
         """
         ...
 
@@ -62,7 +62,7 @@ class Transition:
 class TrackerState:
     """All that a tracker carries from one frame of a video to the next; its size does not grow with the video.
 
-    (With the one exception of :class:`PublishedLifeCycle`, which remembers every track unless told to forget.)
+    (With the one exception of :class:`PublishedTrackManager`, which remembers every track unless told to forget.)
 
     Args:
         memory: The tracks known.
@@ -105,7 +105,7 @@ class Tracker:
         affinity: Turns a graph, and the relation's logits, into scores; by default the relation's own ``affinity``, if
             it has one that learned to read it, else what was learned from simulated motion.
         solver: Picks the best transitions.
-        life_cycle: How tracks move, are born and forgotten.
+        track_manager: How tracks move, are born and forgotten.
         max_shown: At most so many objects a frame are shown, the most confident ones; None for all. Tracks go on
             unseen.
     """
@@ -117,7 +117,7 @@ class Tracker:
         transform: BaseTransform | None = None,
         affinity: Callable[[HeteroData, Tensor | None], EdgeScores] | None = None,
         solver: Solver | None = None,
-        life_cycle: LifeCycle | PublishedLifeCycle | None = None,
+        track_manager: TrackManager | PublishedTrackManager | None = None,
         max_shown: int | None = None,
     ) -> None:
         if max_shown is not None and max_shown < 0:
@@ -143,7 +143,7 @@ class Tracker:
         self.transform = transform
         self.affinity = affinity or getattr(relation, "affinity", None) or LearnedAffinity.from_file()
         self.solver = solver or HungarianSolver()
-        self.life_cycle = life_cycle or LifeCycle()
+        self.track_manager = track_manager or TrackManager()
         self.max_shown = max_shown
 
     def start(self) -> TrackerState:
@@ -190,10 +190,10 @@ class Tracker:
             ids=None, features=None if self.relation is None else self.relation.encode(detections)
         )
         now, pace = _clock(state, frame)
-        graph = frame_pair_graph(self.life_cycle.predict(memory, now), current)
+        graph = frame_pair_graph(self.track_manager.predict(memory, now), current)
         graph["previous"].age = (frame.index - memory.last_seen).to(current.boxes.device)
         graph.scene = current.boxes.new_tensor([[*frame.size, pace or _USUAL_PACE]])
-        self.life_cycle.describe(graph, memory, now)
+        self.track_manager.describe(graph, memory, now)
         if self.transform is not None:
             graph = self.transform(graph)
         clock.lap("graph")
@@ -207,7 +207,7 @@ class Tracker:
         assignment = self.solver(graph[TRANSITION].edge_index, scores.edges, sizes, scores.births, scores.misses)
         clock.lap("associate")
 
-        after, tracks, ids = self.life_cycle.update(memory, current, assignment, frame.index, now, scores.objects)
+        after, tracks, ids = self.track_manager.update(memory, current, assignment, frame.index, now, scores.objects)
         transition = Transition(graph, scores, assignment, memory.ids, tracks)
         clock.lap("remember")
 
@@ -267,7 +267,7 @@ class Tracker:
         return (
             f"{type(self).__name__}(\n"
             f"  detector={self.detector!r},\n  relation={self.relation!r},\n  transform={self.transform!r},\n"
-            f"  affinity={self.affinity!r},\n  solver={self.solver!r},\n  life_cycle={self.life_cycle!r},\n"
+            f"  affinity={self.affinity!r},\n  solver={self.solver!r},\n  track_manager={self.track_manager!r},\n"
             f"  max_shown={self.max_shown},\n)"
         )
 

@@ -6,7 +6,6 @@ from tltm_graph.training.association_steps import AssociationStep, association_l
 from tltm_graph.training.calibration import Calibration, calibration_error, fit_temperature
 from tltm_graph.training.detection_files import DetectionFiles
 from tltm_graph.training.detector_objective import DetectorObjective
-from tltm_graph.training.identify import identify
 from tltm_graph.training.losses import edge_loss, fcos_losses, mask_loss, smoothed_giou, transition_loss
 from tltm_graph.training.memory_graphs import MemoryData, Seen, memory_graph, watch
 from tltm_graph.training.model_detections import ModelDetections
@@ -17,16 +16,14 @@ from tltm_graph.training.objective import (
     released_objective,
     true_previous,
 )
-from tltm_graph.training.optimization import CosineSchedule, StepSchedule, decayed_groups
+from tltm_graph.training.optimization import CosineSchedule, StepSchedule, decayed_groups, weight_average
 from tltm_graph.training.pair_data import PairData, TrainingData
 from tltm_graph.training.regions import GroundTruthRegions, JitteredBoxes, ProposalRegions, Regions, RegionSampler
-from tltm_graph.training.relation_pairs import RelationObjective, pooled_graph
-from tltm_graph.training.rendered_videos import RenderedVideos
-from tltm_graph.training.sources import LabelledVideo, Opened, PairDescription, VideoDescription
+from tltm_graph.training.relation import RelationObjective, pooled_graph
+from tltm_graph.training.sources import LabelledVideo, Opened, PairDescription, RenderedVideos, VideoDescription
 from tltm_graph.training.start_from import StartReport, start_from
 from tltm_graph.training.still_images_in_motion import StillImagesInMotion
 from tltm_graph.training.validation import TrackingValidation, Validated
-from tltm_graph.training.weight_average import weight_average
 
 __all__ = [
     "AssociationData",
@@ -69,7 +66,6 @@ __all__ = [
     "edge_loss",
     "fcos_losses",
     "fit_temperature",
-    "identify",
     "mask_loss",
     "memory_graph",
     "paper_objective",

@@ -3,10 +3,9 @@
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from tltm_graph.data import HallucinatedMotion
-from tltm_graph.data.simulated_motion.draws import chance, mixture
-from tltm_graph.data.simulated_motion.processes import lifetimes, ornstein_uhlenbeck
-from tltm_graph.data.simulated_motion.world import World
+from tltm_graph.frame_pairs import HallucinatedMotion
+from tltm_graph.synthetic.processes import chance, lifetimes, mixture, ornstein_uhlenbeck
+from tltm_graph.synthetic.worlds import World
 
 _OWN_REACH = 2.0  # objects: how far one is from its place in the picture, at most, beside what it glides
 _OWN_GROWTH = 0.3  # of the logarithm of its size, at most

@@ -5,37 +5,27 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from tltm_graph.data import (
-    HallucinatedMotion,
-    StillPairs,
-    Video,
-    VideoPairs,
-    VideoSet,
-    annotated_videos,
-    local_split,
-    map_classes,
-    open_videos,
-    read_class_map,
-)
-from tltm_graph.data.class_maps import same_classes
-from tltm_graph.data.local_split import Part
+from tltm_graph.formats import Video, VideoSet, local_split, map_classes, open_videos, read_class_map
+from tltm_graph.formats.class_maps import same_classes
+from tltm_graph.formats.video import Part
+from tltm_graph.frame_pairs import HallucinatedMotion, StillPairs, VideoPairs, annotated_videos
 from tltm_graph.training.sources import LabelledVideo, Opened, PairDescription, VideoDescription
 
 
 class VideoFiles(VideoDescription):
-    """Videos with annotations in any format that :func:`tltm_graph.data.open_videos` reads.
+    """Videos with annotations in any format that :func:`tltm_graph.formats.open_videos` reads.
 
     Passed over are videos without their pictures, without an object, and with objects that have a box alone.
 
     Args:
         path: File or folder.
         images: Folder of the pictures, for formats that keep them elsewhere.
-        format: One of :data:`tltm_graph.data.FORMATS`; by default the one it looks like.
-        class_map: From their classes to those of the model, see :func:`tltm_graph.data.read_class_map`; by default
+        format: One of :data:`tltm_graph.formats.FORMATS`; by default the one it looks like.
+        class_map: From their classes to those of the model, see :func:`tltm_graph.formats.read_class_map`; by default
             classes of the same name are the same, and all of them must be the model's.
-        part: Only this part of :func:`tltm_graph.data.local_split`.
+        part: Only this part of :func:`tltm_graph.formats.local_split`.
         image_set: Only the videos of this list of DAVIS.
-        max_gap: See :class:`tltm_graph.data.VideoPairs`; 3 and never wide in the released code of arXiv 2210.16795.
+        max_gap: See :class:`tltm_graph.frame_pairs.VideoPairs`; 3 and never wide in the released code of arXiv 2210.16795.
         wide_gap: See there.
         wide_probability: See there.
         repeat: See :class:`PairDescription`.

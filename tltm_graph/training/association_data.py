@@ -11,10 +11,10 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from tltm_graph.association import LearnedAffinity
-from tltm_graph.data import DetectionSequence, simulate_motion
-from tltm_graph.data.pairs.permutation import Permutation
+from tltm_graph.frame_pairs.stream import Permutation
 from tltm_graph.nn import TransitionHead
-from tltm_graph.tracking import LifeCycle
+from tltm_graph.synthetic import DetectionSequence, simulate_motion
+from tltm_graph.tracking import TrackManager
 from tltm_graph.training.association_steps import AssociationStep, association_steps
 from tltm_graph.training.pair_data import PairData, TrainingData
 
@@ -32,7 +32,7 @@ class DetectionSource(Protocol):
 
 
 class SimulatedDetections:
-    """Videos of :func:`tltm_graph.data.simulate_motion`.
+    """Videos of :func:`tltm_graph.synthetic.simulate_motion`.
 
     Args:
         num_videos: How many.
@@ -124,10 +124,10 @@ class AssociationData(PairData):
     def _steps(self, head: TransitionHead | None, video: DetectionSequence, seed: int) -> list[AssociationStep]:
         random, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
         reliability = float(random.uniform(0.5, 4)) if random.random() < self.evidence else 0.0
-        life_cycle = LifeCycle(max_misses=int(random.choice(self.memory_lengths)))
+        track_manager = TrackManager(max_time_since_update=int(random.choice(self.memory_lengths)))
         decides = head if random.random() < 0.5 else None
         kept = []
-        for step in association_steps(video, life_cycle, reliability, generator, decides):
+        for step in association_steps(video, track_manager, reliability, generator, decides):
             share = self.hard_share if step.is_hard else self.easy_share
             if random.random() < share:
                 kept.append(step.weighted(self.hard_share / share))

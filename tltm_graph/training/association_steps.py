@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tltm_graph.association import Assignment, HungarianSolver, MotionFeatures, motion_features
-from tltm_graph.data import DetectionSequence
 from tltm_graph.graph import frame_pair_graph
 from tltm_graph.nn import TransitionHead
-from tltm_graph.tracking import LifeCycle, Memory
+from tltm_graph.synthetic import DetectionSequence
+from tltm_graph.tracking import Memory, TrackManager
 from tltm_graph.training.calibration import Calibration, fit_temperature
 
 
@@ -83,7 +83,7 @@ AGE, OVERLAP = 2, 22
 
 def association_steps(
     video: DetectionSequence,
-    life_cycle: LifeCycle | None = None,
+    track_manager: TrackManager | None = None,
     reliability: float = 0.0,
     generator: torch.Generator | None = None,
     head: TransitionHead | None = None,
@@ -93,19 +93,19 @@ def association_steps(
     A tracker that makes no mistake never meets what mistakes lead to: tracks that were with somebody else for a while,
     two tracks of one object. So half of the training follows the decisions of a ``head`` instead, and asks each time
     what would have been right (data set aggregation, Ross et al. 2011, arXiv 1011.0686). A track then is of the object
-    that it was seen with most often. Where several are of one object, the one with most sightings of it is to go on; of
+    that it was seen with most often. Where several are of one object, the one with most observations of it is to go on; of
     the others it does not matter what becomes of them.
 
     Args:
         video: The detections; if there is a relation that judges them, its logits are evidence.
-        life_cycle: How tracks move, are born and forgotten.
+        track_manager: How tracks move, are born and forgotten.
         reliability: Of an imagined relation model whose logits are given as evidence: :math:`\rho`, for logits drawn
             from :math:`\mathcal{N}(\pm \rho^2 / 2, \rho^2)` plus the log-odds of a guess, which is calibrated. At 0
             there is none. Not looked at if the video has a relation of its own.
         generator: Of these logits.
         head: Whose decisions are followed; None for the true ones.
     """
-    life_cycle = life_cycle or LifeCycle()
+    track_manager = track_manager or TrackManager()
     memory, seen_with = Memory.empty(), dict[int, Counter[int]]()  # of each track: how often with which identity
     pace = _pace(video.times)
     for index, (found, time) in enumerate(zip(video.frames, video.times, strict=True)):
@@ -120,9 +120,9 @@ def association_steps(
         decided = None
         if len(found):
             current = found.replace(masks=None)
-            graph = frame_pair_graph(life_cycle.predict(memory, now), current)
+            graph = frame_pair_graph(track_manager.predict(memory, now), current)
             graph.scene = current.boxes.new_tensor([[*video.size, pace]])
-            life_cycle.describe(graph, memory, now)
+            track_manager.describe(graph, memory, now)
             logits = None if video.relation is None else video.relation(graph)
             if logits is None and reliability > 0:
                 noise = torch.randn(equal.shape, generator=generator)
@@ -147,7 +147,7 @@ def association_steps(
             if head is not None:
                 decided = _decided(head, features, (len(memory), len(found)))
         assignment = _assignment(right) if decided is None else decided
-        memory, tracks, _ = life_cycle.update(memory, found, assignment, index, now)
+        memory, tracks, _ = track_manager.update(memory, found, assignment, index, now)
         for track, ident in zip(tracks.tolist(), ids.tolist(), strict=True):
             if track >= 0:
                 seen_with.setdefault(track, Counter())[ident] += 1

@@ -2,11 +2,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import tee
 
-from tltm_graph.data import DetectionSequence, Video, local_split, open_videos
-from tltm_graph.data.local_split import Part
 from tltm_graph.detectors import Detector, OracleDetector, PrecomputedDetector, build_detector
+from tltm_graph.formats import Video, local_split, open_videos
+from tltm_graph.formats.video import Part
+from tltm_graph.metrics.match_to_ground_truth import match_to_ground_truth
 from tltm_graph.structures import Detections, Tracks
-from tltm_graph.training.identify import identify
+from tltm_graph.synthetic import DetectionSequence
 
 _NAME = "{video}"
 
@@ -14,7 +15,7 @@ _NAME = "{video}"
 class DetectionFiles:
     """What a detector found in videos of which the true tracks are known, for an association head to learn from.
 
-    Every detection gets its identity from the truth, see :func:`identify`. The pictures are read only if the detector
+    Every detection gets its identity from the truth, see :func:`match_to_ground_truth`. The pictures are read only if the detector
     is a model; for detections in files they need not be at hand.
 
     Args:
@@ -22,12 +23,12 @@ class DetectionFiles:
             ``precomputed:detections/{video}.json.gz?score_threshold=0.2``: for more than one video with ``{video}``
             where the name of the video belongs. ``oracle:FILE`` takes tracks in any format for detections, ``oracle``
             alone the truth, spoilt as its options say.
-        truth: File or folder of true tracks in any format that :func:`tltm_graph.data.open_videos` reads.
+        truth: File or folder of true tracks in any format that :func:`tltm_graph.formats.open_videos` reads.
         images: See there.
         format: See there.
-        part: Only this part of :func:`tltm_graph.data.local_split`.
+        part: Only this part of :func:`tltm_graph.formats.local_split`.
         fps: Frames a second of videos that do not say.
-        same: See :func:`identify`.
+        same: See :func:`match_to_ground_truth`.
         false: See there.
 
     Raises:
@@ -74,7 +75,7 @@ class DetectionFiles:
         )
         video = _completed(video, truth, detector, self.fps)
         timed, again = tee(_detect(detector, video))  # in step, so that one frame's masks are held
-        told = identify((found for _, found in again), truth, self.same, self.false)
+        told = match_to_ground_truth((found for _, found in again), truth, self.same, self.false)
         times, frames, real = [], [], []
         for (time, found), (ids, objects_of) in zip(timed, told, strict=True):
             times.append(time)

@@ -10,18 +10,18 @@ from torch.utils.data import DataLoader, Dataset
 from torch_geometric.data import HeteroData
 from tqdm import tqdm
 
-from tltm_graph.data.pairs.draws import mixed
-from tltm_graph.data.pairs.permutation import Permutation
 from tltm_graph.detectors.centermask import CenterMask, Pyramid
+from tltm_graph.frame_pairs.draws import mixed
+from tltm_graph.frame_pairs.stream import Permutation
 from tltm_graph.graph import TRANSITION, frame_pair_graph
+from tltm_graph.metrics.match_to_ground_truth import match_to_ground_truth
 from tltm_graph.models import TLTM, load_model
 from tltm_graph.structures import Detections, Frame, Tracks
-from tltm_graph.training.identify import identify
 from tltm_graph.training.pair_data import PairData, TrainingData
 from tltm_graph.training.sources import LabelledVideo, VideoDescription
 
 SAME = ("earlier", "same", "previous")
-"""The edge type of a memory graph from the earlier sightings of an object to the last one."""
+"""The edge type of a memory graph from the earlier observations of an object to the last one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Seen:
     Args:
         frame: Index of the frame.
         objects: What it found, with pooled features (N, C, 14, 14) in half precision and ``ids (N,)``: those of
-            :func:`tltm_graph.training.identify`, -1 where nobody knows.
+            :func:`tltm_graph.metrics.match_to_ground_truth`, -1 where nobody knows.
     """
 
     frame: int
@@ -58,7 +58,7 @@ def watch(detector: CenterMask, frames: Iterable[Frame], truth: Tracks, chosen: 
         else:
             found.append(Detections.empty())
             context = None
-    told = enumerate(zip(found, identify(found, truth, second=False), strict=True))
+    told = enumerate(zip(found, match_to_ground_truth(found, truth, second=False), strict=True))
     return [Seen(index, objects.replace(ids=ids)) for index, (objects, (ids, _)) in told if index in chosen]
 
 
@@ -77,29 +77,29 @@ def memory_graph(seen: Sequence[Seen], now: int, first: int = 0) -> HeteroData:
         first: With which of ``seen`` memory begins.
 
     Returns:
-        The complete graph; previous nodes are the last sighting of each identity, those whose identity nobody knows are
+        The complete graph; previous nodes are the last observation of each identity, those whose identity nobody knows are
         not remembered. With pooled features ``x`` (…, C, 14, 14) of both sides, ``previous.gap`` in frames, ``y (E,)``
         (1 where both ends are the same) and ``known (E,)``, false where nobody knows. Nodes ``"earlier"`` with ``x``
-        are the sightings before the last, edges :data:`SAME` lead from them to the last.
+        are the observations before the last, edges :data:`SAME` lead from them to the last.
     """
-    sightings: dict[int, list[tuple[int, Detections]]] = {}  # of each identity: place, and what was seen
+    observations: dict[int, list[tuple[int, Detections]]] = {}  # of each identity: place, and what was seen
     for place in range(first, now):
         ids = seen[place].objects.ids
         assert ids is not None
         for row, ident in enumerate(ids.tolist()):
             if ident >= 0:
                 one = seen[place].objects[torch.tensor([row])]
-                sightings.setdefault(ident, []).append((place, one))
+                observations.setdefault(ident, []).append((place, one))
     current = seen[now].objects
-    previous = Detections.cat([of[-1][1] for of in sightings.values()]) if sightings else current[:0]
+    previous = Detections.cat([of[-1][1] for of in observations.values()]) if observations else current[:0]
     features = [side.features for side in (previous, current)]
     graph = frame_pair_graph(*(side.replace(features=None) for side in (previous, current)))
     graph["previous"].x, graph["current"].x = features
-    gaps = [float(seen[now].frame - seen[of[-1][0]].frame) for of in sightings.values()]
+    gaps = [float(seen[now].frame - seen[of[-1][0]].frame) for of in observations.values()]
     graph["previous"].gap = torch.tensor(gaps)
-    earlier = [one.replace(ids=None) for of in sightings.values() for _, one in of[:-1]]
+    earlier = [one.replace(ids=None) for of in observations.values() for _, one in of[:-1]]
     graph["earlier"].x = Detections.cat([current[:0].replace(ids=None), *earlier]).features
-    counts = torch.tensor([len(of) - 1 for of in sightings.values()], dtype=torch.int64)
+    counts = torch.tensor([len(of) - 1 for of in observations.values()], dtype=torch.int64)
     graph[SAME].edge_index = torch.stack(
         [torch.arange(len(earlier)), torch.arange(len(previous)).repeat_interleave(counts)]
     )

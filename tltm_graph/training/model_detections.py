@@ -5,10 +5,10 @@ from pathlib import Path
 
 import torch
 
-from tltm_graph.data import DetectionSequence
+from tltm_graph.metrics.match_to_ground_truth import match_to_ground_truth
 from tltm_graph.models import TLTM, Recording, for_inference, load_model, record
 from tltm_graph.structures import Tracks
-from tltm_graph.training.identify import identify
+from tltm_graph.synthetic import DetectionSequence
 from tltm_graph.training.sources import LabelledVideo, VideoDescription
 
 
@@ -21,7 +21,7 @@ class ModelDetections:
         weights: Of the model, see :func:`tltm_graph.models.load_model`.
         score_threshold: Of its detector; None for its own.
         nms_iou_across: Of its detector, see :class:`tltm_graph.detectors.centermask.Decoder`; None for its own. A head
-            that meets more second detections in training than in use knows better what to leave alone.
+            that meets more duplicates in training than in use knows better what to leave alone.
         first: Number of the first video that is used.
         num_videos: How many from there on; None for all.
         keep: A folder in which what was found is kept, to be read by later runs: to look at a video takes much longer
@@ -103,7 +103,7 @@ class ModelDetections:
         model, video = self._model, self._videos[index]
         truth = video.truth()
         seen = self._record(video, truth)
-        told = list(identify(seen.objects, truth))
+        told = list(match_to_ground_truth(seen.objects, truth))
         return DetectionSequence(
             seen.size,
             seen.times,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tltm_graph.association import save_head
-from tltm_graph.data.pairs.draws import mixed
+from tltm_graph.frame_pairs.draws import mixed
 from tltm_graph.io import write_atomically
 from tltm_graph.models import save_model
 from tltm_graph.nn import TransitionHead
@@ -24,8 +24,7 @@ from tltm_graph.training.checkpoints import (
     remove_old_checkpoints,
     write_checkpoint,
 )
-from tltm_graph.training.optimization import CosineSchedule, decayed_groups
-from tltm_graph.training.weight_average import weight_average
+from tltm_graph.training.optimization import CosineSchedule, decayed_groups, weight_average
 
 try:
     from lightning.pytorch import Callback, LightningModule, Trainer

@@ -10,8 +10,14 @@ from tltm_graph.detectors.centermask import CenterMask, Pyramid, assign_targets,
 from tltm_graph.models import TLTM
 from tltm_graph.structures import Detections, FramePair
 from tltm_graph.training.losses import fcos_losses, mask_loss
-from tltm_graph.training.regions import GroundTruthRegions, JitteredBoxes, ProposalRegions, Regions, RegionSampler
-from tltm_graph.training.relation_graph import relation_graph, relation_losses, remembered
+from tltm_graph.training.regions import (
+    GroundTruthRegions,
+    JitteredBoxes,
+    ProposalRegions,
+    Regions,
+    RegionSampler,
+)
+from tltm_graph.training.relation import relation_graph, relation_losses, remembered
 
 
 def true_previous(previous: Pyramid, current: Pyramid) -> Pyramid:

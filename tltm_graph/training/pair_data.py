@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from tltm_graph.data import PairStream
+from tltm_graph.frame_pairs import PairStream
 from tltm_graph.structures import FramePair
 from tltm_graph.training.sources import Opened, PairDescription
 
@@ -59,7 +59,7 @@ class PairData:
 
     Args:
         sources: Where pairs come from.
-        transforms: Applied to every pair in this order, such as :class:`tltm_graph.data.ResizePair`.
+        transforms: Applied to every pair in this order, such as :class:`tltm_graph.frame_pairs.ResizePair`.
         batch_size: Pairs of a step, of all processes together.
         num_workers: Processes that read ahead, for each process that trains; 0 to read in between.
     """

@@ -67,7 +67,7 @@ class ProposalRegions:
     """What the detector finds and the true boxes, as the paper (and CenterMask) train: those that overlap an object.
 
     Several proposals of one object are all kept, so that the GNN meets duplicates. With ``negative_share``, it meets
-    false alarms too: the most confident proposals that overlap no object are added as negatives.
+    false positives too: the most confident proposals that overlap no object are added as negatives.
 
     Args:
         decoder: Picks proposals from the output of the detector.

@@ -2,12 +2,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tltm_graph.data import DetectionSequence, HallucinatedMotion, Video, local_split, open_videos
-from tltm_graph.data.local_split import Part
-from tltm_graph.data.simulated_motion.draws import mixture
-from tltm_graph.data.simulated_motion.sequence import look_at
+from tltm_graph.formats import Video, local_split, open_videos
+from tltm_graph.formats.video import Part
+from tltm_graph.frame_pairs import HallucinatedMotion
 from tltm_graph.ops import decode_rle
-from tltm_graph.structures import Sighting
+from tltm_graph.structures import Observation
+from tltm_graph.synthetic import DetectionSequence
+from tltm_graph.synthetic.processes import mixture
+from tltm_graph.synthetic.sequence import look_at
 from tltm_graph.training.animation import DIRECTIONS, animate, outline_of_box, outline_of_mask
 
 _FPS = (5, 7, 10, 14, 15, 20, 25, 30)
@@ -22,14 +24,14 @@ class StillImagesInMotion:
     sizes and outlines are read, no pictures.
 
     Args:
-        path: Still images in any format that :func:`tltm_graph.data.open_videos` reads: COCO, a folder of YOLO, …; of
+        path: Still images in any format that :func:`tltm_graph.formats.open_videos` reads: COCO, a folder of YOLO, …; of
             videos the first frame.
         num_videos: How many are made. Images are taken in turn.
         first_seed: Of the first video; the others count on from it.
         format: See there.
         class_names: See there.
         like: For a file of results, objects that a model found: the data set that they are for.
-        part: Only this part of :func:`tltm_graph.data.local_split`.
+        part: Only this part of :func:`tltm_graph.formats.local_split`.
         score_threshold: Weaker objects of a file of results are left out.
         num_frames: Least and greatest length.
         alone: Share of the videos that show the objects of one image.
@@ -94,7 +96,7 @@ class StillImagesInMotion:
         size = image.size or tracks.size
         if size is None:
             raise ValueError(f"Expected the size of the image '{image.name}', got a format without: name another")
-        _, rows = next(tracks.sightings(), (0, []))
+        _, rows = next(tracks.observations(), (0, []))
         rows = [row for row in rows if not row.crowd and not row.score < self.score_threshold]
         shapes = [(outline, row.label) for row in rows if (outline := _outline(row)) is not None]
         outlines = np.array([outline for outline, _ in shapes]).reshape(-1, DIRECTIONS.shape[1], 2)
@@ -104,7 +106,7 @@ class StillImagesInMotion:
         return f"{type(self).__name__}({self.num_videos} videos of {len(self.images)} images in '{self.path}')"
 
 
-def _outline(row: Sighting) -> np.ndarray | None:
+def _outline(row: Observation) -> np.ndarray | None:
     """The outline (K, 2) of an object, None of one without area."""
     if row.mask is None:
         x0, y0, x1, y1 = row.box

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from tltm_graph.association import Decision
 from tltm_graph.detectors.centermask import CenterMask
+from tltm_graph.explanation import association_graph, decision_of
 from tltm_graph.metrics import Evaluation
 from tltm_graph.models import TLTM, for_inference
-from tltm_graph.structures import Detections, Frame, Sighting, Tracks, sightings_of
-from tltm_graph.tracking import Tracker, association_graph, decision_of
+from tltm_graph.structures import Detections, Frame, Observation, Tracks, observations_of
+from tltm_graph.tracking import Tracker
 from tltm_graph.training.sources import LabelledVideo, VideoDescription
 
 
@@ -108,16 +109,16 @@ class TrackingValidation:
         for number, video in islice(enumerate(videos), rank, None, world_size):
             truth = _cut(video.truth(), self.max_frames)
             drawn = truth.num_frames // 2 if number < self.num_pictures else None
-            rows: list[tuple[int, Sighting]] = []
+            rows: list[tuple[int, Observation]] = []
             state = tracker.start()
             for index, frame in enumerate(islice(video.frames(), truth.num_frames)):
                 state, detections = tracker.step(state, frame)
-                rows += [(index, row) for row in sightings_of(index, detections)]
+                rows += [(index, row) for row in observations_of(index, detections)]
                 if number == rank:
                     decisions.append(decision_of(state, detections))
                 if index == drawn:
                     pictures[video.name] = _picture(frame, truth.at(index), detections, tuple(class_names))
-            evaluation.update(video.name, number, truth, Tracks.from_sightings(rows, truth.size, truth.num_frames))
+            evaluation.update(video.name, number, truth, Tracks.from_observations(rows, truth.size, truth.num_frames))
         return Validated(evaluation, pictures, association_graph(decisions))
 
     def __repr__(self) -> str:
@@ -127,8 +128,8 @@ class TrackingValidation:
 def _cut(truth: Tracks, max_frames: int | None) -> Tracks:
     if max_frames is None or truth.num_frames <= max_frames:
         return truth
-    rows = ((frame, row) for frame, seen in truth.sightings() if frame < max_frames for row in seen)
-    return Tracks.from_sightings(rows, truth.size, max_frames)
+    rows = ((frame, row) for frame, seen in truth.observations() if frame < max_frames for row in seen)
+    return Tracks.from_observations(rows, truth.size, max_frames)
 
 
 def _picture(frame: Frame, truth: Detections, detections: Detections, class_names: tuple[str, ...]) -> Tensor:

@@ -7,4 +7,11 @@ from tltm_graph.visualization.frame_pair import draw_frame_pair
 from tltm_graph.visualization.graph_strip import GraphStrip
 from tltm_graph.visualization.viewer import write_viewer
 
-__all__ = ["Drawing", "GraphStrip", "Overlay", "draw_association_graph", "draw_frame_pair", "write_viewer"]
+__all__ = [
+    "Drawing",
+    "GraphStrip",
+    "Overlay",
+    "draw_association_graph",
+    "draw_frame_pair",
+    "write_viewer",
+]

@@ -25,7 +25,7 @@ def draw_association_graph(graph: nx.DiGraph, max_frames: int = 400) -> Drawing:
     one for each cause, and what would have been right is a red dashed line, so that switches of ids stand out.
 
     Args:
-        graph: Of :func:`tltm_graph.tracking.association_graph`.
+        graph: Of :func:`tltm_graph.explanation.association_graph`.
         max_frames: Only so many of the last frames are drawn, so that the picture stays readable.
     """
     last = max((frame for _, frame in graph.nodes(data="frame")), default=0)

@@ -28,7 +28,7 @@ def track_colour(track: int) -> str:
 class Overlay:
     """Draws the objects of a video into its frames: masks or boxes, ids, class names and the trail each has left.
 
-    An id keeps its colour through the video, and has the class that most of its sightings speak for, weighed by their
+    An id keeps its colour through the video, and has the class that most of its observations speak for, weighed by their
     scores. Objects without an id are left out. Use one overlay for one video: it remembers where objects have been.
 
     Args:

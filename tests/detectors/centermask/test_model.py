@@ -7,10 +7,9 @@ from PIL import Image
 
 from tests.parity import seeded
 from tltm_graph import Frame
-from tltm_graph.detectors import Detector, Segmenter
+from tltm_graph.detectors import Detector, Segmenter, check_detector
 from tltm_graph.detectors.centermask import CenterMask, Decoder
 from tltm_graph.models import tltm_tiny
-from tltm_graph.testing import check_detector
 
 
 def detector(**options):

@@ -1,0 +1,41 @@
+import networkx as nx
+import pytest
+
+from tests.cases import CROSSING, Script, blank, drawn
+from tltm_graph import Tracker, association_graph
+from tltm_graph.explanation import decision_of
+
+
+def recorded(frames, **options) -> nx.DiGraph:
+    tracker = Tracker(Script(frames))
+    state, decisions = tracker.start(), []
+    for t in range(len(frames)):
+        state, detections = tracker.step(state, blank(t))
+        decisions.append(decision_of(state, detections))
+    return association_graph(decisions, **options)
+
+
+def test_chosen_edges_are_the_tracks():
+    graph = recorded(drawn(CROSSING))
+    chosen = nx.DiGraph([(a, b) for a, b, data in graph.edges(data=True) if data["chosen"]])
+    paths = {tuple(sorted(part, key=lambda n: int(n.split(":")[0]))) for part in nx.weakly_connected_components(chosen)}
+    assert {tuple(n.split(":")[0] for n in path) for path in paths} == {
+        ("0", "1", "2", "3", "5", "6", "7"),
+        tuple("01234567"),
+    }
+    for path in paths:
+        assert len({graph.nodes[node]["track"] for node in path}) == 1
+    assert all(graph.nodes[a]["frame"] < graph.nodes[b]["frame"] for a, b in graph.edges)
+
+
+def test_only_the_best_transitions_are_kept():
+    frames = drawn("abcd\nabcd")
+    assert recorded(frames).number_of_edges() == 16
+    few = recorded(frames, max_edges=2)
+    assert few.number_of_edges() == 8
+    assert sum(data["chosen"] for *_, data in few.edges(data=True)) == 4
+
+
+def test_a_state_before_the_first_frame_has_no_decision():
+    with pytest.raises(ValueError, match="got a state before the first frame"):
+        decision_of(Tracker(Script([])).start(), drawn("a")[0])

@@ -1,0 +1,113 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.formats.strategies import SIZE, video_of
+from tltm_graph.formats import Video, VideoSet
+from tltm_graph.structures import Observation, Tracks
+
+NAMES = ("a", "b", "c")
+
+
+def pictures(folder: Path, count: int) -> tuple[Path, ...]:
+    for number in range(count):
+        Image.fromarray(np.full((*SIZE, 3), number, np.uint8)).save(folder / f"{number}.png")
+    return tuple(folder / f"{number}.png" for number in range(count))
+
+
+def test_frames(tmp_path):
+    video = Video("v", 3, SIZE, images=pictures(tmp_path, 3), fps=10.0)
+    frames = list(video.frames())
+    assert [int(frame.image.max()) for frame in frames] == [0, 1, 2]
+    assert [frame.time for frame in frames] == pytest.approx([0, 0.1, 0.2])
+    assert [frame.time for frame in Video("v", images=video.images).frames()][1] == pytest.approx(1 / 30)
+
+
+def test_frames_that_are_not_at_hand(tmp_path):
+    with pytest.raises(FileNotFoundError, match="frames of video 'v', got its tracks only: name the folder"):
+        Video("v", 3).frames()
+    paths = pictures(tmp_path, 3)
+    paths[1].unlink()
+    with pytest.raises(FileNotFoundError, match=r"a frame of video 'v' at '.*1.png', found none"):
+        Video("v", images=paths).frames()
+
+
+def test_blank_frames():
+    frames = list(Video("v", 3, SIZE, fps=10.0).blank_frames())
+    assert [(frame.index, tuple(frame.image.shape), int(frame.image.max())) for frame in frames] == [
+        (number, (3, *SIZE), 0) for number in range(3)
+    ]
+    assert frames[2].time == pytest.approx(0.2)
+    assert list(Video("v", 0, SIZE).blank_frames()) == []
+    for video in (Video("v", None, SIZE), Video("v", 3)):
+        with pytest.raises(ValueError, match="Expected the length and size of video 'v', got"):
+            video.blank_frames()
+
+
+def test_tracks_are_read_at_each_call():
+    calls = []
+
+    def load() -> Tracks:
+        calls.append(1)
+        return Tracks({}, SIZE, 3)
+
+    video = Video("v", 3, SIZE, load=load)
+    assert calls == []
+    assert video.tracks() == video.tracks() == Tracks({}, SIZE, 3)
+    assert len(calls) == 2
+    with pytest.raises(ValueError, match="Expected tracks of video 'v', got a video without annotations"):
+        Video("v").tracks()
+
+
+def test_a_set_is_a_sequence():
+    videos = VideoSet(
+        [Video(name, id=number) for number, name in enumerate(NAMES, start=5)], ("cat", "dog"), name="set"
+    )
+    assert [video.name for video in videos] == list(NAMES)
+    assert (len(videos), videos[0].name, videos[-1].name) == (3, "a", "c")
+    assert videos.category_ids == (1, 2)
+    assert videos.named("b") is videos[1]
+    assert videos.named("x") is None
+    part = videos[1:]
+    assert isinstance(part, VideoSet)
+    assert [video.name for video in part] == ["b", "c"]
+    assert (part.class_names, part.category_ids, part.name) == (videos.class_names, videos.category_ids, "set")
+    assert part.named("a") is None
+    assert repr(videos) == "VideoSet('set', 3 videos, 2 classes)"
+    assert repr(VideoSet([])) == "VideoSet('videos', 0 videos, no classes)"
+    assert videos[1] in videos
+    with pytest.raises(IndexError):
+        videos[3]
+
+
+def test_an_empty_set():
+    empty = VideoSet([], ())
+    assert list(empty) == list(empty[:]) == []
+    assert empty.category_ids == ()
+    assert VideoSet([]).category_ids is None
+    assert VideoSet([], ("a",), (7,)).category_ids == (7,)
+
+
+def test_every_video_once():
+    for videos, message in (
+        ([Video("a", id=1), Video("a", id=2)], "each video once in 'set', got name 'a' twice"),
+        ([Video("a", id=1), Video("b", id=1)], "each video once in 'set', got id 1 twice"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            VideoSet(videos, name="set")
+
+
+def test_numbers_of_classes():
+    with pytest.raises(ValueError, match="a number for each of the 2 classes of 'set', got 1"):
+        VideoSet([], ("a", "b"), (7,), name="set")
+    with pytest.raises(ValueError, match="a number for each of the 0 classes"):
+        VideoSet([], None, (7,))
+
+
+def test_two_videos_are_equal_only_if_they_are_one():
+    tracks = Tracks.from_observations([(0, Observation(1, (0.0, 0.0, 1.0, 1.0)))], SIZE, 1)
+    one, other = video_of(tracks), video_of(tracks)
+    assert one == one
+    assert one != other

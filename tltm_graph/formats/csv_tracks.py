@@ -1,0 +1,246 @@
+import csv
+import gzip
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from io import StringIO
+from math import isfinite
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tltm_graph.formats.text_files import discard, exact_number, extent
+from tltm_graph.formats.video import Video, VideoSet
+from tltm_graph.formats.writer import TracksWriter
+from tltm_graph.io import read_text, write_atomically
+from tltm_graph.ops import Rle, check_rles
+from tltm_graph.structures import Observation, Tracks
+
+CSV_COLUMNS = (
+    "video", "video_id", "num_frames", "image_height", "image_width", "frame", "time", "track_id", "x", "y", "width",
+    "height", "score", "label", "class_name", "crowd", "area", "rle_counts",
+)  # fmt: skip
+"""A row is an object in a frame; cells of what is not known are empty. A video without objects has one row without."""
+
+_REQUIRED = ("video", "frame", "track_id", "x", "y", "width", "height")
+
+Value = TypeVar("Value", int, float)
+Row = dict[str, str]
+
+
+def read_csv_tracks(path: str | Path) -> VideoSet:
+    """Opens a table of tracks, one row for each object in each frame, with the columns of :data:`CSV_COLUMNS`.
+
+    The first line names the columns, in any order; columns of other names and ``time`` are passed over. ``video``,
+    ``frame`` (from 0), ``track_id``, ``x``, ``y`` (upper left corner), ``width`` and ``height`` (pixels) must be there;
+    an empty or missing ``score`` is 1, ``label`` 0, ``crowd`` 0. ``rle_counts`` is COCO's compressed run-length string
+    of a mask of ``image_height`` × ``image_width``. Rows may come in any order. The classes are called by
+    ``class_name``; labels between them that no row has are called ``label_0``, ``label_1``, ….
+
+    Args:
+        path: The file; unpacked if its name ends in ``.gz``. It is kept as text; numbers are read when the tracks of a
+            video are asked for.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no such table, or a label has two names. What is wrong with a row is said, with the line,
+            when the tracks of its video are asked for.
+    """
+    path = Path(path)
+    by_video: dict[str, list[tuple[int, Row]]] = {}
+    names: dict[int, str] = {}
+    for line, row in _rows(read_text(path, "a table of tracks").removeprefix("\ufeff"), path):
+        by_video.setdefault(row["video"], []).append((line, row))
+        if row.get("class_name"):
+            label = _label(row, f"'{path}', line {line}")
+            if names.setdefault(label, row["class_name"]) != row["class_name"]:
+                raise ValueError(
+                    f"Expected one name of each label, got '{names[label]}' and '{row['class_name']}' of {label} in "
+                    f"'{path}', line {line}"
+                )
+    videos: list[Video] = []
+    ids: list[Any] = []
+    for number, (name, rows) in enumerate(by_video.items(), start=1):
+        columns = ("num_frames", "image_height", "image_width", "video_id")
+        num_frames, height, width, video_id = (_shared(rows, c, path) for c in columns)
+        size = None if height is None or width is None else (height, width)
+        objects = [(line, row) for line, row in rows if any(row[column] for column in _REQUIRED[1:])]
+        load = partial(_read_tracks, objects, size, num_frames, path)
+        videos.append(Video(name, num_frames, size, number, load=load))
+        ids.append(video_id)
+    if None not in ids and len(set(ids)) == len(ids):
+        videos = [replace(video, id=video_id) for video, video_id in zip(videos, ids, strict=True)]
+    class_names = tuple(names.get(label, f"label_{label}") for label in range(max(names) + 1)) if names else None
+    return VideoSet(videos, class_names, name=str(path))
+
+
+class CsvWriter(TracksWriter):
+    """Writes one table for all videos with the columns of :data:`CSV_COLUMNS`, read back by :func:`read_csv_tracks`.
+
+    Everything that is known of an object comes back to the last bit, see :func:`~tltm_graph.formats.mot.extent` for boxes.
+    The length of a stream after its last object is lost, and so are the frame rate (``time`` is there to be looked at),
+    the names of frames, and those of classes of which there is no object. Spreadsheets take an ``rle_counts`` that
+    begins with ``=`` for a formula: look at masks there, but do not save them.
+
+    Args:
+        path: The file.
+        class_names: Names of the classes by label, None where objects have no class.
+        category_ids: Not used; the table has labels.
+
+    Raises:
+        ValueError: At an object whose box or score is not finite.
+    """
+
+    def __init__(
+        self, path: str | Path, class_names: Sequence[str] | None = None, category_ids: Sequence[int] | None = None
+    ) -> None:
+        super().__init__(path, class_names, category_ids)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._output = ExitStack()
+        temporary = self._output.enter_context(write_atomically(self.path))
+        opening = gzip.open if self.path.suffix == ".gz" else open
+        file = self._output.enter_context(opening(temporary, "wt", encoding="utf-8", newline=""))
+        self._table = csv.writer(file, lineterminator="\n")
+        self._table.writerow(CSV_COLUMNS)
+
+    def _begin(self, video: Video) -> None:
+        self._any = False
+
+    def _write(self, frame: int, observations: list[Observation]) -> None:
+        video = self.video
+        assert video is not None
+        for row in observations:
+            x0, y0, x1, y1 = row.box
+            height, width = video.size or ((None, None) if row.mask is None else row.mask["size"])
+            cells = {
+                **self._of_video(height, width),
+                "frame": frame,
+                "time": None if video.fps is None else round(frame / video.fps, 6),
+                "track_id": row.id,
+                "x": exact_number(x0),
+                "y": exact_number(y0),
+                "width": extent(x0, x1),
+                "height": extent(y0, y1),
+                "score": exact_number(row.score),
+                "label": row.label,
+                "class_name": None if self.class_names is None else self.class_names[row.label],
+                "crowd": int(row.crowd),
+                "area": None if row.area is None else exact_number(row.area),
+                "rle_counts": None if row.mask is None else row.mask["counts"],
+            }
+            self._table.writerow(cells[column] for column in CSV_COLUMNS)
+            self._any = True
+
+    def _of_video(self, height: int | None, width: int | None) -> dict[str, Any]:
+        assert self.video is not None
+        video = self.video
+        return {
+            "video": video.name,
+            "video_id": video.id,
+            "num_frames": video.num_frames,
+            "image_height": height,
+            "image_width": width,
+        }
+
+    def _end(self) -> None:
+        assert self.video is not None
+        if not self._any:
+            cells = self._of_video(*(self.video.size or (None, None)))
+            self._table.writerow(cells.get(column) for column in CSV_COLUMNS)
+
+    def _close(self) -> None:
+        self._output.close()
+
+    def _discard(self) -> None:
+        discard(self._output)
+
+
+def _rows(text: str, path: Path) -> list[tuple[int, Row]]:
+    """The rows by the names of their columns, each with the number of its line."""
+    limit = csv.field_size_limit(len(text) + 1)  # masks may be longer than the 131072 characters that it is by default
+    try:
+        reader = csv.reader(StringIO(text, newline=""), strict=True)
+        header, *lines = [(reader.line_num, cells) for cells in reader if cells] or [(1, [])]
+    except csv.Error as error:
+        raise ValueError(f"Expected a table of tracks in '{path}', got a damaged file: {error}") from error
+    finally:
+        csv.field_size_limit(limit)
+    columns = header[1]
+    if not set(_REQUIRED) <= set(columns) or len(set(columns)) < len(columns):
+        raise ValueError(
+            f"Expected columns {', '.join(_REQUIRED)}, separated by commas and each once, in '{path}', got "
+            f"{', '.join(columns) or 'an empty file'}"
+        )
+    for line, cells in lines:
+        if len(cells) != len(columns):
+            raise ValueError(f"Expected {len(columns)} cells, got {len(cells)} in '{path}', line {line}")
+    return [(line, dict(zip(columns, cells, strict=True))) for line, cells in lines]
+
+
+def _read_tracks(
+    rows: list[tuple[int, Row]], size: tuple[int, int] | None, num_frames: int | None, path: Path
+) -> Tracks:
+    observations: list[tuple[int, Observation]] = []
+    masks: list[Rle] = []
+    lines: list[int] = []
+    for line, row in rows:
+        where = f"'{path}', line {line}"
+        frame = _number(row, "frame", int, 0, where)
+        if num_frames is not None and frame >= num_frames:
+            raise ValueError(f"Expected frames 0 to {num_frames - 1}, as 'num_frames' says, got {frame} in {where}")
+        x, y = (_number(row, column, float, None, where) for column in ("x", "y"))
+        width, height = (_number(row, column, float, 0, where) for column in ("width", "height"))
+        mask = None
+        if row.get("rle_counts"):
+            if size is None:
+                raise ValueError(f"Expected 'image_height' and 'image_width' with a mask, got none in {where}")
+            mask = Rle(size=list(size), counts=row["rle_counts"])
+            masks.append(mask)
+            lines.append(line)
+        crowd = row.get("crowd") or "0"
+        if crowd not in ("0", "1"):
+            raise ValueError(f"Expected 'crowd' as 0 or 1, got '{crowd}' in {where}")
+        observation = Observation(
+            id=_number(row, "track_id", int, 0, where),
+            box=(x, y, x + width, y + height),
+            score=_number(row, "score", float, None, where) if row.get("score") else 1.0,
+            label=_label(row, where),
+            mask=mask,
+            crowd=crowd == "1",
+            area=_number(row, "area", float, 0, where) if row.get("area") else None,
+        )
+        observations.append((frame, observation))
+    if size is not None:
+        check_rles(masks, size, lambda index: f"'{path}', line {lines[index]}")
+    try:
+        return Tracks.from_observations(observations, size, num_frames)
+    except ValueError as error:
+        raise ValueError(f"{error}, in '{path}', video '{rows[0][1]['video']}'") from error
+
+
+def _label(row: Row, where: str) -> int:
+    return _number(row, "label", int, 0, where) if row.get("label") else 0
+
+
+def _shared(rows: list[tuple[int, Row]], column: str, path: Path) -> int | None:
+    """What all rows of a video that say something say in a column, None if none does."""
+    values = {_number(row, column, int, 0, f"'{path}', line {line}") for line, row in rows if row.get(column)}
+    if len(values) > 1:
+        raise ValueError(
+            f"Expected one '{column}' of each video, got {sorted(values)[:5]} of video '{rows[0][1]['video']}' in "
+            f"'{path}'"
+        )
+    return next(iter(values), None)
+
+
+def _number(row: Row, column: str, kind: Callable[[Any], Value], least: float | None, where: str) -> Value:
+    value: Value | None
+    try:
+        value = kind(row[column])
+    except ValueError:
+        value = None
+    if value is None or not isfinite(value) or (least is not None and value < least):
+        what = "a whole number" if kind is int else "a finite number"
+        bound = "" if least is None else f" of at least {least}"
+        raise ValueError(f"Expected '{column}' as {what}{bound}, got '{row[column]}' in {where}")
+    return value

@@ -1,0 +1,67 @@
+"""Output folders of ``tltm-graph track``."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from tltm_graph.formats.class_maps import map_classes, same_classes
+from tltm_graph.formats.video import Video, VideoSet
+from tltm_graph.formats.youtube_vis_results import read_tracks
+from tltm_graph.io import read_json
+from tltm_graph.structures import Tracks
+
+
+def read_runs(path: str | Path) -> VideoSet:
+    """The tracks that ``tltm-graph track`` wrote, of one video or of many.
+
+    Runs may know different classes: those of the set are the classes of all runs together, by name.
+
+    Args:
+        path: An output folder with ``tracks.json`` and ``run.json`` (or this ``tracks.json``), or a folder of such
+            folders, each called like its video.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If no run is in it, a file is damaged, or some runs have class names and others none. That tracks
+            and report are of different runs is said when the tracks of the video are asked for.
+    """
+    root = Path(path)
+    if root.name == "tracks.json":
+        root = root.parent
+    if not root.is_dir():
+        raise FileNotFoundError(f"Expected a folder that tltm-graph track wrote, found none at '{path}'")
+    folders = [root] if (root / "tracks.json").is_file() else sorted(p.parent for p in root.glob("*/tracks.json"))
+    if not folders:
+        raise ValueError(f"Expected 'tracks.json' in '{path}' or in its folders, got none")
+    reports = [read_json(folder / "run.json", "a report of tltm-graph track") for folder in folders]
+    for folder, report in zip(folders, reports, strict=True):
+        if not isinstance(report, dict) or not isinstance(report.get("frames"), int):
+            raise ValueError(
+                f"Expected a report of tltm-graph track with the number of 'frames' in '{folder / 'run.json'}', got "
+                f"{str(report)[:60]}"
+            )
+    names = [tuple(report.get("class_names") or ()) for report in reports]
+    if len({known == () for known in names}) > 1:
+        raise ValueError(f"Expected class names in all runs of '{path}' or in none, got them in some")
+    class_names = tuple(dict.fromkeys(name for known in names for name in known))
+    videos = []
+    for number, (folder, report) in enumerate(zip(folders, reports, strict=True), start=1):
+        load = partial(_tracks, folder / "tracks.json", report["frames"])
+        videos.append(Video(folder.resolve().name, report["frames"], id=number, load=load))
+    if not class_names:
+        return VideoSet(videos, name=str(path))
+    sets = [
+        map_classes(VideoSet([video], known), same_classes(known), class_names)
+        for video, known in zip(videos, names, strict=True)
+    ]
+    return VideoSet([video for (video,) in sets], class_names, name=str(path))
+
+
+def _tracks(path: Path, num_frames: int) -> Tracks:
+    tracks = read_tracks(path)
+    if tracks and tracks.num_frames != num_frames:
+        raise ValueError(
+            f"Expected tracks over the {num_frames} frames that 'run.json' tells of, got {tracks.num_frames} in "
+            f"'{path}': the two are of different runs"
+        )
+    return replace(tracks, num_frames=num_frames)

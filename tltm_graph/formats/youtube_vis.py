@@ -1,0 +1,166 @@
+"""Annotations of YouTube-VIS 2019 and 2021 and of OVIS."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tltm_graph.formats.annotations import categories_of, from_box, to_crowd, to_id, to_label
+from tltm_graph.formats.frame_columns import by_frame, frame_columns, whole_track
+from tltm_graph.formats.track_entries import TrackEntriesWriter
+from tltm_graph.formats.video import Video, VideoSet
+from tltm_graph.io import JsonParts
+from tltm_graph.ops import rle_areas
+from tltm_graph.structures import Track, Tracks
+
+_WHAT = "YouTube-VIS annotations"
+
+
+def read_youtube_vis(path: str | Path, images: str | Path | None = None) -> VideoSet:
+    """Opens an annotation file of YouTube-VIS 2019 or 2021 or of OVIS, with or without annotations in it.
+
+    The file is parsed once and kept as text; the annotations of a video are read when its tracks are asked for, and
+    masks stay encoded even then. A video is called like the folder of its frames.
+
+    Args:
+        path: ``{"videos": [{"id", "width", "height", "length", "file_names"}], "categories": [{"id", "name"}],
+            "annotations": [{"id", "video_id", "category_id", "segmentations", "bboxes", "areas", "iscrowd"}]}``, with
+            an entry or null for each frame in ``segmentations``, ``bboxes`` and ``areas``. Masks may be compressed or
+            uncompressed run lengths or polygons; ``bboxes``, ``areas`` and ``iscrowd`` may be left out. The id of an
+            annotation becomes the id of the track. Without the list ``annotations`` the videos have no tracks.
+        images: Folder that the ``file_names`` start from.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged or of another kind. What is wrong with an annotation is said, with file, video,
+            annotation and frame, when the tracks of its video are asked for.
+    """
+    parts = JsonParts(path, "annotations", "video_id", _WHAT)
+    class_names, category_ids = categories_of(parts.content, path)
+    labels = {category_id: label for label, category_id in enumerate(category_ids)}
+    entries = parts.content.get("videos")
+    if parts.content.get("annotations") is not None:
+        raise ValueError(
+            f"Expected 'annotations' as a list or null in '{path}', got a {type(parts.content['annotations']).__name__}"
+        )
+    if not isinstance(entries, list):
+        raise ValueError(f"Expected {_WHAT} in '{path}', got no list of 'videos': it is of another format")
+    videos = [_video(entry, f"video {number} of '{path}'", images) for number, entry in enumerate(entries)]
+    unknown = sorted(set(parts.keys()) - {video.id for video in videos}, key=str)
+    if unknown:
+        raise ValueError(
+            f"Expected annotations of the {len(videos)} videos of '{path}', got some of video {unknown[0]}"
+        )
+    if len({video.name for video in videos}) < len(videos):
+        videos = [replace(video, name=str(video.id)) for video in videos]  # frames of several in one folder
+    if parts.found:
+        videos = [replace(video, load=partial(_annotated, parts, video, labels)) for video in videos]
+    return VideoSet(videos, class_names, category_ids, name=str(path))
+
+
+def _video(entry: Any, where: str, images: str | Path | None) -> Video:
+    try:
+        names = entry["file_names"]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise TypeError("'file_names' is no list of names")
+        video_id, size = entry["id"], (entry["height"], entry["width"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"Expected 'id', 'height', 'width' and 'file_names' in {where}, got {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(video_id, int) or not all(isinstance(side, int) and side > 0 for side in size):
+        raise ValueError(f"Expected whole numbers as 'id', 'height' and 'width' in {where}, got {video_id} and {size}")
+    if entry.get("length", len(names)) != len(names):
+        raise ValueError(f"Expected {entry['length']} file names as 'length' says, got {len(names)} in {where}")
+    return Video(
+        name=Path(names[0]).parent.name or str(video_id) if names else str(video_id),
+        num_frames=len(names),
+        size=size,
+        id=video_id,
+        images=None if images is None else tuple(Path(images) / name for name in names),
+        frame_names=tuple(Path(name).stem for name in names),
+    )
+
+
+def _annotated(parts: JsonParts, video: Video, labels: Mapping[int, int]) -> Tracks:
+    tracks: dict[int, Track] = {}
+    for number, entry in parts.elements(video.id):
+        where = f"annotation {entry.get('id', number)} of video '{video.name}' in '{parts.path}'"
+        track_id = to_id(entry.get("id"), "id", where)
+        if track_id in tracks:
+            raise ValueError(f"Expected each annotation once, got the id twice: {where}")
+        label = to_label(entry.get("category_id"), labels, where)
+        columns = frame_columns(entry, ("segmentations", "bboxes", "areas"), video.num_frames or 0, where)
+        tracks[track_id] = whole_track(
+            columns, video, label, [1.0] * (video.num_frames or 0), to_crowd(entry.get("iscrowd"), where), where
+        )
+    return Tracks(tracks, video.size, video.num_frames or 0)
+
+
+class YoutubeVisWriter(TrackEntriesWriter):
+    """Writes annotations in the format of YouTube-VIS, for training and scoring elsewhere.
+
+    Annotation ids are unique in the file, track ids only in their video: as long as the ids of a video are all above
+    those of the videos before, they are kept, and otherwise numbered on. Frames are called ``<video>/<frame>``, with
+    the ending of the video's own images. ``areas`` are those of the annotation, else the masks' pixels. The size of a
+    video is needed, or a mask in it.
+    """
+
+    _head = '{"annotations": ['
+
+    def __init__(
+        self, path: str | Path, class_names: Sequence[str] | None = None, category_ids: Sequence[int] | None = None
+    ) -> None:
+        super().__init__(path, class_names or ("object",), category_ids)
+        self._videos: list[dict[str, Any]] = []
+        self._last_id = 0
+        self._keep_ids = True
+        self._size: tuple[int, int] | None = None
+
+    def _end(self) -> None:
+        assert self.video is not None
+        assert self._spool is not None
+        ids = self._spool.track_ids()
+        self._keep_ids = not ids or ids[0] > self._last_id
+        self._size = self.video.size
+        super()._end()
+        if self._size is None:
+            raise ValueError(f"Expected the size of video '{self.video.name}', or masks to take it from, got neither")
+        stems = self.video.frame_names or tuple(f"{frame:05d}" for frame in range(self.num_frames))
+        suffix = self.video.images[0].suffix if self.video.images else ".jpg"
+        self._videos.append(
+            {
+                "id": self.video.id,
+                "width": self._size[1],
+                "height": self._size[0],
+                "length": self.num_frames,
+                "file_names": [f"{self.video.name}/{stem}{suffix}" for stem in stems[: self.num_frames]],
+            }
+        )
+
+    def _entry(self, track_id: int, track: Track) -> dict[str, Any]:
+        assert self.video is not None
+        if self._size is None and track.masks is not None:
+            self._size = track.masks[0]["size"][0], track.masks[0]["size"][1]
+        self._last_id = track_id if self._keep_ids else self._last_id + 1
+        areas = track.areas or (None if track.masks is None else rle_areas(track.masks).tolist())
+        return {
+            "id": self._last_id,
+            "video_id": self.video.id,
+            "category_id": self.category_id(track.label),
+            "iscrowd": int(track.crowd),
+            "length": self.num_frames,
+            "segmentations": by_frame(track.frames, track.masks, self.num_frames),
+            "bboxes": by_frame(track.frames, [from_box(box) for box in track.boxes], self.num_frames),
+            "areas": by_frame(track.frames, areas, self.num_frames),
+        }
+
+    def _close(self) -> None:
+        assert self.class_names is not None
+        categories = [{"id": self.category_id(label), "name": name} for label, name in enumerate(self.class_names)]
+        names = {"categories": categories, "videos": self._videos}
+        text = ",\n".join(f'"{name}": {json.dumps(value, ensure_ascii=False)}' for name, value in names.items())
+        self._opened().end(f"],\n{text}}}\n")
+        self._opened().publish()
