@@ -178,7 +178,7 @@ def tltm_run(model: TLTM) -> dict[str, Tensor]:
     state = tracker.start()
     for t, image in enumerate(frames()):
         state, detections = tracker.step(state, Frame(image, t, float(t)))
-        transition = state.transition
+        transition = state.decision
         graph, n = transition.graph, len(detections)
         shown = detections[detections.ids >= 0]
         arrays = {

@@ -24,7 +24,7 @@ def frames(count=3):
 
 def test_detector_and_relation_of_a_tracker():
     model = tiny()
-    tracker = Tracker(model, relation=model)
+    tracker = Tracker(model)
     for frame, detections in tracker.track(frames()):
         assert len(detections) == 6
         assert detections.masks.shape == (6, *frame.size)
@@ -34,12 +34,12 @@ def test_detector_and_relation_of_a_tracker():
 def test_random_weights_are_told():
     model = tltm_tiny()
     with pytest.warns(UserWarning, match="random weights"):
-        Tracker(model, relation=model)
+        Tracker(model)
 
 
 def test_two_videos_in_turns():
     model = tiny()
-    tracker = Tracker(model, relation=model)
+    tracker = Tracker(model)
     alone = [d.boxes for _, d in tracker.track(frames())]
     states = [tracker.start(), tracker.start()]
     for frame, expected in zip(frames(), alone, strict=True):

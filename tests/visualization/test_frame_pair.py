@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from tests.explanation.saved_runs import oracle, saved, scene
-from tltm_graph import Affinity, MovingShapes, Tracker
+from tltm_graph import GeometricAffinity, MovingShapes, Tracker
 from tltm_graph.commands.crops import crops
 from tltm_graph.visualization import draw_frame_pair
 from tltm_graph.visualization.draw import PALETTE
@@ -13,7 +13,7 @@ from tltm_graph.visualization.draw import PALETTE
 @pytest.fixture
 def run(tmp_path):
     frames = scene(10)
-    graph, _ = saved(Tracker(oracle(frames), affinity=Affinity()), frames, tmp_path / "graph.zip")
+    graph, _ = saved(Tracker(oracle(frames), affinity=GeometricAffinity()), frames, tmp_path / "graph.zip")
     return graph, frames
 
 

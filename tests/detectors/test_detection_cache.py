@@ -1,10 +1,10 @@
 import pytest
 import torch
+from tltm_graph.models.recorded import RecordedModel, Recording, record
 
 from tests.cases import blank
 from tltm_graph import Detections, Frame, MovingShapes, Tracker
 from tltm_graph.models import for_inference, tltm_tiny
-from tltm_graph.models.recorded import RecordedModel, Recording, record
 
 SCENE = MovingShapes(6, (48, 80), num_objects=3, seed=1)
 
