@@ -125,8 +125,7 @@ def published_tracker(model: TLTM) -> Tracker:
     """The published system on the model."""
     return Tracker(
         model,
-        relation=model,
-        affinity=PublishedAffinity(match=0.5, score=1.5, iou=2.5),
+        affinity=PublishedAffinity(match=0.5, score=1.5, iou=2.5, appearance=model),
         solver=ArgmaxSolver(),
         track_manager=PublishedTrackManager(),
         max_shown=15,

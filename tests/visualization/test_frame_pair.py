@@ -28,7 +28,7 @@ def test_crops_are_where_things_were(run):
         assert torch.equal(crop, frames.frame(9).image[:, y0:y1, x0:x1])
     for track, crop in tracks.items():
         seen = [one for one in graph.decisions(until=8) if one.row(track) is not None][-1]
-        assert seen.frame == 9 - int(decision.age[decision.previous.ids.tolist().index(track)])
+        assert seen.frame == 9 - int(decision.time_since_update[decision.previous.ids.tolist().index(track)])
         x0, y0, x1, y1 = seen.current.boxes[seen.row(track)].clamp(min=0).round().int().tolist()
         assert torch.equal(crop, frames.frame(seen.frame).image[:, y0:y1, x0:x1])
 

@@ -104,7 +104,8 @@ class DetectionCache:
             with safe_open(path, framework="pt") as file:
                 about = json.loads((file.metadata() or {})["detection_cache"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
-            every = Detections(*(tensors[name] for name in _FIELDS[:3]), embeddings=tensors.get("embeddings"))
+            boxes, scores, labels = (tensors[name] for name in _FIELDS[:3])
+            every = Detections(boxes, scores, labels, embeddings=tensors.get("embeddings"))
             counts = tensors["counts"].tolist()
             rles = (
                 rles_from_tensors({name: tensors[f"mask.{name}"] for name in ("length", "text", "size")})
