@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from tests.formats.strategies import SIZE, block
-from tltm_graph.formats.annotations import categories_of, from_box, to_box, to_label, to_rle, to_score
+from tltm_graph.formats.annotations import from_box, read_categories, to_box, to_label, to_rle, to_score
 from tltm_graph.ops import decode_rle
 
 finite = st.floats(-1e6, 1e6)
@@ -63,13 +63,13 @@ def test_polygons():
         ([[1, 2, 3, 4, 5, "6"]], "at least three corners"),
         ([[1, 2, 3, 4, 5, 6], None], "or as polygons"),
         ([[]], "at least three corners"),
-        ({}, "a mask of 6×10 pixels .H×W., got one of size None in here"),
-        ({"size": [10, 6], "counts": "0"}, "got one of size .10, 6. in here"),
+        ({}, "a mask of 6×10 pixels .H×W., got size None in here"),
+        ({"size": [10, 6], "counts": "0"}, "got size .10, 6. in here"),
         ({"size": [6, 10]}, "run lengths"),
         ({"size": [6, 10], "counts": "é"}, "run lengths"),
-        ({"size": [6, 10], "counts": [59]}, "cover the 6×10 pixels of the frame, got 59 pixels in here"),
-        ({"size": [6, 10], "counts": [61]}, "got 61 pixels"),
-        ({"size": [6, 10], "counts": []}, "got 0 pixels"),
+        ({"size": [6, 10], "counts": [59]}, "cover 6×10 pixels, got 59 in here"),
+        ({"size": [6, 10], "counts": [61]}, "got 61 in here"),
+        ({"size": [6, 10], "counts": []}, "got 0 in here"),
         ({"size": [6, 10], "counts": [61, -1]}, "run lengths"),
         ({"size": [6, 10], "counts": [60.0]}, "run lengths"),
         ({"size": [6, 10], "counts": ["60"]}, "run lengths"),
@@ -146,18 +146,18 @@ def test_labels():
 
 def test_categories():
     content = {"categories": [{"id": 9, "name": "b"}, {"id": 2, "name": "a", "supercategory": "x"}]}
-    assert categories_of(content, "file") == (("a", "b"), (2, 9))
-    assert categories_of({"categories": []}, "file") == ((), ())
+    assert read_categories(content, "file") == (("a", "b"), (2, 9))
+    assert read_categories({"categories": []}, "file") == ((), ())
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({}, "Expected 'categories', a list of objects with 'id' and 'name', in 'file', got KeyError"),
+        ({}, "Expected 'categories' with 'id' and 'name' in 'file', got KeyError"),
         ([], "got TypeError"),
         ({"categories": None}, "got TypeError"),
         ({"categories": [1]}, "got TypeError"),
-        ({"categories": [{"id": 1}]}, "got KeyError: 'name'"),
+        ({"categories": [{"id": 1}]}, "got KeyError.'name'"),
         ({"categories": [{"id": 1, "name": "a"}, {"id": "2", "name": "b"}]}, "got TypeError"),
         ({"categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}, "each category once in 'file'"),
         ({"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]}, "each category once in 'file'"),
@@ -169,4 +169,4 @@ def test_categories():
 )
 def test_what_are_no_categories(content, message):
     with pytest.raises(ValueError, match=message):
-        categories_of(content, "file")
+        read_categories(content, "file")

@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from tests.formats.strategies import SHARED, needs_shared
 from tltm_graph.formats.class_maps import COCO
 from tltm_graph.formats.yolo import read_yolo
 from tltm_graph.ops import decode_rle
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
-real = pytest.mark.skipif(not SHARED.exists(), reason="needs the folder 'shared' beside the project")
 SIZE = (40, 80)
 NAMES = ("cat", "dog")
 SQUARE = "1 0.25 0.25 0.75 0.25 0.75 0.5 0.25 0.5"
@@ -97,7 +96,7 @@ def test_names_of_classes_from_a_file(tmp_path):
 def test_a_text_file_without_an_image_is_told(tmp_path):
     add(tmp_path, "a.jpg", SQUARE)
     (tmp_path / "labels" / "lost.txt").write_text(SQUARE)
-    with pytest.warns(UserWarning, match=r"left out of '.*labels', for want of an image: lost.txt"):
+    with pytest.warns(UserWarning, match=r"without an image in '.*labels': lost.txt"):
         assert [video.name for video in read_yolo(tmp_path, NAMES)] == ["a"]
 
 
@@ -154,7 +153,7 @@ def test_a_damaged_image(tmp_path):
         video.tracks()
 
 
-@real
+@needs_shared
 def test_real_images():
     with pytest.warns(UserWarning, match=r"000000000656.txt, train2017/000000000659.txt"):
         videos = read_yolo(SHARED / "coco128-seg", COCO)
