@@ -43,7 +43,7 @@ def test_polygons():
     pixels = decode_rle([block(1, 2, 4, 6), block(0, 7, 2, 9)], SIZE).any(dim=0)
     assert (decode_rle([both], SIZE)[0] == pixels).all()
     outside = to_rle([[-50, -50, 999, -50, 999, 999, -50, 999]], SIZE, "here")
-    assert outside == block(0, 0, *SIZE), "what goes beyond the picture is cut off"
+    assert outside == block(0, 0, *SIZE), "polygons are cut off at the frame"
 
 
 @pytest.mark.parametrize(
@@ -76,14 +76,14 @@ def test_polygons():
         ({"size": [6, 10], "counts": None}, "run lengths"),
     ],
 )
-def test_what_is_no_mask(segmentation, message):
+def test_invalid_masks(segmentation, message):
     with pytest.raises(ValueError, match=message):
         to_rle(segmentation, SIZE, "here")
 
 
 @given(finite, finite, st.floats(0, 1e6), st.floats(0, 1e6))
 @settings(deadline=None)
-def test_boxes_come_back_to_the_last_bit(x, y, width, height):
+def test_boxes_round_trip_to_the_last_bit(x, y, width, height):
     box = (x, y, x + width, y + height)
     again = to_box(from_box(box), None, "here")
     assert again[:2] == box[:2]
@@ -94,9 +94,9 @@ def test_boxes_come_back_to_the_last_bit(x, y, width, height):
 
 
 def test_boxes():
-    assert to_box([1, 2, 0, 0], None, "here") == (1, 2, 1, 2), "an empty box is one"
+    assert to_box([1, 2, 0, 0], None, "here") == (1, 2, 1, 2), "an empty box is valid"
     assert to_box(None, block(1, 2, 4, 6), "here") == (2, 1, 6, 4)
-    assert to_box([0, 0, 1, 1], block(1, 2, 4, 6), "here") == (0, 0, 1, 1), "what the file says counts"
+    assert to_box([0, 0, 1, 1], block(1, 2, 4, 6), "here") == (0, 0, 1, 1), "the box of the file, not that of the mask"
     assert to_box((1, 2, 3, 4), None, "here") == (1, 2, 4, 6)
 
 
@@ -118,7 +118,7 @@ def test_boxes():
         ([1, 2, 1, -4], "width and height of at least 0"),
     ],
 )
-def test_what_is_no_box(box, message):
+def test_invalid_boxes(box, message):
     with pytest.raises(ValueError, match=message):
         to_box(box, None, "here")
 
@@ -167,6 +167,6 @@ def test_categories():
         ({"categories": [{"id": 1, "name": None}]}, "texts as 'name'"),
     ],
 )
-def test_what_are_no_categories(content, message):
+def test_invalid_categories(content, message):
     with pytest.raises(ValueError, match=message):
         read_categories(content, "file")

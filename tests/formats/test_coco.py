@@ -56,7 +56,7 @@ def saved(path: Path, content: object) -> Path:
 
 
 def changed(tmp_path: Path, **values) -> Path:
-    """The data set with other values in its first annotation; None takes one away."""
+    """The data set with other values in its first annotation; None removes a field."""
     content = data_set()
     content["annotations"][0] |= values
     content["annotations"][0] = {key: value for key, value in content["annotations"][0].items() if value is not None}
@@ -77,10 +77,10 @@ def test_images_are_videos_of_one_frame(tmp_path):
     assert [track.crowd for track in first.values()] == [False, False, True]
     assert [track.areas for track in first.values()] == [(24.5,), (12.0,), (12.0,)]
     assert first[0].boxes == ((2.5, 3, 8.0, 7),)
-    assert first[1].masks == first[2].masks, "run lengths in both ways"
+    assert first[1].masks == first[2].masks, "compressed and uncompressed run lengths"
 
 
-def test_masks_are_those_of_the_reference(tmp_path):
+def test_masks_equal_pycocotools(tmp_path):
     path = saved(tmp_path / "coco.json", data_set())
     reference = coco.COCO(str(path))
     tracks = read_coco(path)[0].tracks()
@@ -129,7 +129,7 @@ def test_names_are_made_unique(tmp_path):
     assert [video.name for video in videos] == ["a/1", "b/1", "2", "c/3.jpg", "c/3.png"]
 
 
-def test_the_folder_of_an_image_of_a_joint_data_set(tmp_path):
+def test_images_of_a_joint_data_set_are_in_subfolders(tmp_path):
     content = data_set()
     content["images"][0]["dataset"] = "coco"
     videos = read_coco(saved(tmp_path / "coco.json", content), "frames")
@@ -166,7 +166,7 @@ def test_damaged_data_sets(tmp_path, content, message):
         ({"category_id": 2}, "got 2 in annotation 11 of '.*coco.json'"),
     ],
 )
-def test_unknown_images_and_categories_are_told_at_once(tmp_path, values, message):
+def test_unknown_images_and_categories_are_refused_at_once(tmp_path, values, message):
     with pytest.raises(ValueError, match=message):
         read_coco(changed(tmp_path, **values))
 
@@ -189,7 +189,7 @@ def test_unknown_images_and_categories_are_told_at_once(tmp_path, values, messag
         ({"area": "big"}, "as a finite number, got 'big'"),
     ],
 )
-def test_damaged_annotations_are_told_with_their_place(tmp_path, values, message):
+def test_damaged_annotations_are_named(tmp_path, values, message):
     videos = read_coco(changed(tmp_path, **values))
     with pytest.raises(
         ValueError, match=f"{message}.* annotation 11, image 7 \\('000000000007.jpg'\\) of '.*coco.json'"
@@ -205,7 +205,7 @@ def test_files_that_cannot_be_read(tmp_path):
         read_coco(tmp_path / "none.json")
 
 
-def test_a_data_set_comes_back_exactly(tmp_path):
+def test_data_sets_round_trip(tmp_path):
     videos = read_coco(saved(tmp_path / "coco.json", data_set()))
     path = tmp_path / "again.json"
     write_all(CocoWriter(path, videos.class_names, videos.category_ids), videos)

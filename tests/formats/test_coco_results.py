@@ -25,7 +25,7 @@ def saved(path: Path, content: object) -> Path:
 
 
 def some_tracks(seed: int, num_frames: int, start: int = 0) -> Tracks:
-    """Overlapping look-alikes that leave and come back; numbers as a detector gives them."""
+    """Similar objects that overlap, leave and come back, with 32-bit scores as from a detector."""
     scene = MovingShapes(num_frames + start, (32, 40), num_objects=4, seed=seed, min_area=1)
     stream = ((t - start, scene.truth(t)) for t in range(start, num_frames + start))
     tracks = Tracks.from_stream(stream, scene.size, num_frames)
@@ -39,7 +39,7 @@ def some_tracks(seed: int, num_frames: int, start: int = 0) -> Tracks:
 
 
 def thinned(tracks: Tracks) -> Tracks:
-    """Without masks, and without the objects of one frame."""
+    """The tracks without masks and without the objects of frame 2."""
     rows = [(t, row._replace(mask=None)) for t, observations in tracks.observations() if t != 2 for row in observations]
     return Tracks.from_observations(rows, tracks.size, tracks.num_frames)
 
@@ -49,7 +49,7 @@ def video_of(name: str, number: int, tracks: Tracks) -> Video:
 
 
 @pytest.mark.parametrize("suffix", [".json", ".json.gz"])
-def test_results_of_videos_come_back_exactly(tmp_path, suffix):
+def test_results_of_videos_round_trip(tmp_path, suffix):
     nothing = Tracks({}, (32, 40), 3)
     all_tracks = [some_tracks(0, 6), nothing, thinned(some_tracks(1, 5)), some_tracks(2, 1, start=3)]
     videos = VideoSet([video_of(f"v{i}", 10 - i, tracks) for i, tracks in enumerate(all_tracks)], NAMES, (5, 9, 2))
@@ -63,7 +63,7 @@ def test_results_of_videos_come_back_exactly(tmp_path, suffix):
         assert video.tracks() == tracks
     assert len(all_tracks[0]) > 1
     shuffled = read_coco_results(path, videos.select(videos.videos[::-1]))
-    assert [video.tracks() for video in shuffled] == all_tracks[::-1], "the order of the videos does not count"
+    assert [video.tracks() for video in shuffled] == all_tracks[::-1], "the order of the videos does not matter"
     opened = gzip.open if suffix.endswith("gz") else open
     with opened(path, "rt") as file:
         entries = json.load(file)
@@ -104,7 +104,7 @@ def result(**values) -> dict:
     return {key: value for key, value in (entry | values).items() if value is not ...}
 
 
-def test_results_of_others_have_no_ids(tmp_path):
+def test_results_of_other_software_have_no_ids(tmp_path):
     videos = VideoSet([Video("v", 3, SIZE, id=4)], ("dog",))
     path = saved(tmp_path / "r.json", [result(), result(image_id=2), result(score=1), result(image_id=2, bbox=...)])
     tracks = read_coco_results(path, videos)[0].tracks()
@@ -146,12 +146,12 @@ def test_no_results(tmp_path):
         ([result(track_id=1), result()], "Expected 'track_id' in all results of '.*' or in none, got none in entry 1"),
     ],
 )
-def test_results_of_something_else_are_told_at_once(tmp_path, entries, message):
+def test_results_of_another_data_set_are_refused_at_once(tmp_path, entries, message):
     with pytest.raises(ValueError, match=message):
         read_coco_results(saved(tmp_path / "r.json", entries), VideoSet([Video("v", 3, SIZE)], ("dog",)))
 
 
-def test_results_for_several_videos_have_to_tell_which(tmp_path):
+def test_results_for_several_videos_need_video_ids(tmp_path):
     videos = VideoSet([Video("v", 3, SIZE), Video("w", 3, SIZE, id=2)], ("dog",))
     with pytest.raises(
         ValueError, match="Expected 'video_id' and 'frame' in results for 2 videos, got none in entry 0"
@@ -172,7 +172,7 @@ def test_results_for_several_videos_have_to_tell_which(tmp_path):
         ({"segmentation": {"size": [10, 12], "counts": "07"}}, "Expected runs that cover"),
     ],
 )
-def test_damaged_results_are_told_with_their_place(tmp_path, values, message):
+def test_damaged_results_are_named(tmp_path, values, message):
     videos = read_coco_results(
         saved(tmp_path / "r.json", [result(**values)]), VideoSet([Video("v", 3, SIZE)], ("dog",))
     )

@@ -39,7 +39,7 @@ def _read(folder, content):
 
 @settings(max_examples=15, deadline=None)
 @given(seeds=st.lists(st.integers(0, 10_000), max_size=3), num_objects=st.integers(0, 5))
-def test_truth_comes_back_as_it_was(tmp_path_factory, seeds, num_objects):
+def test_truth_round_trips(tmp_path_factory, seeds, num_objects):
     path = tmp_path_factory.mktemp("truth") / "truth.json"
     tracks = [_truth(random_tracks(seed, num_objects=num_objects), 100 * n + 1) for n, seed in enumerate(seeds)]
     videos = as_videos(*tracks)
@@ -57,12 +57,12 @@ def _truth(tracks: Tracks, first_id: int) -> Tracks:
     return replace(tracks, tracks=renamed)
 
 
-def test_ids_that_repeat_are_numbered_on(tmp_path):
+def test_repeated_ids_are_renumbered(tmp_path):
     videos = as_videos(random_tracks(1), random_tracks(1))
     write_all(YoutubeVisWriter(tmp_path / "t.json", videos.class_names), videos)
     ids = [entry["id"] for entry in json.loads((tmp_path / "t.json").read_text())["annotations"]]
     assert len(set(ids)) == len(ids) == 10
-    assert min(ids) >= 1, "some tools take 0 for nothing"
+    assert min(ids) >= 1, "some tools treat 0 as no track"
 
 
 def test_after_an_error_nothing_is_left(tmp_path):
@@ -73,7 +73,7 @@ def test_after_an_error_nothing_is_left(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_ways_to_write_a_mask(tmp_path):
+def test_mask_encodings(tmp_path):
     content = _content()
     square = {"size": [4, 6], "counts": [5, 2, 2, 2, 13]}  # columns first: 2×2 pixels from (1, 1)
     polygon = [[1, 1, 3, 1, 3, 3, 1, 3]]
@@ -95,7 +95,7 @@ def test_without_annotations(tmp_path):
     assert len(_read(tmp_path, {**_content(), "annotations": []})[0].tracks()) == 0
 
 
-def test_a_track_that_is_nowhere_still_counts(tmp_path):
+def test_a_track_without_observations_still_counts(tmp_path):
     content = _content()
     content["annotations"][0].update(segmentations=[None, None], bboxes=[None, None], areas=[None, None])
     track = _read(tmp_path, content)[0].tracks()[1]

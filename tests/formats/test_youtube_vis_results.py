@@ -44,7 +44,7 @@ def test_the_standard_fields(tmp_path):
             assert coco_mask.area(entry["segmentations"][t]) == mask.sum()
 
 
-def test_what_a_tracker_writes_is_read(tmp_path):
+def test_tracker_output_round_trips(tmp_path):
     scene = MovingShapes(10, (48, 64), num_objects=4, seed=2)
     path = tmp_path / "tracks.json"
     with TrackWriter(path) as writer:
@@ -91,7 +91,7 @@ def test_after_an_error_nothing_is_left(tmp_path):
 
 @settings(max_examples=15, deadline=None)
 @given(seeds=st.lists(st.integers(0, 10_000), max_size=3), num_objects=st.integers(0, 5))
-def test_results_come_back_as_they_were(tmp_path_factory, seeds, num_objects):
+def test_results_round_trip(tmp_path_factory, seeds, num_objects):
     path = tmp_path_factory.mktemp("results") / "results.json"
     videos = as_videos(*(random_tracks(seed, num_objects=num_objects) for seed in seeds))
     write_all(YoutubeVisResultsWriter(path, videos.class_names), videos)
@@ -116,7 +116,7 @@ def test_the_zip_to_submit(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["r.zip"]
 
 
-def test_another_rule_for_score_and_class(tmp_path):
+def test_custom_rules_for_score_and_class(tmp_path):
     videos = as_videos(random_tracks(1))
     writer = YoutubeVisResultsWriter(tmp_path / "r.json", score=lambda t: max(t.scores), label=lambda t: 0)
     write_all(writer, videos)
@@ -124,7 +124,7 @@ def test_another_rule_for_score_and_class(tmp_path):
         assert (track.score, track.label) == (max(written.scores), 0)
 
 
-def test_a_track_is_ranked_by_its_score_and_not_by_the_mean(tmp_path):
+def test_the_track_score_wins_over_the_mean_of_its_frames(tmp_path):
     rle = block(0, 0, 4, 4)
     entries = [
         {"video_id": 1, "category_id": 1, "score": 0.5, "scores": [score, None], "segmentations": [rle, None]}
@@ -163,7 +163,7 @@ def test_bad_results(tmp_path, entry, message):
         read_youtube_vis_results(tmp_path / "r.json", as_videos(random_tracks(0)))[0].tracks()
 
 
-def test_results_of_several_videos_are_no_single_one(tmp_path):
+def test_tracks_of_several_videos_are_refused(tmp_path):
     videos = as_videos(random_tracks(0), random_tracks(1))
     write_all(YoutubeVisResultsWriter(tmp_path / "r.json"), videos)
     with pytest.raises(ValueError, match="tracks of one video"):

@@ -94,7 +94,7 @@ def to_crowd(value: Any, where: str) -> bool:
 
 
 def is_integer(value: Any) -> TypeGuard[int]:
-    """Whether the value is an integer and not a bool."""
+    """Check for an integer that is not a bool."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
