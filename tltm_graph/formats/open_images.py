@@ -171,17 +171,16 @@ def _mark_groups(by_image: dict[str, list[_Object]], path: Path, labels: dict[st
             continue
         objects = by_image[row["ImageID"]]
         group = _Object(_label(row, labels, where), _box(row, "", where), None, crowd=True)
-        matched = [
-            i for i, other in enumerate(objects) if other.label == group.label and _is_same(other.box, group.box)
-        ]
+        matched = [i for i, item in enumerate(objects) if _is_same(item, group)]
         for i in matched:
             objects[i] = replace(objects[i], crowd=True)
         if not matched:
             objects.append(group)
 
 
-def _is_same(box: Box, other: Box) -> bool:
-    return max(abs(a - b) for a, b in zip(box, other, strict=True)) <= _MARGIN
+def _is_same(item: _Object, other: _Object) -> bool:
+    distance = max(abs(a - b) for a, b in zip(item.box, other.box, strict=True))
+    return item.label == other.label and distance <= _MARGIN
 
 
 def _label(row: dict[str, str], labels: dict[str, int], where: str) -> int:
