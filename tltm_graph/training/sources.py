@@ -7,7 +7,9 @@ from functools import lru_cache, partial
 
 from tltm_graph.frame_pairs import PairSource, VideoPairs
 from tltm_graph.structures import Detections, Frame, Tracks
-from tltm_graph.synthetic import DIFFICULTIES, SPLITS, MovingShapes, Scenes, moving_shapes
+from tltm_graph.synthetic import MovingShapes, moving_shapes
+from tltm_graph.synthetic.difficulty import DIFFICULTIES
+from tltm_graph.synthetic.scenes import SPLITS, Scenes
 
 
 @dataclass(frozen=True)
