@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
-from tltm_graph.frame_pairs import PairSource, VideoPairs
+from tltm_graph.frame_pairs import VideoPairs
+from tltm_graph.frame_pairs.datasets import PairDataset
 from tltm_graph.structures import Detections, Frame, Tracks
 from tltm_graph.synthetic import MovingShapes, moving_shapes
 from tltm_graph.synthetic.difficulty import DIFFICULTIES
@@ -24,7 +25,7 @@ class Opened:
     """
 
     name: str
-    source: PairSource
+    source: PairDataset
     found: str
     skipped: dict[str, int] = field(default_factory=dict)
 
