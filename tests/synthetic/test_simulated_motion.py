@@ -10,7 +10,7 @@ from tltm_graph.structures import Detections
 from tltm_graph.synthetic import DetectionSequence, simulate_motion
 from tltm_graph.synthetic.detector_noise import Recall
 from tltm_graph.synthetic.observations import overlapping_iou
-from tltm_graph.synthetic.simulated_motion import ConstantScores, InformativeScores, SimulatedDetector
+from tltm_graph.synthetic.simulated_motion import Scoring, SimulatedDetector
 from tltm_graph.synthetic.streets import draw_street
 from tltm_graph.synthetic.worlds import draw_blobs
 
@@ -19,13 +19,8 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def test_constant_scores_are_one():
-    assert ConstantScores().score_objects(rng(), np.array([-3.0, 5.0])).tolist() == [1, 1]
-    assert ConstantScores().score_false_positives(rng(), 3).tolist() == [1, 1, 1]
-
-
-def test_informative_scores_are_higher_for_easy_objects():
-    scoring = InformativeScores(slope=0.8, offset=0.5)
+def test_scores_are_higher_for_easy_objects():
+    scoring = Scoring(slope=0.8, offset=0.5)
     easy, hard = (scoring.score_objects(rng(), np.full(4000, logit)) for logit in (3.0, -1.0))
     for scores, logit in ((easy, 3.0), (hard, -1.0)):
         assert ((scores >= 0) & (scores <= 1)).all()
@@ -45,6 +40,7 @@ def test_default_detector_is_exact_in_random_order():
         assert here.ids.tolist() != list(range(30))
         assert np.array_equal(here.boxes, truth.boxes[t, here.ids])
     assert (found.scores == 1).all()
+    assert (SimulatedDetector(false_positives=0.5).detect(rng(), truth).scores == 1).all()
 
 
 def test_an_empty_world_has_no_detections():
@@ -102,7 +98,7 @@ def test_random_detectors_are_in_their_ranges():
         assert 0.8 * most < values.max() <= most, name
     assert all(detector.nms == 1 or 0.4 <= detector.nms <= 0.8 for detector in drawn)
     assert np.mean([detector.nms < 1 for detector in drawn]) == pytest.approx(0.6, abs=0.1)
-    constant = np.mean([isinstance(detector.scoring, ConstantScores) for detector in drawn])
+    constant = np.mean([detector.scoring is None for detector in drawn])
     assert constant == pytest.approx(0.35, abs=0.1)
     noise = np.array([detector.localization.noise for detector in drawn])
     assert (noise == 0).mean() == pytest.approx(0.05, abs=0.05)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -31,32 +31,12 @@ from tltm_graph.synthetic.streets import draw_street
 from tltm_graph.synthetic.worlds import World, draw_blobs
 
 
-class Scoring(Protocol):
-    """Scores of a detector."""
-
-    def score_objects(self, rng: np.random.Generator, logits: np.ndarray) -> np.ndarray:
-        """Draw scores (S,) of objects that are detected with these log-odds (S,)."""
-
-    def score_false_positives(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Draw scores (F,) of false positives."""
-
-
 @dataclass(frozen=True)
-class ConstantScores:
-    """Scores that are all 1, as in files without scores."""
+class Scoring:
+    r"""Scores that are higher for easier objects.
 
-    def score_objects(self, rng: np.random.Generator, logits: np.ndarray) -> np.ndarray:
-        return np.ones(len(logits))
-
-    def score_false_positives(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        return np.ones(count)
-
-
-@dataclass(frozen=True)
-class InformativeScores:
-    r"""Scores that are higher for easier objects, :math:`\sigma(a \ell - b + 0.7 \varepsilon)`.
-
-    False positives get :math:`\sigma(1.2 \varepsilon)`.
+    With log-odds :math:`\ell` they are :math:`\sigma(a \ell - b + 0.7 \varepsilon)`, and :math:`\sigma(1.2 \varepsilon)`
+    for false positives.
 
     Args:
         slope: Factor of the log-odds, :math:`a`.
@@ -72,9 +52,11 @@ class InformativeScores:
         return cls(slope=rng.uniform(0.5, 1.2), offset=rng.uniform(-1, 2))
 
     def score_objects(self, rng: np.random.Generator, logits: np.ndarray) -> np.ndarray:
+        """Draw scores (S,) of objects that are detected with these log-odds (S,)."""
         return logistic(self.slope * logits - self.offset + 0.7 * rng.normal(size=len(logits)))
 
     def score_false_positives(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Draw scores (F,) of false positives."""
         return logistic(1.2 * rng.normal(size=count))
 
 
@@ -85,7 +67,7 @@ class SimulatedDetector:
     Args:
         recall: Probability that an object is detected.
         localization: Errors of the boxes.
-        scoring: Scores.
+        scoring: Scores; None if all scores are 1, as in files without scores.
         wrong_labels: Probability that a class is drawn at random.
         merging: Probability that boxes of overlapping objects are merged (:func:`merge_overlapping`).
         parts: Probability of an additional box around a part of an object.
@@ -97,7 +79,7 @@ class SimulatedDetector:
 
     recall: Recall = field(default_factory=Recall)
     localization: Localization = field(default_factory=Localization)
-    scoring: Scoring = field(default_factory=ConstantScores)
+    scoring: Scoring | None = None
     wrong_labels: float = 0.0
     merging: float = 0.0
     parts: float = 0.0
@@ -112,7 +94,7 @@ class SimulatedDetector:
         return cls(
             recall=Recall.draw(rng, picture_height),
             localization=Localization.draw(rng),
-            scoring=ConstantScores() if chance(rng, 0.35) else InformativeScores.draw(rng),
+            scoring=None if chance(rng, 0.35) else Scoring.draw(rng),
             wrong_labels=mixture(rng, (0.5, 0, 0), (0.5, 0, 0.05)),
             merging=mixture(rng, (0.3, 0, 0), (0.7, 0, 0.9)),
             parts=mixture(rng, (0.5, 0, 0), (0.5, 0, 0.04)),
@@ -134,14 +116,15 @@ class SimulatedDetector:
         boxes = self.localization.locate(rng, observations, detected, world)
         wrong = rng.random(len(frames)) < self.wrong_labels
         labels = np.where(wrong, rng.integers(0, world.num_labels, len(frames)), world.labels[objects])
-        scores = self.scoring.score_objects(rng, logits[detected])
+        scores = np.ones(len(frames)) if self.scoring is None else self.scoring.score_objects(rng, logits[detected])
         rows = DetectionRows(frames, boxes, scores, labels, objects)
 
         rows = merge_overlapping(rng, rows, self.merging, self.memory)
         rows = DetectionRows.cat([rows, partial_boxes(rng, rows, self.parts, self.memory)])
         copies = duplicates(rng, rows, self.duplicates, self.memory)
         false = false_positives(rng, observations, world, self.false_positives, self.localization.noise)
-        false = replace(false, scores=self.scoring.score_false_positives(rng, len(false)))
+        if self.scoring is not None:
+            false = replace(false, scores=self.scoring.score_false_positives(rng, len(false)))
         rows = DetectionRows.cat([rows, copies, false])
         rows = rows.take(non_maximum_suppression(rows.frames, rows.boxes, rows.scores, self.nms))
         rows = assign_ids(rows, observations, self.localization.whole, world.num_objects)

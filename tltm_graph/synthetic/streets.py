@@ -74,7 +74,7 @@ def draw_road(rng: np.random.Generator, camera: PinholeCamera, far: float, fps: 
 
     Parked cars stand at one kerb or both, bumper to bumper or with gaps. Moving cars keep their lane: oncoming ones on
     the left, others in the lane of the camera or to its right, about as fast as the camera. Some cars cross. People
-    walk along the pavements, or cross.
+    walk along the pavements, or cross. At a red light all may stop.
 
     Args:
         rng: Source of all random numbers.
@@ -86,7 +86,22 @@ def draw_road(rng: np.random.Generator, camera: PinholeCamera, far: float, fps: 
         Cars and people, and which of them are cars, bool (N,).
     """
     num_frames = len(camera.movement.forward)
-    seconds = num_frames / fps
+    rows = _draw_road_users(rng, camera, far, num_frames / fps)
+    rows = rows[rng.permutation(len(rows))[:_MAX_ROAD_USERS]]
+    x, z, heading, speed, is_car = rows.T
+    shape = num_frames, len(rows)
+    headings = heading + ornstein_uhlenbeck(rng, shape, 2 * fps, rng.uniform(0, 0.06)) * (speed > 0)
+    pace = 1 + ornstein_uhlenbeck(rng, shape, 2 * fps, rng.uniform(0, 0.3))
+    step = speed * pace / fps
+    if chance(rng, 0.3):  # a red light
+        step *= ornstein_uhlenbeck(rng, (num_frames, 1), 4 * fps, 1.0) > -0.8
+    x = x + np.cumsum(step * np.cos(headings), axis=0)
+    z = z + np.cumsum(step * np.sin(headings), axis=0)
+    return Walkers(x, z, headings, speed), is_car > 0
+
+
+def _draw_road_users(rng: np.random.Generator, camera: PinholeCamera, far: float, seconds: float) -> np.ndarray:
+    """Draw initial x and z, heading, speed and is_car of cars and people on a road, (N, 5)."""
     length = camera.travelled + far
     kerb = rng.uniform(3.5, 7)
     parts: list[np.ndarray] = []  # rows of x, z, heading, speed, is_car
@@ -126,19 +141,7 @@ def draw_road(rng: np.random.Generator, camera: PinholeCamera, far: float, fps: 
         (~along & ~positive, np.pi),
     ):
         add(x[chosen], z[chosen], heading, speed[chosen], False)
-
-    rows = np.concatenate(parts)
-    rows = rows[rng.permutation(len(rows))[:_MAX_ROAD_USERS]]
-    x, z, heading, speed, is_car = rows.T
-    shape = num_frames, len(rows)
-    headings = heading + ornstein_uhlenbeck(rng, shape, 2 * fps, rng.uniform(0, 0.06)) * (speed > 0)
-    pace = 1 + ornstein_uhlenbeck(rng, shape, 2 * fps, rng.uniform(0, 0.3))
-    step = speed * pace / fps
-    if chance(rng, 0.3):  # a red light at times
-        step *= ornstein_uhlenbeck(rng, (num_frames, 1), 4 * fps, 1.0) > -0.8
-    x = x + np.cumsum(step * np.cos(headings), axis=0)
-    z = z + np.cumsum(step * np.sin(headings), axis=0)
-    return Walkers(x, z, headings, speed), is_car > 0
+    return np.concatenate(parts)
 
 
 def draw_boxes(
