@@ -35,8 +35,8 @@ from tltm_graph.synthetic.worlds import World, draw_blobs
 class Scoring:
     r"""Scores that are higher for easier objects.
 
-    With log-odds :math:`\ell` they are :math:`\sigma(a \ell - b + 0.7 \varepsilon)`, and :math:`\sigma(1.2 \varepsilon)`
-    for false positives.
+    At log-odds :math:`\ell` they are :math:`\sigma(a \ell - b + 0.7 \varepsilon)`. False positives get
+    :math:`\sigma(1.2 \varepsilon)`.
 
     Args:
         slope: Factor of the log-odds, :math:`a`.
