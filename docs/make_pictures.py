@@ -18,7 +18,7 @@ from tltm_graph.commands.solve import solve
 from tltm_graph.commands.track import track
 from tltm_graph.commands.view import view
 from tltm_graph.models import TLTM, model_for_tracking
-from tltm_graph.synthetic import EASY, HARD, STANDARD, VAL, Split, moving_shapes
+from tltm_graph.synthetic import EASY, HARD, STANDARD, VAL, moving_shapes
 from tltm_graph.visualization import Drawing, Overlay, draw_association_graph
 
 FOLDER = Path(__file__).parent / "images"
@@ -36,7 +36,7 @@ def draw_world() -> torch.Tensor:
 
 def draw_demo() -> torch.Tensor:
     """Three frames of the scene that ``make demo`` follows, with what the small model makes of them."""
-    scene = moving_shapes(EASY, Split(5_000_000, 1), num_frames=75)[0]
+    scene = moving_shapes(EASY, range(5_000_000, 5_000_001), num_frames=75)[0]
     model = model_for_tracking("tltm-tiny-moving-shapes")
     assert isinstance(model, TLTM)
     overlay, pictures = Overlay(scene.class_names), []

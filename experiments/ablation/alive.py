@@ -16,7 +16,8 @@ from experiments.ablation.rows import gnn_tracker, published_tracker
 from tltm_graph.metrics.matching import match_overlap
 from tltm_graph.models import for_inference
 from tltm_graph.structures import Detections, Frame
-from tltm_graph.synthetic import STANDARD, MovingShapes, Scenes, Split, moving_shapes
+from tltm_graph.synthetic import STANDARD, MovingShapes, moving_shapes
+from tltm_graph.synthetic.scenes import Scenes
 from tltm_graph.tracking import Tracker, TrackerState
 
 LOOK_ALIKES = replace(STANDARD, look_alikes=1.0, leaves=0.15)
@@ -28,7 +29,7 @@ FAR_APART = replace(STANDARD, look_alikes=0.0, leaves=0.15, drops=0.9, longest_d
 COMING_BACK = replace(STANDARD, look_alikes=0.0, leaves=0.8, meetings=0.1)
 """Objects that all look different leave, and come in again elsewhere."""
 
-SPLIT = Split(4_000_000, 30)
+SPLIT = range(4_000_000, 4_000_030)
 """Seeds of all their scenes, none of a split that models learn from or are scored on."""
 
 

@@ -16,7 +16,8 @@ from tltm_graph.association import LearnedAffinity
 from tltm_graph.association.learned_affinity import SHIPPED
 from tltm_graph.models import TLTM, affinity_path, for_inference
 from tltm_graph.structures import Tracks
-from tltm_graph.synthetic import STANDARD, TEST, VAL, MovingShapes, Scenes, moving_shapes
+from tltm_graph.synthetic import STANDARD, TEST, VAL, MovingShapes, moving_shapes
+from tltm_graph.synthetic.scenes import Scenes
 from tltm_graph.tracking import Tracker
 
 MAX_SHOWN = 15
@@ -44,8 +45,8 @@ class Plan:
     output: Path
     weights: str | None = None
     head: Path | None = None
-    scenes: int = TEST.num_scenes
-    val_scenes: int = VAL.num_scenes
+    scenes: int = len(TEST)
+    val_scenes: int = len(VAL)
     frames: int = 60
     size: tuple[int, int] = (192, 320)
     detector_steps: int = 1000
@@ -91,16 +92,12 @@ class Lab:
     @cached_property
     def test_scenes(self) -> Scenes:
         """Scenes that rows are scored on."""
-        scenes = moving_shapes(STANDARD, TEST, self.plan.frames, self.plan.size)[: self.plan.scenes]
-        assert isinstance(scenes, Scenes)
-        return scenes
+        return moving_shapes(STANDARD, TEST, self.plan.frames, self.plan.size)[: self.plan.scenes]
 
     @cached_property
     def val_scenes(self) -> Scenes:
         """Scenes that baselines are tuned on."""
-        scenes = moving_shapes(STANDARD, VAL, self.plan.frames, self.plan.size)[: self.plan.val_scenes]
-        assert isinstance(scenes, Scenes)
-        return scenes
+        return moving_shapes(STANDARD, VAL, self.plan.frames, self.plan.size)[: self.plan.val_scenes]
 
     @cached_property
     def test_truth(self) -> list[ScoredScene]:

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from tltm_graph.association import LearnedAffinity
-from tltm_graph.frame_pairs.stream import Permutation
+from tltm_graph.frame_pairs.sampling import Permutation
 from tltm_graph.nn import TransitionHead
 from tltm_graph.synthetic import DetectionSequence, simulate_motion
 from tltm_graph.tracking import TrackManager

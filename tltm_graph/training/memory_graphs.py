@@ -11,8 +11,7 @@ from torch_geometric.data import HeteroData
 from tqdm import tqdm
 
 from tltm_graph.detectors.centermask import CenterMask, Pyramid
-from tltm_graph.frame_pairs.draws import mixed
-from tltm_graph.frame_pairs.stream import Permutation
+from tltm_graph.frame_pairs.sampling import Permutation, hash_integers
 from tltm_graph.graph import TRANSITION, frame_pair_graph
 from tltm_graph.metrics.match_to_ground_truth import match_to_ground_truth
 from tltm_graph.models import detector_of, load_model
@@ -186,7 +185,7 @@ class _Watched(Dataset[bytes]):
 
     def __getitem__(self, index: int) -> bytes:
         video = self.videos[index]
-        generator = torch.Generator().manual_seed(mixed(self.seed, index))
+        generator = torch.Generator().manual_seed(hash_integers(self.seed, index))
         truth = video.truth()
         chosen = some_frames(truth.num_frames, self.runs, self.run_length, generator)
         return pickle.dumps(watch(self.detector, video.frames(), truth, chosen))
@@ -210,7 +209,7 @@ class _MemoryStream(Dataset[HeteroData]):
     def __getitem__(self, index: int) -> HeteroData:
         epoch, place = divmod(index, len(self.places))
         number, now = self.places[Permutation(len(self.places), self.seed, epoch)[place]]
-        generator = torch.Generator().manual_seed(mixed(self.seed, index))
+        generator = torch.Generator().manual_seed(hash_integers(self.seed, index))
         late = float(torch.rand(1, generator=generator)) < 1 / 3
         first = int(torch.randint(now, (1,), generator=generator)) if late else 0
         return memory_graph(self.videos[number], now, first)
