@@ -10,13 +10,8 @@ from pycocotools import mask as coco_mask
 
 from tltm_graph import MovingShapes, Tracks
 from tltm_graph.detectors.precomputed import PrecomputedDetector
-from tltm_graph.formats import (
-    CocoImageResultsWriter,
-    CocoResultsWriter,
-    CocoWriter,
-    read_coco,
-    read_coco_results,
-)
+from tltm_graph.formats.coco import CocoWriter, read_coco
+from tltm_graph.formats.coco_results import CocoImageResultsWriter, CocoResultsWriter, read_coco_results
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.ops import decode_rle, encode_rle
 from tltm_graph.structures import Observation

@@ -12,14 +12,9 @@ from pycocotools import mask as coco_mask
 from tests.cases import LEAVING, SIZE, drawn
 from tests.formats.cases import as_videos, random_tracks, write_all
 from tltm_graph import MovingShapes, Tracks
-from tltm_graph.formats import (
-    TrackWriter,
-    YoutubeVisResultsWriter,
-    YoutubeVisWriter,
-    read_tracks,
-    read_youtube_vis,
-    read_youtube_vis_results,
-)
+from tltm_graph.formats import TrackWriter, read_tracks
+from tltm_graph.formats.youtube_vis import YoutubeVisWriter, read_youtube_vis
+from tltm_graph.formats.youtube_vis_results import YoutubeVisResultsWriter, read_youtube_vis_results
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 

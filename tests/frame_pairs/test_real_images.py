@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from tests.frame_pairs.cases import same
-from tltm_graph.formats import COCO, read_yolo
+from tltm_graph.formats import COCO
+from tltm_graph.formats.yolo import read_yolo
 from tltm_graph.frame_pairs import FlipPair, PairReport, PairStream, ResizePair, StillPairs, annotated_videos
 
 FOLDER = Path(__file__).parents[4] / "shared/data/coco128-seg"

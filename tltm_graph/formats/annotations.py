@@ -5,7 +5,7 @@ from typing import Any, TypeGuard
 
 from pycocotools import mask as coco_mask
 
-from tltm_graph.formats.text_files import extent
+from tltm_graph.formats.writer import extent
 from tltm_graph.ops import Rle, rle_to_box
 from tltm_graph.structures.tracks import Box
 

@@ -8,9 +8,8 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from tltm_graph.formats.annotations import to_rle, to_score
-from tltm_graph.formats.text_files import exact_number, extent
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.formats.writer import TracksWriter
+from tltm_graph.formats.writer import TracksWriter, exact_number, extent
 from tltm_graph.io import JsonListWriter, read_json
 from tltm_graph.ops import Rle, check_rles, to_coco
 from tltm_graph.structures import Observation, Tracks
