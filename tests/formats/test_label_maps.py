@@ -224,7 +224,7 @@ def test_frames_that_do_not_match(tmp_path):
     for name in ("first", "second"):
         for stem in ("frame1", "frame2", "frame3"):
             save(tmp_path / "images" / name / f"{stem}.jpg", some_map(0), "L")
-    message = r"video 'first', got 1 images without a map \(frame3.jpg\) and 1 maps without an image \(frame10.png\)"
+    message = r"video 'first', got 1 images without a map \(frame3.jpg\) and 1 maps without an image \(frame10\)"
     with pytest.raises(ValueError, match=message):
         read_label_map_folders(tmp_path / "maps", tmp_path / "images")
     with pytest.raises(FileNotFoundError, match="Expected a folder with the frames of a video at '.*elsewhere"):

@@ -1,6 +1,7 @@
 """DAVIS 2016, 2017 and 2019: folders of palette images, the format of video object segmentation."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,8 +21,8 @@ from tltm_graph.formats.label_maps import (
 )
 from tltm_graph.formats.mots import disjoint
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.formats.writer import TracksWriter
-from tltm_graph.io import Spool, read_text, write_folder_atomically
+from tltm_graph.formats.writer import TracksWriter, roll_back
+from tltm_graph.io import Spool, output_folder, read_text, write_folder_atomically
 from tltm_graph.ops import to_coco
 from tltm_graph.structures import Observation, Tracks
 
@@ -119,7 +120,7 @@ def _video(number: int, name: str, map_folder: Path | None, image_folder: Path |
         size, stems = read_image_size((maps or images)[0]), tuple(file.stem for file in images)
         return Video(name, len(images), size, id=number, images=tuple(images), frame_names=stems)
     if images is not None:
-        match_frames(maps, images, name)
+        match_frames(name, [file.stem for file in maps], images)
         sizes = [read_image_size(files[0]) for files in (maps, images) if files]
         if len(set(sizes)) > 1:
             raise ValueError(
@@ -143,7 +144,7 @@ class _MapReader:
 
     @cached_property
     def _is_binary(self) -> bool:
-        """All frames are black and white; one frame is not enough, as it may contain only void."""
+        """True if all frames are black and white; one frame is not enough, as it may contain only void."""
         return all(_is_black_and_white(path, read_label_map(path)) for path in self.paths)
 
 
@@ -157,14 +158,13 @@ def _is_black_and_white(path: Path, labels: np.ndarray) -> bool:
 class DavisWriter(TracksWriter):
     """Writer of label maps with a palette for every frame, as in DAVIS: ``path/<video>/<frame>.png``.
 
-    Frames have the names that the video gives them, otherwise 00000, 00001, …. An overlap goes to the object of the
-    higher score (:func:`~tltm_graph.formats.mots.disjoint`); holes stay. ``crowd`` becomes void (255), under the
-    objects.
+    Frames have the names that the video gives them, otherwise 00000, 00001, …. Masks are made disjoint by
+    :func:`~tltm_graph.formats.mots.disjoint`; ``crowd`` becomes void (255), under the objects.
 
-    DAVIS accepts 20 objects a video. If there are more, those with the highest sum of scores over their frames are
-    kept (of equal sums, the first to appear), before overlap is resolved. Ids are kept if those of all kept objects
-    lie between 1 and ``max_objects``, so ground truth reads back exactly. Otherwise all objects are numbered from 1 in
-    the order in which they appear.
+    DAVIS accepts 20 objects a video. Of more, those with the highest sum of scores over their frames are kept (of
+    equal sums, the first to appear), before masks are made disjoint. If the ids of all kept objects lie between 1 and
+    ``max_objects``, they stay, so ground truth reads back exactly. Otherwise objects are numbered from 1 in the order
+    in which they appear.
 
     The frames of a video are written when it ends, and replace the content of its folder. Labels and scores are lost.
 
@@ -172,11 +172,10 @@ class DavisWriter(TracksWriter):
         path: Folder to write.
         class_names: Not used; the format has no classes.
         category_ids: Not used.
-        max_objects: Largest number of objects in a video, 1 to 254.
+        max_objects: Maximum number of objects in a video, 1 to 254.
 
     Raises:
-        ValueError: In addition to the errors of all writers: if an object has no mask, the size of a video is unknown,
-            or a name cannot be a file name.
+        ValueError: If an object has no mask, the size of a video is unknown, or a name cannot be a file name.
     """
 
     def __init__(
@@ -190,8 +189,8 @@ class DavisWriter(TracksWriter):
         _check_max_objects(max_objects)
         self.max_objects = max_objects
         self._spool: Spool | None = None
+        self._output = ExitStack()
         self._written: set[str] = set()
-        self._new_folders: list[Path] = []
 
     def _begin(self, video: Video) -> None:
         names = video.frame_names or ()
@@ -202,10 +201,9 @@ class DavisWriter(TracksWriter):
             raise ValueError(f"Expected {video.num_frames} frame names of video '{video.name}', got {len(names)}")
         if video.name in self._written:
             raise ValueError(f"Expected each video once, got '{video.name}' twice")
+        if not self._written:
+            self._output.enter_context(output_folder(self.path))
         self._written.add(video.name)
-        if not self.path.exists():
-            self._new_folders = [p for p in (self.path, *self.path.parents) if not p.exists()]
-            self.path.mkdir(parents=True)
         self._spool = Spool(self.path / f"{video.name}.spool")
         self._size = video.size
         self._sums: dict[int, float] = {}  # sum of scores by id, in the order of appearance
@@ -245,17 +243,13 @@ class DavisWriter(TracksWriter):
         self._spool = None
 
     def _close(self) -> None:
-        self._new_folders = []
+        self._output.close()
 
     def _discard(self) -> None:
         if self._spool is not None:
             self._spool.close()
             self._spool = None
-        for folder in self._new_folders:
-            if any(folder.iterdir()):
-                break
-            folder.rmdir()
-        self._new_folders = []
+        roll_back(self._output)
 
 
 def label_maps_of(tracks: Tracks, max_objects: int = 20) -> Iterator[np.ndarray]:
@@ -263,7 +257,7 @@ def label_maps_of(tracks: Tracks, max_objects: int = 20) -> Iterator[np.ndarray]
 
     Args:
         tracks: Objects of the video, with masks.
-        max_objects: Largest number of objects, 1 to 254.
+        max_objects: Maximum number of objects, 1 to 254.
 
     Raises:
         ValueError: If an object has no mask, or the size of the video is unknown.

@@ -12,7 +12,7 @@ from tltm_graph.formats.coco import CocoWriter, read_coco
 from tltm_graph.formats.coco_results import CocoImageResultsWriter, CocoResultsWriter, read_coco_results
 from tltm_graph.formats.csv_tracks import CsvWriter, read_csv_tracks
 from tltm_graph.formats.davis import DavisWriter, read_davis
-from tltm_graph.formats.label_maps import IMAGE_SUFFIXES, frame_files, read_label_map_folders
+from tltm_graph.formats.label_maps import IMAGE_SUFFIXES, frame_files, match_frames, read_label_map_folders
 from tltm_graph.formats.mot import MotTruthWriter, MotWriter, read_mot
 from tltm_graph.formats.mots import MotsWriter, read_mots
 from tltm_graph.formats.mots_png import MotsPngWriter, read_mots_png
@@ -141,16 +141,8 @@ def _with_images(video: Video, folder: Path) -> Video:
     if video.images is not None or not (folder / video.name).is_dir():
         return video
     images = frame_files(folder / video.name, IMAGE_SUFFIXES)
-    if video.label_map is not None and video.frame_names is not None:  # these match by name
-        by_name = {image.stem: image for image in images}
-        missing = [name for name in video.frame_names if name not in by_name]
-        extra = [name for name in by_name if name not in set(video.frame_names)]
-        if missing or extra:
-            raise ValueError(
-                f"Expected an image for each label map of video '{video.name}' and a map for each image in "
-                f"'{folder / video.name}', got no image for {missing[:5]} and no map for {extra[:5]}"
-            )
-        images = [by_name[name] for name in video.frame_names]
+    if video.label_map is not None and video.frame_names is not None:
+        match_frames(video.name, video.frame_names, images)  # both are in the order of their names
     if video.num_frames is not None and len(images) != video.num_frames:
         raise ValueError(
             f"Expected {video.num_frames} images of video '{video.name}' in '{folder / video.name}', got {len(images)}"

@@ -224,7 +224,7 @@ def read_label_map_folders(
         if images is not None:
             image_folder = Path(images) if folder == root else Path(images) / folder.name
             frames = frame_files(image_folder, IMAGE_SUFFIXES)[::every]
-            match_frames(maps.paths, frames, maps.name)
+            match_frames(maps.name, [path.stem for path in maps.paths], frames)
         videos.append(maps.video(number, frames))
     return VideoSet(videos, name=str(path))
 
@@ -283,24 +283,23 @@ def frame_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     return sorted(files, key=lambda file: (natural_order(file.stem), file.stem))
 
 
-def match_frames(maps: Sequence[Path], images: Sequence[Path], video: str) -> None:
-    """Raise ValueError, with file names, if an image has no label map or a map has no image."""
-    map_stems, image_stems = {file.stem for file in maps}, {file.stem for file in images}
-    if map_stems == image_stems:
-        return
-    unmatched = (
-        ([file.name for file in images if file.stem not in map_stems], "images without a map"),
-        ([file.name for file in maps if file.stem not in image_stems], "maps without an image"),
-    )
+def match_frames(video: str, map_names: Sequence[str], images: Sequence[Path]) -> None:
+    """Raise ValueError, with names, if an image has no label map of its name or a label map has no image."""
+    maps, stems = set(map_names), {image.stem for image in images}
+    unmatched = {
+        "images without a map": [image.name for image in images if image.stem not in maps],
+        "maps without an image": [name for name in map_names if name not in stems],
+    }
     parts = [
-        f"{len(names)} {problem} ({', '.join(names[:5])}{', …' if len(names) > 5 else ''})"
-        for names, problem in unmatched
-        if names
+        f"{len(files)} {problem} ({', '.join(files[:5])}{', …' if len(files) > 5 else ''})"
+        for problem, files in unmatched.items()
+        if files
     ]
-    raise ValueError(
-        f"Expected one label map for each frame of video '{video}', got {' and '.join(parts)}: "
-        "complete the folder, or, if only every n-th frame is annotated, say every=n (--every n)"
-    )
+    if parts:
+        raise ValueError(
+            f"Expected one label map for each frame of video '{video}', got {' and '.join(parts)}: complete the "
+            "folder, or, if only every n-th frame is annotated, open it as label_maps with every=n (--every n)"
+        )
 
 
 def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
