@@ -52,7 +52,7 @@ def read_davis(
         image_set: List of the sequences, in this order: ``"val"``, ``"2017/val"`` if several lists have that name, or
             a text file with a sequence (or, as in DAVIS-2016, an image and its label map) on each line. By default all.
         resolution: Resolution of label maps and images: ``"480p"``, ``"1080p"``, ``"Full-Resolution"``.
-        annotations: ``"Annotations"`` or ``"Annotations_unsupervised"``, if there are both: their objects differ.
+        annotations: ``"Annotations"`` or ``"Annotations_unsupervised"``; required if both exist.
 
     Raises:
         FileNotFoundError: If a folder, a list or a sequence of a list is missing.

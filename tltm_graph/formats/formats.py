@@ -30,7 +30,7 @@ from tltm_graph.structures import Tracks
 
 @dataclass(frozen=True)
 class Hints:
-    """Facts beside the path, for formats that do not store them; the arguments of :func:`open_videos`."""
+    """Optional arguments of :func:`open_videos`, for readers of formats that do not store this information."""
 
     images: Path | None = None
     like: VideoSet | None = None
@@ -155,7 +155,9 @@ def _with_properties(videos: VideoSet, like: VideoSet) -> VideoSet:
     unused = count(1 + max((video.id for video in like), default=0))
     only = like[0] if len(like) == len(videos) == 1 else None
     pairs = [(video, like.named(video.name) or only) for video in videos]
-    return videos.select([replace(v, id=next(unused)) if known is None else _complete(v, known) for v, known in pairs])
+    return videos.select(
+        [_complete(v, other) if other is not None else replace(v, id=next(unused)) for v, other in pairs]
+    )
 
 
 def _complete(video: Video, like: Video) -> Video:
@@ -193,7 +195,7 @@ def open_writer(path: str | Path, format: str, videos: VideoSet) -> TracksWriter
     """
     write = FORMATS[format].write if format in FORMATS else None
     if write is None:
-        writable = sorted(name for name, known in FORMATS.items() if known.write is not None)
+        writable = sorted(name for name, entry in FORMATS.items() if entry.write is not None)
         raise ValueError(f"Expected a format of {writable} to write, got '{format}'")
     if format == "coco_results" and videos and all(video.num_frames == 1 for video in videos):
         write = CocoImageResultsWriter
@@ -215,7 +217,7 @@ def guess_format(path: str | Path) -> str:
         if path.is_dir():
             content = f"it holds {sorted(entry.name for entry in path.iterdir())[:6]}"
         else:
-            content = "it looks like none" if path.stat().st_size else "it is empty"
+            content = "it fits none" if path.stat().st_size else "it is empty"
         raise ValueError(
             f"Expected a known format in '{path}', could not tell which: {content}. Name a file or folder of tracks in "
             f"it, or the format: {', '.join(sorted(FORMATS))}"

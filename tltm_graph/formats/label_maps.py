@@ -177,7 +177,7 @@ class LabelMaps:
         """Make the video with ``number`` as id and a frame for each map.
 
         Raises:
-            ValueError: If there are no images to tell the frames, and the numbers of the maps have a gap.
+            ValueError: If there are no images, and the numbers of the maps have a gap, so a frame may be missing.
         """
         if images is None:
             _check_spacing(self.name, self.paths)
@@ -240,7 +240,7 @@ def _check_spacing(video: str, paths: Sequence[Path]) -> None:
             raise ValueError(
                 f"Expected label maps of all frames of video '{video}', got none between '{before.name}' and "
                 f"'{after.name}' in '{before.parent}': add them (black for no objects), or name the folder of the "
-                "images, which tells the frames"
+                "images, which shows all frames"
             )
 
 

@@ -91,7 +91,7 @@ def read_mots(path: str | Path, first_frame: int = 1) -> VideoSet:
 
     Args:
         path: Sequence, text file, or folder of these, as for :func:`~tltm_graph.formats.mot.find_sequences`.
-        first_frame: Number of the first frame: 1 in MOTSChallenge, 0 in KITTI-MOTS. A file does not tell it.
+        first_frame: Number of the first frame: 1 in MOTSChallenge, 0 in KITTI-MOTS. Files do not state it.
 
     Raises:
         FileNotFoundError: If there is no sequence and no text file.

@@ -90,7 +90,7 @@ class MotsPngWriter(TracksWriter):
         visible = disjoint(observations, where)
         masks = to_coco([observation.mask for observation in visible if observation.mask is not None])
         if not masks:
-            return  # written before the next frame with objects, which tells the size
+            return  # written before the next frame with objects, whose masks give the size
         if self._size is None:
             self._size = masks[0]["size"][0], masks[0]["size"][1]
         labels = self._empty_map()

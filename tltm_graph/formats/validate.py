@@ -28,8 +28,8 @@ class Problem:
             mistake.
         video: Name of the video; empty for the set as a whole.
         where: Frame and object, if known.
-        what: What was expected, and what was found.
-        remedy: How to correct it.
+        what: Expected and actual content.
+        remedy: Advice on correcting it.
     """
 
     kind: Literal["error", "warning"]
@@ -51,7 +51,7 @@ def validate(videos: VideoSet, one_by_one: Iterable[Video] | None = None) -> Ite
 
     Args:
         videos: Videos with frames, tracks or both.
-        one_by_one: The same videos as an iterable, such as a progress bar.
+        one_by_one: Iterable over the same videos, such as a progress bar; by default ``videos``.
 
     Yields:
         The problems, video by video, then those of the set as a whole.
