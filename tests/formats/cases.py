@@ -19,7 +19,7 @@ _JSON = {"youtube_vis", "youtube_vis_results", "bdd100k", "coco_results", "tltm"
 def random_tracks(
     seed: int, num_frames: int = 8, size: tuple[int, int] = (30, 44), num_objects: int = 5, num_classes: int = 3
 ) -> Tracks:
-    """Blobs that start late, have gaps, overlap, and may leave the video without a single object."""
+    """Draw overlapping tracks with late starts and gaps; the video may have no objects."""
     random = np.random.default_rng(seed)
     rows = []
     for track_id in random.choice(50, num_objects, replace=False).tolist():
@@ -37,7 +37,7 @@ def random_tracks(
 
 
 def as_videos(*tracks: Tracks, class_names: tuple[str, ...] | None = ("cat", "dog", "bird")) -> VideoSet:
-    """A set of videos with these tracks."""
+    """Make a set of videos with these tracks."""
     videos = [
         Video(f"video{number}", t.num_frames, t.size, number + 1, load=lambda t=t: t) for number, t in enumerate(tracks)
     ]
@@ -45,7 +45,7 @@ def as_videos(*tracks: Tracks, class_names: tuple[str, ...] | None = ("cat", "do
 
 
 def write_all(writer, videos: VideoSet) -> None:
-    """All of it, as the converter does."""
+    """Write all videos, as the converter does."""
     with writer:
         for video in videos:
             writer.begin(video)

@@ -11,10 +11,11 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tltm_graph.formats.annotations import check_masks
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.formats.writer import TracksWriter, exact_number, extent, roll_back
 from tltm_graph.io import read_text, write_atomically
-from tltm_graph.ops import Rle, check_rles
+from tltm_graph.ops import Rle
 from tltm_graph.structures import Observation, Tracks
 
 CSV_COLUMNS = (
@@ -173,8 +174,6 @@ def _read_tracks(
     rows: list[tuple[int, Row]], size: tuple[int, int] | None, num_frames: int | None, path: Path
 ) -> Tracks:
     observations: list[tuple[int, Observation]] = []
-    masks: list[Rle] = []
-    mask_lines: list[int] = []
     for line, row in rows:
         where = f"'{path}', line {line}"
         frame = _number(row, "frame", int, 0, where)
@@ -187,8 +186,6 @@ def _read_tracks(
             if size is None:
                 raise ValueError(f"Expected 'image_height' and 'image_width' with a mask, got none in {where}")
             mask = Rle(size=list(size), counts=row["rle_counts"])
-            masks.append(mask)
-            mask_lines.append(line)
         crowd = row.get("crowd") or "0"
         if crowd not in ("0", "1"):
             raise ValueError(f"Expected 'crowd' as 0 or 1, got '{crowd}' in {where}")
@@ -202,8 +199,8 @@ def _read_tracks(
             area=_number(row, "area", float, 0, where) if row.get("area") else None,
         )
         observations.append((frame, observation))
-    if size is not None:
-        check_rles(masks, size, lambda index: f"'{path}', line {mask_lines[index]}")
+    masks = [observation.mask for _, observation in observations]
+    check_masks(masks, size, lambda index: f"'{path}', line {rows[index][0]}")
     try:
         return Tracks.from_observations(observations, size, num_frames)
     except ValueError as error:
