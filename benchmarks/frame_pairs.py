@@ -20,7 +20,9 @@ from PIL import Image
 from timing import machine
 
 from tltm_graph import MovingShapes, Tracks
-from tltm_graph.formats import COCO, Video, YoutubeVisWriter, read_yolo, read_youtube_vis
+from tltm_graph.formats import COCO, Video
+from tltm_graph.formats.yolo import read_yolo
+from tltm_graph.formats.youtube_vis import YoutubeVisWriter, read_youtube_vis
 from tltm_graph.frame_pairs import (
     FlipPair,
     HallucinatedMotion,

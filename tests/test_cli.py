@@ -380,7 +380,7 @@ def test_validate(sets, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "error: video 'a': Expected runs that cover the 30×40 pixels" in printed
     assert f"frame {frame} of annotation 1" in printed
-    assert "To mend it: mend the file at this place" in printed
+    assert "correct the file at this place" in printed
     assert "warning: No object of 1 of 4 classes (whale). To mend it: leave" in printed
     assert printed.endswith("1 error, 1 warning\n")
     assert len(json.loads((tmp_path / "problems.json").read_text())) == 2
@@ -446,7 +446,7 @@ def test_ctrl_c_leaves_nothing_half_written(command, sets, tmp_path, monkeypatch
             str(out),
         ]
     else:
-        monkeypatch.setattr("tltm_graph.formats.CsvWriter._end", interrupted)
+        monkeypatch.setattr("tltm_graph.formats.csv_tracks.CsvWriter._end", interrupted)
         arguments = ["convert", f"{sets}/truth.json", str(out), "--to", "csv"]
     assert main(arguments) == 130
     assert "error: interrupted" in capsys.readouterr().err

@@ -1,11 +1,19 @@
 """Random tracks, for round trips through files."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import torch
+from PIL import Image
 
-from tltm_graph.formats import Video, VideoSet
+from tltm_graph.formats import Video, VideoSet, open_writer
 from tltm_graph.ops import encode_rle, rle_to_box
 from tltm_graph.structures import Observation, Tracks
+
+CLASSES = ("car", "pedestrian", "rider")
+SIZE = (30, 44)
+_JSON = {"youtube_vis", "youtube_vis_results", "bdd100k", "coco_results", "tltm", "coco"}
 
 
 def random_tracks(
@@ -43,3 +51,33 @@ def write_all(writer, videos: VideoSet) -> None:
             writer.begin(video)
             for frame, observations in video.tracks().observations():
                 writer.write(frame, observations)
+
+
+def small_set(classes: tuple[str, ...] | None = CLASSES) -> VideoSet:
+    """Two videos of 8 frames, with names of the frames."""
+    videos = as_videos(random_tracks(1, num_classes=2), random_tracks(2, num_classes=2), class_names=classes)
+    return videos.select([replace(v, frame_names=tuple(f"{f:05d}" for f in range(v.num_frames))) for v in videos])
+
+
+def write_as(folder: Path, form: str, videos: VideoSet | None = None) -> Path:
+    """Write a small set in a format and return the path."""
+    path = folder / (form + (".csv" if form == "csv" else ".json" if form in _JSON else ""))
+    if videos is None:
+        videos = small_set()
+    if form == "coco":
+        stills = [replace(v, num_frames=1, images=None) for v in videos]
+        videos = videos.select([replace(v, frame_names=None, load=lambda v=v: first_frame(v.load())) for v in stills])
+    write_all(open_writer(path, form, videos), videos)
+    return path
+
+
+def first_frame(tracks: Tracks) -> Tracks:
+    return Tracks.from_observations(
+        [(0, row) for frame, seen in tracks.observations() if frame == 0 for row in seen], SIZE, 1
+    )
+
+
+def write_image(path: Path, pixels: np.ndarray, mode: str | None = None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(pixels)
+    (image if mode is None else image.convert(mode)).save(path)

@@ -9,7 +9,8 @@ from torch.utils.data import DataLoader
 
 from tests.frame_pairs.cases import Clip, blobs, gaps, generator, pair, picture, same
 from tltm_graph import Frame
-from tltm_graph.formats import COCO, read_yolo
+from tltm_graph.formats import COCO
+from tltm_graph.formats.yolo import read_yolo
 from tltm_graph.frame_pairs import (
     FlipPair,
     HallucinatedMotion,

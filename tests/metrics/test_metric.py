@@ -10,7 +10,7 @@ import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 
 from tests.metrics.evaluation_cases import pairs_of
-from tltm_graph.formats import label_maps_of
+from tltm_graph.formats.davis import label_maps_of
 from tltm_graph.metrics import FAMILIES, Evaluation, Hota, Metric, VideoAP, frame_overlaps
 from tltm_graph.metrics.video_ap import class_agnostic
 

@@ -1,7 +1,7 @@
 import warnings
 from pathlib import Path
 
-from tltm_graph.formats import read_mot
+from tltm_graph.formats.mot import read_mot
 from tltm_graph.io import FrameReader, read_frames
 from tltm_graph.synthetic import EASY, MovingShapes, moving_shapes
 

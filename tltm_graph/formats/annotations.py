@@ -9,9 +9,8 @@ from typing import Any, ClassVar, TypeGuard
 
 from pycocotools import mask as coco_mask
 
-from tltm_graph.formats.text_files import extent
 from tltm_graph.formats.video import Video
-from tltm_graph.formats.writer import TracksWriter
+from tltm_graph.formats.writer import TracksWriter, extent
 from tltm_graph.io import JsonListWriter
 from tltm_graph.ops import Rle, check_rles, rle_to_box
 from tltm_graph.structures.tracks import Box

@@ -11,9 +11,8 @@ from typing import IO, Any
 
 from tltm_graph.formats.annotations import check_masks, from_box, to_box, to_crowd, to_id, to_label, to_rle
 from tltm_graph.formats.class_maps import YOUTUBE_VIS_2019
-from tltm_graph.formats.text_files import discard
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.formats.writer import TracksWriter
+from tltm_graph.formats.writer import TracksWriter, roll_back
 from tltm_graph.io import read_json, write_atomically
 from tltm_graph.structures import Observation, Tracks
 
@@ -155,4 +154,4 @@ class TltmJsonWriter(TracksWriter):
         self._output.close()
 
     def _discard(self) -> None:
-        discard(self._output)
+        roll_back(self._output)

@@ -8,11 +8,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tltm_graph.formats.annotations import JsonEntriesWriter, from_box, read_categories, to_crowd, to_id, to_label
-from tltm_graph.formats.frame_columns import by_frame, frame_columns, whole_track
+import numpy as np
+
+from tltm_graph.formats.annotations import (
+    JsonEntriesWriter,
+    from_box,
+    read_categories,
+    to_box,
+    to_crowd,
+    to_id,
+    to_label,
+    to_rle,
+    to_score,
+)
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.io import JsonParts, Spool
-from tltm_graph.ops import rle_areas
+from tltm_graph.ops import Rle, check_rles, rle_areas
 from tltm_graph.structures import Observation, Track, Tracks
 
 _WHAT = "YouTube-VIS annotations"
@@ -187,3 +198,92 @@ class YoutubeVisWriter(TrackEntriesWriter):
         members = {"categories": self._categories(), "videos": self._videos}
         text = ",\n".join(f'"{name}": {json.dumps(value, ensure_ascii=False)}' for name, value in members.items())
         return f"],\n{text}}}\n"
+
+
+def frame_columns(
+    entry: dict[str, Any], names: Sequence[str], num_frames: int, where: str
+) -> dict[str, list[Any] | None]:
+    """Take the lists of an annotation or a result that hold a value or null for each frame of the video.
+
+    Args:
+        entry: The annotation or result.
+        names: Names of the lists, "segmentations" and "bboxes" among them; a list may be missing.
+        num_frames: Length of the video.
+        where: Name of the entry, for error messages.
+
+    Raises:
+        ValueError: If a list has another length, or there are neither masks nor boxes.
+    """
+    columns = {name: entry.get(name) for name in names}
+    for name, values in columns.items():
+        if values is not None and (not isinstance(values, list) or len(values) != num_frames):
+            length = len(values) if isinstance(values, list) else type(values).__name__
+            raise ValueError(
+                f"Expected '{name}' with an entry or null for each of the {num_frames} frames, got {length} in {where}"
+            )
+    if columns["segmentations"] is None and columns["bboxes"] is None:
+        raise ValueError(f"Expected 'segmentations' or 'bboxes', got neither in {where}")
+    return columns
+
+
+def whole_track(
+    columns: Mapping[str, list[Any] | None], video: Video, label: int, scores: list[float], crowd: bool, where: str
+) -> Track:
+    """Make a track from one value for each frame: its frames are those with a mask or, without any mask, with a box.
+
+    An empty mask stands for null. A track without a frame becomes one empty mask in the first frame, because it still
+    counts as missed or as a false positive.
+
+    Args:
+        columns: Masks, boxes and areas, from :func:`frame_columns`.
+        video: Video of the track.
+        label: Class index of the track.
+        scores: Score of each frame of the video.
+        crowd: Region that is not scored.
+        where: Name of the entry, for error messages.
+
+    Raises:
+        ValueError: If a mask, box or area is not valid, or a track without a frame is in a video of unknown size.
+    """
+    segmentations, boxes, areas = columns["segmentations"], columns["bboxes"], columns.get("areas")
+    masks: tuple[Rle, ...] | None = None
+    frames = [frame for frame, mask in enumerate(segmentations or ()) if mask is not None]
+    size = video.size or (0, 0)
+    if frames:
+        assert segmentations is not None
+        masks = tuple(to_rle(segmentations[frame], size, f"frame {frame} of {where}") for frame in frames)
+        check_rles(masks, size, lambda i: f"frame {frames[i]} of {where}")
+        filled = np.flatnonzero(rle_areas(masks)).tolist()
+        if filled:
+            frames, masks = [frames[i] for i in filled], tuple(masks[i] for i in filled)
+    else:
+        frames = [frame for frame, box in enumerate(boxes or ()) if box is not None]
+    if not frames:
+        if video.size is None or not video.num_frames:
+            raise ValueError(f"Expected a mask or a box in at least one frame, got none in {where}")
+        empty = {"size": list(size), "counts": [size[0] * size[1]]}
+        frames, boxes, areas, masks = [0], None, None, (to_rle(empty, size, "an empty mask"),)
+    corners = tuple(
+        to_box(
+            None if boxes is None else boxes[frame], None if masks is None else masks[i], f"frame {frame} of {where}"
+        )
+        for i, frame in enumerate(frames)
+    )
+    track_areas = None if areas is None else [areas[frame] for frame in frames]
+    return Track(
+        frames=tuple(frames),
+        boxes=corners,
+        scores=tuple(scores[frame] for frame in frames),
+        labels=(label,) * len(frames),
+        masks=masks,
+        crowd=crowd,
+        areas=None if not track_areas or None in track_areas else tuple(to_score(area, where) for area in track_areas),
+    )
+
+
+def by_frame(frames: Sequence[int], values: Sequence[Any] | None, num_frames: int) -> list[Any]:
+    """Spread values over all frames of a video, with None for the other frames and without ``values``."""
+    column: list[Any] = [None] * num_frames
+    for frame, value in zip(frames, values or (), strict=False):
+        column[frame] = value
+    return column

@@ -10,9 +10,8 @@ from statistics import fmean
 from typing import Any, Self
 
 from tltm_graph.formats.annotations import from_box, to_id, to_label, to_score
-from tltm_graph.formats.frame_columns import by_frame, frame_columns, whole_track
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.formats.youtube_vis import TrackEntriesWriter
+from tltm_graph.formats.youtube_vis import TrackEntriesWriter, by_frame, frame_columns, whole_track
 from tltm_graph.io import read_json, write_atomically
 from tltm_graph.structures import Detections, Observation, Track, Tracks, observations_of
 
