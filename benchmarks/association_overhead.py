@@ -14,6 +14,7 @@ from torch import Tensor
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
 from tltm_graph import Detections, Frame, RelationModel, TorchvisionDetector, Tracker
+from tltm_graph.detectors import Detector
 
 STAGES = {
     "graph": "graph and object encoder",
@@ -23,7 +24,7 @@ STAGES = {
 }
 
 
-class TwentyObjects:
+class TwentyObjects(Detector):
     """Runs Mask R-CNN for its time and its features, and puts twenty moving objects in place of what it found."""
 
     class_names = None

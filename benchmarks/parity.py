@@ -129,8 +129,8 @@ def association(stored: dict[str, np.ndarray], differences: Differences) -> None
             ids, expected = detections.ids[detections.ids >= 0], stored[f"{setting}.{frame}.ids"]
             assert len(ids) == len(expected)
             differences.add(f"ArgmaxSolver, {setting}", "ids", ids, expected, 0)
-            if f"{setting}.{frame}.comp_scores" in stored and state.transition is not None:
-                scores = state.transition.scores
+            if f"{setting}.{frame}.comp_scores" in stored and state.decision is not None:
+                scores = state.decision.scores
                 edges = scores.edges.reshape(-1, len(detections)).T
                 ours = torch.cat([scores.births[:, None], edges], dim=1)
                 expected = stored[f"{setting}.{frame}.comp_scores"]

@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.look_alikes import with_look_alikes_confused
 from benchmarks.timing import machine, side_by_side
 from experiments.ablation.scoring import ScoredScene, followed, frames_only
-from tltm_graph import Affinity, Frame, MovingShapes, Tracker, Tracks
+from tltm_graph import Frame, GeometricAffinity, MovingShapes, Tracker, Tracks
 from tltm_graph.association import LearnedAffinity
 from tltm_graph.graph import frame_pair_graph
 from tltm_graph.metrics import ORACLES, Evaluation
@@ -53,7 +53,7 @@ TRACKERS: dict[str, Callable[[RecordedModel], Tracker]] = {
     "associated by the head for any detector": lambda model: Tracker(
         model, model, affinity=LearnedAffinity.from_file(), max_shown=MAX_SHOWN
     ),
-    "associated by hand": lambda model: Tracker(model, model, affinity=Affinity(), max_shown=MAX_SHOWN),
+    "associated by hand": lambda model: Tracker(model, model, affinity=GeometricAffinity(), max_shown=MAX_SHOWN),
 }
 CONFUSED = "association, but for look-alikes that come back"
 """What nobody can do better, as far as looks decide."""

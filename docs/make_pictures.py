@@ -17,7 +17,6 @@ from tltm_graph.commands.explain import doubts, explain
 from tltm_graph.commands.solve import solve
 from tltm_graph.commands.track import track
 from tltm_graph.commands.view import view
-from tltm_graph.explanation import decision_of
 from tltm_graph.models import TLTM, model_for_tracking
 from tltm_graph.synthetic import EASY, HARD, STANDARD, VAL, moving_shapes
 from tltm_graph.visualization import Drawing, Overlay, draw_association_graph
@@ -41,7 +40,7 @@ def draw_demo() -> torch.Tensor:
     model = model_for_tracking("tltm-tiny-moving-shapes")
     assert isinstance(model, TLTM)
     overlay, pictures = Overlay(scene.class_names), []
-    for frame, detections in Tracker(model, relation=model).track(scene):
+    for frame, detections in Tracker(model).track(scene):
         picture = overlay.draw(frame, detections)
         if frame.index in SHOWN:
             pictures.append(resize(picture, [240]))
@@ -124,8 +123,8 @@ def main() -> None:
     tracker = Tracker(OracleDetector(scene.truth, scene.class_names, jitter=0.02, class_noise=0.03))
     decisions, state = [], tracker.start()
     for frame in scene:
-        state, detections = tracker.step(state, frame)
-        decisions.append(decision_of(state, detections))
+        state, _ = tracker.step(state, frame)
+        decisions.append(state.decision.compact())
     draw_association_graph(association_graph(decisions)).save(FOLDER / "association_graph.png")
 
 

@@ -125,8 +125,7 @@ def published_tracker(model: TLTM) -> Tracker:
     """The published system on the model."""
     return Tracker(
         model,
-        relation=model,
-        affinity=PublishedAffinity(match=0.5, score=1.5, iou=2.5),
+        affinity=PublishedAffinity(match=0.5, score=1.5, iou=2.5, appearance=model),
         solver=ArgmaxSolver(),
         track_manager=PublishedTrackManager(),
         max_shown=15,
@@ -178,7 +177,7 @@ def tltm_run(model: TLTM) -> dict[str, Tensor]:
     state = tracker.start()
     for t, image in enumerate(frames()):
         state, detections = tracker.step(state, Frame(image, t, float(t)))
-        transition = state.transition
+        transition = state.decision
         graph, n = transition.graph, len(detections)
         shown = detections[detections.ids >= 0]
         arrays = {

@@ -15,6 +15,7 @@ from tltm_graph import MovingShapes, SavedGraph, __version__, association_graph,
 from tltm_graph.cli import evaluate as cli_evaluate
 from tltm_graph.cli import formats as cli_formats
 from tltm_graph.cli import main
+from tltm_graph.detectors import Detector
 from tltm_graph.formats import FORMATS, TrackWriter, open_videos, read_tracks
 from tltm_graph.io import VideoWriter
 from tltm_graph.metrics import FAMILIES, ORACLES, RULES
@@ -179,7 +180,7 @@ def test_inputs_are_not_written_over(video, tmp_path, capsys):
     assert {path: path.read_bytes() for path in out.iterdir()} == before
 
 
-class Stumbling:
+class Stumbling(Detector):
     """A detector of somebody's own, with a mistake in it."""
 
     class_names = None

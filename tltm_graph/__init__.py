@@ -9,7 +9,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "Affinity": "association",
+    "GeometricAffinity": "association",
     "ArgmaxSolver": "published",
     "CenterMask": "detectors.centermask",
     "Decision": "association",

@@ -15,8 +15,8 @@ tracker = Tracker(OracleDetector(scene.truth, scene.class_names, miss_rate=0.15,
 state = tracker.start()
 with GraphWriter("graph.zip", tracker) as writer:
     for frame in scene:
-        state, detections = tracker.step(state, frame)
-        writer.write(state, detections)
+        state, _ = tracker.step(state, frame)
+        writer.write(state)
 graph = SavedGraph("graph.zip")
 
 # %%

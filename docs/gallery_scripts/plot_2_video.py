@@ -16,8 +16,8 @@ tracker = Tracker(OracleDetector(scene.truth, scene.class_names, jitter=0.02, mi
 state = tracker.start()
 with GraphWriter("graph.zip", tracker) as writer:
     for frame in scene:
-        state, detections = tracker.step(state, frame)
-        writer.write(state, detections)
+        state, _ = tracker.step(state, frame)
+        writer.write(state)
 
 video = association_graph(SavedGraph("graph.zip"))
 draw_association_graph(video)

@@ -18,8 +18,8 @@ tracker = Tracker(OracleDetector(scene.truth, scene.class_names, jitter=0.05))
 state = tracker.start()
 with GraphWriter("graph.zip", tracker) as writer:
     for frame in scene:
-        state, detections = tracker.step(state, frame)
-        writer.write(state, detections)
+        state, _ = tracker.step(state, frame)
+        writer.write(state)
 
 saved = SavedGraph("graph.zip")
 doubts = [(decision.margins.min().item(), decision.frame) for decision in saved if decision.chosen.any()]

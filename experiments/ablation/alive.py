@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from tltm_graph.models.recorded import RecordedModel, record
 from torch import Tensor
 from torchvision.ops import box_iou
 from tqdm import tqdm
@@ -14,7 +15,6 @@ from experiments.ablation.lab import MAX_SHOWN, Lab
 from experiments.ablation.rows import gnn_tracker, published_tracker
 from tltm_graph.metrics.matching import match_overlap
 from tltm_graph.models import for_inference
-from tltm_graph.models.recorded import RecordedModel, record
 from tltm_graph.structures import Detections, Frame
 from tltm_graph.synthetic import STANDARD, MovingShapes, moving_shapes
 from tltm_graph.synthetic.scenes import Scenes

@@ -7,6 +7,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from tltm_graph.models.recorded import RecordedModel, Recording, record
 from tqdm import tqdm
 
 from experiments.ablation.models import WithoutPrevious, detector_of, start_model
@@ -14,7 +15,6 @@ from experiments.ablation.scoring import ScoredScene, followed
 from tltm_graph.association import LearnedAffinity
 from tltm_graph.association.learned_affinity import SHIPPED
 from tltm_graph.models import TLTM, affinity_path, for_inference
-from tltm_graph.models.recorded import RecordedModel, Recording, record
 from tltm_graph.structures import Tracks
 from tltm_graph.synthetic import STANDARD, TEST, VAL, MovingShapes, moving_shapes
 from tltm_graph.synthetic.scenes import Scenes

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from itertools import islice
 
 import torch
+from tltm_graph.models.recorded import RecordedModel
 from torch import nn
 from torch_geometric.data import HeteroData
 from tqdm import tqdm, trange
 
 from experiments.ablation.lab import MAX_SHOWN, Lab
 from tltm_graph.models import TLTM, RelationModel
-from tltm_graph.models.recorded import RecordedModel
 from tltm_graph.nn import TransitionGNN
 from tltm_graph.structures import Tracks
 from tltm_graph.tracking import Tracker

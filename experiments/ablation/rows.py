@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from tltm_graph.models.recorded import RecordedModel
+
 from experiments.ablation.evidence import ShuffledRelation, ZeroedRelation
 from experiments.ablation.iou_tracker import IouSetting, iou_tracker, tuned
 from experiments.ablation.lab import MAX_SHOWN, Lab
@@ -12,7 +14,6 @@ from experiments.ablation.relation_variants import RelationLab, Variant
 from tltm_graph.association import Affinity
 from tltm_graph.commands.saved_run import SOLVERS
 from tltm_graph.metrics import ORACLES
-from tltm_graph.models.recorded import RecordedModel
 from tltm_graph.structures import Tracks
 from tltm_graph.tracking import Relation, Tracker, TrackManager
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from tltm_graph.association import common_motion
+from tltm_graph.association.common_motion import common_motion
 
 
 def world(count: int = 6, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

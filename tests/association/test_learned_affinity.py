@@ -23,7 +23,7 @@ def test_scores_are_the_heads_logits_over_the_temperature(head):
     head.eval()
     with torch.no_grad():
         edges, births, misses, objects = head(features.previous, features.current, features.edge_index, features.edges)
-    scores = LearnedAffinity(head, temperature=2.0)(graph)
+    scores = LearnedAffinity(head, temperature=2.0).score(graph)
     assert torch.allclose(scores.edges[features.kept], edges / 2)
     assert torch.allclose(scores.births, births / 2)
     assert torch.allclose(scores.misses, misses / 2)
@@ -36,7 +36,7 @@ def test_scores_are_the_heads_logits_over_the_temperature(head):
 
 @pytest.mark.parametrize(("m", "n"), [(0, 0), (0, 3), (3, 0)])
 def test_nothing_to_match(head, m, n):
-    scores = LearnedAffinity(head)(pair(m, n))
+    scores = LearnedAffinity(head).score(pair(m, n))
     assert (len(scores.edges), len(scores.births), len(scores.misses)) == (0, n, m)
 
 
@@ -61,9 +61,9 @@ def test_files_bring_it_back(head, tmp_path):
     save_head(head, tmp_path / "head.safetensors", temperature=1.5)
     again = LearnedAffinity.from_file(tmp_path / "head.safetensors")
     assert again.temperature == 1.5
-    assert repr(again) == "LearnedAffinity(TransitionHead(channels=8, num_steps=1), temperature=1.5)"
+    assert repr(again) == "LearnedAffinity(TransitionHead(channels=8, num_steps=1), temperature=1.5, appearance=None)"
     graph = pair(4, 4)
-    assert torch.equal(again(graph).edges, LearnedAffinity(head, 1.5)(graph).edges)
+    assert torch.equal(again.score(graph).edges, LearnedAffinity(head, 1.5).score(graph).edges)
 
 
 def test_files_that_are_wrong(head, tmp_path):
@@ -79,7 +79,7 @@ def test_files_that_are_wrong(head, tmp_path):
     with pytest.raises(ValueError, match="got those of another"):
         LearnedAffinity.from_file(path)
     beside.write_text("{}")
-    with pytest.raises(ValueError, match="how to build an association head"):
+    with pytest.raises(ValueError, match="configuration of an association head"):
         LearnedAffinity.from_file(path)
     beside.unlink()
     with pytest.raises(FileNotFoundError, match=r"head\.json"):

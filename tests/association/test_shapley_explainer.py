@@ -102,5 +102,5 @@ def test_the_least_likely_neighbours_speak_as_one():
 
 def test_it_is_asked_for_one_transition():
     model, x, index, attr = case()
-    with pytest.raises(ValueError, match="one transition to explain, got None"):
+    with pytest.raises(ValueError, match="one edge to explain, got None"):
         explainer(model)(x, {TRANSITION: index}, edge_attr=attr)

@@ -119,7 +119,7 @@ def test_bad_input():
         with pytest.raises(ValueError, match="Expected finite edge scores, got 1"):
             solver(edge_index, torch.tensor([float("nan")]), (1, 1), torch.zeros(1), torch.zeros(1))
     for solver in (HungarianSolver(), GreedySolver()):
-        with pytest.raises(ValueError, match=r"Expected 'births' of shape \(2,\) for 1 transitions .* got \(1,\)"):
+        with pytest.raises(ValueError, match=r"Expected 'births' of shape \(2,\) for 1 edges .* got \(1,\)"):
             solver(edge_index, torch.ones(1), (1, 2), torch.zeros(1), torch.zeros(2))
         with pytest.raises(ValueError, match=r"Expected 'score' of shape \(1,\)"):
             solver(edge_index, torch.ones(1, 1), (1, 1), torch.zeros(1), torch.zeros(1))

@@ -3,10 +3,10 @@ import torch
 
 from tests.cases import blank
 from tltm_graph import Detections, MovingShapes
-from tltm_graph.detectors import build_detector
+from tltm_graph.detectors import Detector, build_detector
 
 
-class Mine:
+class Mine(Detector):
     class_names = ("thing",)
 
     def __init__(self, path: str = "", strength: float = 1.0, fast: bool = False, device: str = "cpu") -> None:

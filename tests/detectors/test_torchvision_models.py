@@ -8,6 +8,7 @@ from torchvision.ops import roi_align
 from tests.cases import blank
 from tests.parity import seeded
 from tltm_graph import Frame, RelationModel, TorchvisionDetector, Tracker, read_frames
+from tltm_graph.association import LearnedAffinity
 from tltm_graph.cli import main
 from tltm_graph.detectors import build_detector, check_detector
 
@@ -63,7 +64,9 @@ def test_nothing_found_keeps_the_shapes(mask_rcnn):
 def test_it_feeds_the_published_relation_model(mask_rcnn):
     relation = RelationModel().eval()
     relation.is_trained.fill_(True)
-    tracker = Tracker(TorchvisionDetector(mask_rcnn, score_threshold=0.0), relation=relation)
+    tracker = Tracker(
+        TorchvisionDetector(mask_rcnn, score_threshold=0.0), LearnedAffinity.from_file(appearance=relation)
+    )
     for _, detections in tracker.track([noise(0), noise(1)]):
         assert len(detections.ids) == len(detections)
 

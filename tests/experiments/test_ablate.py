@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch_geometric.data import HeteroData
 
 pytest.importorskip("matplotlib")
+from tltm_graph.models.recorded import RecordedModel, Recording
+
 from experiments import ablate
 from experiments.ablation import iou_tracker as tuning
 from experiments.ablation import lab as laboratory
@@ -22,12 +24,11 @@ from experiments.ablation.results import Result, Results
 from experiments.ablation.rows import PARTS, chosen_rows, gnn_tracker, published_tracker, rows_of
 from experiments.ablation.scoring import METRICS, SceneScores, ScoredScene, followed, frames_only, score
 from tests.cases import LEAVING, blank, drawn
-from tltm_graph import Affinity, Detections, MovingShapes, Tracker
+from tltm_graph import Detections, GeometricAffinity, MovingShapes, Tracker
 from tltm_graph.association import LearnedAffinity, save_head
 from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
 from tltm_graph.graph import TRANSITION
 from tltm_graph.models import TLTM, save_model, tltm_tiny
-from tltm_graph.models.recorded import RecordedModel, Recording
 from tltm_graph.nn import TransitionHead
 from tltm_graph.published import PublishedAffinity
 from tltm_graph.synthetic import STANDARD
@@ -238,7 +239,7 @@ def test_robbed_relations():
 
 def test_changed_decisions_are_counted_from_one_memory():
     still = Fixed(drawn("a.......b\n a.......b\n a.......b"))
-    tracker = Tracker(still, Swapped(), affinity=Affinity(), track_manager=TrackManager(min_hits=1))
+    tracker = Tracker(still, Swapped(), affinity=GeometricAffinity(), track_manager=TrackManager(min_hits=1))
     video = [blank(i) for i in range(3)]
     assert changed_decisions(tracker, video)["zeroed"] == Share(4, 6), "all but those of the first frame"
     deaf = with_relation(tracker, ZeroedRelation(Swapped()))

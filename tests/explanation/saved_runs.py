@@ -35,6 +35,6 @@ def saved(tracker: Tracker, frames, path, **options):
     with GraphWriter(path, tracker, **options) as writer:
         for frame in frames:
             state, detections = tracker.step(state, frame)
-            writer.write(state, detections)
+            writer.write(state)
             steps.append((state, detections))
     return SavedGraph(path), steps

@@ -1,17 +1,15 @@
 import networkx as nx
-import pytest
 
 from tests.cases import CROSSING, Script, blank, drawn
 from tltm_graph import Tracker, association_graph
-from tltm_graph.explanation import decision_of
 
 
 def recorded(frames, **options) -> nx.DiGraph:
     tracker = Tracker(Script(frames))
     state, decisions = tracker.start(), []
     for t in range(len(frames)):
-        state, detections = tracker.step(state, blank(t))
-        decisions.append(decision_of(state, detections))
+        state, _ = tracker.step(state, blank(t))
+        decisions.append(state.decision.compact())
     return association_graph(decisions, **options)
 
 
@@ -34,8 +32,3 @@ def test_only_the_best_transitions_are_kept():
     few = recorded(frames, max_edges=2)
     assert few.number_of_edges() == 8
     assert sum(data["chosen"] for *_, data in few.edges(data=True)) == 4
-
-
-def test_a_state_before_the_first_frame_has_no_decision():
-    with pytest.raises(ValueError, match="got a state before the first frame"):
-        decision_of(Tracker(Script([])).start(), drawn("a")[0])

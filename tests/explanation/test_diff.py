@@ -2,12 +2,12 @@ import pytest
 
 from tests.cases import Script, blank, drawn
 from tests.explanation.saved_runs import saved
-from tltm_graph import Affinity, Detections, Tracker, TrackManager
+from tltm_graph import Detections, GeometricAffinity, Tracker, TrackManager
 from tltm_graph.explanation import differences
 
 
 def run(frames, path, size=(40, 200), **options):
-    tracker = Tracker(Script(frames), **({"affinity": Affinity()} | options))
+    tracker = Tracker(Script(frames), **({"affinity": GeometricAffinity()} | options))
     return saved(tracker, (blank(t, size) for t in range(len(frames))), path)[0]
 
 

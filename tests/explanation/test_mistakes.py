@@ -2,8 +2,9 @@ import torch
 
 from tests.cases import LEAVING, Script, blank, drawn
 from tltm_graph import GreedySolver, Tracker, TrackManager, association_graph
-from tltm_graph.association import Assignment, Decision, EdgeScores, best_total
-from tltm_graph.explanation import Mistake, decision_of, mistakes
+from tltm_graph.association import Assignment, Decision, EdgeScores
+from tltm_graph.association.margin import best_total
+from tltm_graph.explanation import Mistake, mistakes
 from tltm_graph.structures import Detections
 
 
@@ -11,8 +12,8 @@ def run(frames, **options):
     tracker, decisions = Tracker(Script(frames), **options), []
     state = tracker.start()
     for t in range(len(frames)):
-        state, detections = tracker.step(state, blank(t))
-        decisions.append(decision_of(state, detections))
+        state, _ = tracker.step(state, blank(t))
+        decisions.append(state.decision.compact())
     return decisions
 
 
@@ -39,13 +40,13 @@ def decided(frame, known, scores, matches, tracks):
         frame=frame,
         time=frame / 30,
         previous=objects(len(known), torch.tensor(known, dtype=torch.int64)),
-        age=torch.ones(len(known)).long(),
+        time_since_update=torch.ones(len(known)),
         current=objects(len(tracks), ids),
         edge_index=edges,
         scores=kept,
         assignment=assignment,
         tracks=ids,
-        margins=torch.ones(len(tracks)),
+        stored_margins=torch.ones(len(tracks)),
     )
 
 

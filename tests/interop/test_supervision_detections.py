@@ -3,7 +3,7 @@ import torch
 
 from tests.explanation.saved_runs import oracle, scene
 from tltm_graph import Detections, Tracker
-from tltm_graph.detectors import check_detector
+from tltm_graph.detectors import Detector, check_detector
 
 supervision = pytest.importorskip("supervision")
 from tltm_graph.interop.supervision_detections import from_supervision, to_supervision  # noqa: E402
@@ -34,7 +34,7 @@ def test_what_is_not_known_has_a_default():
 def test_a_detector_of_supervision_is_a_detector():
     frames = scene()
 
-    class Theirs:
+    class Theirs(Detector):
         class_names = frames.class_names
 
         def detect(self, frame, context=None):

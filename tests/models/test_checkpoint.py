@@ -191,23 +191,24 @@ def test_own_weights(tmp_path):
     assert bool(again.is_trained)
 
 
-def test_own_affinity(tmp_path):
+def test_own_association_head(tmp_path):
     path = tmp_path / "tiny.safetensors"
     model = tltm_tiny(("cat", "dog"))
-    assert Tracker(model).affinity is not model.affinity
-    model.affinity = LearnedAffinity(TransitionHead(NUM_PREVIOUS, NUM_CURRENT, NUM_EDGE), temperature=1.5)
+    model.association = LearnedAffinity(TransitionHead(NUM_PREVIOUS, NUM_CURRENT, NUM_EDGE), temperature=1.5)
     save_model(model, path)
     loaded = load_model(path)
-    assert loaded.affinity.temperature == 1.5
-    own, again = model.affinity.head.state_dict(), loaded.affinity.head.state_dict()
+    assert loaded.association.temperature == 1.5
+    own, again = model.association.head.state_dict(), loaded.association.head.state_dict()
     assert all(torch.equal(value, again[name]) for name, value in own.items())
-    with pytest.warns(UserWarning, match="random weights"):
-        tracker = Tracker(loaded, relation=for_inference(loaded))
-    assert tracker.affinity.temperature == 1.5, "a relation brings what has learned to read it"
-    assert Tracker(loaded).affinity.temperature != 1.5, "without it, it has nothing to read"
-    model.affinity = None
+    assert loaded.affinity() is None, "random weights are not used for association"
+    assert Tracker(loaded).affinity.appearance is None
+    loaded.relation.is_trained.fill_(True)
+    affinity = Tracker(for_inference(loaded)).affinity
+    assert affinity.temperature == 1.5
+    assert affinity.appearance is not None
+    model.association = None
     save_model(model, path)
-    assert load_model(path).affinity is None, "the one before is another model's"
+    assert load_model(path).association is None, "the head of a previous model is not read"
 
 
 def test_own_weights_that_do_not_belong(tmp_path):

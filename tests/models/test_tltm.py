@@ -6,7 +6,7 @@ import torch
 from tests.parity import seeded
 from tltm_graph import Frame, Tracker
 from tltm_graph.detectors.centermask import Decoder
-from tltm_graph.models import for_inference, tltm_r50, tltm_tiny
+from tltm_graph.models import detector_of, expect_tltm, for_inference, tltm_r50, tltm_tiny
 from tltm_graph.nn import FoldedTransitionGNN
 
 
@@ -24,22 +24,26 @@ def frames(count=3):
 
 def test_detector_and_relation_of_a_tracker():
     model = tiny()
-    tracker = Tracker(model, relation=model)
+    tracker = Tracker(model)
     for frame, detections in tracker.track(frames()):
         assert len(detections) == 6
         assert detections.masks.shape == (6, *frame.size)
         assert detections.ids.shape == (6,)
 
 
-def test_random_weights_are_told():
+def test_random_weights_are_not_used_for_association():
     model = tltm_tiny()
-    with pytest.warns(UserWarning, match="random weights"):
-        Tracker(model, relation=model)
+    assert model.affinity() is None
+    model.relation.is_trained.fill_(True)
+    assert model.affinity().appearance is model
+    assert expect_tltm(model) is model
+    with pytest.raises(ValueError, match="Expected a TLTM, .* got CenterMask"):
+        expect_tltm(detector_of(model))
 
 
 def test_two_videos_in_turns():
     model = tiny()
-    tracker = Tracker(model, relation=model)
+    tracker = Tracker(model)
     alone = [d.boxes for _, d in tracker.track(frames())]
     states = [tracker.start(), tracker.start()]
     for frame, expected in zip(frames(), alone, strict=True):

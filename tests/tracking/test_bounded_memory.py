@@ -29,7 +29,7 @@ def test_a_stream_holds_no_more_after_many_frames_than_after_few():
     for t in range(600):
         state, _ = tracker.step(state, blank(t, (400, 200)))
         if t in (99, 599):
-            counts[t] = tensors(), len(state.memory), state.transition.graph["previous"].num_nodes
+            counts[t] = tensors(), len(state.memory), state.decision.graph["previous"].num_nodes
     assert counts[599] == counts[99]
     assert len(state.memory) <= 40
     assert state.memory.next_id > 300, "hundreds of objects came and went"

@@ -1,8 +1,8 @@
 import pytest
 import torch
+from torchvision.ops import box_convert
 
 from tltm_graph.tracking import Motion, MotionFilters
-from tltm_graph.tracking.motion import to_centre, to_corners
 
 
 def box(x: float, width: float = 16.0, height: float = 20.0) -> torch.Tensor:
@@ -59,9 +59,9 @@ def test_what_comes_nearer_grows_and_speeds_up():
     motion = filters.start(seen(0), one, 0.0)
     for time in range(1, 9):
         motion = filters.update(motion, seen(time), one, float(time), one)
-    expected, quick = to_centre(seen(9))[0], filters.predict(motion, 9.0)[0, 0]
+    expected, quick = box_convert(seen(9), "xyxy", "cxcywh")[0], filters.predict(motion, 9.0)[0, 0]
     assert (quick / expected - 1).abs().max() < 0.1
-    straight = to_centre(2 * seen(8) - seen(7))[0]
+    straight = box_convert(2 * seen(8) - seen(7), "xyxy", "cxcywh")[0]
     assert (quick[:2] - expected[:2]).norm() < 0.55 * (straight[:2] - expected[:2]).norm()
     still = filters.predict(motion, 500.0)[0, :, 2:]
     assert (still <= 2.1 * motion.places[0, :, 2:]).all(), "within a factor of two"
@@ -137,13 +137,13 @@ def test_those_unseen_follow_the_camera():
         motion = filters.update(motion, boxes, torch.ones(4), float(t), torch.ones(4))
     seen, unseen = motion[torch.tensor([0, 1, 2])], motion[torch.tensor([3])]
     moved = boxes[:3] + torch.tensor([9.0, 0, 9, 0])
-    after = filters.follow_camera(unseen, seen, moved, 6.0)
+    after = filters.compensate_camera(unseen, seen, moved, 6.0)
     assert float(after.places[0, 1, 0]) == pytest.approx(200 + 9 * 2 / 3, abs=0.2)  # as far as three can be believed
     apart = boxes[:3] + torch.tensor([[9.0, 0, 9, 0], [-9.0, 0, -9, 0], [0.0, 0, 0, 0]])
-    assert float(filters.follow_camera(unseen, seen, apart, 6.0).places[0, 1, 0]) == pytest.approx(200, abs=0.5)
+    assert float(filters.compensate_camera(unseen, seen, apart, 6.0).places[0, 1, 0]) == pytest.approx(200, abs=0.5)
     none = torch.zeros(0, dtype=torch.int64)
-    assert filters.follow_camera(unseen, seen[none], boxes[:0], 6.0) is unseen
-    assert len(filters.follow_camera(unseen[none], seen, moved, 6.0)) == 0
+    assert filters.compensate_camera(unseen, seen[none], boxes[:0], 6.0) is unseen
+    assert len(filters.compensate_camera(unseen[none], seen, moved, 6.0)) == 0
 
 
 def test_no_tracks():
@@ -153,12 +153,6 @@ def test_no_tracks():
     assert len(filters.update(nothing, torch.zeros(0, 4), torch.zeros(0), 3.0, torch.zeros(0))) == 0
     none = torch.zeros(0, dtype=torch.int64)
     assert filters.clearness(box(3).float(), none, nothing, none, 1.0).shape == (0,)
-
-
-def test_corners_and_centres_are_one():
-    boxes = torch.tensor([[1.0, 2, 5, 10]])
-    assert to_centre(boxes).tolist() == [[3, 6, 4, 8]]
-    assert torch.equal(to_corners(to_centre(boxes)), boxes)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from tests.explanation.saved_runs import oracle, saved, scene
-from tltm_graph import Affinity, MovingShapes, Tracker
+from tltm_graph import GeometricAffinity, MovingShapes, Tracker
 from tltm_graph.commands.crops import crops
 from tltm_graph.visualization import draw_frame_pair
 from tltm_graph.visualization.draw import PALETTE
@@ -13,7 +13,7 @@ from tltm_graph.visualization.draw import PALETTE
 @pytest.fixture
 def run(tmp_path):
     frames = scene(10)
-    graph, _ = saved(Tracker(oracle(frames), affinity=Affinity()), frames, tmp_path / "graph.zip")
+    graph, _ = saved(Tracker(oracle(frames), affinity=GeometricAffinity()), frames, tmp_path / "graph.zip")
     return graph, frames
 
 
@@ -28,7 +28,7 @@ def test_crops_are_where_things_were(run):
         assert torch.equal(crop, frames.frame(9).image[:, y0:y1, x0:x1])
     for track, crop in tracks.items():
         seen = [one for one in graph.decisions(until=8) if one.row(track) is not None][-1]
-        assert seen.frame == 9 - int(decision.age[decision.previous.ids.tolist().index(track)])
+        assert seen.frame == 9 - int(decision.time_since_update[decision.previous.ids.tolist().index(track)])
         x0, y0, x1, y1 = seen.current.boxes[seen.row(track)].clamp(min=0).round().int().tolist()
         assert torch.equal(crop, frames.frame(seen.frame).image[:, y0:y1, x0:x1])
 

@@ -3,7 +3,6 @@ import torch
 
 from tests.cases import CROSSING, LEAVING, Script, blank, drawn
 from tltm_graph import Tracker
-from tltm_graph.explanation import decision_of
 from tltm_graph.visualization import GraphStrip
 from tltm_graph.visualization.draw import track_colour
 
@@ -12,8 +11,8 @@ def strips(script, **options):
     tracker, strip = Tracker(Script(script)), GraphStrip(200, **options)
     state = tracker.start()
     for t in range(len(script)):
-        state, detections = tracker.step(state, blank(t))
-        yield strip.draw(decision_of(state, detections))
+        state, _ = tracker.step(state, blank(t))
+        yield strip.draw(state.decision.compact())
 
 
 def columns(picture, track):

@@ -6,15 +6,15 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Assignment:
-    """Which current object continues which previous one.
+    """Assignment of current objects to previous ones.
 
     Args:
         previous: Matched previous objects (K,), int64.
         current: Their current objects (K,), row by row.
-        births: Current objects that start a track.
-        misses: Previous objects that are not there now.
+        births: Current objects that may start a track.
+        misses: Previous objects without a match.
 
-    A current object that is neither matched nor born is rejected: it gets no id.
+    A current object that is neither matched nor born is rejected and gets no id.
 
     Raises:
         ValueError: If an index occurs twice, or the lengths of ``previous`` and ``current`` differ.
@@ -27,16 +27,18 @@ class Assignment:
 
     def __post_init__(self) -> None:
         if self.previous.shape != self.current.shape:
-            raise ValueError(f"Expected as many previous as current, got {len(self.previous)} and {len(self.current)}")
+            raise ValueError(
+                f"Expected equally many previous and current indices, got {len(self.previous)} and {len(self.current)}"
+            )
         for name, parts in (
             ("previous objects", (self.previous, self.misses)),
             ("current objects", (self.current, self.births)),
         ):
             used = torch.cat(parts)
             if used.dtype != torch.int64:
-                raise ValueError(f"Expected {name} as int64 indices, got {used.dtype}")
+                raise ValueError(f"Expected {name} as int64 indices, got {used.dtype}: convert them with .long()")
             if used.unique().numel() != used.numel():
-                raise ValueError(f"Expected each of the {name} at most once, got {used.tolist()}")
+                raise ValueError(f"Expected each index of the {name} at most once, got {used.tolist()}")
 
     def __len__(self) -> int:
         return len(self.previous)

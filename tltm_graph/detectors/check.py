@@ -3,7 +3,7 @@ from typing import Any
 
 import torch
 
-from tltm_graph.detectors.detector import Detector, Segmenter, expect_pair
+from tltm_graph.detectors.detector import Detector, expect_pair
 from tltm_graph.structures import Detections, Frame
 
 
@@ -24,7 +24,7 @@ def check_detector(detector: Detector, frames: Sequence[Frame]) -> None:
     """
     _expect(
         isinstance(detector, Detector) and not isinstance(detector, type),
-        f"an object with the attribute 'class_names' and the method 'detect(frame, context=None)', got {detector!r}",
+        f"an object of a class that inherits from tltm_graph.Detector, got {detector!r}",
     )
     names = detector.class_names
     _expect(names is None or not isinstance(names, str), f"'class_names' as a tuple of names, got the string {names!r}")
@@ -76,7 +76,7 @@ def _check_detections(detector: Detector, frame: Frame, detections: Detections) 
     if detections.masks is not None:
         size = tuple(detections.masks.shape[1:])
         _expect(size == frame.size, f"masks of the size {frame.size} of the frame {where}, got {size}")
-    if isinstance(detector, Segmenter):
+    if detector.masks_on_demand:
         rows = torch.arange(len(detections) - 1, -1, -2)  # some of them, in another order
         segmented = detector.segment(detections[rows], frame.size)
         shape = None if segmented.masks is None else tuple(segmented.masks.shape)

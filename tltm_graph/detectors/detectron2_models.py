@@ -4,12 +4,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from tltm_graph.detectors.detector import Detector
 from tltm_graph.detectors.resize import network_size, resize_image
 from tltm_graph.ops.pyramid_pooling import equally_wide, pool_from_pyramid
 from tltm_graph.structures import Detections, Frame
 
 
-class Detectron2Detector:
+class Detectron2Detector(Detector):
     """A model of detectron2, or of a project built on it, with or without masks.
 
     Anything will do that is called as ``model([{"image", "height", "width"}])`` and answers ``[{"instances": …}]`` with

@@ -5,11 +5,12 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import InterpolationMode, affine
 
+from tltm_graph.detectors.detector import Detector
 from tltm_graph.ops import masks_to_boxes
 from tltm_graph.structures import Detections, Frame
 
 
-class OracleDetector:
+class OracleDetector(Detector):
     """Detects the truth, spoilt as asked: to measure association alone, and to try things without a detector.
 
     Every frame's mistakes are drawn from the seed and the frame's index alone, so the same frame always gives the same

@@ -6,11 +6,12 @@ from typing import Any, Self
 
 import torch
 
+from tltm_graph.detectors.detector import Detector
 from tltm_graph.ops import Rle, decode_rle, rle_to_box
 from tltm_graph.structures import Detections, Frame
 
 
-class PrecomputedDetector:
+class PrecomputedDetector(Detector):
     """Detections that some model wrote to a file, frame by frame.
 
     Masks stay encoded until their frame is asked for.

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import detection, get_model, get_model_weights, list_models
 
+from tltm_graph.detectors.detector import Detector
 from tltm_graph.ops.pyramid_pooling import equally_wide, pool_from_pyramid
 from tltm_graph.structures import Detections, Frame
 
 
-class TorchvisionDetector:
+class TorchvisionDetector(Detector):
     """Any detection model of torchvision, with or without masks.
 
     The node features of an object are its region of the model's feature pyramid, pooled to 14×14: the pyramid is the

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tltm_graph.detectors.detector import Detector
 from tltm_graph.ops import masks_to_boxes
 from tltm_graph.structures import Detections, Frame
 
@@ -12,7 +13,7 @@ _SCORE_GRIDS = {"mask2former": (384, 384)}
 """Where masks are averaged for their score: the library does it at this size for Mask2Former, whatever its input."""
 
 
-class TransformersDetector:
+class TransformersDetector(Detector):
     """Mask2Former and MaskFormer of Hugging Face's transformers, trained for instance segmentation.
 
     The objects, their labels and scores are those of the library's ``post_process_instance_segmentation``. Masks are

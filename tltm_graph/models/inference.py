@@ -8,7 +8,7 @@ from torchvision.models.resnet import Bottleneck
 from torchvision.ops import FrozenBatchNorm2d
 
 from tltm_graph.detectors.centermask import CenterMask
-from tltm_graph.models.tltm import TLTM
+from tltm_graph.models.tltm import TLTM, detector_of
 from tltm_graph.nn import FoldedTransitionGNN, TransitionGNN
 
 Model = TypeVar("Model", bound=TLTM | CenterMask)
@@ -26,7 +26,7 @@ def for_inference(model: Model) -> Model:
     fast = copy.deepcopy(model)
     fast.eval().requires_grad_(False)
     fast.config = None
-    detector = fast.detector if isinstance(fast, TLTM) else fast
+    detector = detector_of(fast)
     _fold_norms(detector.backbone)
     gnn = fast.relation.gnn if isinstance(fast, TLTM) else None
     if isinstance(fast, TLTM) and isinstance(gnn, TransitionGNN) and gnn.aggr in ("sum", "add", "mean"):

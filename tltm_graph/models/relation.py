@@ -8,14 +8,14 @@ from tltm_graph.structures import Detections
 
 
 class RelationModel(nn.Module):
-    """An encoder and a GNN: from a detector's features to edge logits.
+    """Appearance model of an encoder and a GNN: from a detector's features to edge logits.
 
     Args:
-        encoder: Turns the features of objects into nodes (N, channels).
-        gnn: Scores the transitions between them; folded, for inference alone.
-        groups: If above 0, the GNN is given edge features (E, 2 groups + 1): how alike both ends are
-            (:func:`tltm_graph.nn.likeness`), scaled to ±4, by how the earlier one looked last and by how it looked on
-            the whole; and the log of the frames since it was seen, less 1.
+        encoder: Encodes the features of objects as embeddings (N, channels).
+        gnn: Scores the edges between them. A folded one is for inference only.
+        groups: If above 0, the GNN reads edge features (E, 2 groups + 1): the similarity of both ends
+            (:func:`tltm_graph.nn.likeness`), scaled to ±4, for the last and for the mean embedding of the track; and
+            the log of the time since update, minus 1.
 
     Raises:
         ValueError: If the GNN takes other edge features than these.
@@ -38,41 +38,44 @@ class RelationModel(nn.Module):
                 f"Expected a GNN with {2 * groups + 1} edge features for {groups} groups, "
                 f"got one with {self.gnn.edge_dim}"
             )
-        # Kept in checkpoints; training sets it, so that random weights are never taken for learned ones.
+        # Saved with the weights and set by training, so that random weights are never used for association.
         self.register_buffer("is_trained", torch.tensor(False))
 
     def encode(self, detections: Detections) -> Tensor:
-        """Node features (N, channels) of the objects of one frame.
+        """Compute the embeddings (N, channels) of the objects of one frame.
 
         Raises:
-            ValueError: If the detector gives no features.
+            ValueError: If the detections have no features.
         """
         if detections.features is None:
             if len(detections) == 0:
                 return detections.boxes.new_zeros((0, self.gnn.channels))
-            raise ValueError("Expected detections with features, got none: this detector cannot feed a relation model")
+            raise ValueError(
+                f"Expected detections with features, got {detections!r}: this detector cannot feed a relation model"
+            )
         return self.encoder(detections.features)
 
     def score(self, graph: HeteroData) -> Tensor:
-        """Edge logits (E,) of a graph whose nodes have ``x``; see :meth:`edge_features` for what else is read."""
+        """Compute the edge logits (E,) of a graph whose nodes have ``x``; :meth:`edge_features` reads more fields."""
         x = graph["previous"].x, graph["current"].x
         return self.gnn(x, graph[TRANSITION].edge_index, self.edge_features(graph))
 
     def edge_features(self, graph: HeteroData) -> Tensor | None:
-        """What the GNN is told of transitions (E, D): with ``groups`` what the class says, else the graph's
-        ``edge_attr``, if there is one.
+        """Compute the edge features of the GNN (E, D): those of the class with ``groups``, else ``edge_attr`` or None.
 
-        The graph may tell how long ago previous objects were seen, ``graph["previous"].gap (M,)``, and the mean of
-        their nodes over all observations, ``graph["previous"].looks (M, channels)``, as
-        :class:`tltm_graph.tracking.Tracker` writes them; else it was in the frame before, and once.
+        The graph may have ``graph["previous"].time_since_update (M,)`` in frames and the mean embedding over all
+        observations, ``graph["previous"].mean_x (M, channels)``, as :class:`tltm_graph.tracking.Tracker` sets them.
+        Without them, every object was observed once, in the frame before.
         """
         store, previous = graph[TRANSITION], graph["previous"]
         if not self.groups:
             return store.edge_attr if "edge_attr" in store else None
-        looks = previous.looks if "looks" in previous else previous.x
+        mean_x = previous.mean_x if "mean_x" in previous else previous.x
         alike = torch.cat(
-            [likeness((side, graph["current"].x), store.edge_index, self.groups) for side in (previous.x, looks)], dim=1
+            [likeness((side, graph["current"].x), store.edge_index, self.groups) for side in (previous.x, mean_x)],
+            dim=1,
         )
-        gap = previous.gap.to(alike) if "gap" in previous else alike.new_ones(len(previous.x))
+        known = "time_since_update" in previous
+        gap = previous.time_since_update.to(alike) if known else alike.new_ones(len(previous.x))
         waited = gap.clamp(min=1).log()[store.edge_index[0], None] - 1
         return torch.cat([4 * alike, waited], dim=1)  # (E, 2 groups + 1)

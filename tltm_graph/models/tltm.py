@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from tltm_graph.association import LearnedAffinity
+from tltm_graph.detectors import Detector
 from tltm_graph.detectors.centermask import (
     CenterMask,
     Decoder,
@@ -25,24 +26,26 @@ from tltm_graph.structures import Detections, Frame
 Model = TypeVar("Model", "TLTM", CenterMask)
 
 
-class TLTM(nn.Module):
-    """The two-level temporal relation model (arXiv 2210.16795): a detector whose pyramid is fused with the previous
-    frame's, and a GNN that relates the objects of both frames. All of it is trained end to end.
+class TLTM(nn.Module, Detector):
+    """Two-level temporal relation model (arXiv 2210.16795): a CenterMask whose pyramid is fused with that of the
+    previous frame, and a GNN that relates the objects of both frames, trained end to end.
 
-    It is detector and relation of a tracker at once:
+    It is a detector that brings its own affinity:
 
-    >>> tracker = Tracker(model, relation=model)
+    >>> tracker = Tracker(model)
 
     Args:
-        detector: Finds, describes and segments objects.
-        relation: Encodes their features, and scores transitions between them.
+        detector: Detects, describes and segments objects.
+        relation: Encodes their features and scores the edges between them.
     """
 
-    config: dict[str, Any] | None = None
-    """How to build it again, for :func:`tltm_graph.models.save_model`."""
+    masks_on_demand = True
 
-    affinity: LearnedAffinity | None = None
-    """What has learned from this model's detections, and this relation's logits, to associate: a tracker's default."""
+    config: dict[str, Any] | None = None
+    """Arguments to build the model again, for :func:`tltm_graph.models.save_model`."""
+
+    association: LearnedAffinity | None = None
+    """Association head trained on this model's detections and edge logits; None for the shipped one."""
 
     def __init__(self, detector: CenterMask, relation: RelationModel) -> None:
         super().__init__()
@@ -50,38 +53,61 @@ class TLTM(nn.Module):
         self.relation = relation
 
     @property
-    def class_names(self) -> tuple[str, ...] | None:
+    def class_names(self) -> tuple[str, ...] | None:  # type: ignore[override]
         """Names of the classes."""
         return self.detector.class_names
 
     @property
     def is_trained(self) -> Tensor:
-        """Whether the relation has learned weights."""
+        """True, as a bool tensor, if the relation has trained weights."""
         return self.relation.is_trained
 
     def detect(self, frame: Frame, context: Pyramid | None = None) -> tuple[Detections, Pyramid]:
-        """See :meth:`CenterMask.detect`."""
+        """Detect the objects of a frame: :meth:`CenterMask.detect`."""
         return self.detector.detect(frame, context)
 
     def segment(self, detections: Detections, size: tuple[int, int]) -> Detections:
-        """See :meth:`CenterMask.segment`."""
+        """Draw masks: :meth:`CenterMask.segment`."""
         return self.detector.segment(detections, size)
 
     def scale(self, size: tuple[int, int]) -> float:
-        """See :meth:`CenterMask.scale`."""
+        """Ratio of the network's input size to the size (H, W) of a frame."""
         return self.detector.scale(size)
 
+    def affinity(self) -> LearnedAffinity | None:
+        """Affinity that reads this model's edge logits; None if the relation is not trained."""
+        if not self.is_trained:
+            return None
+        learned = self.association or LearnedAffinity.from_file()
+        return LearnedAffinity(learned.head, learned.temperature, appearance=self)
+
     def encode(self, detections: Detections) -> Tensor:
-        """See :meth:`RelationModel.encode`."""
+        """Compute appearance embeddings (N, F): :meth:`RelationModel.encode`."""
         with self.detector.precision():
             return self.relation.encode(detections).float()
 
     def score(self, graph: HeteroData) -> Tensor:
-        """See :meth:`RelationModel.score`."""
+        """Compute edge logits (E,): :meth:`RelationModel.score`."""
         return self.relation.score(graph)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.detector!r}, {self.relation.encoder!r}, {self.relation.gnn!r})"
+
+
+def detector_of(model: TLTM | CenterMask) -> CenterMask:
+    """Return the CenterMask of a model."""
+    return model.detector if isinstance(model, TLTM) else model
+
+
+def expect_tltm(model: Any) -> TLTM:
+    """Return a model that has a relation.
+
+    Raises:
+        ValueError: If it is not a TLTM.
+    """
+    if not isinstance(model, TLTM):
+        raise ValueError(f"Expected a TLTM, a model with a relation, got {model!r}: build one with tltm_r50()")
+    return model
 
 
 def tltm_r50(

@@ -14,7 +14,7 @@ from tltm_graph.io import read_weights, write_atomically
 from tltm_graph.models.checkpoint import CheckpointReport, checkpoint_kind, load_checkpoint, official_names
 from tltm_graph.models.inference import for_inference
 from tltm_graph.models.pretrained import load_weights, weights_file
-from tltm_graph.models.tltm import TLTM, centermask_r50, centermask_r101, tltm_r50, tltm_r101, tltm_tiny
+from tltm_graph.models.tltm import TLTM, centermask_r50, centermask_r101, detector_of, tltm_r50, tltm_r101, tltm_tiny
 
 _BUILDERS = {build.__name__: build for build in (tltm_r50, tltm_r101, tltm_tiny, centermask_r50, centermask_r101)}
 
@@ -38,21 +38,21 @@ def save_model(model: TLTM | CenterMask, path: str | Path) -> None:
             f"Expected a model of one of {sorted(_BUILDERS)}, got another one or a copy for inference: save "
             "what the copy was made of, or its state_dict"
         )
-    detector = model.detector if isinstance(model, TLTM) else model
+    detector = detector_of(model)
     config = {
         **model.config,
         "class_names": list(detector.class_names or ()),
         "min_size": detector.min_size,
         "max_size": detector.max_size,
         "decoder": asdict(detector.decoder),
-        "affinity": isinstance(model, TLTM) and model.affinity is not None,
+        "affinity": isinstance(model, TLTM) and model.association is not None,
     }
     state = {name: value.detach().contiguous().cpu() for name, value in model.state_dict().items()}
     with write_atomically(path) as weights, write_atomically(path.with_suffix(".json")) as beside:
         save_file(state, weights)
         beside.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    if isinstance(model, TLTM) and model.affinity is not None:
-        save_head(model.affinity.head, affinity_path(path), model.affinity.temperature)
+    if isinstance(model, TLTM) and model.association is not None:
+        save_head(model.association.head, affinity_path(path), model.association.temperature)
 
 
 def load_model(path: str | Path) -> TLTM | CenterMask:
@@ -82,7 +82,7 @@ def load_model(path: str | Path) -> TLTM | CenterMask:
         ) from error
     load_weights(path, model)
     if isinstance(model, TLTM) and config.get("affinity"):
-        model.affinity = LearnedAffinity.from_file(affinity_path(path))
+        model.association = LearnedAffinity.from_file(affinity_path(path))
     return model
 
 
@@ -165,7 +165,7 @@ def model_for_tracking(
     own = weights.with_suffix(".json").is_file()
     model = load_model(weights) if own else load_reference_checkpoint(weights)[0]
     model = for_inference(model)
-    detector = model.detector if isinstance(model, TLTM) else model
+    detector = detector_of(model)
     detector.autocast = None if precision == "float32" else getattr(torch, precision)
     for name, pixels in (("min_size", min_size), ("max_size", max_size)):
         if pixels is not None and pixels < 1:

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypedDict
 
 import numpy as np
@@ -34,6 +34,26 @@ def decode_rle(rles: Sequence[Rle], size: tuple[int, int]) -> Tensor:
         return torch.zeros((0, *size), dtype=torch.bool)
     decoded = coco_mask.decode(to_coco(rles))
     return torch.from_numpy(np.ascontiguousarray(decoded.transpose(2, 0, 1))).bool()  # (N, H, W)
+
+
+def rles_to_tensors(rles: Sequence[Rle]) -> dict[str, Tensor]:
+    """Pack run-length encodings of one size into tensors for a file; :func:`rles_from_tensors` is the inverse."""
+    text = "".join(rle["counts"] for rle in rles).encode("ascii")
+    return {
+        "length": torch.tensor([len(rle["counts"]) for rle in rles], dtype=torch.int64),
+        "text": torch.frombuffer(bytearray(text or b"\0"), dtype=torch.uint8),
+        "size": torch.tensor(rles[0]["size"] if rles else [1, 1]),
+    }
+
+
+def rles_from_tensors(tensors: Mapping[str, Tensor]) -> list[Rle]:
+    """Unpack the run-length encodings of :func:`rles_to_tensors`."""
+    size, text = tensors["size"].tolist(), tensors["text"].numpy().tobytes()
+    ends = tensors["length"].cumsum(dim=0).tolist()
+    return [
+        {"size": size, "counts": text[end - length : end].decode("ascii")}
+        for end, length in zip(ends, tensors["length"].tolist(), strict=True)
+    ]
 
 
 def to_coco(rles: Sequence[Rle]) -> list[dict]:

@@ -14,7 +14,7 @@ from tltm_graph.detectors.centermask import CenterMask, Pyramid
 from tltm_graph.frame_pairs.sampling import Permutation, hash_integers
 from tltm_graph.graph import TRANSITION, frame_pair_graph
 from tltm_graph.metrics.match_to_ground_truth import match_to_ground_truth
-from tltm_graph.models import TLTM, load_model
+from tltm_graph.models import detector_of, load_model
 from tltm_graph.structures import Detections, Frame, Tracks
 from tltm_graph.training.pair_data import PairData, TrainingData
 from tltm_graph.training.sources import LabelledVideo, VideoDescription
@@ -77,7 +77,7 @@ def memory_graph(seen: Sequence[Seen], now: int, first: int = 0) -> HeteroData:
 
     Returns:
         The complete graph; previous nodes are the last observation of each identity, those whose identity nobody knows are
-        not remembered. With pooled features ``x`` (…, C, 14, 14) of both sides, ``previous.gap`` in frames, ``y (E,)``
+        not remembered. With pooled features ``x`` (…, C, 14, 14) of both sides, ``previous.time_since_update`` in frames, ``y (E,)``
         (1 where both ends are the same) and ``known (E,)``, false where nobody knows. Nodes ``"earlier"`` with ``x``
         are the observations before the last, edges :data:`SAME` lead from them to the last.
     """
@@ -95,7 +95,7 @@ def memory_graph(seen: Sequence[Seen], now: int, first: int = 0) -> HeteroData:
     graph = frame_pair_graph(*(side.replace(features=None) for side in (previous, current)))
     graph["previous"].x, graph["current"].x = features
     gaps = [float(seen[now].frame - seen[of[-1][0]].frame) for of in observations.values()]
-    graph["previous"].gap = torch.tensor(gaps)
+    graph["previous"].time_since_update = torch.tensor(gaps)
     earlier = [one.replace(ids=None) for of in observations.values() for _, one in of[:-1]]
     graph["earlier"].x = Detections.cat([current[:0].replace(ids=None), *earlier]).features
     counts = torch.tensor([len(of) - 1 for of in observations.values()], dtype=torch.int64)
@@ -152,7 +152,7 @@ class MemoryData(PairData):
             ValueError: If there is nothing to learn from, or the weights are of other classes.
         """
         model = load_model(self.detector)
-        detector = (model.detector if isinstance(model, TLTM) else model).eval()
+        detector = detector_of(model).eval()
         if detector.class_names != tuple(class_names):
             raise ValueError(
                 f"Expected a detector of the classes {list(class_names)} in '{self.detector}', got one of "

@@ -107,7 +107,7 @@ def _graph(decision: Decision, class_names: Sequence[str] | None, row: int | Non
     seen = range(len(current)) if row is None else sorted({row, *(column for _, column, *_ in edges)})
     beside = {track: column for track, column, *_ in sorted(edges, key=lambda edge: (edge[4], edge[3]))}
     for track in sorted(beside, key=lambda track: (beside[track], track)):  # where it goes, or comes nearest to
-        age = int(decision.age[track])
+        age = round(float(decision.time_since_update[track]))
         name, ago = class_name(int(previous.labels[track]), class_names), "1 frame" if age == 1 else f"{age} frames"
         caption = f"track {ids[track]}\n{name}\n{ago} ago"
         graph.add_node(("track", ids[track]), side=0, text=caption, colour=track_colour(ids[track]))

@@ -152,7 +152,7 @@ def _candidates(decision: Decision, count: int) -> list[list[list[Any]]]:
         best.chosen[order].tolist(),
         strict=True,
     )
-    ids, ages = best.previous.ids.tolist(), best.age.tolist()
+    ids, ages = best.previous.ids.tolist(), best.time_since_update.round().int().tolist()
     for previous, current, score, more, chosen in values:
         told = [ids[previous], ages[previous], round(score, 2), round(more, 2), int(chosen), goes_to.get(previous)]
         found[current].append(told)

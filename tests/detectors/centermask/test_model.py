@@ -7,7 +7,7 @@ from PIL import Image
 
 from tests.parity import seeded
 from tltm_graph import Frame
-from tltm_graph.detectors import Detector, Segmenter, check_detector
+from tltm_graph.detectors import Detector, check_detector
 from tltm_graph.detectors.centermask import CenterMask, Decoder
 from tltm_graph.models import tltm_tiny
 
@@ -26,7 +26,7 @@ def frame(height, width, index=0):
 def test_protocols():
     model = detector(min_size=64, max_size=96)
     assert isinstance(model, Detector)
-    assert isinstance(model, Segmenter)
+    assert model.masks_on_demand
     check_detector(model, [frame(64, 96), frame(64, 96, 1)])
 
 

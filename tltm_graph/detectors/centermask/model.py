@@ -9,6 +9,7 @@ from torchvision.ops import clip_boxes_to_image, roi_align
 from tltm_graph.detectors.centermask.backbone import PyramidBackbone
 from tltm_graph.detectors.centermask.fcos import Decoder, FCOSHead
 from tltm_graph.detectors.centermask.mask_head import MaskHead
+from tltm_graph.detectors.detector import Detector
 from tltm_graph.detectors.resize import network_size, resize_image
 from tltm_graph.nn import ResFuser
 from tltm_graph.ops import paste_masks, ratio_roi_align
@@ -18,7 +19,7 @@ Pyramid = Sequence[Tensor]
 """Levels (B, C, H, W), finest first."""
 
 
-class CenterMask(nn.Module):
+class CenterMask(nn.Module, Detector):
     """Detects objects with FCOS on a feature pyramid and segments them (CenterMask, arXiv 1911.06667); with ``fusers``,
     the pyramid is first fused with the one of the previous frame (arXiv 2210.16795, equation 1).
 
@@ -47,6 +48,7 @@ class CenterMask(nn.Module):
     config: dict[str, Any] | None = None
     """How to build it again, for :func:`tltm_graph.models.save_model`."""
     num_mask_levels = 3
+    masks_on_demand = True
 
     def __init__(
         self,
