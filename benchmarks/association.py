@@ -34,8 +34,8 @@ from benchmarks.association_peers import PACKAGE, PEERS
 from benchmarks.association_reentry import BINS, Reentries, reentries, total
 from benchmarks.association_sequences import Group, Metrics, Sequence, joint_scores, score_sequence, true_objects
 from benchmarks.association_trackers import associate, follow
-from tltm_graph import GeometricAffinity, Tracker
-from tltm_graph.association import LearnedAffinity
+from tltm_graph import Tracker
+from tltm_graph.association import GeometricAffinity, LearnedAffinity
 from tltm_graph.detectors import Detector
 
 REENTRY = frozenset({"MOT15", "MOT17c", "scenes"})

@@ -13,8 +13,9 @@ from timing import machine
 from torch import Tensor
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
-from tltm_graph import Detections, Frame, RelationModel, TorchvisionDetector, Tracker
-from tltm_graph.detectors import Detector
+from tltm_graph import Detections, Frame, Tracker
+from tltm_graph.detectors import Detector, TorchvisionDetector
+from tltm_graph.models import RelationModel
 
 STAGES = {
     "graph": "graph and object encoder",

@@ -7,16 +7,9 @@ Run: python benchmarks/identities.py                                       (four
 import argparse
 from collections import Counter
 
-from tltm_graph import (
-    GeometricAffinity,
-    MovingShapes,
-    OracleDetector,
-    PrecomputedDetector,
-    Tracker,
-    TrackManager,
-    read_frames,
-)
-from tltm_graph.detectors import Detector
+from tltm_graph import MovingShapes, Tracker, TrackManager, read_frames
+from tltm_graph.association import GeometricAffinity
+from tltm_graph.detectors import Detector, OracleDetector, PrecomputedDetector
 from tltm_graph.metrics import IdentityMeter
 from tltm_graph.tracking import MotionFilters
 

@@ -27,10 +27,11 @@ from tests.parity import (
     tolerance,
     training_pairs,
 )
-from tltm_graph import ArgmaxSolver, Detections, Frame, InstanceEncoder, ResFuser, Tracker, TransitionGNN
+from tltm_graph import Detections, Frame, Tracker, TransitionGNN
 from tltm_graph.graph import TRANSITION
 from tltm_graph.models import for_inference, reference_name
-from tltm_graph.published import PublishedAffinity, PublishedTrackManager
+from tltm_graph.nn import InstanceEncoder, ResFuser
+from tltm_graph.published import ArgmaxSolver, PublishedAffinity, PublishedTrackManager
 from tltm_graph.training import released_objective
 
 

@@ -16,8 +16,9 @@ from typing import Any
 from timing import machine
 from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 
-from tltm_graph import Detections, Frame, GraphWriter, SavedGraph, Tracker, load_model, replay
+from tltm_graph import Detections, Frame, GraphWriter, SavedGraph, Tracker, load_model
 from tltm_graph.detectors import Detector, TorchvisionDetector
+from tltm_graph.explanation import replay
 from tltm_graph.models import for_inference
 from tltm_graph.synthetic import STANDARD, TEST, MovingShapes, moving_shapes
 

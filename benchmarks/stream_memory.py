@@ -11,8 +11,10 @@ import psutil
 import torch
 from timing import machine
 
-from tltm_graph import Detections, Frame, GeometricAffinity, RelationModel, Tracker
+from tltm_graph import Detections, Frame, Tracker
+from tltm_graph.association import GeometricAffinity
 from tltm_graph.detectors import Detector
+from tltm_graph.models import RelationModel
 from tltm_graph.nn import InstanceEncoder, TransitionGNN
 
 

@@ -35,8 +35,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.look_alikes import with_look_alikes_confused
 from benchmarks.timing import machine, side_by_side
 from experiments.ablation.scoring import ScoredScene, followed, frames_only
-from tltm_graph import Frame, GeometricAffinity, MovingShapes, Tracker, Tracks
-from tltm_graph.association import LearnedAffinity
+from tltm_graph import Frame, MovingShapes, Tracker, Tracks
+from tltm_graph.association import GeometricAffinity, LearnedAffinity
 from tltm_graph.graph import frame_pair_graph
 from tltm_graph.metrics import ORACLES, Evaluation
 from tltm_graph.models import TLTM, RecordedModel, for_inference, load_model, record

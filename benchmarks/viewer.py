@@ -17,7 +17,8 @@ from urllib.request import urlopen
 
 from timing import machine
 
-from tltm_graph import Detections, Frame, GeometricAffinity, GraphWriter, SavedGraph, Tracker
+from tltm_graph import Detections, Frame, GraphWriter, SavedGraph, Tracker
+from tltm_graph.association import GeometricAffinity
 from tltm_graph.synthetic import HARD, TEST, moving_shapes
 from tltm_graph.visualization import write_viewer
 

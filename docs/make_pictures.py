@@ -11,12 +11,14 @@ from matplotlib.figure import Figure
 from torchvision.io import write_jpeg, write_png
 from torchvision.transforms.v2.functional import resize
 
-from tltm_graph import MovingShapes, OracleDetector, SavedGraph, Tracker, association_graph
+from tltm_graph import MovingShapes, SavedGraph, Tracker
 from tltm_graph.commands.draw import draw
 from tltm_graph.commands.explain import doubts, explain
 from tltm_graph.commands.solve import solve
 from tltm_graph.commands.track import track
 from tltm_graph.commands.view import view
+from tltm_graph.detectors import OracleDetector
+from tltm_graph.explanation import association_graph
 from tltm_graph.models import TLTM, model_for_tracking
 from tltm_graph.synthetic import EASY, HARD, STANDARD, VAL, moving_shapes
 from tltm_graph.visualization import Drawing, Overlay, draw_association_graph

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import clip_boxes_to_image
 
-from tltm_graph import ArgmaxSolver, Frame, Tracker
+from tltm_graph import Frame, Tracker
 from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.formats import YOUTUBE_VIS_2019
 from tltm_graph.graph import TRANSITION
 from tltm_graph.models import TLTM, centermask_r50, reference_name, tltm_r50
 from tltm_graph.ops import paste_masks
-from tltm_graph.published import PublishedAffinity, PublishedTrackManager
+from tltm_graph.published import ArgmaxSolver, PublishedAffinity, PublishedTrackManager
 from tltm_graph.structures import Detections, FramePair
 
 FIXTURES = Path(__file__).parent / "fixtures"

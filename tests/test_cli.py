@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 
 from tests.commands.cases import scenes, video_set, write_videos
-from tltm_graph import MovingShapes, SavedGraph, __version__, association_graph, read_frames
+from tltm_graph import MovingShapes, SavedGraph, __version__, read_frames
 from tltm_graph.cli import evaluate as cli_evaluate
 from tltm_graph.cli import formats as cli_formats
 from tltm_graph.cli import main
 from tltm_graph.detectors import Detector
+from tltm_graph.explanation import association_graph
 from tltm_graph.formats import FORMATS, TrackWriter, open_videos, read_tracks
 from tltm_graph.io import VideoWriter
 from tltm_graph.metrics import FAMILIES, ORACLES, RULES

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tltm_graph import GeometricAffinity, PrecomputedDetector, Tracker, Tracks, read_frames
+from tltm_graph import Tracker, Tracks, read_frames
+from tltm_graph.association import GeometricAffinity
 from tltm_graph.cli import main
+from tltm_graph.detectors import PrecomputedDetector
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"

@@ -6,8 +6,9 @@ The graph of one frame: tracks on the left, as they were last seen, objects on t
 them with their scores. Thick ones were chosen. It is what the solver saw.
 """
 
-from tltm_graph import GraphWriter, MovingShapes, OracleDetector, SavedGraph, Tracker
+from tltm_graph import GraphWriter, MovingShapes, SavedGraph, Tracker
 from tltm_graph.commands.crops import crops
+from tltm_graph.detectors import OracleDetector
 from tltm_graph.visualization import draw_frame_pair
 
 scene = MovingShapes(num_frames=30, seed=4)

@@ -8,7 +8,9 @@ Along the chosen edges are the tracks.
 
 import networkx as nx
 
-from tltm_graph import GraphWriter, MovingShapes, OracleDetector, SavedGraph, Tracker, association_graph
+from tltm_graph import GraphWriter, MovingShapes, SavedGraph, Tracker
+from tltm_graph.detectors import OracleDetector
+from tltm_graph.explanation import association_graph
 from tltm_graph.visualization import draw_association_graph
 
 scene = MovingShapes(num_frames=100, seed=3)

@@ -8,8 +8,9 @@ forgets at once.
 
 import torch
 
-from tltm_graph import Detections, Frame, Tracker, TrackManager, association_graph
+from tltm_graph import Detections, Frame, Tracker, TrackManager
 from tltm_graph.detectors import Detector
+from tltm_graph.explanation import association_graph
 from tltm_graph.visualization import draw_association_graph
 
 

@@ -10,8 +10,10 @@ from collections import Counter
 
 import torch
 
-from tltm_graph import GreedySolver, MovingShapes, OracleDetector, Tracker, TrackManager, association_graph
-from tltm_graph.explanation import mistakes
+from tltm_graph import MovingShapes, Tracker, TrackManager
+from tltm_graph.association import GreedySolver
+from tltm_graph.detectors import OracleDetector
+from tltm_graph.explanation import association_graph, mistakes
 from tltm_graph.metrics import match_to_ground_truth
 from tltm_graph.structures import Tracks
 from tltm_graph.visualization import draw_association_graph

@@ -10,7 +10,8 @@ transition, green for it.
 import matplotlib.pyplot as plt
 import networkx as nx
 
-from tltm_graph import GraphWriter, MovingShapes, OracleDetector, SavedGraph, Tracker
+from tltm_graph import GraphWriter, MovingShapes, SavedGraph, Tracker
+from tltm_graph.detectors import OracleDetector
 from tltm_graph.explanation import explain
 
 scene = MovingShapes(num_frames=40, num_objects=8, seed=5)

@@ -1,8 +1,7 @@
 import pytest
 import torch
 
-from tltm_graph import HungarianSolver
-from tltm_graph.association import Assignment, check_solver
+from tltm_graph.association import Assignment, HungarianSolver, check_solver
 
 
 def none(sizes) -> Assignment:

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from tests.cases import FixedLogits, drawn
-from tltm_graph import GeometricAffinity, frame_pair_graph
+from tltm_graph import frame_pair_graph
+from tltm_graph.association import GeometricAffinity
 from tltm_graph.graph import PruneCandidates
 
 

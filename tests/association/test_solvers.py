@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tltm_graph import ArgmaxSolver, GreedySolver, HungarianSolver
-from tltm_graph.association import Assignment, check_solver
+from tltm_graph.association import Assignment, GreedySolver, HungarianSolver, check_solver
+from tltm_graph.published import ArgmaxSolver
 
 
 @st.composite

@@ -2,7 +2,8 @@ import pytest
 
 from benchmarks.tltm_tiny import AS_IS, CONFUSED, METRICS, TRACKERS, Judgement, oracle_table, score_table
 from experiments.ablation.scoring import ScoredScene, followed, score
-from tltm_graph import OracleDetector, Tracker
+from tltm_graph import Tracker
+from tltm_graph.detectors import OracleDetector
 from tltm_graph.metrics import ORACLES
 from tltm_graph.synthetic import STANDARD, moving_shapes
 

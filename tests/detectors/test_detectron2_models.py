@@ -8,8 +8,8 @@ from torch import nn
 from torchvision.ops import roi_align
 
 from tests.parity import seeded
-from tltm_graph import Detectron2Detector, Frame, Tracker
-from tltm_graph.detectors import check_detector
+from tltm_graph import Frame, Tracker
+from tltm_graph.detectors import Detectron2Detector, check_detector
 from tltm_graph.ops.pyramid_pooling import pool_from_pyramid
 
 SIZE = (60, 90)

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from tests.cases import blank
-from tltm_graph import MovingShapes, OracleDetector
-from tltm_graph.detectors import check_detector
+from tltm_graph import MovingShapes
+from tltm_graph.detectors import OracleDetector, check_detector
 
 SCENE = MovingShapes(40, (96, 128), num_objects=5, seed=3)
 

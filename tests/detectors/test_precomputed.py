@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from tests.cases import blank
-from tltm_graph import MovingShapes, PrecomputedDetector
-from tltm_graph.detectors import check_detector
+from tltm_graph import MovingShapes
+from tltm_graph.detectors import PrecomputedDetector, check_detector
 from tltm_graph.ops import encode_rle
 
 SCENE = MovingShapes(6, (48, 64), num_objects=4, seed=2)

@@ -7,10 +7,11 @@ from torchvision.ops import roi_align
 
 from tests.cases import blank
 from tests.parity import seeded
-from tltm_graph import Frame, RelationModel, TorchvisionDetector, Tracker, read_frames
+from tltm_graph import Frame, Tracker, read_frames
 from tltm_graph.association import LearnedAffinity
 from tltm_graph.cli import main
-from tltm_graph.detectors import build_detector, check_detector
+from tltm_graph.detectors import TorchvisionDetector, build_detector, check_detector
+from tltm_graph.models import RelationModel
 
 
 @pytest.fixture(scope="module")

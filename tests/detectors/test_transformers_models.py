@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from tests.parity import seeded
-from tltm_graph import Frame, Tracker, TransformersDetector
-from tltm_graph.detectors import build_detector, check_detector
+from tltm_graph import Frame, Tracker
+from tltm_graph.detectors import TransformersDetector, build_detector, check_detector
 from tltm_graph.ops import mask_iou
 
 transformers = pytest.importorskip("transformers")

@@ -24,8 +24,8 @@ from experiments.ablation.results import Result, Results
 from experiments.ablation.rows import PARTS, chosen_rows, gnn_tracker, published_tracker, rows_of
 from experiments.ablation.scoring import METRICS, SceneScores, ScoredScene, followed, frames_only, score
 from tests.cases import LEAVING, blank, drawn
-from tltm_graph import Detections, GeometricAffinity, MovingShapes, Tracker
-from tltm_graph.association import LearnedAffinity, save_head
+from tltm_graph import Detections, MovingShapes, Tracker
+from tltm_graph.association import GeometricAffinity, LearnedAffinity, save_head
 from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
 from tltm_graph.graph import TRANSITION
 from tltm_graph.models import TLTM, save_model, tltm_tiny

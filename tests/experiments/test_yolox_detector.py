@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tests.cases import blank
-from tltm_graph import Frame, PrecomputedDetector, Tracker, Tracks, read_frames
-from tltm_graph.detectors import build_detector, check_detector
+from tltm_graph import Frame, Tracker, Tracks, read_frames
+from tltm_graph.detectors import PrecomputedDetector, build_detector, check_detector
 
 pytest.importorskip("onnxruntime")
 from experiments.yolox_detector import YoloxDetector, decode, letterbox

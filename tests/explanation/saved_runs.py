@@ -2,8 +2,10 @@
 
 import torch
 
-from tltm_graph import TLTM, GraphWriter, MovingShapes, OracleDetector, SavedGraph, Tracker, tltm_tiny
+from tltm_graph import TLTM, GraphWriter, MovingShapes, SavedGraph, Tracker
+from tltm_graph.detectors import OracleDetector
 from tltm_graph.detectors.centermask import Decoder
+from tltm_graph.models import tltm_tiny
 
 SIZE = (64, 96)
 

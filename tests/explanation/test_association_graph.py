@@ -1,7 +1,8 @@
 import networkx as nx
 
 from tests.cases import CROSSING, Script, blank, drawn
-from tltm_graph import Tracker, association_graph
+from tltm_graph import Tracker
+from tltm_graph.explanation import association_graph
 
 
 def recorded(frames, **options) -> nx.DiGraph:

@@ -2,7 +2,8 @@ import pytest
 
 from tests.cases import Script, blank, drawn
 from tests.explanation.saved_runs import saved
-from tltm_graph import Detections, GeometricAffinity, Tracker, TrackManager
+from tltm_graph import Detections, Tracker, TrackManager
+from tltm_graph.association import GeometricAffinity
 from tltm_graph.explanation import differences
 
 

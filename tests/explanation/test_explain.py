@@ -4,7 +4,8 @@ import pytest
 
 from tests.cases import Script, blank, drawn
 from tests.explanation.saved_runs import oracle, related, saved, scene
-from tltm_graph import GeometricAffinity, HungarianSolver, Tracker
+from tltm_graph import Tracker
+from tltm_graph.association import GeometricAffinity, HungarianSolver
 from tltm_graph.explanation import explain
 
 

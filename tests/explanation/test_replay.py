@@ -2,7 +2,9 @@ import pytest
 import torch
 
 from tests.explanation.saved_runs import oracle, related, saved, scene
-from tltm_graph import GeometricAffinity, GreedySolver, Tracker, replay
+from tltm_graph import Tracker
+from tltm_graph.association import GeometricAffinity, GreedySolver
+from tltm_graph.explanation import replay
 from tltm_graph.published import published_tracker
 
 TRACKERS = {

@@ -7,7 +7,9 @@ from torch_geometric.data import Batch
 
 from tests.cases import EMPTY_FRAMES, Script, blank, drawn
 from tests.explanation.saved_runs import oracle, related, saved, scene
-from tltm_graph import GeometricAffinity, GraphWriter, SavedGraph, Tracker, association_graph
+from tltm_graph import GraphWriter, SavedGraph, Tracker
+from tltm_graph.association import GeometricAffinity
+from tltm_graph.explanation import association_graph
 from tltm_graph.graph import TRANSITION
 from tltm_graph.ops.rle import decode_rle
 

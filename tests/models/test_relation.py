@@ -3,8 +3,9 @@ import torch
 import torch.nn.functional as F
 
 from tests.cases import drawn
-from tltm_graph import RelationModel, frame_pair_graph
+from tltm_graph import frame_pair_graph
 from tltm_graph.graph import AddGeometry
+from tltm_graph.models import RelationModel
 from tltm_graph.nn import InstanceEncoder, TransitionGNN
 
 

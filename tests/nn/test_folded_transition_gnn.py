@@ -3,7 +3,8 @@ import torch
 
 from tests.nn.test_transition_gnn import SIZES, complete, nodes
 from tests.parity import seeded
-from tltm_graph import FoldedTransitionGNN, TransitionGNN
+from tltm_graph import TransitionGNN
+from tltm_graph.nn import FoldedTransitionGNN
 
 
 @pytest.mark.parametrize("sizes", SIZES)

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from tests.parity import FIXTURES, fill, seeded
-from tltm_graph import ResFuser
+from tltm_graph.nn import ResFuser
 
 
 def test_repr_and_published_size():

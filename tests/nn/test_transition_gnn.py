@@ -7,8 +7,9 @@ from torch_geometric.loader import DataLoader
 from torch_geometric.nn import HeteroConv
 
 from tests.parity import FIXTURES, fill, seeded
-from tltm_graph import Detections, FoldedTransitionGNN, TransitionGNN, frame_pair_graph
+from tltm_graph import Detections, TransitionGNN, frame_pair_graph
 from tltm_graph.graph import TRANSITION
+from tltm_graph.nn import FoldedTransitionGNN
 
 SIZES = [(0, 0), (0, 3), (4, 0), (1, 1), (3, 5), (7, 2)]
 

@@ -4,9 +4,9 @@ import torch
 
 from tests.cases import Script, blank
 from tests.parity import FIXTURES, SETTINGS, fill
-from tltm_graph import ArgmaxSolver, Detections, Tracker, TransitionGNN
+from tltm_graph import Detections, Tracker, TransitionGNN
 from tltm_graph.graph import TRANSITION
-from tltm_graph.published import PublishedAffinity, PublishedTrackManager
+from tltm_graph.published import ArgmaxSolver, PublishedAffinity, PublishedTrackManager
 
 
 class ReferenceGNN:

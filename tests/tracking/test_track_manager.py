@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from tests.cases import CROSSING, LEAVING, Script, blank, drawn
-from tltm_graph import Detections, GeometricAffinity, Tracker, TrackManager
-from tltm_graph.association import Assignment
+from tltm_graph import Detections, Tracker, TrackManager
+from tltm_graph.association import Assignment, GeometricAffinity
 from tltm_graph.tracking import Memory, MotionFilters
 
 

@@ -3,20 +3,12 @@ import torch
 
 from tests.cases import CROSSING, EMPTY_FRAMES, LEAVING, Script, blank, drawn
 from tests.parity import seeded
-from tltm_graph import (
-    Detections,
-    Frame,
-    GeometricAffinity,
-    GreedySolver,
-    InstanceEncoder,
-    MovingShapes,
-    OracleDetector,
-    RelationModel,
-    Tracker,
-    TransitionGNN,
-)
-from tltm_graph.association import LearnedAffinity
+from tltm_graph import Detections, Frame, MovingShapes, Tracker, TransitionGNN
+from tltm_graph.association import GeometricAffinity, GreedySolver, LearnedAffinity
+from tltm_graph.detectors import OracleDetector
 from tltm_graph.graph import TRANSITION, PruneCandidates
+from tltm_graph.models import RelationModel
+from tltm_graph.nn import InstanceEncoder
 
 
 def test_repr_names_the_parts():

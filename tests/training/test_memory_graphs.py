@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from tests.training.test_objective import tiny
-from tltm_graph import Detections, MovingShapes, OracleDetector
+from tltm_graph import Detections, MovingShapes
+from tltm_graph.detectors import OracleDetector
 from tltm_graph.graph import TRANSITION
 from tltm_graph.models import save_model, tltm_tiny
 from tltm_graph.structures import Tracks

@@ -4,7 +4,8 @@ import pytest
 from PIL import Image
 
 from tests.cases import CROSSING, Script, blank, drawn
-from tltm_graph import Tracker, association_graph
+from tltm_graph import Tracker
+from tltm_graph.explanation import association_graph
 from tltm_graph.visualization import draw_association_graph
 
 
