@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from tltm_graph.io.output import temporary_path
 from tltm_graph.io.text import read_text
 
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -129,7 +130,7 @@ class JsonListWriter:
 
     def __init__(self, path: Path, head: str = "[") -> None:
         self.path = path
-        self.temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+        self.temporary = temporary_path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         opening = gzip.open if path.suffix == ".gz" else open
         self._file: IO[str] = opening(self.temporary, "wt", encoding="utf-8")

@@ -5,6 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def temporary_path(path: Path) -> Path:
+    """Hidden path next to ``path`` for writing it, of this process and with the same suffix."""
+    return path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+
+
 @contextmanager
 def write_atomically(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path next to ``path``, which replaces it at the end of the block.
@@ -13,7 +18,7 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
     the old one stays.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    temporary = temporary_path(path)
     try:
         yield temporary
         _set_default_mode(temporary)

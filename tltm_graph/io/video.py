@@ -1,5 +1,4 @@
 import glob
-import os
 import re
 import sys
 import warnings
@@ -15,6 +14,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from tltm_graph.io.output import temporary_path
 from tltm_graph.structures import Frame
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -224,7 +224,7 @@ class VideoWriter:
     def __init__(self, path: str | Path, fps: float = 30.0) -> None:
         self.path = Path(path)
         self.fps = Fraction(fps).limit_denominator(1001)
-        self._temporary = self.path.with_name(f".{self.path.stem}.{os.getpid()}.partial{self.path.suffix}")
+        self._temporary = temporary_path(self.path)
         self._container: Any = None
         self._stream: Any = None
         self._size: tuple[int, int] | None = None

@@ -126,17 +126,11 @@ class Tracks(Mapping[int, Track]):
         Raises:
             ValueError: If detections have no ids, or one track has masks in some frames only.
         """
-        last = -1
-
-        def rows() -> Iterator[tuple[int, Observation]]:
-            nonlocal last
-            for frame, detections in stream:
-                last = max(last, frame)
-                for observation in observations_of(frame, detections):
-                    yield frame, observation
-
-        tracks = cls.from_observations(rows(), size, 0).tracks
-        return cls(tracks, size, last + 1 if num_frames is None else num_frames)
+        last, rows = -1, []
+        for frame, detections in stream:
+            last = max(last, frame)
+            rows += [(frame, observation) for observation in observations_of(frame, detections)]
+        return cls.from_observations(rows, size, last + 1 if num_frames is None else num_frames)
 
     @classmethod
     def from_observations(
