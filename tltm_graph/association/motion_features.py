@@ -25,8 +25,8 @@ FEATURE_GROUPS = {
     "crowd": FeatureGroup(previous=(28, 29, 30, 31), current=tuple(range(9, 14)), edge=(27, 28)),
 }
 """Columns by topic, for explanations. Appearance: logits of the appearance model. Motion: displacement from the
-predicted place to the detection. Class: equal labels. Age: observations and time since update. Confidence: detection scores.
-Place: size and position in the frame. Crowd: neighbouring boxes."""
+predicted place to the detection. Class: equal labels. Age: observations and time since update. Confidence: detection
+scores. Place: size and position in the frame. Crowd: neighbouring boxes."""
 
 _GATE = 4.0  # in units of the box
 
