@@ -93,8 +93,8 @@ def gains(edge_index: Tensor, score: Tensor, sizes: tuple[int, int], births: Ten
     for (name, shape), given in zip(expected.items(), (score, births, misses), strict=True):
         if tuple(given.shape) != tuple(shape):
             raise ValueError(
-                f"Expected '{name}' of shape {tuple(shape)} for {edge_index.shape[-1]} edges between {sizes[0]} previous "
-                f"and {sizes[1]} current objects, got {tuple(given.shape)}"
+                f"Expected '{name}' of shape {tuple(shape)} for {edge_index.shape[-1]} edges between {sizes[0]} "
+                f"previous and {sizes[1]} current objects, got {tuple(given.shape)}"
             )
     row, column = edge_index.cpu().numpy()
     check_finite(score)
