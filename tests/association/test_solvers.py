@@ -105,7 +105,7 @@ def test_bad_input():
         with pytest.raises(ValueError, match=r"Expected 'score' of shape \(1,\)"):
             solver(edge_index, torch.ones(1, 1), (1, 1), torch.zeros(1), torch.zeros(1))
     one = torch.zeros(1, dtype=torch.int64)
-    with pytest.raises(ValueError, match="each of the current objects at most once"):
+    with pytest.raises(ValueError, match="current objects at most once"):
         Assignment(one, one, births=one, misses=one[:0])
     with pytest.raises(ValueError, match="as many previous as current"):
         Assignment(one, one[:0], births=one, misses=one[:0])
