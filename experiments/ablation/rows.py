@@ -76,7 +76,7 @@ ROWS = {
         Row(
             "alone-iou",
             "+ ResFuser, every frame fused with itself",
-            "Detector with ResFuser, its previous frame replaced by the current one; IoU tracker, tuned in the same way.",
+            "Detector with ResFuser, each frame fused with itself; IoU tracker, tuned in the same way.",
             ("plain-iou",),
             partial(_run_iou, "alone"),
         ),
