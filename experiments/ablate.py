@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from experiments.ablation.alive import measure_alive
 from experiments.ablation.lab import Lab, Plan
 from experiments.ablation.report import write_report
-from experiments.ablation.results import Result, Results, write_json
+from experiments.ablation.results import Result, check_settings, result_path, write_json, write_result
 from experiments.ablation.rows import ROWS, Row
 from experiments.ablation.scoring import score
 from tltm_graph.io import output_folder
@@ -32,7 +32,7 @@ def ablate(plan: Plan, rows: Sequence[Row], seeds: Sequence[int], with_alive: bo
     """Compute the missing results of some rows, and report on all results in the folder.
 
     Writes to ``plan.output``: ``rows/ROW/seed_N.json``, ``alive/seed_N.json`` and ``tuning/``, each as soon as it is
-    computed; ``models/`` and ``detections/``, which only serve to resume; and ``ablation.md`` and ``ablation.json``.
+    computed; ``models/`` and ``detections/``, which only serve to resume; and ``ablation.md``.
 
     Args:
         plan: Settings.
@@ -50,11 +50,11 @@ def ablate(plan: Plan, rows: Sequence[Row], seeds: Sequence[int], with_alive: bo
             "put {seed} into --weights, train the detectors (--detector-steps), or take one seed (--seeds 0)"
         )
     settings = plan.settings(seeds)
-    lab, results = Lab(plan), Results(plan.output)
+    lab = Lab(plan)
     with output_folder(plan.output):
-        results.check_settings(settings)
+        check_settings(plan.output, settings)
         try:
-            _compute_rows(lab, results, rows, seeds)
+            _compute_rows(lab, rows, seeds)
             for seed in seeds if with_alive else ():
                 path = plan.output / "alive" / f"seed_{seed}.json"
                 if not path.is_file():
@@ -63,12 +63,14 @@ def ablate(plan: Plan, rows: Sequence[Row], seeds: Sequence[int], with_alive: bo
             write_report(plan.output)
 
 
-def _compute_rows(lab: Lab, results: Results, rows: Sequence[Row], seeds: Sequence[int]) -> None:
-    missing = [(row, seed) for seed in seeds for row in rows if not results.path(row.key, seed).is_file()]
+def _compute_rows(lab: Lab, rows: Sequence[Row], seeds: Sequence[int]) -> None:
+    output = lab.plan.output
+    missing = [(row, seed) for seed in seeds for row in rows if not result_path(output, row.key, seed).is_file()]
     for row, seed in (bar := tqdm(missing, unit=" results")):
         bar.set_description(f"{row.key}, seed {seed}")
         tracks, notes = row.run(lab, seed)
-        results.write(Result(row.key, seed, score(lab.test_truth, tracks, lab.class_names), notes))
+        scores = score(lab.test_truth, tracks, lab.class_names)
+        write_result(output, Result(row.key, seed, scores, notes))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -107,40 +109,21 @@ def _parser() -> argparse.ArgumentParser:
         prog="ablate.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add(
-        "--weights",
-        metavar="FILE",
-        help="model to start from, a file of tltm_graph.models.save_model, {seed} stands for the seed; "
-        "default: random weights",
-    )
-    add("--output", type=Path, default=default.output, metavar="FOLDER", help="default: %(default)s")
+    weights = "model to start from, {seed} in its name stands for the seed; default: random weights"
+    head = "weights of the association head; default: the model's own, else the shipped one"
+    steps = "training steps of each detector, 0 for none; default: 1000, from random weights 7000"
+    add("--weights", metavar="FILE", help=weights)
+    add("--output", type=Path, default=default.output, help="default: %(default)s")
     add("--rows", nargs="+", choices=ROWS, metavar="ROW", help="rows (--list); default: all, with --alive none")
-    add("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N", help="default: 0 1 2")
-    add("--scenes", type=int, default=default.scenes, metavar="N", help="test scenes; default: %(default)s")
-    add(
-        "--val-scenes",
-        type=int,
-        default=default.val_scenes,
-        metavar="N",
-        help="scenes to tune on; default: %(default)s",
-    )
-    add("--frames", type=int, default=default.frames, metavar="N", help="frames of a scene; default: %(default)s")
+    add("--seeds", nargs="+", type=int, default=[0, 1, 2], help="default: 0 1 2")
+    add("--scenes", type=int, default=default.scenes, help="test scenes; default: %(default)s")
+    add("--val-scenes", type=int, default=default.val_scenes, help="scenes to tune on; default: %(default)s")
+    add("--frames", type=int, default=default.frames, help="frames of a scene; default: %(default)s")
     add("--size", type=int, nargs=2, default=default.size, metavar=("H", "W"), help="frame size; default: 192 320")
-    add(
-        "--head",
-        type=Path,
-        metavar="FILE",
-        help="weights of the association head; default: the model's own, else the shipped one",
-    )
-    add(
-        "--detector-steps",
-        type=int,
-        metavar="N",
-        help="training steps of the detectors with and without ResFuser; 0: use the weights as they are; "
-        "default: 1000, from random weights 7000",
-    )
+    add("--head", type=Path, metavar="FILE", help=head)
+    add("--detector-steps", type=int, help=steps)
     add("--alive", action="store_true", help="measure whether the GNN matters")
-    add("--threads", type=int, metavar="N", help="threads of PyTorch; default: one for each core")
+    add("--threads", type=int, help="threads of PyTorch; default: one for each core")
     add("--list", action="store_true", help="list the rows and exit")
     return parser
 

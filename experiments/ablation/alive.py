@@ -35,45 +35,36 @@ SEEDS = range(4_000_000, 4_000_030)
 """Seeds of all these scenes, outside of the splits for training and scoring."""
 
 
-class ZeroedLogits(AppearanceModel):
-    """Appearance model that leaves every edge undecided.
+class ChangedLogits(AppearanceModel):
+    """Appearance model whose logits are changed.
 
     Args:
-        appearance: Appearance model whose logits are replaced by zeros.
+        appearance: The original model.
+        change: Computes new logits (E,) from the original ones of a graph.
     """
 
-    def __init__(self, appearance: AppearanceModel) -> None:
+    def __init__(self, appearance: AppearanceModel, change: Callable[[Tensor], Tensor]) -> None:
         self.appearance = appearance
+        self.change = change
 
     def encode(self, detections: Detections) -> Tensor:
         """Compute the embeddings (N, F) of the original model."""
         return self.appearance.encode(detections)
 
     def score(self, graph: HeteroData) -> Tensor:
-        """Return zeros (E,)."""
-        return torch.zeros_like(self.appearance.score(graph))
+        """Compute the changed logits (E,)."""
+        return self.change(self.appearance.score(graph))
 
 
-class ShuffledLogits(AppearanceModel):
-    """Appearance model whose logits are moved to other edges of the same graph.
+def zeroed(appearance: AppearanceModel) -> AppearanceModel:
+    """Replace the logits by zeros: every edge is undecided."""
+    return ChangedLogits(appearance, torch.zeros_like)
 
-    Args:
-        appearance: Appearance model whose logits are shuffled.
-        seed: Seed of the order, which is drawn again for every graph.
-    """
 
-    def __init__(self, appearance: AppearanceModel, seed: int = 0) -> None:
-        self.appearance = appearance
-        self._generator = torch.Generator().manual_seed(seed)
-
-    def encode(self, detections: Detections) -> Tensor:
-        """Compute the embeddings (N, F) of the original model."""
-        return self.appearance.encode(detections)
-
-    def score(self, graph: HeteroData) -> Tensor:
-        """Return the logits (E,) of the original model in random order."""
-        logits = self.appearance.score(graph)
-        return logits[torch.randperm(len(logits), generator=self._generator)]
+def shuffled(appearance: AppearanceModel, seed: int = 0) -> AppearanceModel:
+    """Move the logits to other edges of the same graph, in an order that is drawn again for every graph."""
+    generator = torch.Generator().manual_seed(seed)
+    return ChangedLogits(appearance, lambda logits: logits[torch.randperm(len(logits), generator=generator)])
 
 
 @dataclass(frozen=True)
@@ -201,8 +192,8 @@ def measure_alive(lab: Lab, seed: int) -> dict[str, dict[str, dict[str, Any]]]:
             detector = ReplayDetector(cached)
             for association, make_tracker in associations.items():
                 others = {
-                    "zeroed": make_tracker(detector, ZeroedLogits(model)),
-                    "shuffled": make_tracker(detector, ShuffledLogits(model, seed)),
+                    "zeroed": make_tracker(detector, zeroed(model)),
+                    "shuffled": make_tracker(detector, shuffled(model, seed)),
                 }
                 changed = changed_decisions(make_tracker(detector, model), others, cached.blank_frames())
                 for change, share in changed.items():

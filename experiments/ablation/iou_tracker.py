@@ -3,7 +3,6 @@
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import product
-from typing import Any
 
 from tqdm import tqdm
 
@@ -49,11 +48,10 @@ def iou_tracker(setting: IouSetting, detector: Detector) -> Tracker:
     return Tracker(detector, affinity, track_manager=track_manager, max_shown=MAX_SHOWN)
 
 
-def tune(lab: Lab, arm: str, seed: int, grid: tuple[IouSetting, ...] = GRID) -> tuple[IouSetting, dict[str, Any]]:
+def tune(lab: Lab, arm: str, seed: int, grid: tuple[IouSetting, ...] = GRID) -> IouSetting:
     """Find the setting with the best mean of AP and HOTA on the validation scenes; of equals, the first.
 
-    Returns:
-        The setting, and the scores of all settings as they are on disk.
+    The scores of all settings are written to ``tuning/ARM_seed_N.json``, from which the next call reads the best one.
     """
     path = lab.plan.output / "tuning" / f"{arm}_seed_{seed}.json"
     if not path.is_file():
@@ -66,5 +64,4 @@ def tune(lab: Lab, arm: str, seed: int, grid: tuple[IouSetting, ...] = GRID) -> 
             tried.append({**asdict(setting), "AP": scores["AP"], "HOTA": scores["HOTA"], "mean": mean})
         best = max(range(len(grid)), key=lambda number: tried[number]["mean"])
         write_json(path, {"scenes": repr(lab.val_scenes), "chosen": asdict(grid[best]), "grid": tried})
-    content = read_json(path, "a tuned setting")
-    return IouSetting(**content["chosen"]), content
+    return IouSetting(**read_json(path, "a tuned setting")["chosen"])

@@ -1,13 +1,12 @@
-"""Report on all results of a folder, as Markdown and JSON."""
+"""Report on all results of a folder."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from experiments.ablation.analysis import Mean, difference, mean_of
-from experiments.ablation.results import Result, Results, seed_files, write_json
+from experiments.ablation.results import Result, read_results, seed_files
 from experiments.ablation.rows import ROWS, Row
 from experiments.ablation.scoring import METRICS
 from tltm_graph.io import read_json, write_atomically
@@ -17,30 +16,11 @@ RowResults = Mapping[str, Mapping[int, Result]]
 
 
 def write_report(output: Path) -> None:
-    """Write ``ablation.md`` and ``ablation.json`` from all results in a folder."""
-    by_row = {key: found for key in ROWS if (found := Results(output).of_row(key))}
-    tuning = {path.stem: read_json(path, "a tuned setting") for path in sorted((output / "tuning").glob("*.json"))}
+    """Write ``ablation.md`` from all results in a folder."""
+    by_row = {key: found for key in ROWS if (found := read_results(output, key))}
     alive = {seed: read_json(path, "shares") for seed, path in seed_files(output / "alive").items()}
-    write_json(output / "ablation.json", {"rows": _numbers(by_row), "tuning": tuning, "alive": alive})
     with write_atomically(output / "ablation.md") as temporary:
-        temporary.write_text(_markdown(by_row, tuning, alive), encoding="utf-8")
-
-
-def _numbers(by_row: RowResults) -> dict[str, Any]:
-    """Numbers of all tables, in [0, 1]."""
-    return {
-        key: {
-            "name": ROWS[key].title,
-            "seeds": sorted(results),
-            "scores": {metric: asdict(mean_of(results, metric)) for metric in METRICS},
-            "notes": {seed: result.notes for seed, result in results.items()},
-            "differences": {
-                other: {metric: asdict(difference(results, by_row[other], metric)) for metric in METRICS}
-                for other in _references(key, by_row)
-            },
-        }
-        for key, results in by_row.items()
-    }
+        temporary.write_text(_markdown(by_row, alive), encoding="utf-8")
 
 
 def _references(key: str, by_row: RowResults) -> list[str]:
@@ -48,7 +28,7 @@ def _references(key: str, by_row: RowResults) -> list[str]:
     return [other for other in ROWS[key].references if by_row[key].keys() & by_row.get(other, {}).keys()]
 
 
-def _markdown(by_row: RowResults, tuning: Mapping[str, Any], alive: Mapping[int, Any]) -> str:
+def _markdown(by_row: RowResults, alive: Mapping[int, Any]) -> str:
     blocks = []
     if by_row:
         rows = [ROWS[key] for key in by_row]
@@ -60,8 +40,6 @@ def _markdown(by_row: RowResults, tuning: Mapping[str, Any], alive: Mapping[int,
             _score_table(rows, by_row),
             _difference_table(by_row),
         ]
-    if tuning:
-        blocks += ["## Tuned on validation scenes", _tuning_table(tuning)]
     if alive:
         blocks += ["## Is the GNN alive?", _alive_table(alive)]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -69,14 +47,13 @@ def _markdown(by_row: RowResults, tuning: Mapping[str, Any], alive: Mapping[int,
 
 def _score_table(rows: Sequence[Row], by_row: RowResults) -> str:
     lines = [f"| | seeds | {' | '.join(METRICS)} |", f"|---|--:|{'--:|' * len(METRICS)}"]
-    footnotes: list[str] = []
+    notes = []
     for row in rows:
         results = by_row[row.key]
         cells = [_cell(mean_of(results, metric)) for metric in METRICS]
         lines.append(f"| {row.title} | {len(results)} | {' | '.join(cells)} |")
-        unfair = sorted({str(result.notes["unfair"]) for result in results.values() if "unfair" in result.notes})
-        footnotes += [f"\n{row.title}: {reason}." for reason in unfair]
-    return "\n".join([*lines, *footnotes])
+        notes += [f"* {row.key}, seed {seed}: {note}" for seed, result in results.items() for note in result.notes]
+    return "\n".join(lines) + "\n\n" + "\n".join(notes)
 
 
 def _difference_table(by_row: RowResults) -> str:
@@ -95,20 +72,6 @@ def _difference_table(by_row: RowResults) -> str:
 def _cell(mean: Mean, sign: str = "") -> str:
     value = "–" if math.isnan(mean.value) else f"{100 * mean.value:{sign}.1f}"
     return value if math.isnan(mean.error) else f"{value} ± {100 * mean.error:.1f}"
-
-
-def _tuning_table(tuning: Mapping[str, Any]) -> str:
-    grids = list(tuning.values())
-    settings = list(grids[0]["chosen"])
-    values = {name: sorted({setting[name] for setting in grids[0]["grid"]}) for name in settings}
-    grid = "; ".join(f"{name} {', '.join(map(str, values[name]))}" for name in settings)
-    lines = [f"| IoU tracker on | {' | '.join(settings)} | AP | HOTA |", f"|---|{'--:|' * (len(settings) + 2)}"]
-    for detections, content in tuning.items():
-        best = max(content["grid"], key=lambda setting: setting["mean"])
-        scores = " | ".join(f"{100 * best[name]:.1f}" for name in ("AP", "HOTA"))
-        chosen = " | ".join(str(content["chosen"][name]) for name in settings)
-        lines.append(f"| {detections} | {chosen} | {scores} |")
-    return f"Tried: all combinations of {grid}. The best has the highest mean of AP and HOTA.\n\n" + "\n".join(lines)
 
 
 def _alive_table(alive: Mapping[int, Any]) -> str:

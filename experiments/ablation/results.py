@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,52 +18,45 @@ class Result:
         row: Key of the row.
         seed: The seed.
         scores: Scores on the test scenes.
-        notes: Tuned settings, and remarks for the report.
+        notes: Remarks for the report, such as the tuned setting.
     """
 
     row: str
     seed: int
     scores: SceneScores
-    notes: dict[str, Any] = field(default_factory=dict)
+    notes: list[str]
 
 
-class Results:
-    """Results in a folder.
+def result_path(output: Path, row: str, seed: int) -> Path:
+    """Return the path of a result in an output folder."""
+    return output / "rows" / row / f"seed_{seed}.json"
 
-    Args:
-        folder: The folder; it is created when something is written.
+
+def write_result(output: Path, result: Result) -> None:
+    """Write a result to an output folder."""
+    write_json(result_path(output, result.row, result.seed), asdict(result))
+
+
+def read_results(output: Path, row: str) -> dict[int, Result]:
+    """Read all results of a row, by seed."""
+    return {seed: _read(path) for seed, path in seed_files(output / "rows" / row).items()}
+
+
+def check_settings(output: Path, settings: dict[str, Any]) -> None:
+    """Check that an output folder has no results of other settings, and write down the new ones.
+
+    Raises:
+        ValueError: If a setting differs from the one in the folder.
     """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def path(self, row: str, seed: int) -> Path:
-        """Return the path of a result, written or not."""
-        return self.folder / "rows" / row / f"seed_{seed}.json"
-
-    def write(self, result: Result) -> None:
-        """Write a result."""
-        write_json(self.path(result.row, result.seed), asdict(result))
-
-    def of_row(self, row: str) -> dict[int, Result]:
-        """Read all results of a row, by seed."""
-        return {seed: _read(path) for seed, path in seed_files(self.folder / "rows" / row).items()}
-
-    def check_settings(self, settings: dict[str, Any]) -> None:
-        """Check that the folder has no results of other settings, and write down the new ones.
-
-        Raises:
-            ValueError: If a setting differs from the one in the folder.
-        """
-        path = self.folder / "settings.json"
-        before = read_json(path, "settings") if path.is_file() else {}
-        for name, value in settings.items():
-            if before.get(name, value) != value:
-                raise ValueError(
-                    f"Expected {name} {before[name]} as in the results in '{self.folder}', got {value}: choose another "
-                    "folder with --output"
-                )
-        write_json(path, before | settings)
+    path = output / "settings.json"
+    before = read_json(path, "settings") if path.is_file() else {}
+    for name, value in settings.items():
+        if before.get(name, value) != value:
+            raise ValueError(
+                f"Expected {name} {before[name]} as in the results in '{output}', got {value}: choose another folder "
+                "with --output"
+            )
+    write_json(path, before | settings)
 
 
 def seed_files(folder: Path) -> dict[int, Path]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from experiments.ablation.iou_tracker import iou_tracker, tune
 from experiments.ablation.lab import MAX_SHOWN, Lab
@@ -12,7 +11,7 @@ from tltm_graph.detectors import Detector
 from tltm_graph.structures import Tracks
 from tltm_graph.tracking import Tracker
 
-Outcome = tuple[list[Tracks], dict[str, Any]]
+Outcome = tuple[list[Tracks], list[str]]
 """Tracks of every test scene, and notes for the report."""
 
 
@@ -46,21 +45,21 @@ def learned_tracker(head: LearnedAffinity, detector: Detector, appearance: Appea
 
 
 def _run_iou(arm: str, lab: Lab, seed: int) -> Outcome:
-    setting, tuning = tune(lab, arm, seed)
-    notes = {"IoU tracker": tuning["chosen"]}
+    setting = tune(lab, arm, seed)
+    notes = [repr(setting)]
     if arm == "plain" and not lab.plan.detector_steps:
-        notes["unfair"] = "ResFuser was removed from a detector trained with it, without training afterwards"
+        notes.append("unfair: ResFuser was removed from a detector trained with it, without training afterwards.")
     return lab.tracks(arm, seed, partial(iou_tracker, setting)), notes
 
 
 def _run_gnn(lab: Lab, seed: int) -> Outcome:
     model = lab.model("fused", seed)
-    return lab.tracks("fused", seed, lambda detector: gnn_tracker(detector, model)), {}
+    return lab.tracks("fused", seed, lambda detector: gnn_tracker(detector, model)), []
 
 
 def _run_learned(lab: Lab, seed: int) -> Outcome:
     model, head = lab.model("fused", seed), lab.association_head(seed)
-    return lab.tracks("fused", seed, lambda detector: learned_tracker(head, detector, model)), {}
+    return lab.tracks("fused", seed, lambda detector: learned_tracker(head, detector, model)), []
 
 
 ROWS = {
