@@ -335,7 +335,7 @@ def test_a_stopped_run_resumes(folder, tmp_path, detected_scenes, monkeypatch, c
     text = (tmp_path / "ablation.md").read_text()
     for part in ("Table 3", "* fused-iou, seed 1: IouSetting(", "was removed from a detector", "| + GNN | 2 |"):
         assert part in text
-    assert all(f"{row.title}: {row.description}" in text for row in ROWS.values())
+    assert all(f"`{row.key}` ({row.title}): {row.description}" in text for row in ROWS.values())
     assert text in capsys.readouterr().out
 
 
