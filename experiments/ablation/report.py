@@ -32,7 +32,10 @@ def _markdown(by_row: RowResults, alive: Mapping[int, Any]) -> str:
     blocks = []
     if by_row:
         rows = [ROWS[key] for key in by_row]
-        blocks += ["## The paper's Table 3", "\n".join(f"* `{row.key}` ({row.title}): {row.description}" for row in rows)]
+        blocks += [
+            "## The paper's Table 3",
+            "\n".join(f"* `{row.key}` ({row.title}): {row.description}" for row in rows),
+        ]
         blocks += [
             "Means ± standard errors over the seeds, in percent. Differences are taken seed by seed (all scenes "
             "together) and scene by scene (each a mean over the seeds) before they are averaged. Bold differences are "
