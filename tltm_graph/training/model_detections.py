@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from tltm_graph.association import GeometricAffinity
-from tltm_graph.detectors import DetectionCache, cache_detections
+from tltm_graph.detectors.replay import DetectionCache, cache_detections
 from tltm_graph.metrics.match_to_ground_truth import match_to_ground_truth
 from tltm_graph.models import TLTM, expect_tltm, for_inference, load_model
 from tltm_graph.structures import Tracks
