@@ -69,7 +69,10 @@ def test_oracle():
         ("tests.detectors.test_named.OwnDetector?speed=3", r"options among \['path', 'strength', 'fast', 'device'\]"),
         ("tests.detectors.test_named.Needy", "Expected the arguments of 'Needy' .* missing a required argument"),
         ("precomputed:x.txt?first_frame=abc", "Expected a number for the option 'first_frame', got 'abc'"),
-        ("tests.detectors.test_named.OwnDetector?strength=much", "Expected a number for the option 'strength', got 'much'"),
+        (
+            "tests.detectors.test_named.OwnDetector?strength=much",
+            "Expected a number for the option 'strength', got 'much'",
+        ),
     ],
 )
 def test_bad_descriptions(description, message):

@@ -16,7 +16,8 @@ from tests.parity import (
     tolerance,
     training_pairs,
 )
-from tltm_graph.detectors.centermask import DenseOutput, assign_targets, mask_targets
+from tltm_graph.detectors.centermask.fcos import DenseOutput, assign_targets
+from tltm_graph.detectors.centermask.mask_head import mask_targets
 from tltm_graph.models import centermask_r50, for_inference, reference_name, tltm_r50, tltm_r101
 from tltm_graph.structures import Detections
 from tltm_graph.training import fcos_losses, mask_loss, released_objective

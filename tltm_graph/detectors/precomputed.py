@@ -124,7 +124,9 @@ class PrecomputedDetector(Detector):
                 "it belongs to another video"
             )
         scale = self._scale(frame.size)
-        rows = [row for row in self.rows.get(frame.index, []) if not row["score"] < self.score_threshold]  # NaN is kept: Detections reports it
+        rows = [
+            row for row in self.rows.get(frame.index, []) if not row["score"] < self.score_threshold
+        ]  # NaN is kept: Detections reports it
         rows.sort(key=lambda row: -row["score"])
         boxes = torch.tensor([row["bbox"] for row in rows], dtype=torch.float32).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]

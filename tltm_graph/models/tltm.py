@@ -12,11 +12,11 @@ from tltm_graph.detectors.centermask import (
     Decoder,
     FCOSHead,
     MaskHead,
-    Pyramid,
     PyramidBackbone,
     mobile_backbone,
     resnet_backbone,
 )
+from tltm_graph.detectors.centermask.model import Pyramid
 from tltm_graph.formats import COCO, YOUTUBE_VIS_2019
 from tltm_graph.models.pretrained import load_weights
 from tltm_graph.models.relation import RelationModel

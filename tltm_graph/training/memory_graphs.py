@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 from torch_geometric.data import HeteroData
 from tqdm import tqdm
 
-from tltm_graph.detectors.centermask import CenterMask, Pyramid
+from tltm_graph.detectors.centermask.model import CenterMask, Pyramid
 from tltm_graph.frame_pairs.sampling import Permutation, hash_integers
 from tltm_graph.graph import TRANSITION, frame_pair_graph
 from tltm_graph.metrics.match_to_ground_truth import match_to_ground_truth
