@@ -14,7 +14,8 @@ from experiments.ablation.models import WithoutPrevious, detector_of, start_mode
 from experiments.ablation.scoring import ScoredScene, followed
 from tltm_graph.association import LearnedAffinity
 from tltm_graph.association.learned_affinity import SHIPPED
-from tltm_graph.models import TLTM, affinity_path, for_inference
+from tltm_graph.models import TLTM, for_inference
+from tltm_graph.models.weights import affinity_path
 from tltm_graph.structures import Tracks
 from tltm_graph.synthetic import STANDARD, TEST, VAL, MovingShapes, moving_shapes
 from tltm_graph.synthetic.scenes import Scenes

@@ -138,8 +138,7 @@ class _BackboneTap:
         return pool_from_pyramid(maps, strides, boxes, resolution)
 
     def _read_by_heads(self) -> list[str]:
-        """Return the names of the maps that boxes are computed from. Others, such as p6 of a Faster R-CNN, are only for
-        proposals."""
+        """Return the names of the maps that boxes are computed from: p6 of a Faster R-CNN serves proposals alone."""
         model = self._model
         for part in (getattr(model, "roi_heads", None), model, getattr(model, "proposal_generator", None)):
             for attribute in ("box_in_features", "in_features", "head_in_features"):

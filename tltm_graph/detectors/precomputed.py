@@ -56,8 +56,8 @@ class PrecomputedDetector(Detector):
         """Read a file of detections. Its content decides the format; a name in ``.gz`` is decompressed.
 
         - *frames*: JSON, a list with one entry per frame: ``{"height", "width", MODEL: [{"category", "score", "bbox"
-          [x, y, w, h], "rle"}]}``. If the file has several models and ``model`` is None, the first whose objects have masks is read,
-          else the first. Classes are numbered in alphabetical order of their names.
+          [x, y, w, h], "rle"}]}``. If the file has several models and ``model`` is None, the first whose objects
+          have masks is read, else the first. Classes are numbered in alphabetical order of their names.
         - *COCO results*: JSON, a list of ``{"image_id", "category_id", "bbox", "score", "segmentation"}`` with RLE
           segmentations or none. ``image_id`` is the frame, counted from ``first_frame`` (default 0); classes count
           from 1.
@@ -124,9 +124,8 @@ class PrecomputedDetector(Detector):
                 "it belongs to another video"
             )
         scale = self._scale(frame.size)
-        rows = [
-            row for row in self.rows.get(frame.index, []) if not row["score"] < self.score_threshold
-        ]  # NaN is kept: Detections reports it
+        # A score of NaN is kept here: Detections reports it.
+        rows = [row for row in self.rows.get(frame.index, []) if not row["score"] < self.score_threshold]
         rows.sort(key=lambda row: -row["score"])
         boxes = torch.tensor([row["bbox"] for row in rows], dtype=torch.float32).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]

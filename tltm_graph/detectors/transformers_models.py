@@ -26,7 +26,7 @@ class TransformersDetector(Detector):
         model: ``Mask2FormerForUniversalSegmentation`` or ``MaskFormerForInstanceSegmentation``. It is put into
             evaluation mode.
         image_processor: Image processor of the model, such as ``AutoImageProcessor.from_pretrained(…)``.
-        score_threshold: Minimum score of a detection, in [0, 1]. Below 0.5 an object may be detected as several classes.
+        score_threshold: Minimum score of a detection, in [0, 1]. Below 0.5 an object may have several classes.
         max_objects: Maximum number of detections per frame; those with the highest scores are kept.
         features: True to return the query embeddings. Only an appearance model needs them.
         device: Device of the model.
@@ -93,8 +93,8 @@ class TransformersDetector(Detector):
                 ) from error
             raise ConnectionError(
                 f"Expected to find the folder '{name_or_path}' or to download the model of that name, got: {reason} "
-                "Check the name, or save model and image processor on another machine with save_pretrained and name the "
-                "folder"
+                "Check the name, or save model and image processor on another machine with save_pretrained and name "
+                "the folder"
             ) from error
         except ValueError as error:
             reason = str(error).splitlines()[0]
