@@ -1,4 +1,4 @@
-"""The whole system against numbers of the released code: every stage, five frames of ids and masks, a training step."""
+"""Comparison with numbers of the released code: every stage, ids and masks of five frames, a training step."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ STRIDES = (8, 16, 32, 64, 128)
 
 
 def worst(found, stored):
-    """Differences in units of their tolerance, of all arrays that both have."""
+    """Compare all arrays that both have: ratios of difference to tolerance above 1, and the number of arrays."""
     both = [name for name in stored if name in found]
     ratios = {}
     for name in both:
