@@ -13,7 +13,7 @@ from tltm_graph.detectors import Detector
 from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.detectors.centermask.model import Pyramid
 from tltm_graph.graph import TRANSITION
-from tltm_graph.nn import FoldedTransitionGNN, InstanceEncoder, TransitionGNN, likeness
+from tltm_graph.nn import FoldedTransitionGNN, InstanceEncoder, TransitionGNN, edge_cosine_similarity
 from tltm_graph.structures import Detections, Frame
 
 
@@ -24,8 +24,8 @@ class RelationModel(nn.Module):
         encoder: Encoder of the features of objects as embeddings (N, channels); None for the published one.
         gnn: GNN that scores the edges between objects; None for the published one. A folded one is for inference only.
         groups: If above 0, the GNN reads edge features (E, 2 groups + 1): the similarity of both ends
-            (:func:`tltm_graph.nn.likeness`), scaled to ±4, for the last and for the mean embedding of the track; and
-            the log of the time since update, minus 1.
+            (:func:`tltm_graph.nn.edge_cosine_similarity`), scaled to ±4, for the last and for the mean embedding of
+            the track; and the log of the time since update, minus 1.
 
     Raises:
         ValueError: If the GNN takes other edge features than these.
@@ -82,7 +82,11 @@ class RelationModel(nn.Module):
             return store.edge_attr if "edge_attr" in store else None
         mean_x = previous.mean_x if "mean_x" in previous else previous.x
         similarity = torch.cat(
-            [likeness((x, graph["current"].x), store.edge_index, self.groups) for x in (previous.x, mean_x)], dim=1
+            [
+                edge_cosine_similarity((x, graph["current"].x), store.edge_index, self.groups)
+                for x in (previous.x, mean_x)
+            ],
+            dim=1,
         )
         if "time_since_update" in previous:
             time_since_update = previous.time_since_update.to(similarity)
