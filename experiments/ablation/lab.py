@@ -13,7 +13,8 @@ from experiments.ablation.models import WithoutPrevious, start_model, train_mode
 from experiments.ablation.scoring import ScoredScene, followed
 from tltm_graph.association import GeometricAffinity, LearnedAffinity
 from tltm_graph.association.learned_affinity import SHIPPED
-from tltm_graph.detectors import DetectionCache, Detector, ReplayDetector, cache_detections
+from tltm_graph.detectors import Detector, ReplayDetector, cache_detections
+from tltm_graph.detectors.replay import DetectionCache
 from tltm_graph.models import TLTM, for_inference
 from tltm_graph.models.weights import affinity_path
 from tltm_graph.structures import Tracks
