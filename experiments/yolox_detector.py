@@ -9,13 +9,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import batched_nms
 
-from tltm_graph import Detections, Frame
+from tltm_graph import Detections, Detector, Frame
 from tltm_graph.formats import COCO
 
 STRIDES = (8, 16, 32)
 
 
-class YoloxDetector:
+class YoloxDetector(Detector):
     """A YOLOX model: boxes, no masks.
 
     Args:
