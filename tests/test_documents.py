@@ -18,7 +18,7 @@ PRINTED = {
     "reading_the_graph": ("DiGraph with", r"frame 12, object 0 \(", "longest: ", " — new, track "),
     "transition_gnn_elsewhere": (r"cosine: 7\d%", r"TransitionGNN: (8[5-9]|9\d)%", r"pair by pair: [67]\d%"),
     "your_own_detector": ("Expected boxes that meet the image",),
-    "your_own_solver": ("Expected each previous object matched or missed", " decisions are other ones"),
+    "your_own_solver": ("Expected each previous object matched or missed", " decisions differ"),
 }
 """What is to be seen below the code of a page, as patterns."""
 
