@@ -153,6 +153,7 @@ class Tracker:
         clock.lap("update")
 
         output = self._shown(detections, ids.to(device), frame.size)
+        # Last, so that masks are drawn for shown objects alone: of 50 detections often 15.
         if self.detector.masks_on_demand:
             output = self._segmented(output, frame.size)
         clock.lap("segment")
