@@ -37,6 +37,6 @@ def changes_its_input(edge_index, score, sizes, births, misses):
         (lambda edge_index, score, sizes, births, misses: none(sizes), "Expected the only good matches"),
     ],
 )
-def test_what_is_wrong_is_said(solver, message):
+def test_invalid_parts_are_reported(solver, message):
     with pytest.raises(AssertionError, match=message):
         check_solver(solver)

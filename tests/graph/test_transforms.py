@@ -77,7 +77,7 @@ def test_labels():
         AddLabels()(frame_pair_graph(previous.replace(ids=None), current.replace(ids=None)))
 
 
-def test_geometry_comes_after_what_is_there():
+def test_geometry_is_appended():
     graph = frame_pair_graph(*random_pair(2, 3))
     alone = AddGeometry()(frame_pair_graph(*random_pair(2, 3)))[TRANSITION].edge_attr
     graph[TRANSITION].edge_attr = torch.arange(6.0)[:, None]

@@ -8,7 +8,7 @@ from tltm_graph import MovingShapes, Tracks
 from tltm_graph.structures import Track
 
 
-def test_the_order_of_frames_does_not_count():
+def test_the_order_of_frames_does_not_matter():
     stream = list(enumerate(drawn(CROSSING)))
     shuffled = random.Random(0).sample(stream, len(stream))
     tracks = Tracks.from_stream(stream, SIZE)
@@ -19,7 +19,7 @@ def test_the_order_of_frames_does_not_count():
     assert tracks.num_frames == 8
 
 
-def test_frames_come_back_as_they_went_in():
+def test_frames_are_restored():
     scene = MovingShapes(12, (48, 64), num_objects=3, seed=1)
     tracks = Tracks.from_stream(((t, scene.truth(t)) for t in range(12)), scene.size)
     for t in range(12):

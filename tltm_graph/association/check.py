@@ -1,8 +1,7 @@
 import torch
 from torch import Tensor
 
-from tltm_graph.association.assignment import Assignment
-from tltm_graph.association.solvers import Solver
+from tltm_graph.association.solvers import Assignment, Solver
 
 
 def check_solver(solver: Solver, seed: int = 0, rounds: int = 50) -> None:
