@@ -98,7 +98,8 @@ def test_linked_files_exist(page):
 def test_names_in_the_pages_exist(page):
     """Check that the scripts, configurations and make targets of a page exist."""
     text = page.read_text()
-    scripts = re.findall(r"python\s((?:benchmarks|experiments|docs)/\w+\.py)", text)  # a line break may be between the words
+    # A line break may be between the words.
+    scripts = re.findall(r"python\s((?:benchmarks|experiments|docs)/\w+\.py)", text)
     for file in scripts + re.findall(r"experiments/configs/\w+\.yaml", text):
         assert (ROOT / file).exists(), file
     targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
