@@ -14,9 +14,8 @@ from tltm_graph.models import TLTM, RelationModel
 from tltm_graph.nn import TransitionGNN
 from tltm_graph.structures import Tracks
 from tltm_graph.tracking import Tracker
-from tltm_graph.training import CosineSchedule, RenderedVideos, decayed_groups
-from tltm_graph.training.memory_graphs import Seen, memory_graph, some_frames, watch
-from tltm_graph.training.relation import RelationObjective
+from tltm_graph.training import CosineSchedule, RelationObjective, RenderedVideos, decayed_groups
+from tltm_graph.training.memory_data import CachedFrame, cache_frames, memory_graph, sample_runs
 
 _BATCH, _RUNS, _RUN_LENGTH = 16, 5, 3
 
@@ -80,17 +79,17 @@ class RelationLab:
             leave=False,
         ):
             truth = video.truth()
-            chosen = some_frames(truth.num_frames, _RUNS, _RUN_LENGTH, generator)
-            seen = [_with_nodes(model, one) for one in watch(model.detector, video.frames(), truth, chosen)]
+            chosen = sample_runs(truth.num_frames, _RUNS, _RUN_LENGTH, generator)
+            seen = [_with_nodes(model, one) for one in cache_frames(model.detector, video.frames(), truth, chosen)]
             graphs += [memory_graph(seen, now) for now in range(1, len(seen))]
         return graphs
 
 
 @torch.no_grad()
-def _with_nodes(model: TLTM, seen: Seen) -> Seen:
+def _with_nodes(model: TLTM, seen: CachedFrame) -> CachedFrame:
     objects = seen.objects
     assert objects.features is not None
-    return Seen(seen.frame, objects.replace(features=model.encode(objects.replace(features=objects.features.float()))))
+    return CachedFrame(seen.frame, objects.replace(features=model.encode(objects.replace(features=objects.features.float()))))
 
 
 def train_gnn(start: RelationModel, graphs: list[HeteroData], variant: Variant, seed: int, steps: int) -> RelationModel:

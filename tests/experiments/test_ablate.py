@@ -33,8 +33,8 @@ from tltm_graph.nn import TransitionHead
 from tltm_graph.published import PublishedAffinity
 from tltm_graph.synthetic import STANDARD
 from tltm_graph.tracking import TrackManager
-from tltm_graph.training.memory_graphs import Seen
-from tltm_graph.training.relation import RelationObjective
+from tltm_graph.training.memory_data import CachedFrame
+from tltm_graph.training.relation_objective import RelationObjective
 
 SMALL = (48, 80)
 CHANNELS = 8
@@ -333,7 +333,7 @@ def test_gnns_learn(folder, tmp_path, monkeypatch):
     def watch(detector, frames, truth, chosen):
         found = {frame.index: truth.at(frame.index) for frame in frames if frame.index in chosen}
         return [
-            Seen(index, objects.replace(masks=None, features=objects.ids.float())) for index, objects in found.items()
+            CachedFrame(index, objects.replace(masks=None, features=objects.ids.float())) for index, objects in found.items()
         ]
 
     monkeypatch.setattr("experiments.ablation.relation_variants.watch", watch)

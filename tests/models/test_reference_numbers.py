@@ -19,7 +19,8 @@ from tests.parity import (
 from tltm_graph.detectors.centermask import DenseOutput, assign_targets, mask_targets
 from tltm_graph.models import centermask_r50, for_inference, reference_name, tltm_r50, tltm_r101
 from tltm_graph.structures import Detections
-from tltm_graph.training import fcos_losses, mask_loss, released_objective
+from tltm_graph.training.losses import fcos_losses, mask_loss
+from tltm_graph.training.objectives import released_objective
 
 LOSSES = dict(np.load(FIXTURES / "losses.npz"))
 STRIDES = (8, 16, 32, 64, 128)
