@@ -86,7 +86,7 @@ def detector_of(arm: str, start: TLTM, steps: int, folder: Path, seed: int, size
 
 
 def _train(model: TLTM, steps: int, folder: Path, seed: int, size: tuple[int, int], lr: float) -> None:
-    from experiments.train_vis import train  # needs the extra 'train', which finished models do not
+    from experiments.train_vis import RunOptions, train  # needs the extra 'train', which finished models do not
     from tltm_graph.training.module import TrainingModule
 
     module = TrainingModule(
@@ -98,6 +98,6 @@ def _train(model: TLTM, steps: int, folder: Path, seed: int, size: tuple[int, in
         ema_decay=0.999,
     )
     data = PairData([RenderedVideos(size=size)], [FlipPair()], batch_size=8, num_workers=1)
-    finished = train(module, data, folder, steps, resume=True, seed=seed, checkpoint_every=100)
+    finished = train(module, data, folder, steps, options=RunOptions(resume=True, seed=seed, checkpoint_every=100))
     if "signal" in finished:
         raise KeyboardInterrupt

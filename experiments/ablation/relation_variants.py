@@ -89,7 +89,9 @@ class RelationLab:
 def _with_nodes(model: TLTM, seen: CachedFrame) -> CachedFrame:
     objects = seen.objects
     assert objects.features is not None
-    return CachedFrame(seen.frame, objects.replace(features=model.encode(objects.replace(features=objects.features.float()))))
+    return CachedFrame(
+        seen.frame, objects.replace(features=model.encode(objects.replace(features=objects.features.float())))
+    )
 
 
 def train_gnn(start: RelationModel, graphs: list[HeteroData], variant: Variant, seed: int, steps: int) -> RelationModel:

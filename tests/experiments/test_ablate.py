@@ -330,13 +330,14 @@ def test_the_start():
 
 
 def test_gnns_learn(folder, tmp_path, monkeypatch):
-    def watch(detector, frames, truth, chosen):
+    def cached(detector, frames, truth, chosen):
         found = {frame.index: truth.at(frame.index) for frame in frames if frame.index in chosen}
         return [
-            CachedFrame(index, objects.replace(masks=None, features=objects.ids.float())) for index, objects in found.items()
+            CachedFrame(index, objects.replace(masks=None, features=objects.ids.float()))
+            for index, objects in found.items()
         ]
 
-    monkeypatch.setattr("experiments.ablation.relation_variants.watch", watch)
+    monkeypatch.setattr("experiments.ablation.relation_variants.cache_frames", cached)
     monkeypatch.setattr(TLTM, "encode", lambda self, objects: F.one_hot(objects.features.long(), 128).float())
     lab = Lab(a_plan(folder, tmp_path, relation_scenes=3))
     graphs = RelationLab(lab).graphs(0)
