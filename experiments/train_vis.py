@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from importlib.metadata import version
@@ -300,7 +300,7 @@ def _handle_signals(signals: list[int]) -> None:
 
 
 def _print_and_save_setup(
-    output: Path, module: TrainingModule, report: list[str], newest: Path | None, configuration: str
+    output: Path, module: TrainingModule, report: Iterable[str], newest: Path | None, configuration: str
 ) -> None:
     """Print what is trained and on what, and save the configuration."""
     sizes = [p.numel() for p in module.model.parameters() if p.requires_grad]

@@ -55,7 +55,7 @@ class AssociationStep:
 
     @property
     def is_hard(self) -> bool:
-        """Whether tracks compete for a detection, a track returns after a gap, or an object appears beside a track."""
+        """True if tracks compete for a detection, a track returns after a gap, or an object appears near a track."""
         overlapping = self.edges[:, _PREDICTED_IOU] > 0.25
         rivals = torch.zeros_like(self.birth_target).index_add(0, self.edge_index[1], overlapping.float())
         after_gap = self.previous[self.edge_index[0], _LOG_TIME_SINCE_UPDATE] > 1.1

@@ -200,9 +200,10 @@ class ModelDetections:
     @cached_property
     def _model(self) -> TLTM:
         model = expect_tltm(load_model(self.weights))
-        options = {"score_threshold": self.score_threshold, "nms_iou_across": self.nms_iou_across}
-        changed = {name: value for name, value in options.items() if value is not None}
-        model.detector.decoder = replace(model.detector.decoder, **changed)
+        if self.score_threshold is not None:
+            model.detector.decoder = replace(model.detector.decoder, score_threshold=self.score_threshold)
+        if self.nms_iou_across is not None:
+            model.detector.decoder = replace(model.detector.decoder, nms_iou_across=self.nms_iou_across)
         return for_inference(model)
 
     @cached_property

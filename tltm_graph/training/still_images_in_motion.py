@@ -27,7 +27,7 @@ DIRECTIONS = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)])
 
 @dataclass(frozen=True)
 class Animation:
-    """How the objects of still images are animated.
+    """Options of :class:`StillImagesInMotion`: length, crowding and motion of the videos.
 
     Args:
         num_frames: Smallest and largest number of frames.
