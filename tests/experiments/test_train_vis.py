@@ -306,7 +306,7 @@ def test_a_relation_and_an_association_of_its_own(tmp_path):
     save_model(model, tmp_path / "whole.safetensors")
     whole = load_model(tmp_path / "whole.safetensors")
     tracker = Tracker(whole)
-    assert tracker.affinity is whole.affinity()
+    assert tracker.affinity.head is whole.association.head
     for _, objects in tracker.track(MovingShapes(num_frames=2, size=(64, 96), num_objects=2)):
         assert len(objects)
 
