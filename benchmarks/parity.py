@@ -32,7 +32,7 @@ from tltm_graph.graph import TRANSITION
 from tltm_graph.models import for_inference, reference_name
 from tltm_graph.nn import InstanceEncoder, ResFuser
 from tltm_graph.published import ArgmaxSolver, PublishedAffinity, PublishedTrackManager
-from tltm_graph.training import released_objective
+from tltm_graph.training.objectives import released_objective
 
 
 class Differences:

@@ -16,7 +16,7 @@ from timing import machine
 from tltm_graph import MovingShapes
 from tltm_graph.models import tltm_r50
 from tltm_graph.structures import FramePair
-from tltm_graph.training import PairObjective, paper_objective, released_objective
+from tltm_graph.training.objectives import PairObjective, paper_objective, released_objective
 
 OBJECTIVES = {"paper": lambda: paper_objective(transition_weight=0.1), "released": released_objective}
 

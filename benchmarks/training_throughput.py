@@ -19,7 +19,8 @@ from torch import Tensor
 from tltm_graph.detectors.centermask import Decoder
 from tltm_graph.models import tltm_tiny
 from tltm_graph.structures import Detections
-from tltm_graph.training import PairData, PairObjective, Regions, RenderedVideos, decayed_groups
+from tltm_graph.training import PairData, PairObjective, RenderedVideos, decayed_groups
+from tltm_graph.training.regions import Regions
 
 
 class Repeated:

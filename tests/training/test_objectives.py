@@ -6,14 +6,9 @@ from tltm_graph.detectors.centermask.fcos import assign_targets
 from tltm_graph.graph import TRANSITION
 from tltm_graph.models import tltm_tiny
 from tltm_graph.structures import FramePair
-from tltm_graph.training import (
-    GroundTruthRegions,
-    JitteredBoxes,
-    PairObjective,
-    Regions,
-    paper_objective,
-    released_objective,
-)
+from tltm_graph.training import DetectorObjective, GroundTruthRegions, JitteredBoxes, PairObjective
+from tltm_graph.training.objectives import paper_objective, released_objective
+from tltm_graph.training.regions import Regions
 
 HEIGHT, WIDTH = 96, 128
 
@@ -86,7 +81,7 @@ def test_everything_learns(objective):
     assert not [name for name in untouched if not name.startswith(("detector.head.scales", "detector.fusers"))]
 
 
-def test_what_the_fuser_sees():
+def test_input_of_the_fuser():
     """Only in the paper's way does the current detection depend on the previous image."""
     other = pair(TWO, SITUATIONS["two objects"].current, seed=1).previous_image
     for objective, depends in ((paper_objective(), True), (released_objective(), False)):
@@ -96,7 +91,7 @@ def test_what_the_fuser_sees():
         assert bool(a != b) == depends
 
 
-def test_what_mask_head_and_gnn_see():
+def test_regions_of_mask_head_and_gnn():
     """Only in the paper's way do proposals take part."""
     for objective, takes_part in ((paper_objective(), True), (released_objective(), False)):
         model = tiny()
@@ -147,7 +142,7 @@ def test_a_detector_alone_and_labels_it_does_not_know():
 
 
 class WithNegatives:
-    """The true boxes and, beside them, regions that show no object."""
+    """True boxes, and regions that show no object."""
 
     def __init__(self, *negatives) -> None:
         self.negatives = torch.tensor(negatives, dtype=torch.float32).reshape(-1, 4)
@@ -188,14 +183,14 @@ def test_no_transition_leads_to_a_negative():
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
-def test_a_negative_where_nobody_ever_was():
+def test_a_negative_without_any_object():
     empty = FramePair(*(SITUATIONS["two objects"].current_image,) * 2, Detections.empty(), Detections.empty())
     losses, graph = graph_of(tiny(), PairObjective(sampler=WithNegatives([5, 5, 50, 50])), [empty])
     assert (graph["current"].num_nodes, graph["previous"].num_nodes) == (1, 0)
     assert losses["gnn_edge"] == losses["mask"] == 0
 
 
-def test_previous_nodes_are_pooled_where_they_are_told_to():
+def test_previous_nodes_are_pooled_in_the_given_boxes():
     class Elsewhere(JitteredBoxes):
         def __call__(self, objects):
             return objects.boxes + 7
@@ -235,3 +230,64 @@ def positives(model, truth):
     strides = model.detector.backbone.strides
     sizes = [(-(-HEIGHT // 32) * 32 // s, -(-WIDTH // 32) * 32 // s) for s in strides]
     return int((assign_targets(sizes, strides, truth).labels >= 0).sum())
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+@pytest.mark.parametrize("part", ["TLTM", "detector"])
+def test_every_situation_has_finite_losses_and_gradients_of_a_detector(situation, part):
+    model = tiny() if part == "TLTM" else tiny().detector
+    losses = DetectorObjective()(model, [SITUATIONS[situation]])
+    assert losses.keys() == {"fcos_cls", "fcos_loc", "fcos_ctr", "mask"}
+    sum(losses.values()).backward()
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+    if situation == "two objects":
+        assert all(loss > 0 for loss in losses.values())
+    if part == "TLTM":
+        untouched = [*model.relation.parameters(), *model.detector.fusers.parameters()]
+        assert all(p.grad is None for p in untouched)
+
+
+def test_it_is_the_pair_objective_without_fusion_and_relation():
+    """Of a pair of one image twice, with fusers that add nothing, the detector's losses are the same."""
+    model = tiny()
+    for fuser in model.detector.fusers:
+        torch.nn.init.zeros_(fuser.cn2.weight)
+        torch.nn.init.zeros_(fuser.cn2.bias)
+    image = pair(TWO, TWO).previous_image
+    twice = FramePair(image, image, TWO, TWO)
+    losses = DetectorObjective(GroundTruthRegions())(model, [twice])
+    expected = released_objective()(model, [twice])
+    for name in losses:
+        torch.testing.assert_close(losses[name], expected[name])
+
+
+def test_each_frame_is_an_image_by_itself():
+    model = tiny()
+    first, second = SITUATIONS["two objects"], pair(TWO, TWO, seed=3)
+    swapped = FramePair(first.current_image, first.previous_image, first.current, first.previous)
+    objective = DetectorObjective(GroundTruthRegions())
+    losses, others = objective(model, [first, second]), objective(model, [second, swapped])
+    for name in losses:
+        torch.testing.assert_close(losses[name], others[name])
+
+
+def test_losses_of_a_detector_fall():
+    model, objective = tiny().detector, DetectorObjective()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    totals = []
+    for _ in range(12):
+        total = sum(objective(model, [SITUATIONS["two objects"]]).values())
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        totals.append(total.item())
+    assert totals[-1] < 0.9 * totals[0]
+
+
+def test_errors_of_a_detector():
+    with pytest.raises(ValueError, match="Expected at least one pair of frames, got none"):
+        DetectorObjective()(tiny(), [])
+    wrong = pair(TWO, TWO.replace(labels=torch.tensor([0, 7])))
+    with pytest.raises(ValueError, match="Expected labels below 2, the number of classes, got 7"):
+        DetectorObjective()(tiny(), [wrong])

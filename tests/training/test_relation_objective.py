@@ -1,11 +1,27 @@
 import pytest
 import torch
 
-from tests.training.test_objective import SITUATIONS, TWO, pair, tiny
+from tests.training.test_objectives import SITUATIONS, TWO, pair, tiny
 from tltm_graph.graph import TRANSITION
 from tltm_graph.models import for_inference
-from tltm_graph.training import GroundTruthRegions, PairObjective
-from tltm_graph.training.relation import RelationObjective, pooled_graph
+from tltm_graph.training import GroundTruthRegions, PairObjective, ProposalRegions, RelationObjective
+from tltm_graph.training.regions import previous_regions
+from tltm_graph.training.relation_objective import pair_graph
+
+
+@torch.no_grad()
+def pooled_graph(detector, pair, sampler=None):
+    """The graph of a pair in :class:`PairObjective`, with pooled features instead of embeddings."""
+    size = (pair.current_image.shape[1], pair.current_image.shape[2])
+    images = detector.prepare([pair.previous_image, pair.current_image])
+    both = detector.backbone(images)
+    previous, current = [level[:1] for level in both], [level[1:] for level in both]
+    outputs, strides = detector.head(detector.fuse(previous, current)), detector.backbone.strides
+    (new,) = (sampler or ProposalRegions())(lambda decoder: decoder(outputs, strides), [pair.current])
+    old = previous_regions(pair.previous, None)
+    x = detector.pool(previous, [old.boxes], [size], images[:1])
+    z = detector.pool(current, [new.boxes], [size], images[1:])
+    return pair_graph(pair.previous, old, x, pair.current, new, z)
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
@@ -26,7 +42,7 @@ def test_losses_and_gradients_are_those_of_the_whole_model(situation, weight):
     assert all(p.grad is None for p in twin.detector.parameters())
 
 
-def test_several_graphs_count_edge_by_edge():
+def test_several_graphs_are_averaged_over_their_edges():
     model = tiny()
     pairs = [SITUATIONS["two objects"], pair(TWO, TWO, seed=3)]
     graphs = [pooled_graph(model.detector, one, GroundTruthRegions()) for one in pairs]
@@ -35,7 +51,7 @@ def test_several_graphs_count_edge_by_edge():
     torch.testing.assert_close(joined, apart.mean(), msg="four edges each")
 
 
-def test_proposals_include_false_alarms_and_never_go_with_an_object():
+def test_no_transition_leads_to_a_false_positive():
     model = tiny()
     torch.nn.init.constant_(model.detector.head.cls_logits.bias, 0.5)
     graph = pooled_graph(model.detector, SITUATIONS["two objects"])

@@ -5,7 +5,8 @@ import torch
 
 from tltm_graph import MovingShapes
 from tltm_graph.frame_pairs import FlipPair
-from tltm_graph.training import PairData, RenderedVideos, TrainingData
+from tltm_graph.training import PairData, RenderedVideos
+from tltm_graph.training.training_data import TrainingStream
 
 NAMES = MovingShapes.class_names
 
@@ -16,7 +17,7 @@ class Counting:
 
 
 def batches(step, count, *, batch_size=4, workers=0, **of):
-    return list(islice(TrainingData(Counting(), batch_size, workers).loader(step, **of), count))
+    return list(islice(TrainingStream(Counting(), batch_size, workers).loader(step, **of), count))
 
 
 def test_a_step_is_a_slice_of_the_stream():
@@ -51,12 +52,12 @@ def test_sources_are_mixed_by_their_factors():
         "rendered scenes (standard, train): 2 videos, 6 pairs, × 3",
         "rendered scenes (standard, val): 1 videos, 2 pairs",
     )
-    sizes = [tuple(data.stream[k].current_image.shape[1:]) for k in range(20)]
+    sizes = [tuple(data.samples[k].current_image.shape[1:]) for k in range(20)]
     assert (sizes.count((48, 80)), sizes.count((32, 48))) == (18, 2)
     again = PairData(sources, [FlipPair()], batch_size=2).open(NAMES, seed=3)
-    assert again.stream[11].current_image.equal(data.stream[11].current_image)
+    assert again.samples[11].current_image.equal(data.samples[11].current_image)
     other = PairData(sources, [FlipPair()], batch_size=2).open(NAMES, seed=4)
-    assert any(not torch.equal(other.stream[k].current_image, data.stream[k].current_image) for k in range(3))
+    assert any(not torch.equal(other.samples[k].current_image, data.samples[k].current_image) for k in range(3))
 
 
 def test_no_sources():

@@ -3,28 +3,21 @@ import dataclasses
 import pytest
 import torch
 
-from tests.training.test_objective import tiny
+from tests.training.test_objectives import tiny
 from tltm_graph import Detections, MovingShapes
 from tltm_graph.detectors import OracleDetector
 from tltm_graph.graph import TRANSITION
 from tltm_graph.models import save_model, tltm_tiny
 from tltm_graph.structures import Tracks
-from tltm_graph.training import (
-    MemoryData,
-    RelationObjective,
-    RenderedVideos,
-    Seen,
-    edge_loss,
-    memory_graph,
-    watch,
-)
-from tltm_graph.training.memory_graphs import SAME
+from tltm_graph.training import MemoryData, RelationObjective, RenderedVideos
+from tltm_graph.training.losses import edge_loss
+from tltm_graph.training.memory_data import SAME, CachedFrame, cache_frames, memory_graph
 
 SHAPES = MovingShapes.class_names
 
 
 class Pooled(OracleDetector):
-    """Perfect boxes, with features that tell the frame."""
+    """Perfect boxes, whose features are the frame index."""
 
     def detect(self, frame, context=None):
         seen, _ = super().detect(frame)
@@ -38,21 +31,21 @@ def observations(*ids, frame=0):
     boxes = torch.tensor([[0.0, 0, 10, 10]]).repeat(n, 1)
     features = torch.tensor([[float(frame), float(i)] for i in ids]).reshape(n, 2, 1, 1)
     labels = torch.zeros(n, dtype=torch.int64)
-    return Seen(frame, Detections(boxes, torch.ones(n), labels, features=features, ids=torch.tensor(ids).long()))
+    return CachedFrame(frame, Detections(boxes, torch.ones(n), labels, features=features, ids=torch.tensor(ids).long()))
 
 
-def test_watch():
+def test_cache_frames():
     scene = MovingShapes(num_frames=8, size=(48, 64), num_objects=3, seed=1)
     detector = Pooled(scene.truth, SHAPES)
     detector.asked = []
     truth = Tracks.from_stream(((t, scene.truth(t)) for t in range(8)), scene.size, 8)
-    seen = watch(detector, scene, truth, {1, 2, 5})
-    assert detector.asked == [(1, None), (2, 1), (5, None)], "fused with the frame before, if that was looked at"
+    seen = cache_frames(detector, scene, truth, {1, 2, 5})
+    assert detector.asked == [(1, None), (2, 1), (5, None)], "fused with the frame before, if that is cached too"
     assert [one.frame for one in seen] == [1, 2, 5]
     for one in seen:
         assert one.objects.ids.tolist() == scene.truth(one.frame).ids.tolist()
         assert one.objects.features.dtype == torch.half
-    assert watch(detector, scene, truth, {9}) == []
+    assert cache_frames(detector, scene, truth, {9}) == []
 
 
 def test_memory_graph():
@@ -63,7 +56,7 @@ def test_memory_graph():
         observations(7, 9, -1, 4, frame=10),
     ]
     graph = memory_graph(seen, 3)
-    assert graph["previous"].ids.tolist() == [4, 7], "nobody knows what -1 is"
+    assert graph["previous"].ids.tolist() == [4, 7], "-1 is unknown"
     assert graph["previous"].time_since_update.tolist() == [9, 10]
     assert graph["previous"].x.flatten(1).tolist() == [[1, 4], [0, 7]]
     assert graph["earlier"].x.flatten(1).tolist() == [[0, 4]], "of 4 alone there is one observation more"
@@ -87,7 +80,7 @@ def test_what_nobody_knows_does_not_count():
 
     def seen(frame, ids, rows):
         objects = observations(*ids, frame=frame).objects
-        return Seen(frame, objects.replace(features=features[rows].half()))
+        return CachedFrame(frame, objects.replace(features=features[rows].half()))
 
     graphs = [memory_graph([seen(0, [4, 7], [0, 1]), seen(3, ids, [2, 3])], 1) for ids in ([4, -1], [4, 8])]
     loss = RelationObjective()(model, [graphs[0]])["gnn_edge"]
@@ -99,7 +92,7 @@ def test_what_nobody_knows_does_not_count():
     expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.tensor([1.0, 0.0]))
     torch.testing.assert_close(loss, expected, msg="only transitions to the first detection")
     loss.backward()
-    assert all(p.grad is None for p in model.detector.parameters()), "the relation alone learns"
+    assert all(p.grad is None for p in model.detector.parameters()), "only the relation model learns"
 
 
 def test_embeddings_are_the_mean_of_all_observations():
@@ -108,7 +101,7 @@ def test_embeddings_are_the_mean_of_all_observations():
     features = torch.randn(7, 67, 14, 14)
 
     def seen(frame, ids, rows):
-        return Seen(frame, observations(*ids, frame=frame).objects.replace(features=features[rows].half()))
+        return CachedFrame(frame, observations(*ids, frame=frame).objects.replace(features=features[rows].half()))
 
     video = [seen(0, [4], [0]), seen(1, [4, 7], [1, 2]), seen(2, [4, -1], [3, 4]), seen(5, [7, 4], [5, 6])]
     graphs = [memory_graph(video, now) for now in (1, 3)]
@@ -116,11 +109,11 @@ def test_embeddings_are_the_mean_of_all_observations():
     with torch.no_grad():
         nodes = model.relation.encoder(features.half().float())
         logits, truth = [], []
-        for graph, x, looks, z in (
+        for graph, x, mean_x, z in (
             (graphs[0], nodes[:1], nodes[:1], nodes[1:3]),
             (graphs[1], nodes[[3, 2]], torch.stack([nodes[[0, 1, 3]].mean(dim=0), nodes[2]]), nodes[5:]),
         ):
-            graph["previous"].x, graph["previous"].mean_x, graph["current"].x = x, looks, z
+            graph["previous"].x, graph["previous"].mean_x, graph["current"].x = x, mean_x, z
             logits.append(model.relation.score(graph))
             truth.append(graph[TRANSITION].y)
     torch.testing.assert_close(loss.detach(), edge_loss(torch.cat(logits), torch.cat(truth)))
@@ -145,10 +138,10 @@ def test_data_is_the_same_for_any_number_of_processes(weights):
     assert opened[0].report[0].startswith("2 videos: ")
     assert opened[0].report[0].endswith("objects seen in 12 frames")
     for k in (0, 5, 100):
-        one, other = (data.stream[k] for data in opened)
+        one, other = (data.samples[k] for data in opened)
         assert one["previous"].time_since_update.equal(other["previous"].time_since_update)
         assert one["current"].x.equal(other["current"].x)
-    loss = RelationObjective()(tltm_tiny(SHAPES), [opened[0].stream[k] for k in range(4)])
+    loss = RelationObjective()(tltm_tiny(SHAPES), [opened[0].samples[k] for k in range(4)])
     assert loss["gnn_edge"].isfinite()
 
 
