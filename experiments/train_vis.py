@@ -30,7 +30,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torchvision.io import decode_image
 from tqdm import tqdm
 
-from tltm_graph.commands.interrupt import tell
+from tltm_graph.cli.running import print_in_handler
 from tltm_graph.io import output_folder, write_atomically
 from tltm_graph.metrics import Scores
 from tltm_graph.training.checkpoints import checkpoint_step, newest_checkpoint
@@ -267,7 +267,7 @@ def _take_signals(signals: list[int]) -> None:
     def take(number: int, _: Any) -> None:
         signals.append(number)
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-        tell(f"{signal.Signals(number).name}: finishing this step and saving")
+        print_in_handler(f"{signal.Signals(number).name}: finishing this step and saving")
 
     for number in _SIGNALS:
         signal.signal(number, take)

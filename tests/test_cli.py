@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.commands.cases import scenes, video_set, write_videos
+from tests.cli.cases import scenes, video_set, write_videos
 from tltm_graph import MovingShapes, SavedGraph, __version__, read_frames
 from tltm_graph.cli import evaluate as cli_evaluate
 from tltm_graph.cli import formats as cli_formats

@@ -12,7 +12,7 @@ from experiments.ablation.iou_tracker import IouSetting, iou_tracker, tuned
 from experiments.ablation.lab import MAX_SHOWN, Lab
 from experiments.ablation.relation_variants import RelationLab, Variant
 from tltm_graph.association import Affinity
-from tltm_graph.commands.saved_run import SOLVERS
+from tltm_graph.cli.saved_run import SOLVERS
 from tltm_graph.metrics import ORACLES
 from tltm_graph.structures import Tracks
 from tltm_graph.tracking import Relation, Tracker, TrackManager

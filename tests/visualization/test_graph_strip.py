@@ -4,7 +4,7 @@ import torch
 from tests.cases import CROSSING, LEAVING, Script, blank, drawn
 from tltm_graph import Tracker
 from tltm_graph.visualization import GraphStrip
-from tltm_graph.visualization.draw import track_colour
+from tltm_graph.visualization.palette import track_colour
 
 
 def strips(script, **options):

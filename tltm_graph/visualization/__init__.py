@@ -1,11 +1,24 @@
-"""Pictures of results. Needs the extra ``viz``: ``pip install 'tltm-graph[viz]'``."""
+"""Pictures of results. Each module needs only a part of the extra ``viz`` and is loaded when first used."""
 
-from tltm_graph.visualization.association_graph import draw_association_graph
-from tltm_graph.visualization.draw import Overlay
-from tltm_graph.visualization.drawing import Drawing
-from tltm_graph.visualization.frame_pair import draw_frame_pair
-from tltm_graph.visualization.graph_strip import GraphStrip
-from tltm_graph.visualization.viewer import write_viewer
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tltm_graph.visualization.association_graph import draw_association_graph
+    from tltm_graph.visualization.draw import Overlay
+    from tltm_graph.visualization.drawing import Drawing
+    from tltm_graph.visualization.frame_pair import draw_frame_pair
+    from tltm_graph.visualization.graph_strip import GraphStrip
+    from tltm_graph.visualization.viewer import write_viewer
+
+_MODULES = {
+    "Drawing": "drawing",
+    "GraphStrip": "graph_strip",
+    "Overlay": "draw",
+    "draw_association_graph": "association_graph",
+    "draw_frame_pair": "frame_pair",
+    "write_viewer": "viewer",
+}
 
 __all__ = [
     "Drawing",
@@ -15,3 +28,9 @@ __all__ = [
     "draw_frame_pair",
     "write_viewer",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -2,13 +2,14 @@ from typing import Any
 
 import networkx as nx
 
-from tltm_graph.visualization.draw import track_colour
+from tltm_graph.extras import missing_extra
 from tltm_graph.visualization.drawing import Drawing
+from tltm_graph.visualization.palette import track_colour
 
 try:
     from matplotlib.figure import Figure
 except ImportError as error:
-    raise ImportError("Expected 'matplotlib' for drawing, found none: pip install 'tltm-graph[viz]'") from error
+    raise missing_extra("matplotlib", "to draw a graph") from error
 
 _MISTAKES = {"edge": "^", "solver": "s", "memory": "D", "detector": "v"}
 """The mark of each cause."""

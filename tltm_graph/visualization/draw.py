@@ -4,25 +4,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tltm_graph.interop.supervision_detections import to_supervision
+from tltm_graph.extras import missing_extra
 from tltm_graph.structures import Detections, Frame
+from tltm_graph.visualization.palette import PALETTE
 
 try:
     import supervision
+
+    from tltm_graph.interop.supervision_detections import to_supervision
 except ImportError as error:
-    raise ImportError("Expected 'supervision' for drawing, found none: pip install 'tltm-graph[viz]'") from error
+    raise missing_extra("supervision", "to draw into a video") from error
 
-# Sixteen hues far apart from their neighbours, readable on dark and light pictures.
-PALETTE = (
-    *("#e6194b", "#3cb44b", "#ffe119", "#4363d8", "#f58231", "#911eb4", "#46f0f0", "#f032e6"),
-    *("#bcf60c", "#fabebe", "#008080", "#e6beff", "#9a6324", "#aaffc3", "#808000", "#ffd8b1"),
-)
 _REMEMBERED = 600  # frames for which the class of a track that is not seen is known
-
-
-def track_colour(track: int) -> str:
-    """The colour of a track, as #rrggbb; black for none."""
-    return PALETTE[track % len(PALETTE)] if track >= 0 else "#000000"
 
 
 class Overlay:

@@ -5,15 +5,16 @@ import networkx as nx
 from torch import Tensor
 
 from tltm_graph.association import Decision
+from tltm_graph.extras import missing_extra
 from tltm_graph.structures import class_name
-from tltm_graph.visualization.draw import track_colour
 from tltm_graph.visualization.drawing import Drawing
+from tltm_graph.visualization.palette import track_colour
 
 try:
     from matplotlib.figure import Figure
     from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 except ImportError as error:
-    raise ImportError("Expected 'matplotlib' for drawing, found none: pip install 'tltm-graph[viz]'") from error
+    raise missing_extra("matplotlib", "to draw a graph") from error
 
 _HEIGHT = 48  # of a crop, in points
 _IN_QUESTION = -8.0  # what gains less is not worth a word

@@ -2,10 +2,15 @@ import json
 
 import pytest
 
-from tests.commands.cases import video_set, write_videos
+from tests.cli.cases import video_set, write_videos
 from tests.metrics.evaluation_cases import SIZE, observation
-from tltm_graph.commands.validate import validate_data
+from tltm_graph.cli import validate as module
+from tltm_graph.cli.formats import ReadingOptions
 from tltm_graph.structures import Tracks
+
+
+def validate_data(source, output=None):
+    return module.validate(source, reading=ReadingOptions(), output=output)
 
 
 @pytest.fixture
@@ -41,7 +46,7 @@ def test_what_is_broken_does_not_hide_the_rest(damaged, tmp_path):
 def test_the_output_is_no_input(damaged, tmp_path):
     before = damaged.read_bytes()
     for output in (damaged, tmp_path / "x" / ".." / "set.json", tmp_path):
-        with pytest.raises(ValueError, match="Expected another place to write to"):
+        with pytest.raises(ValueError, match="which is read"):
             validate_data(damaged, output=output)
     assert damaged.read_bytes() == before
 

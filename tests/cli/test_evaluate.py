@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.commands.cases import (
+from tests.cli.cases import (
     CLASSES,
     NOTHING,
     boxes_only,
@@ -19,8 +19,7 @@ from tests.commands.cases import (
 )
 from tests.formats.strategies import SHARED, needs_shared
 from tests.metrics.evaluation_cases import SIZE, observation, true_scene
-from tltm_graph.commands import evaluate as module
-from tltm_graph.commands.evaluate import evaluate
+from tltm_graph.cli import evaluate as module
 from tltm_graph.formats import FORMATS, YOUTUBE_VIS_2019, VideoSet, map_classes
 from tltm_graph.formats.mot import MOT_CLASSES
 from tltm_graph.formats.video import is_held_out
@@ -51,6 +50,10 @@ def strict(path: Path) -> dict:
         raise AssertionError(f"{name} is not JSON")
 
     return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+def evaluate(truth: Path | str, predictions: Path | str, output: Path | str, **more) -> dict:
+    return module.evaluate(truth=truth, predictions=predictions, output=output, **more)
 
 
 def files(folder: Path) -> set[str]:
@@ -154,7 +157,7 @@ def two_of_three(tmp_path) -> Path:
 
 def test_missing_videos(folder, tmp_path, two_of_three):
     with pytest.raises(
-        ValueError, match=r"predictions for all 3 videos, got none for 1 of them \(b\): say missing='empty'"
+        ValueError, match=r"predictions for all 3 videos, got none for 1 of them \(b\): pass missing='empty'"
     ):
         evaluate(folder / "truth.json", two_of_three, tmp_path / "deep" / "out")
     assert not (tmp_path / "deep").exists()
@@ -549,8 +552,8 @@ def test_the_sets_of_classes_of_youtube_vis(tmp_path):
 
 
 def test_every_rule_and_every_list_of_metrics_is_of_a_format():
-    assert set(module.BENCHMARK_RULES) <= set(module.METRICS) <= set(FORMATS)
-    assert set(module.BENCHMARK_RULES.values()) <= set(RULES)
+    assert set(module._RULES) <= set(module._METRICS) <= set(FORMATS)
+    assert set(module._RULES.values()) <= set(RULES)
 
 
 @pytest.mark.parametrize("metrics", [["hota"], ["jf"]])

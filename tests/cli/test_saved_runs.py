@@ -8,7 +8,7 @@ from PIL import Image
 from tests.explanation.saved_runs import oracle, saved, scene
 from tltm_graph import MovingShapes, SavedGraph, Tracker
 from tltm_graph.cli import main
-from tltm_graph.commands.source import open_source
+from tltm_graph.cli.saved_run import open_source
 from tltm_graph.formats import TrackWriter
 from tltm_graph.io import read_frames
 
@@ -136,8 +136,8 @@ def test_runs_are_drawn_side_by_side(run, tmp_path, capsys):
     [
         (["explain", "RUN", "--frame", "99", "--track", "0"], "Expected a frame of"),
         (["explain", "RUN", "--frame", "3", "--track", "999"], "one of [0, 1, 2, 3, 4]"),
-        (["explain", "RUN", "--frame", "3"], "Expected --track or --object beside --frame"),
-        (["explain", "RUN", "--track", "0"], "Expected --frame beside --track"),
+        (["explain", "RUN", "--frame", "3"], "either --track or --object with --frame, got neither"),
+        (["explain", "RUN", "--track", "0"], "Expected --frame with --track"),
         (["explain", "RUN", "--frame", "1", "--object", "0", "--weights", "tltm:none.safetensors"], "none.safetensors"),
         (["view", "RUN", "--explained", "0", "--source", "0"], "got the stream '0': name its recording"),
         (["view", "RUN", "--explained", "0", "--source", "nowhere.mp4"], "nowhere.mp4"),
