@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.cli.cases import CLASSES, NOTHING, boxes_only, scenes, video_set, write_videos
+from tests.cli.cases import CLASSES, NOTHING, boxes_only, failed, files, scenes, video_set, write_videos
 from tests.metrics.evaluation_cases import SIZE
 from tltm_graph.cli import convert as module
+from tltm_graph.cli import main
 from tltm_graph.cli.formats import ReadingOptions
 from tltm_graph.formats import COCO, FORMATS, YOUTUBE_VIS_2019, VideoSet, open_videos
 from tltm_graph.formats.video import is_held_out
@@ -300,3 +301,31 @@ def test_nothing_within_the_source_is_written_over(tmp_path):
         convert(folder, folder / "a.txt", "csv")
     assert (folder / "a.txt").read_bytes() == before
     convert(folder, folder.parent / "tracks.csv", "csv")
+
+
+# Command line
+
+
+def test_convert(sets, tmp_path, capsys):
+    target = tmp_path / "new" / "tracks.csv"
+    assert main(["convert", f"{sets}/found.json", str(target), "--to", "csv", "--like", f"{sets}/truth.json"]) == 0
+    tracks = [video.tracks() for video in open_videos(target)]
+    counts = f"{len(tracks)} videos, {sum(map(len, tracks))} tracks, "
+    counts += f"{sum(len(track) for of in tracks for track in of.values())} observations"
+    assert capsys.readouterr().out == f"{counts}\nwritten:\n  {target}\n"
+    again = tmp_path / "dogs.json"
+    options = ["--to", "youtube_vis", "--class-map", "same", "--target-classes", "dog", "--part", "train"]
+    assert main(["convert", str(target), str(again), "--format", "csv", *options]) == 0
+    assert open_videos(again).class_names == ("dog",)
+    assert files(tmp_path) == {"new", "dogs.json"}
+
+
+def test_convert_in_plain_words(sets, tmp_path, capsys):
+    target = tmp_path / "deep" / "x.json"
+    assert "found nothing at" in failed(capsys, "convert", "nowhere", target, "--to", "csv")
+    assert "to write, got 'magic'" in failed(capsys, "convert", sets / "truth.json", target, "--to", "magic")
+    assert "which is read" in failed(capsys, "convert", sets / "truth.json", sets / "truth.json", "--to", "youtube_vis")
+    assert "class map of" in failed(
+        capsys, "convert", sets / "truth.json", target, "--to", "csv", "--class-map", "magic"
+    )
+    assert not (tmp_path / "deep").exists()

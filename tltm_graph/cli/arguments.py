@@ -32,9 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser, function: Callable[..., Any])
     """Add the parameters of a function to a parser.
 
     Keyword-only parameters become options, others positional arguments. ``Literal`` gives choices, a sequence takes
-    several values, ``tuple[int, int]`` two, and ``bool`` is a flag: ``--no-x``, with a help text that begins with "Leave
-    out", if it is True by default. The fields of a dataclass become options of their own. Help texts come from the
-    section ``Args:`` of the docstring.
+    several values, ``tuple[int, int]`` two, and ``bool`` is a flag: ``--no-x``, with a help text that begins with
+    "Leave out", if it is True by default. The fields of a dataclass become options of their own. Help texts come from
+    the section ``Args:`` of the docstring.
 
     Args:
         parser: Parser to add to.

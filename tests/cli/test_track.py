@@ -1,5 +1,4 @@
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -10,18 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.cli.cases import scenes, video_set, write_videos
 from tltm_graph import MovingShapes, SavedGraph, __version__, read_frames
-from tltm_graph.cli import evaluate as cli_evaluate
-from tltm_graph.cli import formats as cli_formats
 from tltm_graph.cli import main
 from tltm_graph.detectors import Detector
 from tltm_graph.explanation import association_graph
-from tltm_graph.formats import FORMATS, TrackWriter, open_videos, read_tracks
+from tltm_graph.formats import TrackWriter, read_tracks
 from tltm_graph.io import VideoWriter
-from tltm_graph.metrics import FAMILIES, ORACLES, RULES
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -190,10 +185,10 @@ class Stumbling(Detector):
         return {}["boxes"]
 
 
-def test_a_mistake_in_a_detector_of_ones_own(video, tmp_path, capsys):
-    line = wrong(tmp_path, capsys, "--source", str(video), "--detector", "tests.test_cli.Stumbling")
+def test_an_error_in_the_detector_of_the_user(video, tmp_path, capsys):
+    line = wrong(tmp_path, capsys, "--source", str(video), "--detector", "tests.cli.test_track.Stumbling")
     assert "KeyError: 'boxes' (in " in line
-    assert "test_cli.py, line" in line
+    assert "test_track.py, line" in line
     assert "Expected a source, got an empty name" in wrong(tmp_path, capsys, "--source", "")
 
 
@@ -239,216 +234,50 @@ def test_ctrl_c_leaves_valid_files(tmp_path):
     assert len(list(read_frames(out / "overlay.mp4"))) == run["frames"] == read_tracks(out / "tracks.json").num_frames
 
 
-def test_help_is_quick_and_importing_is_light():
-    code = (
-        "import sys, tltm_graph, tltm_graph.cli; print([m for m in ('torch', 'av', 'matplotlib') if m in sys.modules])"
-    )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
-    shown = subprocess.run(
-        [sys.executable, "experiments/run_vis.py", "--help"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "COLUMNS": "100"},
-    )
-    assert shown.returncode == 0
-    for option in ("--source", "--detector", "--solver", "--output", "--max-frames", "--device", "--seed"):
-        assert option in shown.stdout
-    heavy = "('lightning', 'supervision', 'matplotlib')"
-    heavy = f"import sys, tltm_graph.tracking; print([m for m in {heavy} if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True).stdout.strip() == "[]"
-
-
-# eval, convert and validate
-
-
-@pytest.fixture(scope="module")
-def sets(tmp_path_factory) -> Path:
-    """Truth and predictions for three videos."""
-    folder = tmp_path_factory.mktemp("sets")
-    truth, found = scenes()
-    write_videos(folder / "truth.json", "youtube_vis", video_set(truth))
-    write_videos(folder / "found.json", "youtube_vis_results", video_set(found))
-    write_videos(folder / "found.csv", "csv", video_set(found))
-    write_videos(folder / "some.csv", "csv", video_set({"a": found["a"]}))
-    return folder
-
-
-def failed(capsys, *arguments: object) -> str:
-    """Runs what must fail; returns its one line."""
-    assert main([str(argument) for argument in arguments]) == 1
-    captured = capsys.readouterr()
-    lines = [line for line in captured.err.replace("\r", "\n").splitlines() if line.strip() and "videos/s" not in line]
-    lines = [line for line in lines if not line.startswith(("scoring:", "converting:", "looking:"))]
-    assert len(lines) == 1, captured.err
-    assert lines[0].startswith("error: ")
-    assert captured.out == ""
-    return lines[0]
-
-
-def test_eval(sets, tmp_path, capsys):
-    out = tmp_path / "out"
-    status = main(
-        ["eval", "--truth", f"{sets}/truth.json", "--predictions", f"{sets}/found.json", "--output", str(out)]
-    )
-    assert status == 0
-    printed = capsys.readouterr().out
-    assert files(out) == {"scores.json", "scores.md"}
-    report = json.loads((out / "scores.json").read_text())
-    for name in ("AP", "HOTA", "MOTA", "IDF1", "EdgeF1"):
-        assert f"{100 * report['scores']['overall'][name]:.2f}" in printed
-    for text in ("| AP ", "## By class", "## By video", f"written:\n  {out}/scores.json\n  {out}/scores.md"):
-        assert text in printed
-    assert (out / "scores.md").read_text().splitlines()[0] in printed
-
-
-def test_eval_with_every_option(sets, tmp_path, capsys):
-    arguments = f"""eval --truth {sets}/truth.json --predictions {sets}/some.csv --output {tmp_path}/out --missing skip
-        --truth-format youtube_vis --predictions-format csv --metrics hota jf --on masks --rules plain --class-agnostic
-        --oracle all --part train"""
-    assert main(arguments.split()) == 0
-    report = json.loads((tmp_path / "out" / "scores.json").read_text())
-    assert list(report["scores"]["per_video"]) == ["a"]
-    assert list(report["oracles"]) == list(ORACLES)
-    printed = capsys.readouterr().out
-    assert all(f"| perfect {name}" in printed for name in ORACLES)
-    assert "Note: 2 videos without predictions are not scored: b, c." in printed
-    assert "| AP" not in printed
-
-
-def test_eval_leaves_long_tables_to_the_file(sets, tmp_path, capsys):
-    truth, _ = scenes(1)
-    write_videos(tmp_path / "t.csv", "csv", video_set({f"v{n}": truth["a"] for n in range(41)}))
-    arguments = f"eval --truth {tmp_path}/t.csv --predictions {tmp_path}/t.csv --output {tmp_path}/out --metrics clear"
-    assert main(arguments.split()) == 0
-    assert "## By video" not in capsys.readouterr().out
-    assert "v40" in (tmp_path / "out" / "scores.md").read_text()
-
-
-def test_eval_in_plain_words(sets, tmp_path, capsys):
-    out = tmp_path / "deep" / "out"
-    both = ("eval", "--output", out, "--truth", sets / "truth.json", "--predictions")
-    assert "found nothing at" in failed(capsys, *both, sets / "none.json")
-    assert "got none for 2 of them (b, c)" in failed(capsys, *both, sets / "some.csv")
-    assert "Expected a format of" in failed(capsys, *both, sets / "some.csv", "--predictions-format", "magic")
-    assert "'mot17' on boxes" in failed(capsys, *both, sets / "found.json", "--rules", "mot17", "--on", "masks")
-    (tmp_path / "cut.json").write_text((sets / "found.json").read_text()[:-5])
-    cut = failed(capsys, *both, tmp_path / "cut.json", "--predictions-format", "youtube_vis_results")
-    assert "damaged or cut-off JSON" in cut
-    assert not (tmp_path / "deep").exists()
-    for wrong in (["--metrics", "magic"], ["--oracle", "luck"], ["--rules", "none"], ["--missing", "perhaps"]):
-        with pytest.raises(SystemExit) as stop:
-            main([str(argument) for argument in (*both, sets / "found.json", *wrong)])
-        assert stop.value.code == 2
-        assert f"invalid choice: '{wrong[1]}'" in capsys.readouterr().err
-
-
-def test_convert(sets, tmp_path, capsys):
-    target = tmp_path / "new" / "tracks.csv"
-    assert main(["convert", f"{sets}/found.json", str(target), "--to", "csv", "--like", f"{sets}/truth.json"]) == 0
-    tracks = [video.tracks() for video in open_videos(target)]
-    counts = f"{len(tracks)} videos, {sum(map(len, tracks))} tracks, "
-    counts += f"{sum(len(track) for of in tracks for track in of.values())} observations"
-    assert capsys.readouterr().out == f"{counts}\nwritten:\n  {target}\n"
-    again = tmp_path / "dogs.json"
-    options = ["--to", "youtube_vis", "--class-map", "same", "--target-classes", "dog", "--part", "train"]
-    assert main(["convert", str(target), str(again), "--format", "csv", *options]) == 0
-    assert open_videos(again).class_names == ("dog",)
-    assert files(tmp_path) == {"new", "dogs.json"}
-
-
-def test_convert_in_plain_words(sets, tmp_path, capsys):
-    target = tmp_path / "deep" / "x.json"
-    assert "found nothing at" in failed(capsys, "convert", "nowhere", target, "--to", "csv")
-    assert "to write, got 'magic'" in failed(capsys, "convert", sets / "truth.json", target, "--to", "magic")
-    assert "which is read" in failed(capsys, "convert", sets / "truth.json", sets / "truth.json", "--to", "youtube_vis")
-    assert "class map of" in failed(
-        capsys, "convert", sets / "truth.json", target, "--to", "csv", "--class-map", "magic"
-    )
-    assert not (tmp_path / "deep").exists()
-
-
-def test_validate(sets, tmp_path, capsys):
-    assert main(["validate", f"{sets}/truth.json"]) == 0
-    assert capsys.readouterr().out.endswith("0 errors, 0 warnings\n")
-    content = json.loads((sets / "truth.json").read_text())
-    content["categories"].append({"id": 99, "name": "whale"})
-    masks = content["annotations"][0]["segmentations"]
-    frame = next(frame for frame, mask in enumerate(masks) if mask is not None)
-    masks[frame]["counts"] = masks[frame]["counts"][:-1] + "1"
-    (tmp_path / "bad.json").write_text(json.dumps(content))
-    assert main(["validate", f"{tmp_path}/bad.json", "--output", f"{tmp_path}/problems.json"]) == 1
-    printed = capsys.readouterr().out
-    assert "error: video 'a': Expected runs that cover the 30×40 pixels" in printed
-    assert f"frame {frame} of annotation 1" in printed
-    assert "correct the file at this place" in printed
-    assert "warning: No object of 1 of 4 classes (whale). To mend it: leave" in printed
-    assert printed.endswith("1 error, 1 warning\n")
-    assert len(json.loads((tmp_path / "problems.json").read_text())) == 2
-    assert main(["validate", f"{tmp_path}/bad.json", "--most", "1"]) == 1
-    assert "… and 1 more\n1 error, 1 warning\n" in capsys.readouterr().out
-    assert "found nothing at" in failed(capsys, "validate", tmp_path / "none.json")
-    assert "which is read" in failed(capsys, "validate", tmp_path / "bad.json", "--output", tmp_path / "bad.json")
-
-
-@pytest.mark.parametrize("command", ["eval", "convert", "validate"])
-def test_help_names_every_format(command, capsys):
-    with pytest.raises(SystemExit) as stop:
-        main([command, "--help"])
-    assert stop.value.code == 0
-    shown = capsys.readouterr().out
-    listed = {
-        line.split()[0]: line.split()[1] for line in shown.split("w: written):\n")[1].split("\n\n")[0].splitlines()
-    }
-    assert listed == {
-        name: ("r" if known.read is not None else "") + ("w" if known.write is not None else "")
-        for name, known in FORMATS.items()
-    }
-    assert list(listed) == list(FORMATS) == list(cli_formats.FORMATS)
-
-
-def test_names_on_the_command_line_are_those_of_the_metrics():
-    assert cli_evaluate.FAMILIES == FAMILIES
-    assert tuple(RULES) == cli_evaluate.RULES
-    assert tuple(ORACLES) == cli_evaluate.ORACLES
-
-
-@pytest.mark.parametrize("command", [[], ["eval"], ["convert"], ["validate"], ["render"]])
-def test_help_imports_nothing_heavy(command):
-    code = f"""
+PLAIN = """
 import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {missing!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing())
 from tltm_graph.cli import main
-try:
-    main({[*command, "--help"]})
-except SystemExit as stop:
-    heavy = [name for name in ("torch", "numpy", "PIL", "pycocotools", "scipy", "tqdm") if name in sys.modules]
-    sys.exit(f"imported {{heavy}}" if heavy else stop.code)
+
+sys.exit(main({arguments!r}))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+
+
+def without(missing: list[str], *arguments: str) -> subprocess.CompletedProcess:
+    """Run a command on an installation that lacks packages of the extra ``viz``."""
+    code = PLAIN.format(missing=missing, arguments=list(arguments))
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+
+
+def test_a_plain_installation_tracks_without_overlay(tmp_path):
+    missing = ["supervision", "matplotlib", "cv2"]
+    arguments = ["track", "--detector", "oracle", "--max-frames", "3", "--output", str(tmp_path / "out")]
+    done = without(missing, *arguments)
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    for fact in ("'supervision'", "'tltm-graph[viz]'", "'.[viz]'", "tltm-graph track --no-overlay"):
+        assert fact in line
+    assert not (tmp_path / "out").exists()
+    done = without(missing, *arguments, "--no-overlay", "--save-graph")
     assert done.returncode == 0, done.stderr
-    assert "tltm-graph" in done.stdout
+    assert files(tmp_path / "out") == {"tracks.json", "run.json", "graph.zip"}
+    assert "warning: graph.png is not written: Expected 'matplotlib'" in done.stderr
+    done = without(["supervision", "matplotlib"], "view", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    done = without(missing, "view", str(tmp_path / "out"))
+    assert "error: Expected 'opencv-python-headless'" in done.stderr
+    done = without(["supervision"], "draw", str(tmp_path / "out"))
+    assert "error: Expected 'supervision'" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["eval", "convert"])
-def test_ctrl_c_leaves_nothing_half_written(command, sets, tmp_path, monkeypatch, capsys):
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    out = tmp_path / "deep" / "out"
-    if command == "eval":
-        monkeypatch.setattr("tltm_graph.metrics.Evaluation.update", interrupted)
-        arguments = [
-            "eval",
-            "--truth",
-            f"{sets}/truth.json",
-            "--predictions",
-            f"{sets}/found.json",
-            "--output",
-            str(out),
-        ]
-    else:
-        monkeypatch.setattr("tltm_graph.formats.csv_tracks.CsvWriter._end", interrupted)
-        arguments = ["convert", f"{sets}/truth.json", str(out), "--to", "csv"]
-    assert main(arguments) == 130
-    assert "error: interrupted" in capsys.readouterr().err
-    assert not (tmp_path / "deep").exists()
+def test_importing_the_package_warns_of_nothing():
+    done = subprocess.run(
+        [sys.executable, "-c", "from tltm_graph import Tracker, TLTM"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert (done.returncode, done.stderr) == (0, "")
