@@ -55,7 +55,7 @@ def evaluate(
     image_set: ImageSet | None = None,
     missing: Missing = "error",
     union: bool = False,
-    oracles: Annotated[Sequence[OracleName | Literal["all"]], Option("oracle", "PART")] = (),
+    oracles: Annotated[Sequence[Literal[OracleName, "all"]], Option("oracle", "PART")] = (),
 ) -> dict[str, Any]:
     """Score predicted tracks against ground truth.
 
