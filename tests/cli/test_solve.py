@@ -30,5 +30,5 @@ def test_a_graph_of_a_tracker_of_one_s_own_is_for_python(tmp_path, capsys):
     frames = scene(3)
     saved(Tracker(oracle(frames)), frames, tmp_path / "graph.zip")
     assert main(["solve", str(tmp_path)]) == 1
-    assert "replay and explain take the parts of your own tracker" in capsys.readouterr().err
+    assert "call replay and explain in Python" in capsys.readouterr().err
     assert main(["explain", str(tmp_path)]) == 0  # the list of doubts needs no parts

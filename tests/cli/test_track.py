@@ -58,7 +58,7 @@ def test_everything_is_written(video, tmp_path, capsys):
     run = json.loads((out / "run.json").read_text())
     assert run["settings"]["seed"] == 3
     assert run["versions"]["tltm-graph"] == __version__
-    assert set(run["milliseconds"]) >= {"read", "detect", "graph", "associate", "remember", "draw", "write"}
+    assert set(run["milliseconds"]) >= {"read", "detect", "graph", "score", "solve", "update", "draw", "write"}
     assert all(stage["p50"] <= stage["p95"] for stage in run["milliseconds"].values())
 
 
@@ -69,7 +69,7 @@ def test_the_demo_scores_itself(tmp_path, capsys):
     assert [frame.size for frame in read_frames(tmp_path / "a/overlay.mp4")] == 15 * [(192, 320)]
     run = json.loads((tmp_path / "a/run.json").read_text())
     assert run["settings"]["detector"] == "tltm:tltm-tiny-moving-shapes"
-    assert "relation=TLTM" in run["tracker"], "its relation has learned, and is used"
+    assert "appearance=TLTM" in run["tracker"], "the appearance model is trained, and used"
     assert run["scores"]["recall"] > 0.5
     main(["track", "--output", str(tmp_path / "b"), "--max-frames", "15", "--no-overlay"])
     assert files(tmp_path / "b") == {"tracks.json", "run.json"}
@@ -81,7 +81,7 @@ def test_an_easy_scene_by_its_truth(tmp_path):
     assert main(arguments) == 0
     assert {frame.size for frame in read_frames(tmp_path / "overlay.mp4")} == {(360, 640)}
     run = json.loads((tmp_path / "run.json").read_text())
-    assert "relation=None" in run["tracker"]
+    assert "appearance=None" in run["tracker"]
     assert run["scores"]["recall"] == run["scores"]["whole_share"] == 1
 
 
