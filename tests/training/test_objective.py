@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tltm_graph import Detections
-from tltm_graph.detectors.centermask import assign_targets
+from tltm_graph.detectors.centermask.fcos import assign_targets
 from tltm_graph.graph import TRANSITION
 from tltm_graph.models import tltm_tiny
 from tltm_graph.structures import FramePair

@@ -96,6 +96,8 @@ def motion_features(graph: HeteroData, logits: Tensor | None = None) -> MotionFe
     shift = common_motion(middle, previous.velocities[:, 1], previous.observations[:, 1], gap, detected)
     shifted = torch.cat([middle[:, :2] + shift, middle[:, 2:]], dim=1)
 
+    # Lengths are relative to boxes and jitter, never absolute: the head must not learn the resolution or the layout of
+    # the training videos, or simulated motion would not carry over to real motion.
     size = middle[:, 2:]
     velocity = previous.velocities / size[:, None]  # (M, 3, 2)
     middle_velocity = velocity[:, 1]
@@ -149,6 +151,7 @@ def motion_features(graph: HeteroData, logits: Tensor | None = None) -> MotionFe
     jitter, waited = previous.noise[row], gap[row, None]
     feet = (now[:, 1] + now[:, 3] / 2 - before[:, 1] - before[:, 3] / 2) / extent[:, 1]
     margin = 1.3 + 0.1 * (waited - 1).clamp(min=0).sqrt()
+    # Without logits the feature is 0 and the last column says so: one head works with any appearance model, or none.
     appearance = before.new_zeros(len(kept)) if evidence is None else evidence[kept]
     edges = torch.cat(
         [

@@ -17,7 +17,7 @@ class TransitionGNN(MessagePassing):
     .. math::
         e_{ij} &= f_e\left(z_i \Vert z_j \Vert a_{ij}\right)
 
-        \Delta z_i &= f_n\Big(z_i \,\Vert \bigoplus_{j \in \mathcal{N}(i)} e_{ij}\Big), \qquad
+        \Delta z_i &= f_n\left(z_i \,\Vert \bigoplus_{j \in \mathcal{N}(i)} e_{ij}\right), \qquad
         z'_i = z_i + \Delta z_i
 
         s_{ij} &= f_c\left(z'_i \Vert z_j \Vert a_{ij}\right)

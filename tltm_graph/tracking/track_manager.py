@@ -184,6 +184,8 @@ class TrackManager:
         births = assignment.births.to(detections.scores.device)
         accepted = detections.scores[births] >= self.new_track_threshold
         if self.duplicate_threshold < 1 and accepted.any():
+            # Duplicates may still continue a track: where a detector alternates between an object and a part of it, the
+            # part is often the only detection.
             candidates = detections[births]
             matched = detections[assignment.current]
             covered, covering = _mask_coverage(candidates, matched)  # (births, matched) each

@@ -153,6 +153,7 @@ class Tracker:
         clock.lap("update")
 
         output = self._shown(detections, ids.to(device), frame.size)
+        # Last, so that masks are drawn for shown objects alone: the published system shows 15 of up to 50 detections.
         if self.detector.masks_on_demand:
             output = self._segmented(output, frame.size)
         clock.lap("segment")

@@ -130,6 +130,7 @@ class AssociationData(PairData):
         for step in association_steps(video, track_manager, reliability, generator, decides):
             share = self.hard_share if step.is_hard else self.easy_share
             if random.random() < share:
+                # Weights undo the sampling: the loss stays that of all frames, as calibrated log-odds need.
                 kept.append(step.weighted(self.hard_share / share))
         return kept
 

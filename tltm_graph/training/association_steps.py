@@ -143,6 +143,7 @@ def association_steps(
                 edge_weight=told.flatten()[features.kept].float(),
                 birth_weight=known.float(),
                 miss_weight=((shown >= 0) & leads).float(),
+                # Duplicates count as false positives, so that tracks stay on the better of two boxes.
                 objects=(real > 0).float(),
                 object_weight=(real >= 0).float(),
             )

@@ -3,8 +3,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tltm_graph.detectors.centermask import CenterMask, assign_targets
-from tltm_graph.models import TLTM, detector_of
+from tltm_graph.detectors.centermask import CenterMask
+from tltm_graph.detectors.centermask.fcos import assign_targets
+from tltm_graph.models.tltm import TLTM, detector_of
 from tltm_graph.structures import FramePair
 from tltm_graph.training.losses import fcos_losses
 from tltm_graph.training.objective import region_mask_loss

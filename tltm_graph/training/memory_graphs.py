@@ -10,11 +10,12 @@ from torch.utils.data import DataLoader, Dataset
 from torch_geometric.data import HeteroData
 from tqdm import tqdm
 
-from tltm_graph.detectors.centermask import CenterMask, Pyramid
+from tltm_graph.detectors.centermask.model import CenterMask, Pyramid
 from tltm_graph.frame_pairs.sampling import Permutation, hash_integers
 from tltm_graph.graph import TRANSITION, frame_pair_graph
 from tltm_graph.metrics.match_to_ground_truth import match_to_ground_truth
-from tltm_graph.models import detector_of, load_model
+from tltm_graph.models import load_model
+from tltm_graph.models.tltm import detector_of
 from tltm_graph.structures import Detections, Frame, Tracks
 from tltm_graph.training.pair_data import PairData, TrainingData
 from tltm_graph.training.sources import LabelledVideo, VideoDescription

@@ -6,9 +6,10 @@ from pathlib import Path
 import torch
 
 from tltm_graph.association import GeometricAffinity
-from tltm_graph.detectors import DetectionCache, cache_detections
+from tltm_graph.detectors.replay import DetectionCache, cache_detections
 from tltm_graph.metrics.match_to_ground_truth import match_to_ground_truth
-from tltm_graph.models import TLTM, expect_tltm, for_inference, load_model
+from tltm_graph.models import TLTM, for_inference, load_model
+from tltm_graph.models.tltm import expect_tltm
 from tltm_graph.structures import Tracks
 from tltm_graph.synthetic import DetectionSequence
 from tltm_graph.training.sources import LabelledVideo, VideoDescription

@@ -7,9 +7,10 @@ from torch import Tensor
 
 from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.io import read_weights
-from tltm_graph.models import KNOWN_WEIGHTS, TLTM, CheckpointReport, detector_of, load_weights
-from tltm_graph.models.checkpoint import misfits
-from tltm_graph.models.pretrained import weights_file
+from tltm_graph.models import TLTM, load_weights
+from tltm_graph.models.checkpoint import CheckpointReport, misfits
+from tltm_graph.models.pretrained import KNOWN_WEIGHTS, weights_file
+from tltm_graph.models.tltm import detector_of
 
 _FLAG = "relation.is_trained"  # no weight
 _BY_CLASS = ("head.cls_logits.", "mask_head.predictor.")

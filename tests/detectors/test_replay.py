@@ -3,7 +3,8 @@ import torch
 
 from tests.cases import Script, blank, drawn
 from tltm_graph import Detections, Frame, MovingShapes, Tracker
-from tltm_graph.detectors import DetectionCache, OracleDetector, ReplayDetector, cache_detections
+from tltm_graph.detectors import OracleDetector, ReplayDetector, cache_detections
+from tltm_graph.detectors.replay import DetectionCache
 from tltm_graph.models import for_inference, tltm_tiny
 
 SCENE = MovingShapes(6, (48, 80), num_objects=3, seed=1)
