@@ -12,11 +12,11 @@ from torchvision.io import write_jpeg, write_png
 from torchvision.transforms.v2.functional import resize
 
 from tltm_graph import MovingShapes, SavedGraph, Tracker
-from tltm_graph.commands.draw import draw
-from tltm_graph.commands.explain import doubts, explain
-from tltm_graph.commands.solve import solve
-from tltm_graph.commands.track import track
-from tltm_graph.commands.view import view
+from tltm_graph.cli.draw import draw
+from tltm_graph.cli.explain import doubts, explain
+from tltm_graph.cli.solve import solve
+from tltm_graph.cli.track import track
+from tltm_graph.cli.view import view
 from tltm_graph.detectors import OracleDetector
 from tltm_graph.explanation import association_graph
 from tltm_graph.models import TLTM, model_for_tracking
@@ -99,10 +99,10 @@ def draw_saved_run() -> None:
         run, other = Path(temporary, "run"), Path(temporary, "other")
         track(detector="oracle?miss_rate=0.1&jitter=0.03&class_noise=0.05", output=run, save_graph=True, overlay=False)
         doubt = next(one for one in doubts(SavedGraph(run), 20) if one.frame > 10)
-        explain(run, doubt.frame, row=doubt.row, picture=FOLDER / "frame_pair.png")
-        solve(run, other, max_time_since_update=0)
+        explain(run, frame=doubt.frame, row=doubt.row, picture=FOLDER / "frame_pair.png")
+        solve(run, output=other, max_time_since_update=0)
         pictures = Path(temporary, "pictures")
-        draw([str(run), str(other)], pictures, strip=True, begin=99, end=100, width=480)
+        draw([run, other], output=pictures, strip=True, begin=99, end=100, width=480)
         shutil.copy(pictures / "00000.png", FOLDER / "side_by_side.png")
         page = view(run)["file"]
         address = f"file://{page}#frame={doubt.frame}&object={doubt.row}"

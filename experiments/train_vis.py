@@ -44,7 +44,7 @@ except ImportError as error:
         sys.exit(f"error: {message}")
     raise ImportError(message) from error
 
-from tltm_graph.commands.interrupt import tell
+from tltm_graph.cli.running import print_in_handler
 from tltm_graph.io import output_folder, write_atomically
 from tltm_graph.metrics import Scores
 from tltm_graph.training.checkpoints import checkpoint_step, newest_checkpoint
@@ -293,7 +293,7 @@ def _handle_signals(signals: list[int]) -> None:
     def handle(number: int, _: Any) -> None:
         signals.append(number)
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-        tell(f"{signal.Signals(number).name}: finishing this step and saving")
+        print_in_handler(f"{signal.Signals(number).name}: finishing this step and saving")
 
     for number in _SIGNALS:
         signal.signal(number, handle)

@@ -7,7 +7,7 @@ them with their scores. Thick ones were chosen. It is what the solver saw.
 """
 
 from tltm_graph import GraphWriter, MovingShapes, SavedGraph, Tracker
-from tltm_graph.commands.crops import crops
+from tltm_graph.cli.explain import crops
 from tltm_graph.detectors import OracleDetector
 from tltm_graph.visualization import draw_frame_pair
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tltm_graph.association import save_head
+from tltm_graph.extras import missing_extra
 from tltm_graph.frame_pairs.sampling import hash_integers
 from tltm_graph.io import write_atomically
 from tltm_graph.models import save_model
@@ -30,10 +31,7 @@ try:
     from lightning.pytorch import Callback, LightningModule, Trainer
     from lightning.pytorch.plugins import TorchCheckpointIO
 except ImportError as error:
-    raise ImportError(
-        "Expected 'lightning' for training, got no such package: pip install 'tltm-graph[train]', or '.[train]' in a "
-        "checkout"
-    ) from error
+    raise missing_extra("lightning", "for training", extra="train") from error
 
 EXPORTS = ("model.safetensors", "model_ema.safetensors")
 """Files of :meth:`TrainingModule.export`: the last weights and their average."""

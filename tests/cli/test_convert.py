@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.commands.cases import CLASSES, NOTHING, boxes_only, scenes, video_set, write_videos
+from tests.cli.cases import CLASSES, NOTHING, boxes_only, failed, files, scenes, video_set, write_videos
 from tests.metrics.evaluation_cases import SIZE
-from tltm_graph.commands.convert import convert
+from tltm_graph.cli import convert as module
+from tltm_graph.cli import main
+from tltm_graph.cli.formats import ReadingOptions
 from tltm_graph.formats import COCO, FORMATS, YOUTUBE_VIS_2019, VideoSet, open_videos
 from tltm_graph.formats.video import is_held_out
 from tltm_graph.formats.youtube_vis import YoutubeVisWriter
@@ -17,6 +19,11 @@ from tltm_graph.structures import Tracks
 
 TRUTH, FOUND = scenes()
 WRITABLE = [name for name, known in FORMATS.items() if known.write is not None and name != "coco"]
+
+
+def convert(source, target, target_format, source_format=None, images=None, class_names=None, **more) -> dict:
+    reading = ReadingOptions(source_format=source_format, images=images, class_names=class_names)
+    return module.convert(source, target, target_format=target_format, reading=reading, **more)
 
 
 @pytest.fixture
@@ -106,7 +113,7 @@ def test_nothing_that_is_read_is_written_over(tmp_path, source):
         {"target": pictures, "images": pictures},
         {"target": tmp_path / "pictures", "images": pictures / "a"},
     ):
-        with pytest.raises(ValueError, match=r"Expected another place to write to than '.*', which is read, got '"):
+        with pytest.raises(ValueError, match=r"Expected an output that is not an input, got .* which is read"):
             convert(source, target_format="youtube_vis", **options)
     assert everything(tmp_path) == before
 
@@ -272,14 +279,14 @@ def test_results_for_a_data_set_are_in_its_classes_and_numbers(tmp_path):
     same = convert(source, tmp_path / "s.json", "youtube_vis_results", like=tmp_path / "truth.json", class_map="same")
     assert same == counts
     assert json.loads((tmp_path / "s.json").read_text()) == entries
-    with pytest.raises(ValueError, match=r"Expected classes of .* that lead to some of bird, cat, got none"):
+    with pytest.raises(ValueError, match=r"Expected classes of .* that map to some of bird, cat, got none"):
         other = write_videos(tmp_path / "a.csv", "csv", video_set({"a": TRUTH["a"]}, ("a", "b", "c")))
         convert(other, tmp_path / "t.json", "youtube_vis_results", like=tmp_path / "truth.json")
 
 
 def test_tracks_of_a_video_that_the_data_set_does_not_have(source, tmp_path):
     few = write_videos(tmp_path / "few.json", "youtube_vis", video_set({n: TRUTH[n] for n in ("a", "b")}))
-    with pytest.raises(ValueError, match="Expected tracks of the videos of .*, got some of 'c': call it"):
+    with pytest.raises(ValueError, match="Expected tracks of the videos of .*, got some of 'c'"):
         convert(source, tmp_path / "t.json", "youtube_vis_results", like=few)
     one = write_videos(tmp_path / "one.json", "youtube_vis", video_set({"z": TRUTH["a"]}))
     alone = write_videos(tmp_path / "alone.csv", "csv", video_set({"track": TRUTH["a"]}))
@@ -290,7 +297,35 @@ def test_tracks_of_a_video_that_the_data_set_does_not_have(source, tmp_path):
 def test_nothing_within_the_source_is_written_over(tmp_path):
     folder = write_videos(tmp_path / "set" / "mot", "mot", video_set(TRUTH))
     before = (folder / "a.txt").read_bytes()
-    with pytest.raises(ValueError, match="Expected another place to write to"):
+    with pytest.raises(ValueError, match="which is read"):
         convert(folder, folder / "a.txt", "csv")
     assert (folder / "a.txt").read_bytes() == before
     convert(folder, folder.parent / "tracks.csv", "csv")
+
+
+# Command line
+
+
+def test_convert(sets, tmp_path, capsys):
+    target = tmp_path / "new" / "tracks.csv"
+    assert main(["convert", f"{sets}/found.json", str(target), "--to", "csv", "--like", f"{sets}/truth.json"]) == 0
+    tracks = [video.tracks() for video in open_videos(target)]
+    counts = f"{len(tracks)} videos, {sum(map(len, tracks))} tracks, "
+    counts += f"{sum(len(track) for of in tracks for track in of.values())} observations"
+    assert capsys.readouterr().out == f"{counts}\nwritten:\n  {target}\n"
+    again = tmp_path / "dogs.json"
+    options = ["--to", "youtube_vis", "--class-map", "same", "--target-classes", "dog", "--part", "train"]
+    assert main(["convert", str(target), str(again), "--format", "csv", *options]) == 0
+    assert open_videos(again).class_names == ("dog",)
+    assert files(tmp_path) == {"new", "dogs.json"}
+
+
+def test_convert_in_plain_words(sets, tmp_path, capsys):
+    target = tmp_path / "deep" / "x.json"
+    assert "found nothing at" in failed(capsys, "convert", "nowhere", target, "--to", "csv")
+    assert "to write, got 'magic'" in failed(capsys, "convert", sets / "truth.json", target, "--to", "magic")
+    assert "which is read" in failed(capsys, "convert", sets / "truth.json", sets / "truth.json", "--to", "youtube_vis")
+    assert "class map of" in failed(
+        capsys, "convert", sets / "truth.json", target, "--to", "csv", "--class-map", "magic"
+    )
+    assert not (tmp_path / "deep").exists()

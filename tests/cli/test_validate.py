@@ -2,10 +2,16 @@ import json
 
 import pytest
 
-from tests.commands.cases import video_set, write_videos
+from tests.cli.cases import failed, video_set, write_videos
 from tests.metrics.evaluation_cases import SIZE, observation
-from tltm_graph.commands.validate import validate_data
+from tltm_graph.cli import main
+from tltm_graph.cli import validate as module
+from tltm_graph.cli.formats import ReadingOptions
 from tltm_graph.structures import Tracks
+
+
+def validate_data(source, output=None):
+    return module.validate(source, reading=ReadingOptions(), output=output)
 
 
 @pytest.fixture
@@ -41,7 +47,7 @@ def test_what_is_broken_does_not_hide_the_rest(damaged, tmp_path):
 def test_the_output_is_no_input(damaged, tmp_path):
     before = damaged.read_bytes()
     for output in (damaged, tmp_path / "x" / ".." / "set.json", tmp_path):
-        with pytest.raises(ValueError, match="Expected another place to write to"):
+        with pytest.raises(ValueError, match="which is read"):
             validate_data(damaged, output=output)
     assert damaged.read_bytes() == before
 
@@ -61,3 +67,29 @@ def test_files_that_cannot_be_read_at_all(tmp_path):
     with pytest.raises(ValueError, match="broken.json"):
         validate_data(tmp_path / "broken.json", output=tmp_path / "deep" / "p.json")
     assert not (tmp_path / "deep").exists()
+
+
+# Command line
+
+
+def test_validate(sets, tmp_path, capsys):
+    assert main(["validate", f"{sets}/truth.json"]) == 0
+    assert capsys.readouterr().out.endswith("0 errors, 0 warnings\n")
+    content = json.loads((sets / "truth.json").read_text())
+    content["categories"].append({"id": 99, "name": "whale"})
+    masks = content["annotations"][0]["segmentations"]
+    frame = next(frame for frame, mask in enumerate(masks) if mask is not None)
+    masks[frame]["counts"] = masks[frame]["counts"][:-1] + "1"
+    (tmp_path / "bad.json").write_text(json.dumps(content))
+    assert main(["validate", f"{tmp_path}/bad.json", "--output", f"{tmp_path}/problems.json"]) == 1
+    printed = capsys.readouterr().out
+    assert "error: video 'a': Expected runs that cover the 30×40 pixels" in printed
+    assert f"frame {frame} of annotation 1" in printed
+    assert "correct the file at this place" in printed
+    assert "warning: No object of 1 of 4 classes (whale). To mend it: leave" in printed
+    assert printed.endswith("1 error, 1 warning\n")
+    assert len(json.loads((tmp_path / "problems.json").read_text())) == 2
+    assert main(["validate", f"{tmp_path}/bad.json", "--most", "1"]) == 1
+    assert "… and 1 more\n1 error, 1 warning\n" in capsys.readouterr().out
+    assert "found nothing at" in failed(capsys, "validate", tmp_path / "none.json")
+    assert "which is read" in failed(capsys, "validate", tmp_path / "bad.json", "--output", tmp_path / "bad.json")

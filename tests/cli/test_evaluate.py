@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.commands.cases import (
+from tests.cli.cases import (
     CLASSES,
     NOTHING,
     boxes_only,
+    failed,
+    files,
     numbered,
     of_one_class_each,
     scenes,
@@ -19,8 +21,8 @@ from tests.commands.cases import (
 )
 from tests.formats.strategies import SHARED, needs_shared
 from tests.metrics.evaluation_cases import SIZE, observation, true_scene
-from tltm_graph.commands import evaluate as module
-from tltm_graph.commands.evaluate import evaluate
+from tltm_graph.cli import evaluate as module
+from tltm_graph.cli import main
 from tltm_graph.formats import FORMATS, YOUTUBE_VIS_2019, VideoSet, map_classes
 from tltm_graph.formats.mot import MOT_CLASSES
 from tltm_graph.formats.video import is_held_out
@@ -53,8 +55,8 @@ def strict(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
 
 
-def files(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()} if folder.exists() else set()
+def evaluate(truth: Path | str, predictions: Path | str, output: Path | str, **more) -> dict:
+    return module.evaluate(truth=truth, predictions=predictions, output=output, **more)
 
 
 def run(folder: Path, tmp_path: Path, truth="truth.json", found="found.json", **more) -> dict:
@@ -154,7 +156,7 @@ def two_of_three(tmp_path) -> Path:
 
 def test_missing_videos(folder, tmp_path, two_of_three):
     with pytest.raises(
-        ValueError, match=r"predictions for all 3 videos, got none for 1 of them \(b\): say missing='empty'"
+        ValueError, match=r"predictions for all 3 videos, got none for 1 of them \(b\): pass missing='empty'"
     ):
         evaluate(folder / "truth.json", two_of_three, tmp_path / "deep" / "out")
     assert not (tmp_path / "deep").exists()
@@ -549,8 +551,8 @@ def test_the_sets_of_classes_of_youtube_vis(tmp_path):
 
 
 def test_every_rule_and_every_list_of_metrics_is_of_a_format():
-    assert set(module.BENCHMARK_RULES) <= set(module.METRICS) <= set(FORMATS)
-    assert set(module.BENCHMARK_RULES.values()) <= set(RULES)
+    assert set(module._RULES) <= set(module._METRICS) <= set(FORMATS)
+    assert set(module._RULES.values()) <= set(RULES)
 
 
 @pytest.mark.parametrize("metrics", [["hota"], ["jf"]])
@@ -654,3 +656,88 @@ def test_a_shorter_run_belongs_to_the_whole_video(folder, tmp_path):
     short = {**FOUND, "a": replace(FOUND["a"], num_frames=None or max(t.frames[-1] for t in FOUND["a"].values()) + 1)}
     write_videos(tmp_path / "short.csv", "csv", video_set(short))
     assert run(folder, tmp_path, found=tmp_path / "short.csv")["scores"]["overall"]["HOTA"] > 0
+
+
+# Command line
+
+
+def test_eval(sets, tmp_path, capsys):
+    out = tmp_path / "out"
+    status = main(
+        ["eval", "--truth", f"{sets}/truth.json", "--predictions", f"{sets}/found.json", "--output", str(out)]
+    )
+    assert status == 0
+    printed = capsys.readouterr().out
+    assert files(out) == {"scores.json", "scores.md"}
+    report = json.loads((out / "scores.json").read_text())
+    for name in ("AP", "HOTA", "MOTA", "IDF1", "EdgeF1"):
+        assert f"{100 * report['scores']['overall'][name]:.2f}" in printed
+    for text in ("| AP ", "## By class", "## By video", f"written:\n  {out}/scores.json\n  {out}/scores.md"):
+        assert text in printed
+    assert (out / "scores.md").read_text().splitlines()[0] in printed
+
+
+def test_eval_with_every_option(sets, tmp_path, capsys):
+    arguments = f"""eval --truth {sets}/truth.json --predictions {sets}/some.csv --output {tmp_path}/out --missing skip
+        --truth-format youtube_vis --predictions-format csv --metrics hota jf --on masks --rules plain --class-agnostic
+        --oracle all --part train"""
+    assert main(arguments.split()) == 0
+    report = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert list(report["scores"]["per_video"]) == ["a"]
+    assert list(report["oracles"]) == list(ORACLES)
+    printed = capsys.readouterr().out
+    assert all(f"| perfect {name}" in printed for name in ORACLES)
+    assert "Note: 2 videos without predictions are not scored: b, c." in printed
+    assert "| AP" not in printed
+
+
+def test_eval_leaves_long_tables_to_the_file(sets, tmp_path, capsys):
+    truth, _ = scenes(1)
+    write_videos(tmp_path / "t.csv", "csv", video_set({f"v{n}": truth["a"] for n in range(41)}))
+    arguments = f"eval --truth {tmp_path}/t.csv --predictions {tmp_path}/t.csv --output {tmp_path}/out --metrics clear"
+    assert main(arguments.split()) == 0
+    assert "## By video" not in capsys.readouterr().out
+    assert "v40" in (tmp_path / "out" / "scores.md").read_text()
+
+
+def test_eval_in_plain_words(sets, tmp_path, capsys):
+    out = tmp_path / "deep" / "out"
+    both = ("eval", "--output", out, "--truth", sets / "truth.json", "--predictions")
+    assert "found nothing at" in failed(capsys, *both, sets / "none.json")
+    assert "got none for 2 of them (b, c)" in failed(capsys, *both, sets / "some.csv")
+    assert "Expected a format of" in failed(capsys, *both, sets / "some.csv", "--predictions-format", "magic")
+    assert "'mot17' on boxes" in failed(capsys, *both, sets / "found.json", "--rules", "mot17", "--on", "masks")
+    (tmp_path / "cut.json").write_text((sets / "found.json").read_text()[:-5])
+    cut = failed(capsys, *both, tmp_path / "cut.json", "--predictions-format", "youtube_vis_results")
+    assert "damaged or cut-off JSON" in cut
+    assert not (tmp_path / "deep").exists()
+    for wrong in (["--metrics", "magic"], ["--oracle", "luck"], ["--rules", "none"], ["--missing", "perhaps"]):
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in (*both, sets / "found.json", *wrong)])
+        assert stop.value.code == 2
+        assert f"invalid choice: '{wrong[1]}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["eval", "convert"])
+def test_ctrl_c_leaves_nothing_half_written(command, sets, tmp_path, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "deep" / "out"
+    if command == "eval":
+        monkeypatch.setattr("tltm_graph.metrics.Evaluation.update", interrupted)
+        arguments = [
+            "eval",
+            "--truth",
+            f"{sets}/truth.json",
+            "--predictions",
+            f"{sets}/found.json",
+            "--output",
+            str(out),
+        ]
+    else:
+        monkeypatch.setattr("tltm_graph.formats.csv_tracks.CsvWriter._end", interrupted)
+        arguments = ["convert", f"{sets}/truth.json", str(out), "--to", "csv"]
+    assert main(arguments) == 130
+    assert "error: interrupted" in capsys.readouterr().err
+    assert not (tmp_path / "deep").exists()

@@ -1,21 +1,55 @@
+"""Parts that a run of the command line was made of, by their names."""
+
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from tltm_graph.association import Affinity, GreedySolver, HungarianSolver, LearnedAffinity
-from tltm_graph.commands.source import open_source
+from tltm_graph.cli.track import SolverName
 from tltm_graph.detectors import Detector, build_detector
 from tltm_graph.explanation import SavedGraph
 from tltm_graph.formats import open_videos
-from tltm_graph.io import FrameReader
+from tltm_graph.formats.mot import read_mot
+from tltm_graph.io import FrameReader, read_frames
 from tltm_graph.published import published_tracker
 from tltm_graph.structures import Tracks
-from tltm_graph.synthetic import MovingShapes
+from tltm_graph.synthetic import EASY, MovingShapes, moving_shapes
 from tltm_graph.tracking import Tracker, TrackManager
 
-SOLVERS = ("hungarian", "greedy", "argmax")
+SOLVERS: tuple[str, ...] = get_args(SolverName)
 """Names of the solvers. ``argmax`` stands for the whole tracker of the released code."""
+
+DEMO_SEED = 5_000_000
+"""Seed of the first demo scene. It is none of the seeds that the model in the package was trained or scored on."""
+
+
+def open_source(source: str | None, seed: int = 0, demo: bool = True) -> FrameReader | MovingShapes:
+    """Open the frames of a video.
+
+    Args:
+        source: Anything that :func:`tltm_graph.io.read_frames` opens, or the folder of a MOTChallenge sequence, with
+            black frames for missing pictures; None renders a scene.
+        seed: Seed of the rendered scene.
+        demo: Render a scene of the kind that the model in the package was trained on, else a larger and plainer one.
+    """
+    if source is None:
+        if demo:
+            return moving_shapes(EASY, range(DEMO_SEED + seed, DEMO_SEED + seed + 1), num_frames=75)[0]
+        return MovingShapes(seed=seed)
+    if not (Path(source) / "seqinfo.ini").is_file():
+        return read_frames(source)
+    sequence = read_mot(source)[0]
+    if sequence.images is not None:
+        return sequence.frames()
+    warnings.warn(f"'{source}' has no pictures: black frames are used instead", stacklevel=2)
+    return sequence.blank_frames()
+
+
+def expand_detector_name(description: str) -> str:
+    """Replace ``tltm:…`` by the function that builds the models of this package for tracking."""
+    return re.sub(r"^tltm(?=[:?]|$)", "tltm_graph.models.model_for_tracking", description)
 
 
 def build_tracker(
@@ -29,6 +63,8 @@ def build_tracker(
         affinity: Affinity; None for the detector's own or the default. ``argmax`` takes its appearance model alone.
         manager: Arguments of :class:`tltm_graph.tracking.TrackManager` that differ from its defaults.
     """
+    if solver not in SOLVERS:
+        raise ValueError(f"Expected a solver of {sorted(SOLVERS)}, got '{solver}'")
     if solver == "argmax":
         affinity = affinity or detector.affinity()
         return published_tracker(detector, affinity.appearance if isinstance(affinity, LearnedAffinity) else None)
@@ -51,61 +87,61 @@ class SavedRun:
     solver: str
 
     @classmethod
-    def open(cls, path: str | Path, weights: str | None = None, related: bool = True) -> "SavedRun":
-        """Reads a graph, and builds the relation model that judged in it.
+    def open(cls, path: str | Path, weights: str | None = None, with_affinity: bool = True) -> "SavedRun":
+        """Read a saved graph and build the affinity that scored its edges.
 
         Args:
-            path: The file, or the folder it is in.
-            weights: The detector that brings the relation, if it is not where it was: as ``--detector``.
-            related: Whether the relation is needed.
+            path: ``graph.zip``, or its folder.
+            weights: Detector with the appearance model, as for ``--detector``; None for that of the run.
+            with_affinity: Build the affinity.
 
         Raises:
-            ValueError: If it is no graph of ``tltm-graph track``, or the relation cannot be built.
+            ValueError: If the file is not a graph of ``tltm-graph track``, or the model cannot be built.
             OSError: If a file is missing.
         """
         graph = SavedGraph(path)
         about = graph.about
         if about.get("solver") not in SOLVERS or "detector" not in about:
             raise ValueError(
-                f"Expected a graph of tltm-graph track in '{graph.path}', got one that does not say which detector and "
-                "solver it had: replay and explain take the parts of your own tracker, in Python"
+                f"Expected a graph of tltm-graph track in '{graph.path}', got one without the names of its detector "
+                "and solver: call replay and explain in Python, which take the parts of your own tracker"
             )
-        return cls(graph, _affinity(graph, weights) if related else None, about["solver"])
+        return cls(graph, _affinity(graph, weights) if with_affinity else None, about["solver"])
 
     def pictures(self, source: str | None = None) -> FrameReader | MovingShapes:
-        """The frames of its video.
+        """Open the frames of the video.
 
         Args:
-            source: Where they are, if not where they were.
+            source: Video; None for the source of the run.
 
         Raises:
-            ValueError: If the video was a stream, which is over.
+            ValueError: If the source is a stream, which cannot be read again.
         """
         about = self.graph.about
         source = source or about.get("source")
         if source is not None and (source.isdigit() or source.startswith("rtsp://")):
             raise ValueError(
                 f"Expected a video that can be read again, got the stream '{source}': name its recording with "
-                "--source, or do without pictures (--no-pictures)"
+                "--source, or leave out pictures (--no-pictures)"
             )
         return open_source(source, int(about.get("seed", 0)), demo=about.get("scene") == "demo")
 
     def truth(self, path: str | Path | None = None) -> Tracks:
-        """The true tracks of its video.
+        """Read the ground truth of the video.
 
         Args:
-            path: Where they are, in any format: the only video in it, or the one of the name of the source. None for a
-                rendered scene, whose truth is known.
+            path: Tracks in any format: the only video in it, or the one with the name of the source. None for the
+                ground truth of a rendered scene.
 
         Raises:
-            ValueError: If there is no such video, it has another length, or no truth is known.
+            ValueError: If there is no such video, it has fewer frames, or the ground truth is not known.
             OSError: If a file is missing.
         """
         source, length = self.graph.about.get("source"), self.graph.frames[-1] + 1 if len(self.graph) else 0
         if path is None:
             scene = self.pictures() if source is None else None
             if not isinstance(scene, MovingShapes):
-                raise ValueError(f"Expected the true tracks of '{source}', got none: name their file with --truth")
+                raise ValueError(f"Expected the ground truth of '{source}', got none: name its file with --truth")
             return Tracks.from_stream(((index, scene.truth(index)) for index in range(length)), scene.size)
         videos = open_videos(path)
         name = Path(str(source)).stem
@@ -115,8 +151,8 @@ class SavedRun:
         truth = video.tracks()
         if truth.num_frames < length:
             raise ValueError(
-                f"Expected the truth of {length} frames or more in '{path}', got {truth.num_frames}: it is of another "
-                "video, or counts frames otherwise"
+                f"Expected ground truth of at least {length} frames in '{path}', got {truth.num_frames}: it belongs to "
+                "another video, or its frames are numbered differently"
             )
         return truth
 
@@ -137,15 +173,10 @@ def _affinity(graph: SavedGraph, weights: str | None) -> Affinity | None:
         return None
     description = weights or graph.about["detector"]
     try:
-        detector = build_detector(own_models(description), device="cpu", class_names=graph.class_names)
+        detector = build_detector(expand_detector_name(description), device="cpu", class_names=graph.class_names)
     except OSError as error:
         raise OSError(
             f"{error}\nExpected the weights of the appearance model of '{graph.path}', '{description}': name them with "
             "--weights"
         ) from error
     return detector.affinity()
-
-
-def own_models(description: str) -> str:
-    """``tltm:…`` is short for the class that builds the models of this package for tracking."""
-    return re.sub(r"^tltm(?=[:?]|$)", "tltm_graph.models.model_for_tracking", description)

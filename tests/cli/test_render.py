@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from tltm_graph.cli import main
-from tltm_graph.commands import render as command
-from tltm_graph.commands.render import render, write_scenes
+from tltm_graph.cli.render import render, write_scenes
 from tltm_graph.formats import open_videos, validate
 from tltm_graph.synthetic import STANDARD, TEST, VAL, MovingShapes, moving_shapes
 
@@ -15,7 +14,7 @@ SMALL = {"frames": 3, "size": (48, 80)}
 
 
 def test_the_first_videos_of_a_split(tmp_path):
-    counts = render("standard", "test", tmp_path / "new" / "set", videos=2, **SMALL)
+    counts = render(difficulty="standard", split="test", output=tmp_path / "new" / "set", videos=2, **SMALL)
     assert (counts["videos"], counts["frames"], counts["interrupted"]) == (2, 6, 0)
     videos = open_videos(tmp_path / "new" / "set" / "instances.json")
     scenes = moving_shapes(STANDARD, TEST)
@@ -35,8 +34,8 @@ def test_an_interrupt_ends_it_after_the_video(tmp_path, monkeypatch, capfd):
         def __getitem__(self, index):
             return self if isinstance(index, slice) else super().__getitem__(index)
 
-    monkeypatch.setattr(command, "moving_shapes", lambda *_: Interrupting(scenes[:2]))
-    counts = render("standard", "val", tmp_path / "set", **SMALL)
+    monkeypatch.setattr("tltm_graph.synthetic.moving_shapes", lambda *_: Interrupting(scenes[:2]))
+    counts = render(difficulty="standard", split="val", output=tmp_path / "set", **SMALL)
     assert "interrupted: finishing" in capfd.readouterr().err
     assert (counts["videos"], counts["interrupted"]) == (1, 1)
     assert len(open_videos(tmp_path / "set" / "instances.json")) == 1
@@ -44,15 +43,15 @@ def test_an_interrupt_ends_it_after_the_video(tmp_path, monkeypatch, capfd):
 
 def test_bad_input(tmp_path):
     with pytest.raises(ValueError, match="a difficulty of easy, standard, hard, got 'magic'"):
-        render("magic", "val", tmp_path / "set")
+        render(difficulty="magic", split="val", output=tmp_path / "set")
     with pytest.raises(ValueError, match="a split of train, val, test, got 'magic'"):
-        render("easy", "magic", tmp_path / "set")
+        render(difficulty="easy", split="magic", output=tmp_path / "set")
     with pytest.raises(ValueError, match="at least one video of at least one frame, got 0 of 60"):
-        render("easy", "val", tmp_path / "set", videos=0)
+        render(difficulty="easy", split="val", output=tmp_path / "set", videos=0)
     with pytest.raises(ValueError, match="at most the 20 videos of 'val', got 21"):
-        render("easy", "val", tmp_path / "set", videos=21)
+        render(difficulty="easy", split="val", output=tmp_path / "set", videos=21)
     with pytest.raises(ValueError, match="at least 16×16"):
-        render("easy", "val", tmp_path / "new" / "set", size=(8, 8))
+        render(difficulty="easy", split="val", output=tmp_path / "new" / "set", size=(8, 8))
     assert list(tmp_path.iterdir()) == [], "no folder was made for nothing"
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.metrics.evaluation_cases import SIZE, disturbed, true_scene
+from tltm_graph.cli import main
 from tltm_graph.formats import Video, VideoSet, open_writer
 from tltm_graph.structures import Tracks
 
@@ -62,3 +63,20 @@ def boxes_only(tracks: Tracks) -> Tracks:
 
 
 NOTHING = Tracks({}, SIZE, 4)
+
+
+def failed(capsys, *arguments: object) -> str:
+    """Runs what must fail; returns its one line."""
+    assert main([str(argument) for argument in arguments]) == 1
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.replace("\r", "\n").splitlines() if line.strip() and "videos/s" not in line]
+    lines = [line for line in lines if not line.startswith(("scoring:", "converting:", "looking:"))]
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("error: ")
+    assert captured.out == ""
+    return lines[0]
+
+
+def files(folder: Path) -> set[str]:
+    """Names of the files in a folder."""
+    return {path.name for path in folder.iterdir()} if folder.exists() else set()
