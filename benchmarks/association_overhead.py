@@ -9,10 +9,10 @@ import statistics
 from typing import Any
 
 import torch
-from timing import machine
 from torch import Tensor
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
+from benchmarks.timing import machine
 from tltm_graph import Detections, Frame, Tracker
 from tltm_graph.detectors import Detector, TorchvisionDetector
 from tltm_graph.models import RelationModel

@@ -23,9 +23,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 from PIL import Image
-from timing import machine
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks.timing import machine
 from tests.metrics import official_davis
 from tltm_graph.metrics.davis import DavisSemiSupervised, DavisUnsupervised
 

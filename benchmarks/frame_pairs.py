@@ -17,8 +17,8 @@ from statistics import fmean
 
 import torch
 from PIL import Image
-from timing import machine
 
+from benchmarks.timing import machine
 from tltm_graph import MovingShapes, Tracks
 from tltm_graph.formats import COCO, Video
 from tltm_graph.formats.yolo import read_yolo

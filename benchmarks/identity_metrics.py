@@ -8,16 +8,13 @@ Run: python benchmarks/identity_metrics.py
 """
 
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import numpy as np
-from timing import machine
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks.timing import machine
 from tests.metrics import official_tracking as official
 from tltm_graph.metrics.hota import Hota, HotaScores
 from tltm_graph.metrics.identity_f1 import IdentityF1, IdentityF1Scores

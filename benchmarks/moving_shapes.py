@@ -16,11 +16,11 @@ from functools import partial
 
 import numpy as np
 import torch
-from identities import plain_iou
 from scipy.optimize import linear_sum_assignment
-from timing import machine
 from torchvision.ops import box_iou
 
+from benchmarks.identities import plain_iou
+from benchmarks.timing import machine
 from tltm_graph import Detections, MovingShapes, Tracker, Tracks
 from tltm_graph.detectors import OracleDetector
 from tltm_graph.metrics import Hota, IdentityF1, frame_overlaps

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from timing import machine
 from torch import nn
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
+from benchmarks.timing import machine
 from tltm_graph import Detections, Frame, MovingShapes, Tracker, TrackManager
 from tltm_graph.detectors.centermask import Decoder
 from tltm_graph.models import TLTM, for_inference, tltm_r50

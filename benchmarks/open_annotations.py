@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 from pycocotools import mask as coco_mask
-from timing import machine
+
+from benchmarks.timing import machine
 
 VIDEOS, MASKS, SIZE = 2883, 131_000, (720, 1280)
 

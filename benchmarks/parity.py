@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.parity import (
     FIXTURES,
     SETTINGS,

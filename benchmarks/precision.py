@@ -8,14 +8,11 @@ Run: python benchmarks/precision.py [--precision bfloat16]
 """
 
 import argparse
-import sys
-from pathlib import Path
 
 import torch
-from timing import machine
 from torchvision.ops import box_iou
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks.timing import machine
 from tests.parity import frames, official_tltm, published_tracker
 from tltm_graph import Detections, Frame
 from tltm_graph.association import HungarianSolver

@@ -13,13 +13,10 @@ import statistics
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torchvision.ops import box_iou
 from tqdm import tqdm
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tltm_graph import Detections, MovingShapes
 from tltm_graph.metrics.matching import match_overlap

@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from timing import machine
 from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 
+from benchmarks.timing import machine
 from tltm_graph import Detections, Frame, GraphWriter, SavedGraph, Tracker, load_model
 from tltm_graph.detectors import Detector, TorchvisionDetector
 from tltm_graph.explanation import replay

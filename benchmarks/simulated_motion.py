@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from timing import machine
 
+from benchmarks.timing import machine
 from tltm_graph.synthetic import DetectionSequence, simulate_motion
 from tltm_graph.synthetic.simulated_motion import SimulatedDetector
 from tltm_graph.synthetic.streets import draw_street

@@ -12,7 +12,6 @@ Run: python benchmarks/still_image_training.py [--steps 2000] [--videos 300] [--
 """
 
 import argparse
-import sys
 import tempfile
 import time
 import warnings
@@ -22,13 +21,12 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from timing import machine
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from benchmarks.association_groups import Group, Sequence, load_group, score_group
-from benchmarks.association_sequences import true_objects
+from benchmarks.association_groups import Group, Sequence, load_group
+from benchmarks.association_scores import score_group, true_objects
 from benchmarks.association_trackers import follow
 from benchmarks.identities import plain_iou
+from benchmarks.timing import machine
 from experiments.train_vis import train
 from tltm_graph import Tracker, Tracks
 from tltm_graph.association import GeometricAffinity, LearnedAffinity

@@ -9,8 +9,8 @@ from typing import Any
 
 import psutil
 import torch
-from timing import machine
 
+from benchmarks.timing import machine
 from tltm_graph import Detections, Frame, Tracker
 from tltm_graph.association import GeometricAffinity
 from tltm_graph.detectors import Detector

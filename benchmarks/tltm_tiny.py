@@ -21,7 +21,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from functools import cache
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,8 +28,6 @@ from torch import nn
 from torch_geometric.data import HeteroData
 from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn
 from tqdm import tqdm
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.look_alikes import with_look_alikes_confused
 from benchmarks.timing import machine, side_by_side

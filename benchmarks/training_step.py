@@ -11,8 +11,8 @@ import sys
 import time
 
 import torch
-from timing import machine
 
+from benchmarks.timing import machine
 from tltm_graph import MovingShapes
 from tltm_graph.models import tltm_r50
 from tltm_graph.structures import FramePair

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Sequence
 
 import torch
-from timing import machine
 from torch import Tensor
 
+from benchmarks.timing import machine
 from tltm_graph.detectors.centermask import Decoder
 from tltm_graph.models import tltm_tiny
 from tltm_graph.structures import Detections

@@ -6,9 +6,9 @@ Run: python benchmarks/transition_gnn.py
 from functools import partial
 
 import torch
-from timing import machine, side_by_side
 from torch import Tensor, nn
 
+from benchmarks.timing import machine, side_by_side
 from tltm_graph import TransitionGNN
 from tltm_graph.nn import FoldedTransitionGNN
 

@@ -9,22 +9,19 @@ Run: python benchmarks/video_ap.py [--cells DIR] [--repeats 3] [--threads 1]
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from pycocotools import mask as coco_mask
-from timing import machine, side_by_side
 
+from benchmarks.timing import machine, side_by_side
+from tests.metrics.official_video_ap import annotations, official_video_ap
+from tests.metrics.video_ap_cases import Case, perturbed, read_cells
 from tltm_graph import Tracks
 from tltm_graph.metrics.video_ap import VideoAP
 from tltm_graph.ops import Rle
 from tltm_graph.structures import Track
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.metrics.official_video_ap import annotations, official_video_ap
-from tests.metrics.video_ap_cases import Case, perturbed, read_cells
 
 SIZE = (360, 640)
 

@@ -15,8 +15,7 @@ import time
 from pathlib import Path
 from urllib.request import urlopen
 
-from timing import machine
-
+from benchmarks.timing import machine
 from tltm_graph import Detections, Frame, GraphWriter, SavedGraph, Tracker
 from tltm_graph.association import GeometricAffinity
 from tltm_graph.synthetic import HARD, TEST, moving_shapes

@@ -10,9 +10,9 @@ import tracemalloc
 from pathlib import Path
 
 import torch
-from round_trips import STILL, SUFFIX
-from timing import machine
 
+from benchmarks.round_trips import STILL, SUFFIX
+from benchmarks.timing import machine
 from tltm_graph.formats import FORMATS, Video, VideoSet, open_writer
 from tltm_graph.ops import encode_rle
 from tltm_graph.structures import Observation

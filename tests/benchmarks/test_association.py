@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from benchmarks import association
-from benchmarks.association import best_peer, contenders, judged, main, reentry_table, score_table, summary
-from benchmarks.association_groups import load_group
-from benchmarks.association_peers import PACKAGE
-from benchmarks.association_reentry import Reentries, reentries
-from benchmarks.association_sequences import Group, score_group
+from benchmarks.association import best_peer, contenders, main, reentry_table, run, score_table, summary
+from benchmarks.association_groups import Group, load_group
+from benchmarks.association_scores import Reentries, reentries, score_group
+from benchmarks.association_trackers import PACKAGE
 from tests.benchmarks.cases import drawn, sequence
 from tests.metrics.official_data import DATA, needs_shared
 from tltm_graph.association import LearnedAffinity, save_head
@@ -32,7 +31,7 @@ ROWS = {
     ("BDD-seg", "norfair", "tuned"): [50.6, 47.7, 54.2, 59.9, 55.6, 102],
     ("BDD-seg", "oracle", "false ones kept"): [66.9, 76.9, 58.6, 81.8, 65.7, 0],
 }
-"""HOTA, AssA, DetA, IDF1, MOTA and IDSW as TrackEval gave them for these trackers on these detections."""
+"""HOTA, AssA, DetA, IDF1, MOTA and IDSW that TrackEval computed for these trackers on these detections."""
 
 
 @cache
@@ -63,36 +62,26 @@ def test_other_heads_are_rows_of_their_own(tmp_path):
     assert rows["ours", head](video) == rows["ours", "default"](video) == [[0, 1]] * 6
     assert rows["ours", blind](video) != [[0, 1]] * 6
     assert len(rows) == len(contenders()) + 2
-    same, other = (judged(video, ("ours", given), [head, blind]).metrics for given in (head, blind))
+    same, other = (run(video, ("ours", given), [head, blind]).metrics for given in (head, blind))
     assert same != other
 
 
-def test_wrong_heads_are_told_at_once(monkeypatch, capsys):
-    monkeypatch.setattr(association, "ProcessPoolExecutor", None)  # nothing is followed
+def test_a_missing_head_fails_before_any_run(monkeypatch, capsys):
+    monkeypatch.setattr(association, "ProcessPoolExecutor", None)  # no run
     monkeypatch.setattr(sys, "argv", ["association.py", "--heads", "none.safetensors"])
     with pytest.raises(FileNotFoundError, match="Expected an association head in 'none.safetensors'"):
         main()
     monkeypatch.setattr(sys, "argv", ["association.py", "--trackers", "oracle", "--heads", "none.safetensors"])
     with pytest.raises(SystemExit):
         main()
-    assert "expected 'ours' among the trackers" in capsys.readouterr().err
-
-
-def test_an_unknown_group():
-    with pytest.raises(ValueError, match=r"Expected one of the groups \['MOT15', .*\], got 'MOT16'"):
-        load_group("MOT16")
-
-
-def test_no_cells(tmp_path):
-    with pytest.raises(FileNotFoundError, match="Expected sequences of cells"):
-        load_group("CTCc", tmp_path)
+    assert "expected 'ours' among --trackers" in capsys.readouterr().err
 
 
 def scores(hota: float) -> dict[str, float]:
     return {"HOTA": hota, "AssA": 2 * hota, "DetA": 30.0, "IDF1": 40.0, "MOTA": 50.0, "IDSW": 6}
 
 
-def test_tables_mark_the_best_of_the_others_and_tell_by_how_much_ours_is_better():
+def test_tables_mark_the_best_other_tracker_and_show_the_difference():
     groups = [Group("toy", (sequence([[]], [[0, 100]]),))] * 2
     rows = {
         ("SORT", "default"): [scores(10.0), scores(20.0)],
