@@ -65,8 +65,8 @@ def contenders(heads: Collection[str] = ()) -> dict[Row, Callable[[Sequence], li
     rows[OURS, "by hand"] = partial(follow, make=by_hand)
     rows[OURS, "default"] = partial(follow, make=Tracker)
     rows |= {(OURS, head): partial(follow, make=partial(with_head, head=head)) for head in heads}
-    rows[BOUND, "false ones dropped"] = true_objects
-    rows[BOUND, "false ones kept"] = true_objects_and_singles
+    rows[BOUND, "false positives dropped"] = true_objects
+    rows[BOUND, "false positives kept"] = true_objects_and_singles
     return rows
 
 

@@ -1,7 +1,7 @@
 """Speed of making training data: frame pairs, and simulated sequences for the association head.
 
 Frame pairs of rendered scenes, JPEG videos and still images are sampled, flipped and resized as in the published
-training, in one process. The JPEG videos are frames of the same scenes with YouTube-VIS annotations in a temporary folder; still
+training, in one process. The JPEG videos are frames of the same scenes with YouTube-VIS annotations; still
 images are those of ``--images``, else frames of those videos. Simulated sequences take one thread.
 
 Run: python benchmarks/training_data.py [--images ../shared/data/coco128-seg] [--pairs 30] [--sequences 100]

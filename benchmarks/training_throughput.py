@@ -2,8 +2,8 @@
 
 tltm_tiny: pairs of rendered scenes at 192×320, in batches. Data, forward pass, backward pass and step are timed
 separately, in turns, and also the dense part of the forward pass, from images to the output of the head. The rest
-depends on the regions: a trained detector proposes more of them than a fresh one, so their number is fixed here. Times are the
-minimum over all turns, which other work on the machine affects least.
+depends on the regions: a trained detector proposes more of them than a fresh one, so their number is fixed. Times are
+the minimum over all turns, which other work on the machine affects least.
 
 tltm_r50: steps on one pair of a rendered scene at 384×640, from random weights, with the objective of the paper and
 that of the released code. The losses must fall. Peak memory is that of the whole process.

@@ -4,12 +4,12 @@ from tltm_graph.structures import Observation, Tracks
 from tltm_graph.synthetic import STANDARD
 
 
-def there(*frames: str) -> Tracks:
-    """A digit is an object that is there in the frame, at its own place."""
+def tracks_of(*frames: str) -> Tracks:
+    """Tracks of objects 0 to 9: a digit is an object visible in the frame, at its own place."""
     rows = [
         (t, Observation(int(c), (20.0 * int(c), 0, 20.0 * int(c) + 10, 10)))
-        for t, seen in enumerate(frames)
-        for c in seen
+        for t, visible in enumerate(frames)
+        for c in visible
     ]
     return Tracks.from_observations(rows, (50, 200), len(frames))
 
@@ -20,7 +20,7 @@ def ids(tracks: Tracks) -> dict[tuple[int, int], int]:
 
 
 def test_only_look_alikes_that_were_away_are_confused():
-    video = there("0123", "23", "2", "3", "0123", "0123")
+    video = tracks_of("0123", "23", "2", "3", "0123", "0123")
     outcomes = []
     for seed in range(40):
         found = ids(with_look_alikes_confused(video, looks=[0, 0, 2, 3], absence=2, seed=seed))
@@ -36,7 +36,7 @@ def test_only_look_alikes_that_were_away_are_confused():
 
 
 def test_first_observations_and_what_is_no_object():
-    video = there("0", "", "", "1", "17")
+    video = tracks_of("0", "", "", "1", "17")
     for seed in range(10):
         assert ids(with_look_alikes_confused(video, [0, 0], absence=1, seed=seed)) == ids(video)
 
