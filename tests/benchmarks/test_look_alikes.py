@@ -16,7 +16,7 @@ def tracks_of(*frames: str) -> Tracks:
 
 def ids(tracks: Tracks) -> dict[tuple[int, int], int]:
     """The id at each place, by frame and place."""
-    return {(t, int(row.box[0] // 20)): row.id for t, seen in tracks.observations() for row in seen}
+    return {(t, int(row.box[0] // 20)): row.id for t, rows in tracks.observations() for row in rows}
 
 
 def test_only_look_alikes_that_were_away_are_confused():
@@ -27,7 +27,7 @@ def test_only_look_alikes_that_were_away_are_confused():
         assert [found[t, 2] for t in (0, 1, 2, 4, 5)] == [2] * 5
         assert [found[t, 3] for t in (0, 1, 3, 4, 5)] == [3] * 5
         assert (found[0, 0], found[0, 1]) == (0, 1)
-        assert (found[4, 0], found[4, 1]) == (found[5, 0], found[5, 1]), "what was guessed stays"
+        assert (found[4, 0], found[4, 1]) == (found[5, 0], found[5, 1]), "a guess is kept"
         outcomes.append((found[4, 0], found[4, 1]))
     assert set(outcomes) == {(0, 1), (1, 0)}
     for absence, looks in ((4, [0, 0, 2, 3]), (2, [0, 1, 2, 3])):
@@ -47,6 +47,6 @@ def test_looks_of_a_scene():
     assert all(len(of) == 8 and all(of[k] <= k and of[of[k]] == of[k] for k in range(8)) for of in looks)
     assert any(len(set(of)) < 8 for of in looks)
     for scene, of in zip(scenes, looks, strict=True):
-        seen = scene.truth(0)
-        labels = dict(zip(seen.ids.tolist(), seen.labels.tolist(), strict=True))
+        truth = scene.truth(0)
+        labels = dict(zip(truth.ids.tolist(), truth.labels.tolist(), strict=True))
         assert all(labels.get(of[k], label) == label for k, label in labels.items()), "look-alikes are of one class"
