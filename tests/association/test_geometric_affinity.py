@@ -49,7 +49,7 @@ def test_pruned_graphs_score_the_same_edges():
     assert set(part.edges.tolist()) <= set(whole.edges.tolist())
 
 
-def test_a_relation_makes_vetoes_and_abstains():
+def test_an_appearance_model_makes_vetoes_and_abstains():
     (before,), (now,) = drawn("a"), drawn("a")
     far = now.replace(boxes=now.boxes + 100)
 
@@ -62,7 +62,7 @@ def test_a_relation_makes_vetoes_and_abstains():
     assert [matches(far, logit) for logit in (-30.0, 0.0, 30.0)] == [False, False, True]
 
 
-def test_boxes_without_area_do_not_break_it():
+def test_boxes_without_area_have_finite_scores():
     (one,) = drawn("a")
     point = one.replace(boxes=torch.tensor([[5.0, 5.0, 5.0, 5.0]]))
     assert torch.isfinite(GeometricAffinity().score(frame_pair_graph(point, point)).edges).all()

@@ -17,7 +17,7 @@ def head() -> TransitionHead:
     return TransitionHead(NUM_PREVIOUS, NUM_CURRENT, NUM_EDGE, channels=8, hidden_channels=16)
 
 
-def test_scores_are_the_heads_logits_over_the_temperature(head):
+def test_scores_are_logits_divided_by_the_temperature(head):
     graph = pair(5, 6)
     features = motion_features(graph)
     head.eval()
@@ -40,13 +40,13 @@ def test_nothing_to_match(head, m, n):
     assert (len(scores.edges), len(scores.births), len(scores.misses)) == (0, n, m)
 
 
-def test_it_follows_in_a_tracker(head):
+def test_it_works_in_a_tracker(head):
     frames = drawn(CROSSING)
     tracker = Tracker(Script(frames), affinity=LearnedAffinity(head))
     assert len(list(tracker.track(blank(t) for t in range(len(frames))))) == len(frames)
 
 
-def test_a_false_alarm_is_not_shown_until_it_is_held_for_an_object(head):
+def test_a_false_positive_is_not_confirmed(head):
     with torch.no_grad():
         head.object[-1].weight.zero_()
         for bias, shown in ((-3.0, False), (3.0, True)):
@@ -57,7 +57,7 @@ def test_a_false_alarm_is_not_shown_until_it_is_held_for_an_object(head):
             assert seen[1:] == [shown] * 2
 
 
-def test_files_bring_it_back(head, tmp_path):
+def test_files_restore_it(head, tmp_path):
     save_head(head, tmp_path / "head.safetensors", temperature=1.5)
     again = LearnedAffinity.from_file(tmp_path / "head.safetensors")
     assert again.temperature == 1.5
@@ -66,7 +66,7 @@ def test_files_bring_it_back(head, tmp_path):
     assert torch.equal(again.score(graph).edges, LearnedAffinity(head, 1.5).score(graph).edges)
 
 
-def test_files_that_are_wrong(head, tmp_path):
+def test_invalid_files(head, tmp_path):
     path = tmp_path / "head.safetensors"
     with pytest.raises(FileNotFoundError, match=r"association head in .* found no"):
         LearnedAffinity.from_file(path)

@@ -123,7 +123,7 @@ def test_empty_sides(m, n):
     assert features.edge_index.shape == (2, len(features.kept))
 
 
-def test_they_are_the_same_at_any_resolution():
+def test_features_do_not_depend_on_the_resolution():
     graph, large = pair(4, 5), pair(4, 5)
     for nodes in (large["previous"], large["current"]):
         nodes.boxes = 4 * nodes.boxes
@@ -135,7 +135,7 @@ def test_they_are_the_same_at_any_resolution():
         assert torch.allclose(getattr(small, name), getattr(big, name), atol=1e-3), name
 
 
-def test_what_is_far_is_left_out_unless_the_relation_knows_better():
+def test_distant_edges_are_gated_unless_the_appearance_model_keeps_them():
     graph = pair(5, 2)
     graph["current"].boxes = graph["current"].boxes + 5000
     assert len(motion_features(graph).kept) == 0
@@ -149,7 +149,7 @@ def test_what_is_far_is_left_out_unless_the_relation_knows_better():
     assert left.tolist() == sorted([*likely, 2, 6, 8])
 
 
-def test_a_tracker_provides_all_of_it():
+def test_a_tracker_provides_all_fields():
     seen = []
 
     class Recording(Affinity):
@@ -166,7 +166,7 @@ def test_a_tracker_provides_all_of_it():
     assert all(torch.isfinite(f.previous).all() and torch.isfinite(f.edges).all() for f in seen)
 
 
-def test_a_graph_that_was_pruned_before():
+def test_a_pruned_graph_gives_the_same_features():
     graph, logits = pair(5, 6), torch.randn(30, generator=torch.Generator().manual_seed(3))
     whole = motion_features(graph, logits)
     left = torch.randperm(30, generator=torch.Generator().manual_seed(4))[:17].sort().values

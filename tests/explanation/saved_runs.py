@@ -21,7 +21,7 @@ def oracle(frames: MovingShapes, seed: int = 0) -> OracleDetector:
 
 
 def related() -> TLTM:
-    """A model whose weights mean nothing, but that takes them for learned, and finds something everywhere."""
+    """A model with random weights that counts as trained and detects something everywhere."""
     torch.manual_seed(0)
     decoder = Decoder(score_threshold=0.2, max_objects=8)
     model = tltm_tiny(MovingShapes.class_names, min_size=64, max_size=96, decoder=decoder).eval()

@@ -27,7 +27,7 @@ def test_chosen_edges_are_the_tracks():
     assert all(graph.nodes[a]["frame"] < graph.nodes[b]["frame"] for a, b in graph.edges)
 
 
-def test_only_the_best_transitions_are_kept():
+def test_only_the_best_edges_are_kept():
     frames = drawn("abcd\nabcd")
     assert recorded(frames).number_of_edges() == 16
     few = recorded(frames, max_edges=2)

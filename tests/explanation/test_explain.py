@@ -63,7 +63,7 @@ def test_a_relation_model_shows_as_appearance(tmp_path):
         )
 
 
-def test_it_says_so_in_words_and_as_data(tmp_path):
+def test_text_and_data(tmp_path):
     frames = drawn("a..b\na..b\n.ab.")
     graph, _ = saved(by_hand(Script(frames)), map(blank, range(3)), tmp_path / "graph.zip")
     told = explain(graph, 2, track=0, make_tracker=by_hand)
@@ -81,7 +81,7 @@ def test_it_says_so_in_words_and_as_data(tmp_path):
     assert explain(graph, 0, row=1, make_tracker=by_hand).text() == "frame 0, object 1 (one 0.90): starts track 1"
 
 
-def test_why_a_track_was_missed(tmp_path):
+def test_a_missed_track_is_explained(tmp_path):
     graph, _ = saved(by_hand(Script(drawn("a.b\na.."))), map(blank, range(2)), tmp_path / "graph.zip")
     told = explain(graph, 1, track=1, make_tracker=by_hand)
     assert (told.missed, told.row, told.continues, told.about) == (1, 0, 0, 1)
@@ -103,7 +103,7 @@ def test_why_a_track_was_missed(tmp_path):
         assert found.previous.tolist() == [goes_to]
 
 
-def test_what_is_not_there_is_told(tmp_path):
+def test_missing_frames_tracks_and_objects(tmp_path):
     graph, _ = saved(by_hand(Script(drawn("a..b\na..."))), map(blank, range(2)), tmp_path / "graph.zip")
     with pytest.raises(ValueError, match=r"one of \[0\].*, got 7$"):
         explain(graph, 1, track=7)

@@ -57,12 +57,12 @@ def found(*decisions, who):
 FIRST = decided(0, [], [], {}, [0, 1])  # two objects, 10 and 11, begin tracks 0 and 1
 
 
-def test_a_right_run_has_none():
+def test_a_correct_run_has_no_mistakes():
     frames = drawn(LEAVING)
     assert list(mistakes(run(frames), [frame.ids for frame in frames])) == []
 
 
-def test_a_swap_is_two_and_what_follows_is_none():
+def test_a_swap_is_two_mistakes_and_has_no_consequences():
     swapped = decided(1, [0, 1], [[0.0, 5.0], [5.0, 0.0]], {0: 1, 1: 0}, [1, 0])
     then = decided(2, [0, 1], [[0.0, 5.0], [5.0, 0.0]], {0: 1, 1: 0}, [1, 0])
     told = found(FIRST, swapped, then, who=[[10, 11], [10, 11], [10, 11]])
@@ -70,7 +70,7 @@ def test_a_swap_is_two_and_what_follows_is_none():
     assert told[0].text() == "track 1, not track 0"
 
 
-def test_the_solver_is_to_blame_where_the_scores_were_right():
+def test_the_solver_is_the_cause_if_the_scores_were_right():
     greedy = decided(1, [0, 1], [[5.0, 6.0], [-9.0, 5.0]], {1: 0}, [2, 0])  # 6 > 5, but 5 + 5 > 6
     assert [one.cause for one in found(FIRST, greedy, who=[[10, 11], [10, 11]])] == ["solver", "solver"]
 
@@ -82,7 +82,7 @@ def test_the_greedy_solver_makes_that_mistake():
     assert chosen.current.tolist() == [1]
 
 
-def test_a_false_alarm_that_takes_a_track():
+def test_a_false_positive_that_takes_a_track():
     taken = decided(1, [0, 1], [[2.0, 5.0], [-9.0, -9.0]], {1: 0}, [2, 0])  # object 1 is nothing
     assert found(FIRST, taken, who=[[10, 11], [10, -1]]) == [
         Mistake(1, 0, 2, True, 0, "detector"),
@@ -90,13 +90,13 @@ def test_a_false_alarm_that_takes_a_track():
     ]
 
 
-def test_a_forgotten_track():
+def test_a_removed_track():
     gone = decided(1, [1], [[5.0]], {0: 0}, [1])
     back = decided(2, [1], [[-5.0, 5.0]], {1: 0}, [2, 1])
     assert found(FIRST, gone, back, who=[[10, 11], [11], [10, 11]]) == [Mistake(2, 0, 2, True, 0, "memory")]
 
 
-def test_memory_is_to_blame_in_a_run_that_forgets():
+def test_the_memory_is_the_cause_if_the_track_was_removed():
     frames = drawn(LEAVING)
     told = list(
         mistakes(run(frames, track_manager=TrackManager(max_time_since_update=1)), [frame.ids for frame in frames])
@@ -104,7 +104,7 @@ def test_memory_is_to_blame_in_a_run_that_forgets():
     assert [(one.frame, one.cause, one.new) for one in told] == [(5, "memory", True)]
 
 
-def test_new_things_may_be_left_alone_or_go_on_what_was_nothing():
+def test_new_objects_may_stay_unmatched_or_continue_a_false_track():
     alarm = decided(0, [], [], {}, [0])
     taken = decided(1, [0], [[5.0, -5.0]], {0: 0}, [0, -1])
     assert found(alarm, taken, who=[[-1], [10, 11]]) == []
@@ -134,7 +134,7 @@ def every(gain, column, used):
             yield total + (0.0 if row is None else float(gain[row, column])), row
 
 
-def test_the_graph_shows_what_was_wrong_and_what_would_have_been_right():
+def test_the_graph_shows_wrong_and_right_edges():
     swapped = decided(1, [0, 1], [[0.0, 5.0], [5.0, 0.0]], {0: 1, 1: 0}, [1, 0])
     told = found(FIRST, swapped, who=[[10, 11], [10, 11]])
     graph = association_graph([FIRST, swapped], max_edges=1, mistakes=told)

@@ -35,7 +35,7 @@ def test_the_same_parts_decide_the_same(tmp_path, name):
     check_same(steps[10:13], replay(graph, TRACKERS[name], since=12, until=12))
 
 
-def test_a_relation_model_judges_again(tmp_path):
+def test_an_appearance_model_is_evaluated_again(tmp_path):
     model, frames = related(), scene(5)
     tracker = Tracker(model, max_shown=3)
     graph, steps = saved(tracker, frames, tmp_path / "graph.zip", frames_each=2)
@@ -47,7 +47,7 @@ def test_a_relation_model_judges_again(tmp_path):
     check_same(steps[4:], replay(graph, as_before, since=4))
 
 
-def test_weak_objects_can_be_left_out(tmp_path):
+def test_weak_detections_can_be_left_out(tmp_path):
     frames = scene()
     graph, _ = saved(Tracker(oracle(frames)), frames, tmp_path / "graph.zip")
     least = float(torch.cat([decision.current.scores for decision in graph]).median())

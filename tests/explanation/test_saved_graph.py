@@ -19,7 +19,7 @@ def same(one, other) -> bool:
 
 
 @pytest.mark.parametrize("affinity", [None, GeometricAffinity()], ids=["learned", "by hand"])
-def test_every_decision_comes_back(tmp_path, affinity):
+def test_every_decision_is_restored(tmp_path, affinity):
     frames = scene()
     tracker = Tracker(oracle(frames), affinity=affinity)
     graph, steps = saved(tracker, frames, tmp_path / "graph.zip", max_edges=1000, frames_each=4)
@@ -90,7 +90,7 @@ def test_frames_without_objects_and_videos_without_frames(tmp_path):
         none[0]
 
 
-def test_a_relation_model_s_nodes_and_masks_drawn_last_come_back(tmp_path):
+def test_embeddings_and_masks_on_demand_are_restored(tmp_path):
     model, frames = related(), scene(4)
     graph, steps = saved(Tracker(model, max_shown=3), frames, tmp_path / "graph.zip")
     assert any((detections.ids >= 0).any() for _, detections in steps)
@@ -110,7 +110,7 @@ def test_a_failed_run_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_files_are_told(tmp_path):
+def test_other_files_are_refused(tmp_path):
     path = tmp_path / "graph.zip"
     with pytest.raises(FileNotFoundError, match="--save-graph writes one"):
         SavedGraph(path)

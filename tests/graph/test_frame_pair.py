@@ -24,7 +24,7 @@ def with_embeddings(detections: Detections, size: int = 6) -> Detections:
     return detections.replace(embeddings=torch.ones(len(detections), size))
 
 
-def test_embeddings_become_nodes_and_empty_sides_fit_in():
+def test_embeddings_become_node_features_of_both_sides():
     (two,), (none,) = drawn("ab"), drawn("..")
     graph = frame_pair_graph(none, with_embeddings(two))
     assert graph["previous"].x.shape == (0, 6)
@@ -34,7 +34,7 @@ def test_embeddings_become_nodes_and_empty_sides_fit_in():
         frame_pair_graph(two, with_embeddings(two))
 
 
-def test_ids_of_empty_sides_fit_in():
+def test_an_empty_side_takes_the_ids_field():
     (two,) = drawn("ab")
     graphs = [frame_pair_graph(two, Detections.empty()), frame_pair_graph(two, two)]
     batch = next(iter(DataLoader(graphs, batch_size=2)))

@@ -28,7 +28,7 @@ def test_published_size():
     assert not any(p.requires_grad for p in folded.parameters())
 
 
-def test_it_is_a_copy_and_moves_with_its_weights():
+def test_the_copy_keeps_its_weights_and_can_change_dtype():
     gnn, x, edge_index = TransitionGNN(16, 8), nodes(3, 2), complete(3, 2)
     folded = FoldedTransitionGNN(gnn)
     before = folded(x, edge_index)

@@ -58,7 +58,7 @@ def test_bad_input():
         PublishedAffinity().score(graph)
 
 
-def test_boxes_of_a_resized_frame_score_as_in_the_image_that_the_network_saw():
+def test_boxes_score_as_in_the_resized_image_of_the_network():
     (previous,), (current,) = drawn("ab.c"), drawn("b.ac")
     current = current.replace(boxes=current.boxes - 5)
     in_network = PublishedAffinity().score(frame_pair_graph(previous, current))

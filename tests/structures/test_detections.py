@@ -31,7 +31,7 @@ def test_slicing_keeps_rows_together(rows):
     assert make(masks=None)[rows].masks is None
 
 
-def test_one_row_is_asked_for_as_a_slice():
+def test_a_single_row_is_selected_by_a_slice():
     with pytest.raises(TypeError, match=r"for row i write \[i:i \+ 1\]"):
         make()[1]
 

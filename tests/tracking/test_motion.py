@@ -18,7 +18,7 @@ def followed(filters: MotionFilters, places: list[float], times: list[float], cl
 
 
 @pytest.mark.parametrize("window", [1, 2, 4, 10])
-def test_gains_draw_the_least_squares_line(window):
+def test_gains_fit_the_least_squares_line(window):
     filters = MotionFilters(windows=(window, window, window), dampings=(0.0, 0.0, 0.0))
     random = torch.Generator().manual_seed(0)
     places = (10 + 3 * torch.arange(window) + torch.randn(window, generator=random)).double()
@@ -47,8 +47,8 @@ def test_unseen_tracks_slow_down():
     assert [float(filters.predict(motion, t)[0, 1, 0]) for t in (1, 2, 3, 50)] == pytest.approx([16, 20, 22, 24])
 
 
-def test_what_comes_nearer_grows_and_speeds_up():
-    """A thing of 40 m at a constant pace before a pinhole camera, which a line through the boxes lags behind."""
+def test_an_approaching_object_grows_and_accelerates():
+    """An object of 40 m at constant speed before a pinhole camera, which a line through the boxes lags behind."""
     filters = MotionFilters(dampings=(0.0, 0.0, 0.0))
 
     def seen(time: float) -> torch.Tensor:
@@ -67,7 +67,7 @@ def test_what_comes_nearer_grows_and_speeds_up():
     assert (still <= 2.1 * motion.places[0, :, 2:]).all(), "within a factor of two"
 
 
-def test_new_ones_move_as_those_around_them_of_their_size():
+def test_new_tracks_start_with_the_velocity_of_similar_neighbours():
     filters = MotionFilters()
     xs, one = [100.0, 140.0, 180.0], torch.ones(3)
     boxes = torch.cat([box(x) for x in xs] + [box(400.0), box(440.0)]).float()
@@ -95,7 +95,7 @@ def test_dropped_frames_count_for_the_velocity():
     assert motion.velocities[0, 1, 0] == pytest.approx(1)
 
 
-def test_the_patient_filter_does_not_believe_what_overlaps():
+def test_the_patient_filter_ignores_overlapping_observations():
     filters = MotionFilters()
     still, crossed = [20.0] * 20, [26.0] * 5
     times = list(range(25))
@@ -128,7 +128,7 @@ def test_noise_is_that_of_the_observations():
     assert 0.02 < noise < 0.06  # √((0.05² + 0²) / 2) = 0.035, and what the prediction is off
 
 
-def test_those_unseen_follow_the_camera():
+def test_lost_tracks_follow_the_camera():
     filters = MotionFilters()
     xs = [20.0, 80.0, 140.0, 200.0]
     boxes = torch.cat([box(x) for x in xs]).float()

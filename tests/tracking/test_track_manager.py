@@ -30,23 +30,23 @@ def test_motion_carries_objects_past_each_other():
     assert ids(frames, motion=still)[5:] != [[0, 1]] * 3, "without motion they swap"
 
 
-def test_objects_come_back_until_they_are_forgotten():
+def test_objects_are_reidentified_until_their_track_is_removed():
     frames = drawn(LEAVING)
     assert [row[-1] for row in ids(frames, max_time_since_update=3)[-2:]] == [1, 1]
     assert [row[-1] for row in ids(frames, max_time_since_update=2)[-2:]] == [2, 2], "a new id, never an old one"
 
 
-def test_ids_go_on_after_all_were_forgotten():
+def test_ids_continue_after_all_tracks_were_removed():
     frames = drawn("a....\n.....\n.....\n.....\n....b\n.....\na....")
     assert ids(frames, max_time_since_update=1) == [[0], [], [], [], [1], [], [2]]
 
 
-def test_misses_are_counted_in_a_row():
+def test_an_observation_resets_the_time_since_update():
     flicker = drawn("a.\na.\n..\na.\n..\na.\n..\na.")
     assert [row for row in ids(flicker, max_time_since_update=1) if row] == [[0]] * 5
 
 
-def test_ids_wait_for_confirmation_and_tentative_tracks_die_sooner():
+def test_ids_wait_for_confirmation_and_tentative_tracks_are_removed_sooner():
     frames = drawn("a..\na..\na.b\na..\na.b\na.b")
     assert ids(frames, confirm_threshold=1.0, max_tentative_time=0) == [[-1], [0], [0, -1], [0], [0, -1], [0, 2]]
     assert ids(frames, confirm_threshold=1.0, max_tentative_time=1) == [[-1], [0], [0, -1], [0], [0, 1], [0, 1]]
@@ -66,7 +66,7 @@ def masked(detections: Detections, areas: list[tuple[slice, slice]]) -> Detectio
     return detections.replace(masks=masks)
 
 
-def test_a_second_detection_of_the_same_thing_is_not_born():
+def test_a_duplicate_starts_no_track():
     first, second = drawn("a")[0], drawn("ab")[0]
     alone = masked(first, [(slice(10, 30), slice(0, 40))])
     inside = masked(second, [(slice(10, 30), slice(0, 40)), (slice(10, 26), slice(16, 36))])
@@ -83,7 +83,7 @@ def test_a_second_detection_of_the_same_thing_is_not_born():
     assert ids([alone, twice.replace(labels=torch.tensor([0, 1]))]) == [[0], [0, -1]], "one thing under two names"
 
 
-def test_the_stronger_detection_of_what_a_weaker_one_continues_is_not_born():
+def test_no_track_starts_if_a_weaker_duplicate_continues_one():
     before, two, three = (drawn(picture)[0] for picture in ("a", "ab", "abc"))
     two = two.replace(boxes=torch.tensor([[0.0, 2, 48, 33], [0, 10, 40, 30]]), scores=torch.tensor([0.9, 0.7]))
     part, whole = (slice(10, 30), slice(0, 40)), (slice(2, 33), slice(0, 48))
@@ -101,7 +101,7 @@ def test_the_stronger_detection_of_what_a_weaker_one_continues_is_not_born():
     assert ids([before, three]) == [[0], [-1, 0, -1]], "the third is a second one of the whole"
 
 
-def test_the_memory_is_capped_and_the_longest_unseen_go_first():
+def test_the_memory_is_bounded_and_the_longest_lost_tracks_are_removed_first():
     frames = drawn("a.b.c.....\na.b.......\na...d.e...\nb.........")
     tracker = Tracker(Script(frames), track_manager=TrackManager(max_tracks=3))
     state, sizes, shown = tracker.start(), [], []

@@ -25,7 +25,7 @@ def test_rows_align_with_the_detector():
         assert out.ids.shape == (len(given),)
 
 
-def test_frames_without_objects_are_ordinary():
+def test_frames_without_objects():
     out = [d.ids.tolist() for _, d in Tracker(Script(drawn(EMPTY_FRAMES))).track(map(blank, range(4)))]
     assert out == [[], [0], [], [0]]
 
@@ -43,7 +43,7 @@ def test_two_videos_in_turns_equal_two_videos_apart():
     assert together == apart
 
 
-def test_a_state_can_be_gone_back_to():
+def test_a_state_can_be_resumed_twice():
     frames = drawn(LEAVING)
     tracker = Tracker(Script(frames))
     state = tracker.start()
@@ -187,7 +187,7 @@ def objects(boxes: list[list[float]], scores: list[float]) -> Detections:
     return Detections(torch.tensor(boxes), torch.tensor(scores), torch.zeros(len(boxes), dtype=torch.int64))
 
 
-def test_masks_are_drawn_for_what_is_shown_alone():
+def test_masks_are_drawn_for_shown_objects_only():
     left, right, outside, weak = [0.0, 0, 20, 20], [40.0, 0, 60, 20], [210.0, 10, 230, 30], [90.0, 10, 99, 20]
     detector = MasksOnDemand([objects([left, outside, right, weak], [0.9, 0.8, 0.7, 0.1])])
     tracker = Tracker(detector)
@@ -198,13 +198,13 @@ def test_masks_are_drawn_for_what_is_shown_alone():
     assert detector.asked == [2]
 
 
-def test_nothing_found_in_two_steps():
+def test_masks_on_demand_without_objects():
     detector = MasksOnDemand([Detections.empty()])
     _, shown = Tracker(detector).step(Tracker(detector).start(), blank(0))
     assert shown.masks.shape == (0, *blank(0).size)
 
 
-def test_at_most_so_many_are_shown_and_the_rest_keep_their_track():
+def test_hidden_objects_keep_their_track():
     found = [objects([[0.0, 0.0, 9.0, 9.0], [20.0, 0.0, 29.0, 9.0]], scores) for scores in ([0.7, 0.9], [0.9, 0.7])]
     tracker = Tracker(Script(found), affinity=GeometricAffinity(), max_shown=1)
     assert [d.ids.tolist() for _, d in tracker.track(map(blank, range(2)))] == [[-1, 1], [0, -1]]
@@ -222,7 +222,7 @@ def test_masks_of_the_wrong_size():
         Tracker(detector).step(Tracker(detector).start(), blank(0))
 
 
-def test_one_thing_under_two_names_without_masks():
+def test_one_box_of_two_classes_without_masks():
     twice = objects([[0.0, 0.0, 20.0, 20.0], [0.5, 0.0, 20.0, 20.0]], [0.9, 0.8])
     for labels, expected in (([0, 1], [0, -1]), ([0, 0], [0, 1])):
         detector = MasksOnDemand([twice.replace(labels=torch.tensor(labels))])

@@ -8,7 +8,7 @@ from tltm_graph import MovingShapes, Tracker
 from tltm_graph.association import GeometricAffinity
 from tltm_graph.commands.crops import crops
 from tltm_graph.visualization import draw_frame_pair
-from tltm_graph.visualization.draw import PALETTE
+from tltm_graph.visualization.drawing import PALETTE
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def run(tmp_path):
     return graph, frames
 
 
-def test_crops_are_where_things_were(run):
+def test_crops_are_cut_from_the_boxes(run):
     graph, frames = run
     tracks, objects = crops(graph, 9, frames)
     decision = graph[9]
@@ -34,7 +34,7 @@ def test_crops_are_where_things_were(run):
         assert torch.equal(crop, frames.frame(seen.frame).image[:, y0:y1, x0:x1])
 
 
-def test_another_video_is_told(run):
+def test_another_video_is_refused(run):
     graph, frames = run
     with pytest.raises(ValueError, match="ends before it"):
         crops(graph, 9, list(frames)[:5])
@@ -42,7 +42,7 @@ def test_another_video_is_told(run):
         crops(graph, 9, MovingShapes(size=(32, 48), num_frames=10))
 
 
-def test_chosen_transitions_have_the_colour_of_their_track(run, tmp_path):
+def test_matched_edges_have_the_colour_of_their_track(run, tmp_path):
     graph, frames = run
     decision = graph[9]
     draw_frame_pair(decision, *crops(graph, 9, frames), class_names=graph.class_names).save(tmp_path / "all.png")

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from tltm_graph.association.affinity import EdgeScores
-from tltm_graph.association.assignment import Assignment
 from tltm_graph.association.margin import margins
+from tltm_graph.association.solvers import Assignment
 from tltm_graph.graph import TRANSITION, frame_pair_graph
 from tltm_graph.ops import Rle, encode_rle
 from tltm_graph.structures import Detections

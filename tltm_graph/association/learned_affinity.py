@@ -73,8 +73,8 @@ class LearnedAffinity(Affinity):
         for file in (path, config_path):
             if not file.is_file():
                 raise FileNotFoundError(
-                    f"Expected an association head in '{path}' and '{config_path.name}', found no '{file}': save_head() "
-                    "writes both"
+                    f"Expected an association head in '{path}' and '{config_path.name}', found no '{file}': "
+                    "save_head() writes both"
                 )
         try:
             config = json.loads(config_path.read_text(encoding="utf-8"))

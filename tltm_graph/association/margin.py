@@ -8,8 +8,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from tltm_graph.association.affinity import EdgeScores
-from tltm_graph.association.assignment import Assignment
-from tltm_graph.association.solvers import Solver, gains
+from tltm_graph.association.solvers import Assignment, Solver, gains
 
 
 @dataclass(frozen=True)

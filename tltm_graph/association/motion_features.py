@@ -24,9 +24,9 @@ FEATURE_GROUPS = {
     "place": FeatureGroup(previous=tuple(range(6, 14)), current=tuple(range(1, 9))),
     "crowd": FeatureGroup(previous=(28, 29, 30, 31), current=tuple(range(9, 14)), edge=(27, 28)),
 }
-"""Columns by topic, for explanations. Appearance: logits of the appearance model. Motion: displacement from the predicted
-place to the detection. Class: equal labels. Age: observations and time since update. Confidence: detection scores.
-Place: size and position in the frame. Crowd: neighbouring boxes."""
+"""Columns by topic, for explanations. Appearance: logits of the appearance model. Motion: displacement from the
+predicted place to the detection. Class: equal labels. Age: observations and time since update. Confidence: detection
+scores. Place: size and position in the frame. Crowd: neighbouring boxes."""
 
 _GATE = 4.0  # in units of the box
 
@@ -83,7 +83,7 @@ def motion_features(graph: HeteroData, logits: Tensor | None = None) -> MotionFe
     previous, current, store = graph["previous"], graph["current"], graph[TRANSITION]
     if "places" not in previous or "scene" not in graph:
         raise ValueError(
-            "Expected a graph with the motion of its tracks, as Tracker builds it with a TrackManager, got one without: "
+            "Expected a graph with the motion of its tracks, as Tracker builds it, got one without: "
             "use GeometricAffinity() for other graphs"
         )
     m, n = len(previous.boxes), len(current.boxes)

@@ -10,10 +10,14 @@ from tltm_graph.structures import Detections, Frame
 class RecordedDetections(Protocol):
     """Detections of a video that were recorded: a :class:`DetectionCache` or a saved graph."""
 
-    class_names: tuple[str, ...] | None
-    size: tuple[int, int] | None
-    masks_on_demand: bool
-    scale: float
+    @property
+    def class_names(self) -> tuple[str, ...] | None: ...
+    @property
+    def size(self) -> tuple[int, int] | None: ...
+    @property
+    def masks_on_demand(self) -> bool: ...
+    @property
+    def scale(self) -> float: ...
 
     def detections(self, frame: int) -> Detections:
         """Read the detections of a frame, with embeddings if there are some."""

@@ -169,8 +169,8 @@ class SavedGraph:
             )
         if header["version"] < VERSION:
             raise ValueError(
-                f"Expected an association graph of version {VERSION} in '{path}', got version {header['version']} of an "
-                "older tltm-graph: track the video again with --save-graph"
+                f"Expected an association graph of version {VERSION} in '{path}', got version {header['version']}, "
+                "written by an older tltm-graph: track the video again with --save-graph"
             )
         self.about: dict[str, Any] = header["about"]
         """Description of the run."""

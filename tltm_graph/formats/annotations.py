@@ -11,8 +11,8 @@ from pycocotools import mask as coco_mask
 
 from tltm_graph.formats.video import Video
 from tltm_graph.formats.writer import TracksWriter, extent
-from tltm_graph.io import JsonListWriter
-from tltm_graph.ops import Rle, check_rles, rle_to_box
+from tltm_graph.io.json_lists import JsonListWriter
+from tltm_graph.ops.rle import Rle, check_rles, rle_to_box
 from tltm_graph.structures.tracks import Box
 
 

@@ -22,7 +22,7 @@ from tltm_graph.formats.annotations import (
 )
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.io import read_json
-from tltm_graph.ops import rle_areas
+from tltm_graph.ops.rle import rle_areas
 from tltm_graph.structures import Observation, Tracks
 
 _MARGIN = 1.0  # pixels: rounded boxes may reach over the edge of the image

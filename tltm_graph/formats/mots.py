@@ -15,7 +15,7 @@ from tltm_graph.formats.mot import class_number, find_sequences
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.formats.writer import TextFilesWriter
 from tltm_graph.io import read_text
-from tltm_graph.ops import Rle, check_rles, encode_rle, rle_to_box, to_coco
+from tltm_graph.ops.rle import Rle, check_rles, encode_rle, rle_to_box, to_coco
 from tltm_graph.structures import Observation, Tracks
 
 MOTS_CLASSES = ("car", "pedestrian")

@@ -12,7 +12,7 @@ from torchvision.ops import box_iou
 
 from tltm_graph.formats.label_maps import read_image_size
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.ops import rle_areas, to_coco
+from tltm_graph.ops.rle import rle_areas, to_coco
 from tltm_graph.structures import Observation, Track, Tracks
 
 DUPLICATE_IOU = 0.9

@@ -22,8 +22,9 @@ from tltm_graph.formats.annotations import (
     to_score,
 )
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.io import JsonParts, Spool
-from tltm_graph.ops import Rle, check_rles, rle_areas
+from tltm_graph.io.json_lists import JsonListReader
+from tltm_graph.io.spool import Spool
+from tltm_graph.ops.rle import Rle, check_rles, rle_areas
 from tltm_graph.structures import Observation, Track, Tracks
 
 _WHAT = "YouTube-VIS annotations"
@@ -48,7 +49,7 @@ def read_youtube_vis(path: str | Path, images: str | Path | None = None) -> Vide
         ValueError: If it is damaged or of another kind. An error in an annotation is raised, with file, video,
             annotation and frame, when the tracks of its video are read.
     """
-    parts = JsonParts(path, "annotations", "video_id", _WHAT)
+    parts = JsonListReader(path, "annotations", "video_id", _WHAT)
     class_names, category_ids = read_categories(parts.content, path)
     labels = {category_id: label for label, category_id in enumerate(category_ids)}
     entries, annotations = parts.content.get("videos"), parts.content.get("annotations")
@@ -89,7 +90,7 @@ def _video(entry: Any, where: str, images: str | Path | None) -> Video:
     )
 
 
-def _load_tracks(parts: JsonParts, video: Video, labels: Mapping[int, int]) -> Tracks:
+def _load_tracks(parts: JsonListReader, video: Video, labels: Mapping[int, int]) -> Tracks:
     tracks: dict[int, Track] = {}
     num_frames = video.num_frames or 0
     for number, entry in parts.elements(video.id):

@@ -5,7 +5,7 @@ from torch_geometric.data import HeteroData
 from tltm_graph.structures import Detections
 
 TRANSITION = ("previous", "transition", "current")
-"""Edge type of the graph: from an object of the previous frame (or a track in memory) to one of the current frame."""
+"""Edge type of the graph: from an object of the previous frame, or a track, to an object of the current frame."""
 
 
 def frame_pair_graph(previous: Detections, current: Detections) -> HeteroData:
@@ -18,10 +18,10 @@ def frame_pair_graph(previous: Detections, current: Detections) -> HeteroData:
     Returns:
         Node types ``"previous"`` and ``"current"`` with ``boxes (N, 4)``, ``scores (N,)``, ``labels (N,)`` and, where
         given, ``ids (N,)`` and node features ``x (N, F)``, the embeddings; edge type :data:`TRANSITION` with
-        ``edge_index (2, E)``, row 0 previous and row 1 current, ordered by previous, then current. E = 0 if a side is
-        empty. Ready for :class:`torch_geometric.loader.DataLoader`, empty sides included: a side without objects takes
-        its fields from the other one. (PyG batches graphs with equal fields: where both sides may be empty, give both
-        the fields.)
+        ``edge_index (2, E)``, row 0 previous and row 1 current, ordered by previous, then current. E is 0 if a side is
+        empty. A side without objects takes its fields from the other side. So
+        :class:`torch_geometric.loader.DataLoader`, which batches graphs with equal fields, accepts all graphs unless
+        both sides are empty and lack a field.
 
     Raises:
         ValueError: If one side has objects with embeddings or ids and the other has objects without.
@@ -33,7 +33,7 @@ def frame_pair_graph(previous: Detections, current: Detections) -> HeteroData:
         nodes.num_nodes = len(detections)
         nodes.boxes, nodes.scores, nodes.labels = detections.boxes, detections.scores, detections.labels
         if previous.ids is not None or current.ids is not None:
-            nodes.ids = detections.ids if detections.ids is not None else _unknown(detections)
+            nodes.ids = detections.ids if detections.ids is not None else _empty_ids(detections)
         if x is not None:
             nodes.x = x
     rows = torch.arange(len(previous), device=current.boxes.device)
@@ -44,13 +44,13 @@ def frame_pair_graph(previous: Detections, current: Detections) -> HeteroData:
     return graph
 
 
-def _unknown(detections: Detections) -> Tensor:
+def _empty_ids(detections: Detections) -> Tensor:
     if len(detections):
         raise ValueError(
             "Expected ids on both sides of the pair or on neither, got them on one side: set ids, or drop them with "
             "replace(ids=None)"
         )
-    return detections.labels
+    return detections.labels  # empty, int64
 
 
 def _matching_embeddings(previous: Detections, current: Detections) -> tuple[Tensor | None, Tensor | None]:

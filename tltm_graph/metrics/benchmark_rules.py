@@ -5,7 +5,7 @@ from pycocotools import mask as coco_mask
 
 from tltm_graph.metrics.matching import EPS, match_overlap, match_pairs
 from tltm_graph.metrics.overlap import FrameOverlap, On, check_same_video, ids, mask_overlap, overlap, padded
-from tltm_graph.ops import Rle, to_coco
+from tltm_graph.ops.rle import Rle, to_coco
 from tltm_graph.structures import Observation, Tracks
 
 PEDESTRIAN = 0

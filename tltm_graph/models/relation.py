@@ -3,7 +3,7 @@ from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
 from tltm_graph.graph import TRANSITION
-from tltm_graph.nn import FoldedTransitionGNN, InstanceEncoder, TransitionGNN, likeness
+from tltm_graph.nn import FoldedTransitionGNN, InstanceEncoder, TransitionGNN, edge_cosine_similarity
 from tltm_graph.structures import Detections
 
 
@@ -14,8 +14,8 @@ class RelationModel(nn.Module):
         encoder: Encodes the features of objects as embeddings (N, channels).
         gnn: Scores the edges between them. A folded one is for inference only.
         groups: If above 0, the GNN reads edge features (E, 2 groups + 1): the similarity of both ends
-            (:func:`tltm_graph.nn.likeness`), scaled to ±4, for the last and for the mean embedding of the track; and
-            the log of the time since update, minus 1.
+            (:func:`tltm_graph.nn.edge_cosine_similarity`), scaled to ±4, for the last and for the mean embedding of
+            the track; and the log of the time since update, minus 1.
 
     Raises:
         ValueError: If the GNN takes other edge features than these.
@@ -72,7 +72,10 @@ class RelationModel(nn.Module):
             return store.edge_attr if "edge_attr" in store else None
         mean_x = previous.mean_x if "mean_x" in previous else previous.x
         alike = torch.cat(
-            [likeness((side, graph["current"].x), store.edge_index, self.groups) for side in (previous.x, mean_x)],
+            [
+                edge_cosine_similarity((side, graph["current"].x), store.edge_index, self.groups)
+                for side in (previous.x, mean_x)
+            ],
             dim=1,
         )
         known = "time_since_update" in previous

@@ -4,8 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tltm_graph.association.assignment import Assignment
-from tltm_graph.association.solvers import check_finite
+from tltm_graph.association.solvers import Assignment, check_finite
 
 
 @dataclass(frozen=True, eq=False)

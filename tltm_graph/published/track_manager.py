@@ -40,7 +40,7 @@ class PublishedMemory:
         return len(self.detections)
 
     def tensors(self) -> dict[str, Tensor]:
-        """All tensors by name, for a file; :meth:`from_tensors` is the inverse."""
+        """Name all tensors, for a file; :meth:`from_tensors` is the inverse."""
         detections = self.detections
         named = {name: getattr(detections, name) for name in ("boxes", "scores", "labels", "embeddings")}
         named |= {"hits": self.hits, "updated": self.updated}

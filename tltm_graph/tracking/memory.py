@@ -87,7 +87,7 @@ class Memory:
         )
 
     def tensors(self) -> dict[str, Tensor]:
-        """All tensors by name, for a file; :meth:`from_tensors` is the inverse."""
+        """Name all tensors, for a file; :meth:`from_tensors` is the inverse."""
         detections = self.detections
         named = {"ids": self.ids, "confirmed": self.confirmed, "mean_embeddings": self.mean_embeddings}
         named |= {f"motion.{field.name}": getattr(self.motion, field.name) for field in fields(Motion)}

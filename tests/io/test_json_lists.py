@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tltm_graph.io import JsonParts
+from tltm_graph.io.json_lists import JsonListReader
 
 keys = st.one_of(st.integers(-5, 5), st.text(max_size=4))
 values = st.recursive(
@@ -25,10 +25,10 @@ contents = st.builds(
 )
 
 
-def opened(tmp_path, text: str) -> JsonParts:
+def reader(tmp_path, text: str) -> JsonListReader:
     path = tmp_path / "file.json"
     path.write_text(text, encoding="utf-8")
-    return JsonParts(path, "rows", "k", "annotations")
+    return JsonListReader(path, "rows", "k", "annotations")
 
 
 def spaced(text: str, gaps: list[str]) -> str:
@@ -42,16 +42,16 @@ def spaced(text: str, gaps: list[str]) -> str:
 def test_it_reads_what_json_reads(tmp_path_factory, content, gaps, ascii_only):
     text = spaced(json.dumps(content, ensure_ascii=ascii_only), gaps)
     assert json.loads(text) == content
-    parts = opened(tmp_path_factory.mktemp("json"), text)
+    parts = reader(tmp_path_factory.mktemp("json"), text)
     rows = content["rows"]
     assert parts.content == {name: value for name, value in content.items() if name != "rows"}
     assert parts.found
     assert len(parts) == len(rows)
     assert parts.keys() == list(dict.fromkeys(row["k"] for row in rows))
-    known = parts.keys()
-    found = sorted((pair for key in known for pair in parts.elements(key)), key=lambda pair: pair[0])
+    keys = parts.keys()
+    found = sorted((pair for key in keys for pair in parts.elements(key)), key=lambda pair: pair[0])
     assert found == list(enumerate(rows))
-    for key in known:
+    for key in keys:
         assert [row for _, row in parts.elements(key)] == [row for row in rows if row["k"] == key]
     assert list(parts.elements("not there")) == []
 
@@ -66,13 +66,13 @@ def test_cut_off_anywhere(tmp_path):
     for end in range(len(whole)):
         path.write_bytes(whole[:end])
         with pytest.raises(ValueError, match=r"Expected annotations in '.*cut.json', got a damaged"):
-            JsonParts(path, "rows", "k", "annotations")
+            JsonListReader(path, "rows", "k", "annotations")
     path.write_bytes(whole)
-    assert len(JsonParts(path, "rows", "k", "annotations")) == 2
+    assert len(JsonListReader(path, "rows", "k", "annotations")) == 2
 
 
 def test_any_byte_damaged(tmp_path):
-    """What json refuses is refused; what it reads otherwise is read so."""
+    """The reader accepts and refuses the same texts as json, with the same content."""
     path = tmp_path / "file.json"
     for place in range(len(TEXT)):
         for other in '{}[]",:x0 \\':
@@ -83,7 +83,7 @@ def test_any_byte_damaged(tmp_path):
                 content = None
             path.write_text(text, encoding="utf-8")
             try:
-                parts = JsonParts(path, "rows", "k", "annotations")
+                parts = JsonListReader(path, "rows", "k", "annotations")
             except ValueError:
                 rows = content.get("rows") if isinstance(content, dict) else None
                 sound = isinstance(rows, list) and all(isinstance(r, dict) and "k" in r for r in rows)
@@ -120,9 +120,9 @@ def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
         ('{"a": ' + "[" * 100_000, "damaged"),
     ],
 )
-def test_what_is_no_such_file(tmp_path, text, message):
+def test_invalid_files(tmp_path, text, message):
     with pytest.raises(ValueError, match=rf"Expected annotations in '.*file.json', got a damaged.*{message}|{message}"):
-        opened(tmp_path, text)
+        reader(tmp_path, text)
 
 
 @pytest.mark.parametrize("element", ["1", "null", "[]", "{}", '{"k": null}', '{"k": 1.0}', '{"k": true}', '{"k": [1]}'])
@@ -130,29 +130,29 @@ def test_every_element_has_the_key(tmp_path, element):
     with pytest.raises(
         ValueError, match=r"Expected 'k' in every element of 'rows' in '.*file.json', got .* as element 1"
     ):
-        opened(tmp_path, f'{{"rows": [{{"k": 7}}, {element}]}}')
+        reader(tmp_path, f'{{"rows": [{{"k": 7}}, {element}]}}')
 
 
 def test_without_the_list(tmp_path):
     for text in ("{}", '{"rows": null}', '{"rows": {"k": 1}}', ' { "other" : [ ] } '):
-        parts = opened(tmp_path, text)
+        parts = reader(tmp_path, text)
         assert not parts.found
         assert len(parts) == 0
         assert parts.content == json.loads(text)
-    assert opened(tmp_path, '{"rows": []}').found
+    assert reader(tmp_path, '{"rows": []}').found
 
 
-def test_packed_and_missing(tmp_path):
+def test_compressed_and_missing_files(tmp_path):
     packed = tmp_path / "file.json.gz"
     packed.write_bytes(gzip.compress(TEXT.encode()))
-    parts = JsonParts(packed, "rows", "k", "annotations")
+    parts = JsonListReader(packed, "rows", "k", "annotations")
     assert list(parts.elements(1)) == [(0, {"k": 1, "a": "é\né"})]
     with pytest.raises(FileNotFoundError, match=r"file with annotations, found none at '.*none.json'"):
-        JsonParts(tmp_path / "none.json", "rows", "k", "annotations")
+        JsonListReader(tmp_path / "none.json", "rows", "k", "annotations")
 
 
-def test_elements_are_parsed_anew(tmp_path):
-    parts = opened(tmp_path, TEXT)
+def test_elements_are_parsed_on_each_access(tmp_path):
+    parts = reader(tmp_path, TEXT)
     ((_, first),) = parts.elements(1)
     first.clear()
     assert next(parts.elements(1))[1]["k"] == 1

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tltm_graph.io import write_atomically, write_folder_atomically
+from tltm_graph.io import output_folder, write_atomically, write_folder_atomically
 
 
 def test_the_file_appears_at_the_end(tmp_path):
@@ -16,7 +16,7 @@ def test_the_file_appears_at_the_end(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_others_can_read_it(tmp_path):
+def test_permissions_are_those_of_new_files(tmp_path):
     (tmp_path / "plain").touch()
     with write_atomically(tmp_path / "weights") as temporary:
         os.close(os.open(temporary, os.O_CREAT, mode=0o600))
@@ -79,7 +79,7 @@ def test_after_an_error_the_old_folder_stays(tmp_path, error):
 
 
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
-def test_an_end_between_the_two_steps_loses_nothing(tmp_path, monkeypatch, error):
+def test_an_interruption_between_the_renames_loses_nothing(tmp_path, monkeypatch, error):
     path = tmp_path / "result"
     path.mkdir()
     (path / "old.txt").write_text("old")
@@ -98,7 +98,7 @@ def test_an_end_between_the_two_steps_loses_nothing(tmp_path, monkeypatch, error
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_file_is_no_folder(tmp_path):
+def test_a_file_is_not_replaced_by_a_folder(tmp_path):
     path = tmp_path / "result"
     path.write_text("a file")
     message = r"Expected a folder to write at '.*result', got a file"
@@ -108,7 +108,7 @@ def test_a_file_is_no_folder(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_was_killed_before_is_in_nobodys_way(tmp_path):
+def test_a_folder_left_by_a_killed_process_is_replaced(tmp_path):
     left = tmp_path / f".result.{os.getpid()}.partial"
     left.mkdir()
     (left / "half.txt").write_text("half")
@@ -116,3 +116,35 @@ def test_what_was_killed_before_is_in_nobodys_way(tmp_path):
         assert tree(temporary) == {}
         (temporary / "new.txt").write_text("new")
     assert tree(tmp_path) == {"result/new.txt": "new"}
+
+
+def test_output_folder_is_created(tmp_path):
+    with output_folder(tmp_path / "a" / "b") as folder:
+        assert folder == tmp_path / "a" / "b"
+        (folder / "result").touch()
+    assert [path.name for path in folder.iterdir()] == ["result"]
+    with output_folder(folder):
+        pass
+    assert [path.name for path in folder.iterdir()] == ["result"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_empty_created_folders_are_removed_after_an_error(tmp_path, error):
+    (tmp_path / "old").mkdir()
+    for folder in (tmp_path / "a" / "b", tmp_path / "old", tmp_path / "old" / "c"):
+        with pytest.raises(error), output_folder(folder):
+            raise error
+    assert [path.name for path in tmp_path.iterdir()] == ["old"], "what was there before stays"
+    assert list((tmp_path / "old").iterdir()) == []
+    with pytest.raises(error), output_folder(tmp_path / "a" / "b") as folder:
+        (folder / "result").touch()
+        raise error
+    assert (tmp_path / "a" / "b" / "result").exists(), "what is complete stays"
+
+
+def test_folders_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        message = r"Expected a folder to write to at '.*file.*', got: "
+        with pytest.raises(OSError, match=message), output_folder(folder):
+            raise AssertionError("not to be reached")
