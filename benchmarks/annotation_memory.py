@@ -133,13 +133,13 @@ def writer_peak(name: str, num_frames: int) -> float:
 
 
 def print_opening() -> None:
-    print("| masks | text, MB | way | open, s | peak memory, MB | held afterwards, MB | all tracks then, s |")
+    print("| masks | text, MB | reader | open, s | peak memory, MB | held afterwards, MB | all tracks then, s |")
     print("|---|--:|---|--:|--:|--:|--:|")
     with tempfile.TemporaryDirectory() as folder:
         for name, uncompressed in (("compressed", False), ("uncompressed, as official", True)):
             path = Path(folder) / "instances.json"
             generate(path, uncompressed)
-            for way, key in (("json.load", "json"), ("read_youtube_vis", "ours")):
+            for reader, key in (("json.load", "json"), ("read_youtube_vis", "ours")):
                 done = subprocess.run(
                     [sys.executable, "-c", MEASURE, key, str(path)], capture_output=True, text=True, check=True
                 )
@@ -147,7 +147,7 @@ def print_opening() -> None:
                 assert key == "json" or masks == MASKS
                 after = f"{later:.1f}" if key == "ours" else ""
                 size = path.stat().st_size / 2**20
-                print(f"| {name} | {size:.0f} | {way} | {seconds:.1f} | {peak:.0f} | {held:.0f} | {after} |")
+                print(f"| {name} | {size:.0f} | {reader} | {seconds:.1f} | {peak:.0f} | {held:.0f} | {after} |")
 
 
 def main() -> None:

@@ -160,7 +160,7 @@ def identity_rows(num_true: int, num_predicted: int, repeats: int) -> None:
     }
     total = dict.fromkeys(("official", "ours"), 0.0)
     for name, (slow, fast, difference) in sides.items():
-        ms = side_by_side({"official": slow, "ours": fast}, repeats, warm_up=0)
+        ms = side_by_side({"official": slow, "ours": fast}, repeats, warm_up=1)
         total = {side: total[side] + ms[side] for side in total}
         print_identity_row(num_true, num_predicted, name, ms, f"{difference:.0e}" if difference else "0")
     print_identity_row(num_true, num_predicted, "both", total, "")
