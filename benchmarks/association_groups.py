@@ -17,8 +17,8 @@ from benchmarks.association_corruption import Missing, corrupted, missing_in_bur
 from benchmarks.association_sequences import Group, Sequence, score_group
 from tltm_graph.detectors import OracleDetector, PrecomputedDetector
 from tltm_graph.formats import Video, read_bdd100k, read_mot, read_mots, read_youtube_vis
-from tltm_graph.metrics import On
 from tltm_graph.metrics.benchmark_rules import PEDESTRIAN
+from tltm_graph.metrics.overlap import On
 from tltm_graph.structures import Observation, Tracks, observations_of
 from tltm_graph.synthetic import STANDARD, TEST, moving_shapes
 

@@ -19,7 +19,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from tltm_graph.metrics.video_metric import Sums
+from tltm_graph.metrics.metric import Sums
 
 BINS = ((5, 15), (16, 30), (31, 60))
 """Shortest and longest absence of each bin, in frames."""

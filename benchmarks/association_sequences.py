@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tltm_graph.metrics import Clear, Hota, IdentityF1, On
+from tltm_graph.metrics import Clear, Hota, IdentityF1
 from tltm_graph.metrics.benchmark_rules import bdd100k_frames
 from tltm_graph.metrics.matching import match_overlap
-from tltm_graph.metrics.overlap import overlap
-from tltm_graph.metrics.video_metric import update_together
+from tltm_graph.metrics.metric import update_together
+from tltm_graph.metrics.overlap import On, pairwise_iou
 from tltm_graph.ops import decode_rle
 from tltm_graph.structures import Detections, Frame, Observation, Tracks
 
@@ -141,7 +141,7 @@ def true_objects(sequence: Sequence) -> list[list[int]]:
     objects = []
     for (_, seen), found in zip(sequence.truth.observations(), sequence.found, strict=True):
         true = [row for row in seen if not row.crowd]
-        iou = overlap(true, list(found), sequence.on)
+        iou = pairwise_iou(true, list(found), sequence.on)
         if sequence.by_class:
             labels, others = (np.array([row.label for row in rows], dtype=np.int64) for rows in (true, found))
             iou = iou * (labels[:, None] == others)

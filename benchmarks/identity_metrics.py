@@ -20,7 +20,7 @@ from timing import machine
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.metrics import official_tracking as official
 from tltm_graph.metrics.hota import Hota, HotaScores
-from tltm_graph.metrics.identity_f1 import IdentityF1, IdentityF1Scores
+from tltm_graph.metrics.identity import IdentityF1, IdentityF1Scores
 from tltm_graph.metrics.overlap import FrameOverlap
 
 ROWS = ((100, 300), (400, 1200), (1200, 3100))

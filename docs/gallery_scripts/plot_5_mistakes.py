@@ -25,7 +25,7 @@ for frame in scene:
     decisions.append(decision_of(state, detections))
 
 truth = Tracks.from_stream(((index, scene.truth(index)) for index in range(len(scene))), scene.size)
-shown = match_to_ground_truth((decision.current for decision in decisions), truth, same=0.3)
+shown = match_to_ground_truth((decision.current for decision in decisions), truth, min_iou=0.3)
 objects = [torch.where(known == 1, ids, -1) for ids, known in shown]  # which true object each detection shows
 wrong = list(mistakes(decisions, objects))
 

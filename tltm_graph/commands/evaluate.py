@@ -23,10 +23,11 @@ from tltm_graph.formats import Video, guess_format, local_split, open_videos
 from tltm_graph.formats.davis import VOID
 from tltm_graph.formats.video import Part
 from tltm_graph.io import output_folder, write_atomically
-from tltm_graph.metrics import ORACLES, Evaluation, On, Scores
+from tltm_graph.metrics import ORACLES, Evaluation, Scores
 from tltm_graph.metrics.benchmark_rules import PEDESTRIAN
 from tltm_graph.metrics.davis import MAX_PROPOSALS
 from tltm_graph.metrics.evaluation import ONE_CLASS, RULES_ON
+from tltm_graph.metrics.overlap import On
 from tltm_graph.structures import Tracks
 
 IDENTITIES = ("hota", "clear", "idf1", "edges")

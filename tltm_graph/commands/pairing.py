@@ -5,7 +5,7 @@ from typing import Literal
 
 from tltm_graph.formats import Video, VideoSet, map_classes, read_class_map
 from tltm_graph.formats.class_maps import same_classes
-from tltm_graph.metrics import On
+from tltm_graph.metrics.overlap import On
 
 Missing = Literal["error", "empty", "skip"]
 """What videos without predictions are: an error, empty, or not to be scored."""

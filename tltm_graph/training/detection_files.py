@@ -5,7 +5,7 @@ from itertools import tee
 from tltm_graph.detectors import Detector, OracleDetector, PrecomputedDetector, build_detector
 from tltm_graph.formats import Video, local_split, open_videos
 from tltm_graph.formats.video import Part
-from tltm_graph.metrics.match_to_ground_truth import match_to_ground_truth
+from tltm_graph.metrics.matching import match_to_ground_truth
 from tltm_graph.structures import Detections, Tracks
 from tltm_graph.synthetic import DetectionSequence
 

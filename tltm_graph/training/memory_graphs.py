@@ -14,7 +14,7 @@ from tltm_graph.detectors.centermask import CenterMask, Pyramid
 from tltm_graph.frame_pairs.draws import mixed
 from tltm_graph.frame_pairs.stream import Permutation
 from tltm_graph.graph import TRANSITION, frame_pair_graph
-from tltm_graph.metrics.match_to_ground_truth import match_to_ground_truth
+from tltm_graph.metrics.matching import match_to_ground_truth
 from tltm_graph.models import TLTM, load_model
 from tltm_graph.structures import Detections, Frame, Tracks
 from tltm_graph.training.pair_data import PairData, TrainingData
@@ -58,7 +58,7 @@ def watch(detector: CenterMask, frames: Iterable[Frame], truth: Tracks, chosen: 
         else:
             found.append(Detections.empty())
             context = None
-    told = enumerate(zip(found, match_to_ground_truth(found, truth, second=False), strict=True))
+    told = enumerate(zip(found, match_to_ground_truth(found, truth, duplicates_are_false_positives=False), strict=True))
     return [Seen(index, objects.replace(ids=ids)) for index, (objects, (ids, _)) in told if index in chosen]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from tltm_graph.metrics.match_to_ground_truth import match_to_ground_truth
+from tltm_graph.metrics.matching import match_to_ground_truth
 from tltm_graph.models import TLTM, Recording, for_inference, load_model, record
 from tltm_graph.structures import Tracks
 from tltm_graph.synthetic import DetectionSequence
