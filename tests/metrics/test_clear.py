@@ -63,9 +63,9 @@ def test_objects_at_the_limits_are_partly_tracked(predicted: str, kind: str):
 
 def test_scores_follow_from_the_counts():
     scores = ClearScores(80, 20, 10, 5, 3, 1, 1, 7, 50, 64.0)
-    assert (scores.mota, scores.moda, scores.smota, scores.motp) == (0.65, 0.70, 0.49, 0.8)
-    assert (scores.recall, scores.precision) == (0.8, 80 / 90)
     named = scores.named()
+    assert (scores.mota, named["MODA"], named["sMOTA"], scores.motp) == (0.65, 0.70, 0.49, 0.8)
+    assert (named["CLR_Re"], named["CLR_Pr"]) == (0.8, 80 / 90)
     assert named["MOTAL"] == pytest.approx((80 - 10 - math.log10(5)) / 100)
     assert (named["MTR"], named["FP_per_frame"]) == (0.6, 0.2)
     assert ClearScores(1, 0, 0, 1, 1, 0, 0, 0, 1, 1.0).named()["MOTAL"] == 1
@@ -124,7 +124,7 @@ def test_mots():
     metric.update("MOTS20-05", mots_frames(truth, predicted, label=1))
     theirs = expected("mots20/perturbed/official_TrackEval_scores.json")["COMBINED_SEQ"]
     check(metric, theirs)
-    assert metric.compute().smota == pytest.approx(theirs["sMOTA"], abs=1e-12)
+    assert metric.compute().named()["sMOTA"] == pytest.approx(theirs["sMOTA"], abs=1e-12)
 
 
 def test_match_history_counts_each_kind_of_interruption():

@@ -20,9 +20,9 @@ def unpacked(packed: PackedMask, size: tuple[int, int]) -> np.ndarray:
     """Unpack the part of a packed mask inside the frame."""
     mask = np.zeros(size, dtype=bool)
     for (word, row), bits in np.ndenumerate(packed.words):
-        y = packed.top + row
+        y = packed.window.top + row
         for bit in range(64):
-            x = 64 * (packed.left + word) + bit
+            x = 64 * (packed.window.left + word) + bit
             if int(bits) >> bit & 1 and 0 <= y < size[0] and x < size[1]:
                 mask[y, x] = True
     return mask

@@ -145,40 +145,23 @@ class ClearScores(ClearCounts):
         """Multiple object tracking precision: mean IoU of the matches, in [0, 1]; more is better."""
         return self.overlap / max(1, self.tp)
 
-    @property
-    def smota(self) -> float:
-        """MOTA with each match counted as its IoU. On masks this is sMOTSA, and MOTA is MOTSA."""
-        return self._per_object(self.overlap - self.fp - self.id_switches)
-
-    @property
-    def moda(self) -> float:
-        """Multiple object detection accuracy: MOTA without the ID switches."""
-        return self._per_object(self.tp - self.fp)
-
-    @property
-    def recall(self) -> float:
-        """TP / (TP + FN)."""
-        return self._per_object(self.tp)
-
-    @property
-    def precision(self) -> float:
-        """TP / (TP + FP)."""
-        return self.tp / max(1, self.tp + self.fp)
-
     def named(self) -> dict[str, float]:
-        """Return the scores and counts by official name."""
+        """Return the scores and counts by official name. sMOTA is MOTA with each match counted as its IoU.
+
+        On masks MOTA is MOTSA, and sMOTA is sMOTSA.
+        """
         objects = max(1, self.mostly_tracked + self.partly_tracked + self.mostly_lost)
         log_switches = math.log10(self.id_switches) if self.id_switches else 0.0
         return {
             "MOTA": self.mota,
             "MOTP": self.motp,
-            "MODA": self.moda,
-            "CLR_Re": self.recall,
-            "CLR_Pr": self.precision,
+            "MODA": self._per_object(self.tp - self.fp),
+            "CLR_Re": self._per_object(self.tp),
+            "CLR_Pr": self.tp / max(1, self.tp + self.fp),
             "MTR": self.mostly_tracked / objects,
             "PTR": self.partly_tracked / objects,
             "MLR": self.mostly_lost / objects,
-            "sMOTA": self.smota,
+            "sMOTA": self._per_object(self.overlap - self.fp - self.id_switches),
             "CLR_F1": self.tp / max(1.0, self.tp + 0.5 * self.fn + 0.5 * self.fp),
             "FP_per_frame": self.fp / max(1, self.frames),
             "MOTAL": self._per_object(self.tp - self.fp - log_switches),

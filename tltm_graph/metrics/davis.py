@@ -73,38 +73,34 @@ class _VideoScores(NamedTuple):
     left_out: tuple[int, ...]  # true ids above the highest of the first frame
 
 
-class _TrueObjects:
-    """The objects of a video to score, and the frames that show them."""
+def _object_ids(first: LabelMap, video: str) -> range:
+    """Return the ids to score, given the true label map of the first frame."""
+    highest = max((i for i in first.boxes if i != VOID), default=0)
+    if highest > VOID:
+        raise ValueError(f"Expected true ids below {VOID}, got {highest} in {_place(video, 0)}: number objects 1, 2, …")
+    return range(1, highest + 1)
 
-    def __init__(self, video: str) -> None:
-        self.ids = range(0)
-        self._video = video
-        self._num_shown = np.zeros(0, dtype=np.int64)
-        self._left_out: set[int] = set()
 
-    def begin(self, first: LabelMap) -> None:
-        """Take the ids from the true label map of the first frame."""
-        highest = max((i for i in first.boxes if i != VOID), default=0)
-        if highest > VOID:
-            raise ValueError(
-                f"Expected true ids below {VOID}, got {highest} in {_place(self._video, 0)}: number objects 1, 2, …"
-            )
-        self.ids = range(1, highest + 1)
-        self._num_shown = np.zeros(highest, dtype=np.int64)
+def _video_scores(
+    ids: range, shown: list[set[int]], region: np.ndarray, boundary: np.ndarray, predicted: Sequence[int | None]
+) -> _VideoScores:
+    """Score the objects of a video.
 
-    def add_scored(self, truth: LabelMap) -> None:
-        """Add the true label map of a scored frame."""
-        self._num_shown += np.array([i in truth.boxes for i in self.ids], dtype=np.int64)
-        self._left_out.update(i for i in truth.boxes if i > len(self.ids) and i != VOID)
-
-    def scores(self, region: np.ndarray, boundary: np.ndarray, predicted: Sequence[int | None]) -> _VideoScores:
-        """Score the objects from J and F (N, T) and the id of the prediction of each object."""
-        rows = zip(self.ids, region, boundary, predicted, self._num_shown.tolist(), strict=True)
-        objects = {
-            i: DavisObjectScores(*frame_statistics(j), *frame_statistics(f), J=j, F=f, predicted_id=p, num_shown=n)
-            for i, j, f, p, n in (rows if region.size else ())
-        }
-        return _VideoScores(objects, tuple(sorted(self._left_out)))
+    Args:
+        ids: Ids of the N objects.
+        shown: Ids in the truth of each scored frame.
+        region: J of each object and scored frame (N, T).
+        boundary: F of each object and scored frame (N, T).
+        predicted: Id of the prediction of each object.
+    """
+    rows = zip(ids, region, boundary, predicted, strict=True) if region.size else ()
+    objects = {
+        i: DavisObjectScores(
+            *frame_statistics(j), *frame_statistics(f), J=j, F=f, predicted_id=p, num_shown=sum(i in s for s in shown)
+        )
+        for i, j, f, p in rows
+    }
+    return _VideoScores(objects, tuple(sorted({i for s in shown for i in s if i > len(ids) and i != VOID})))
 
 
 class DavisMetric(VideoMetric[_VideoScores]):
@@ -155,32 +151,32 @@ class DavisSemiSupervised(DavisMetric):
     """
 
     def _score(self, video: str, frames: Frames) -> _VideoScores:
-        objects = _TrueObjects(video)
+        ids, shown = range(0), list[set[int]]()
         scored: list[RegionBoundary] = []
         pending: tuple[LabelMap, np.ndarray | None] | None = None  # scored once a later frame exists
         for frame, (true_pixels, pixels) in enumerate(frames):
             truth = _label_map(true_pixels, "true", video, frame)
             if frame == 0:
-                objects.begin(truth)
+                ids = _object_ids(truth, video)
                 continue
             if pending is not None:
-                scored.append(self._score_frame(objects, *pending, video, frame - 1))
+                scored.append(self._score_frame(ids, *pending, video, frame - 1))
+                shown.append(set(pending[0].boxes))
             pending = (truth, pixels)
-        region, boundary = np.array(scored).reshape(len(scored), 2, len(objects.ids)).transpose(1, 2, 0).copy()
-        return objects.scores(region, boundary, objects.ids)
+        region, boundary = np.array(scored).reshape(len(scored), 2, len(ids)).transpose(1, 2, 0).copy()
+        return _video_scores(ids, shown, region, boundary, ids)
 
     def _score_frame(
-        self, objects: _TrueObjects, truth: LabelMap, pixels: np.ndarray | None, video: str, frame: int
+        self, ids: range, truth: LabelMap, pixels: np.ndarray | None, video: str, frame: int
     ) -> RegionBoundary:
         predicted = _predicted_label_map(pixels, truth, video, frame)
         highest = max(predicted.boxes, default=0)
-        if highest > len(objects.ids):
+        if highest > len(ids):
             raise ValueError(
-                f"Expected predicted ids up to {len(objects.ids)}, the highest of the first true frame, got {highest} "
+                f"Expected predicted ids up to {len(ids)}, the highest of the first true frame, got {highest} "
                 f"in {_place(video, frame)}: predict with the ids of the first frame; only the truth has void pixels"
             )
-        objects.add_scored(truth)
-        pairs = label_map_scores(truth, objects.ids, predicted, objects.ids)
+        pairs = label_map_scores(truth, ids, predicted, ids)
         return RegionBoundary(pairs.region.diagonal(), pairs.boundary.diagonal())
 
 
@@ -197,13 +193,13 @@ class DavisUnsupervised(DavisMetric):
     """
 
     def _score(self, video: str, frames: Frames) -> _VideoScores:
-        objects = _TrueObjects(video)
+        true_ids, shown = range(0), list[set[int]]()
         proposals: set[int] = set()
         scored: list[tuple[list[int], RegionBoundary]] = []
         for frame, (true_pixels, pixels) in enumerate(frames):
             truth = _label_map(true_pixels, "true", video, frame)
             if frame == 0:
-                objects.begin(truth)
+                true_ids = _object_ids(truth, video)
             predicted = _predicted_label_map(pixels, truth, video, frame)
             ids = list(predicted.boxes)
             proposals.update(ids)
@@ -213,18 +209,18 @@ class DavisUnsupervised(DavisMetric):
                     f"{_place(video, frame)}: keep the {MAX_PROPOSALS} tracks with the highest score, as the writer of "
                     "DAVIS results does"
                 )
-            objects.add_scored(truth)
+            shown.append(set(truth.boxes))
             void = truth.pixels == VOID if VOID in truth.boxes else None
             background = 0  # scored as an object without pixels
-            scored.append((ids, label_map_scores(truth, objects.ids, predicted, [*ids, background], void)))
-        num_objects, num_frames = len(objects.ids), max(len(scored), 1)
+            scored.append((ids, label_map_scores(truth, true_ids, predicted, [*ids, background], void)))
+        num_objects, num_frames = len(true_ids), max(len(scored), 1)
         names: list[int | None] = [*sorted(proposals), *[None] * (num_objects - len(proposals))]
         region, boundary = _by_proposal(scored, sorted(proposals), len(names), num_objects)
         gain = region.sum(axis=2) / num_frames + boundary.sum(axis=2) / num_frames
         rows, columns = linear_sum_assignment(gain, maximize=True)
         rows = rows[np.argsort(columns)]  # proposal of each true object (N,)
         every = np.arange(num_objects)
-        return objects.scores(region[rows, every], boundary[rows, every], [names[i] for i in rows])
+        return _video_scores(true_ids, shown, region[rows, every], boundary[rows, every], [names[i] for i in rows])
 
 
 def _by_proposal(
@@ -259,10 +255,10 @@ def _label_map(pixels: np.ndarray | None, side: str, video: str, frame: int) -> 
 def _predicted_label_map(pixels: np.ndarray | None, truth: LabelMap, video: str, frame: int) -> LabelMap:
     predicted = _label_map(pixels, "predicted", video, frame)
     if predicted.pixels.shape != truth.pixels.shape:
-        expected, got = ("×".join(map(str, m.pixels.shape)) for m in (truth, predicted))
+        (height, width), (got_height, got_width) = truth.pixels.shape, predicted.pixels.shape
         raise ValueError(
-            f"Expected a predicted label map of {expected} pixels (H×W), got {got} in {_place(video, frame)}: scale it "
-            "to the size of the truth, taking the nearest pixel"
+            f"Expected a predicted label map of {height}×{width} pixels (H×W), got {got_height}×{got_width} in "
+            f"{_place(video, frame)}: scale it to the size of the truth, taking the nearest pixel"
         )
     return predicted
 

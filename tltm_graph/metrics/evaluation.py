@@ -292,17 +292,12 @@ def _sum_over_classes(classes: Iterable[Any], zero: Any) -> Any:
 
 
 def _davis_notes(family: str, scores: DavisScores) -> list[str]:
-    num_late, num_not_scored, num_never_shown = (
-        sum(map(len, scores.left_out.values())),
-        len(scores.not_scored),
-        len(scores.never_shown),
-    )
     counts = {
-        f"{num_late} objects that come after the first frame are not scored": num_late,
-        f"{num_not_scored} videos without an object in the first frame are not scored": num_not_scored,
-        f"{num_never_shown} objects that no frame shows count, as in the official code": num_never_shown,
+        "objects that come after the first frame are not scored": sum(map(len, scores.left_out.values())),
+        "videos without an object in the first frame are not scored": len(scores.not_scored),
+        "objects that no frame shows count, as in the official code": len(scores.never_shown),
     }
-    return [f"{family}: {sentence}." for sentence, count in counts.items() if count]
+    return [f"{family}: {count} {sentence}." for sentence, count in counts.items() if count]
 
 
 def _numbers(scores: Any) -> dict[str, float]:

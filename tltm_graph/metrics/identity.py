@@ -106,31 +106,23 @@ def _greatest_agreement(num_overlaps: Mapping[tuple[int, int], int]) -> int:
     size = len(true_ids) + len(predicted_ids)
     edges = coo_array((counts, (row, len(true_ids) + column)), shape=(size, size))
     num_groups, group_of = connected_components(edges, directed=False)
-    num_rows, row_place = _places_in_groups(group_of[: len(true_ids)], num_groups)
-    num_columns, column_place = _places_in_groups(group_of[len(true_ids) :], num_groups)
+    num_true, num_predicted = (
+        np.bincount(side, minlength=num_groups) for side in (group_of[: len(true_ids)], group_of[len(true_ids) :])
+    )
     group = group_of[row]  # of each pair
 
     greatest_count = np.zeros(num_groups, dtype=np.int64)
     np.maximum.at(greatest_count, group, counts)
-    needs_solver = (num_rows > 1) & (num_columns > 1)  # if one side is a single id, its best pair is the optimum
+    needs_solver = (num_true > 1) & (num_predicted > 1)  # if one side is a single id, its best pair is the optimum
     total = int(greatest_count[~needs_solver].sum())
-    order = np.argsort(group, kind="stable")
-    ends = np.cumsum(np.bincount(group, minlength=num_groups))
+    parts = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group, minlength=num_groups))[:-1])
     for number in np.flatnonzero(needs_solver).tolist():
-        part = order[ends[number - 1] if number else 0 : ends[number]]
-        matrix = np.zeros((num_rows[number], num_columns[number]), dtype=np.int64)
-        matrix[row_place[row[part]], column_place[column[part]]] = counts[part]
+        part = parts[number]  # indices of the pairs of a group
+        matrix = np.zeros((num_true[number], num_predicted[number]), dtype=np.int64)
+        rows, columns = (np.unique(side[part], return_inverse=True)[1] for side in (row, column))
+        matrix[rows, columns] = counts[part]
         total += int(matrix[linear_sum_assignment(matrix, maximize=True)].sum())
     return total
-
-
-def _places_in_groups(group: np.ndarray, num_groups: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the size of each group, and the index of each member within its group."""
-    sizes = np.bincount(group, minlength=num_groups)
-    order = np.argsort(group, kind="stable")
-    place = np.empty_like(order)
-    place[order] = np.arange(len(group)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return sizes, place
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ _WORD = 64  # pixels
 
 
 class Box(NamedTuple):
-    """Rows ``top`` to ``bottom`` - 1 and columns ``left`` to ``right`` - 1 of a frame."""
+    """Rows ``top`` to ``bottom`` - 1 and columns (or words) ``left`` to ``right`` - 1 of a frame."""
 
     top: int
     bottom: int
@@ -57,24 +57,12 @@ class PackedMask(NamedTuple):
     start at multiples of 64 pixels of the frame, so that two masks of a frame are compared without a shift.
 
     Args:
-        top: Row of the frame at which the window starts; negative above the frame.
-        left: Word of the frame at which the window starts, at column 64 · ``left``.
+        window: Rows of the frame, and words across: word i starts at column 64 · i. Rows may lie outside the frame.
         words: Pixels, uint64 (words across, rows); the lowest bit is the leftmost pixel.
     """
 
-    top: int
-    left: int
+    window: Box
     words: np.ndarray
-
-    @property
-    def bottom(self) -> int:
-        """Row after the last one of the window."""
-        return self.top + self.words.shape[1]
-
-    @property
-    def right(self) -> int:
-        """Word after the last one of the window."""
-        return self.left + self.words.shape[0]
 
 
 def pack_masks(masks: np.ndarray, void: np.ndarray | None, margin: int) -> list[PackedMask]:
@@ -111,14 +99,14 @@ def boundary(mask: PackedMask, size: Sequence[int]) -> PackedMask:
     words = mask.words
     right = words >> 1
     right[:-1] |= words[1:] << (_WORD - 1)
-    if mask.right * _WORD >= width:
+    if mask.window.right * _WORD >= width:
         right[-1:] |= words[-1:] & np.uint64(1 << (width - 1) % _WORD)
     sideways = words ^ right
     edge = sideways.copy()
     edge[:, :-1] |= sideways[:, 1:] | (words[:, :-1] ^ words[:, 1:])
-    last = height - 1 - mask.top
+    last = height - 1 - mask.window.top
     edge[:, last : last + 1] = sideways[:, last : last + 1]
-    edge[:, : max(-mask.top, 0)] = 0  # the window begins above the frame
+    edge[:, : max(-mask.window.top, 0)] = 0  # rows above the frame
     return mask._replace(words=edge)
 
 
@@ -159,21 +147,16 @@ def num_common_pixels(masks: Sequence[PackedMask], others: Sequence[PackedMask])
     window = _common_window(others)
     stack = np.zeros((len(others), window.right - window.left, window.bottom - window.top), dtype=np.uint64)
     for layer, other in zip(stack, others, strict=True):
-        top, left = other.top - window.top, other.left - window.left
-        layer[left : left + other.words.shape[0], top : top + other.words.shape[1]] = other.words
-    corners = np.array([_window(other) for other in others], dtype=np.int64).reshape(-1, 4)
+        layer[_within(window, other.window)] = other.words
+    corners = np.array([other.window for other in others], dtype=np.int64).reshape(-1, 4)
     for row, mask in enumerate(masks):
-        both = _intersection(_window(mask), window)
+        both = _intersection(mask.window, window)
         touching = np.flatnonzero(
             (np.maximum(corners[:, 0], both.top) < np.minimum(corners[:, 1], both.bottom))
             & (np.maximum(corners[:, 2], both.left) < np.minimum(corners[:, 3], both.right))
         )
-        layers = stack[
-            touching,
-            both.left - window.left : both.right - window.left,
-            both.top - window.top : both.bottom - window.top,
-        ]
-        layers &= _cut(mask, both)
+        layers = stack[touching, *_within(window, both)]
+        layers &= mask.words[_within(mask.window, both)]
         common[row, touching] = np.bitwise_count(layers).sum(axis=(1, 2), dtype=np.int64)
     return common
 
@@ -213,7 +196,7 @@ def _slices(box: Box) -> tuple[slice, slice]:
 def _pack(pixels: np.ndarray, box: Box, width: int, void: np.ndarray | None, margin: int) -> PackedMask:
     """Pack the pixels of a box in a frame of some width."""
     if box == EMPTY_BOX:
-        return PackedMask(0, 0, np.zeros((0, 0), dtype=np.uint64))
+        return PackedMask(EMPTY_BOX, np.zeros((0, 0), dtype=np.uint64))
     top, bottom = box.top - margin, box.bottom + margin
     left, right = max(box.left - margin, 0) // _WORD, -(-min(box.right + margin, width) // _WORD)
     window = np.zeros((bottom - top, (right - left) * _WORD), dtype=bool)
@@ -222,7 +205,7 @@ def _pack(pixels: np.ndarray, box: Box, width: int, void: np.ndarray | None, mar
     if void is not None:
         target &= ~void[_slices(box)]
     words = np.packbits(window, axis=1, bitorder="little").view("<u8")
-    return PackedMask(top, left, np.ascontiguousarray(words.T, dtype=np.uint64))  # (words across, rows)
+    return PackedMask(Box(top, bottom, left, right), np.ascontiguousarray(words.T, dtype=np.uint64))
 
 
 def _widen(words: np.ndarray, width: int, new_width: int) -> tuple[np.ndarray, int]:
@@ -238,12 +221,8 @@ def _widen(words: np.ndarray, width: int, new_width: int) -> tuple[np.ndarray, i
     return words, width
 
 
-def _window(mask: PackedMask) -> Box:
-    return Box(mask.top, mask.bottom, mask.left, mask.right)
-
-
 def _common_window(masks: Sequence[PackedMask]) -> Box:
-    windows = [_window(mask) for mask in masks if mask.words.size]
+    windows = [mask.window for mask in masks if mask.words.size]
     if not windows:
         return EMPTY_BOX
     tops, bottoms, lefts, rights = zip(*windows, strict=True)
@@ -255,7 +234,8 @@ def _intersection(window: Box, other: Box) -> Box:
     return Box(top, max(min(window.bottom, other.bottom), top), left, max(min(window.right, other.right), left))
 
 
-def _cut(mask: PackedMask, window: Box) -> np.ndarray:
-    return mask.words[
-        window.left - mask.left : window.right - mask.left, window.top - mask.top : window.bottom - mask.top
-    ]
+def _within(window: Box, part: Box) -> tuple[slice, slice]:
+    """Return the slices of a part of a window in its words (words across, rows)."""
+    return slice(part.left - window.left, part.right - window.left), slice(
+        part.top - window.top, part.bottom - window.top
+    )

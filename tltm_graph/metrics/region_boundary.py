@@ -162,35 +162,23 @@ def _check_sizes(truth: tuple[int, ...], predicted: tuple[int, ...], void: np.nd
         raise ValueError(f"Expected void pixels bool ({truth[0]}, {truth[1]}), got {void.dtype} of shape {void.shape}")
 
 
-class FrameStatistics(NamedTuple):
-    """Statistics of the values of an object over the frames of a video.
+def frame_statistics(values: np.ndarray) -> tuple[float, float, float]:
+    """Compute mean, recall and decay of the values (T,) of an object in the frames of a video, like the official code.
 
-    Args:
-        mean: Mean over the frames.
-        recall: Share of the frames with a value above 0.5.
-        decay: Mean over the first quarter minus mean over the last; negative if values increase.
-    """
-
-    mean: float
-    recall: float
-    decay: float
-
-
-def frame_statistics(values: np.ndarray) -> FrameStatistics:
-    """Compute mean, recall and decay of values (T,) like the official code; all nan without frames.
-
-    Frames are divided into four bins at round(linspace(1, T, 5)) - 1, halves rounded up. A limit belongs to the bins on
-    both sides. Values that are nan count as not above 0.5, and are left out of means. The official code stores limits
-    in 8 bits, so its decay is wrong from 257 frames on; here it is right.
+    Recall is the share of the values above 0.5. Decay is the mean of the first quarter minus that of the last, negative
+    if values increase. The quarters are divided at round(linspace(1, T, 5)) - 1, halves rounded up. A limit belongs to
+    the quarters on both sides. Values that are nan count as not above 0.5, and are left out of means. Without frames
+    all three are nan. The official code stores limits in 8 bits, so its decay is wrong from 257 frames on; here it is
+    right.
 
     Source: "A Benchmark Dataset and Evaluation Methodology for Video Object Segmentation" (Perazzi et al. 2016) and its
     code for DAVIS 2017.
     """
     if len(values) == 0:
-        return FrameStatistics(np.nan, np.nan, np.nan)
+        return np.nan, np.nan, np.nan
     limits = (np.round(np.linspace(1, len(values), 5) + 1e-10) - 1).astype(np.int64)  # 1e-10: round is half to even
     first, last = values[: limits[1] + 1], values[limits[3] :]
-    return FrameStatistics(_finite_mean(values), float(np.mean(values > 0.5)), _finite_mean(first) - _finite_mean(last))
+    return _finite_mean(values), float(np.mean(values > 0.5)), _finite_mean(first) - _finite_mean(last)
 
 
 def _finite_mean(values: np.ndarray) -> float:
