@@ -218,7 +218,7 @@ def test_bdd100k_drops_predictions():
     truth, predicted = bdd100k("seg_track_sample"), bdd100k("seg_track_preds")
     car = BDD_CLASSES.index("car")
     kept = sum(len(f.predicted_ids) for f in bdd100k_frames(truth, predicted, "masks", car))
-    everything = sum(len(f.predicted_ids) for f in frame_overlaps(truth, predicted, "masks", car, car))
+    everything = sum(len(f.predicted_ids) for f in frame_overlaps(truth, predicted, "masks", car))
     assert 0 < everything - kept < 50
 
 

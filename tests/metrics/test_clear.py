@@ -64,7 +64,7 @@ def test_objects_at_the_limits_are_partly_tracked(predicted: str, kind: str):
 def test_scores_follow_from_the_counts():
     scores = ClearScores(80, 20, 10, 5, 3, 1, 1, 7, 50, 64.0)
     named = scores.named()
-    assert (scores.mota, named["MODA"], named["sMOTA"], scores.motp) == (0.65, 0.70, 0.49, 0.8)
+    assert (scores.mota, named["MODA"], named["sMOTA"], named["MOTP"]) == (0.65, 0.70, 0.49, 0.8)
     assert (named["CLR_Re"], named["CLR_Pr"]) == (0.8, 80 / 90)
     assert named["MOTAL"] == pytest.approx((80 - 10 - math.log10(5)) / 100)
     assert (named["MTR"], named["FP_per_frame"]) == (0.6, 0.2)

@@ -88,7 +88,7 @@ def test_classes_are_scored_one_by_one_and_counts_are_added():
         for kind in IDENTITIES.values():
             metric = kind()
             for video, (truth, predicted) in PAIRS.items():
-                metric.update(video, frame_overlaps(truth, predicted, "masks", label, label))
+                metric.update(video, frame_overlaps(truth, predicted, "masks", label))
             named = metric.compute().named()
             np.testing.assert_equal({key: scores.per_class[name][key] for key in named}, named)
         counted = {key: value + scores.per_class[name][key] for key, value in counted.items()}
@@ -251,7 +251,7 @@ def test_rules_of_bdd100k_add_the_means_over_classes():
     assert {"mIDF1", "mMOTA", "mMOTP"} <= set(scores.overall)
     single = ClearBdd100k()
     for name, (truth, predicted) in PAIRS.items():
-        single.update(name, frame_overlaps(truth, predicted, "masks", 0, 0))
+        single.update(name, frame_overlaps(truth, predicted, "masks", 0))
     assert scores.per_class["cat"]["MOTA"] == single.compute().named()["MOTA"]
     assert scores.overall["mMOTA"] == pytest.approx(np.mean([scores.per_class[name]["MOTA"] for name in CLASSES]))
     assert "mMOTA" not in fed(Evaluation(["hota", "clear"], CLASSES, rules="bdd100k"), PAIRS).compute().overall

@@ -75,7 +75,7 @@ def test_no_videos_and_empty_videos():
     assert scored() == scored([]) == scored([frame([], [])]) == IdentityF1Scores(0, 0, 0)
     assert scored([frame([1, 2], [])]) == IdentityF1Scores(0, 2, 0)
     assert scored([frame([], [1, 2])]) == IdentityF1Scores(0, 0, 2)
-    assert (scored().idf1, scored().idp, scored().idr) == (0, 0, 0)
+    assert set(scored().named().values()) == {0}
 
 
 def check(metric: IdentityF1, theirs: dict[str, float]) -> None:
@@ -99,7 +99,7 @@ def test_tud():
     theirs = expected("tud/expected.json")
     check(metric, theirs["recomputed_with_official_TrackEval"]["COMBINED_SEQ"])
     assert metric.compute().idf1 == pytest.approx(theirs["published_mmtracking_test"]["IDF1"], abs=1e-3)
-    assert metric.compute().idp == pytest.approx(theirs["published_mmtracking_test"]["IDP"], abs=1e-3)
+    assert metric.compute().named()["IDP"] == pytest.approx(theirs["published_mmtracking_test"]["IDP"], abs=1e-3)
 
 
 @needs_shared

@@ -140,21 +140,16 @@ class ClearScores(ClearCounts):
         """Multiple object tracking accuracy, (TP - FP - IDSW) / (TP + FN), at most 1; negative for many errors."""
         return self._per_object(self.tp - self.fp - self.id_switches)
 
-    @property
-    def motp(self) -> float:
-        """Multiple object tracking precision: mean IoU of the matches, in [0, 1]; more is better."""
-        return self.overlap / max(1, self.tp)
-
     def named(self) -> dict[str, float]:
-        """Return the scores and counts by official name. sMOTA is MOTA with each match counted as its IoU.
+        """Return the scores and counts by official name.
 
-        On masks MOTA is MOTSA, and sMOTA is sMOTSA.
+        MOTP is the mean IoU of the matches. sMOTA is MOTA with each match counted as its IoU; on masks this is sMOTSA.
         """
         objects = max(1, self.mostly_tracked + self.partly_tracked + self.mostly_lost)
         log_switches = math.log10(self.id_switches) if self.id_switches else 0.0
         return {
             "MOTA": self.mota,
-            "MOTP": self.motp,
+            "MOTP": self.overlap / max(1, self.tp),
             "MODA": self._per_object(self.tp - self.fp),
             "CLR_Re": self._per_object(self.tp),
             "CLR_Pr": self.tp / max(1, self.tp + self.fp),

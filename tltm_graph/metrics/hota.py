@@ -16,7 +16,9 @@ ALPHAS = np.arange(0.05, 0.99, 0.05)
 class HotaScores(Sums):
     """Counts at each of the 19 :data:`ALPHAS` and the scores they give, in [0, 1].
 
-    A score with the denominator 0 is 0, but localisation accuracy is 1, as in the official code.
+    DetA is the detection accuracy TP / (TP + FN + FP), AssA the mean over the matches of the IoU of their two tracks,
+    HOTA the geometric mean of both, and LocA the mean IoU of the matches. A score with the denominator 0 is 0, but LocA
+    is 1, as in the official code.
 
     Args:
         tp: Matches, int64 (19,).
@@ -58,23 +60,8 @@ class HotaScores(Sums):
 
     @property
     def hota(self) -> float:
-        """Geometric mean of detection and association accuracy at each alpha, averaged over alpha."""
+        """HOTA, averaged over alpha."""
         return self.named()["HOTA"]
-
-    @property
-    def det_a(self) -> float:
-        """Detection accuracy TP / (TP + FN + FP), averaged over alpha."""
-        return self.named()["DetA"]
-
-    @property
-    def ass_a(self) -> float:
-        """Association accuracy: mean over the matches of the IoU of their two tracks, averaged over alpha."""
-        return self.named()["AssA"]
-
-    @property
-    def loc_a(self) -> float:
-        """Localisation accuracy: mean IoU of the matches, averaged over alpha."""
-        return self.named()["LocA"]
 
     def named(self) -> dict[str, float]:
         """Return the means over alpha, and the values at the first alpha as ``(0)``, by official name."""

@@ -35,22 +35,12 @@ class IdentityF1Scores(Sums):
         """IDTP / (IDTP + IDFP / 2 + IDFN / 2)."""
         return self.idtp / max(1.0, self.idtp + 0.5 * self.idfp + 0.5 * self.idfn)
 
-    @property
-    def idr(self) -> float:
-        """Identity recall, IDTP / (IDTP + IDFN)."""
-        return self.idtp / max(1, self.idtp + self.idfn)
-
-    @property
-    def idp(self) -> float:
-        """Identity precision, IDTP / (IDTP + IDFP)."""
-        return self.idtp / max(1, self.idtp + self.idfp)
-
     def named(self) -> dict[str, float]:
         """Return the scores and counts by official name."""
         return {
             "IDF1": self.idf1,
-            "IDR": self.idr,
-            "IDP": self.idp,
+            "IDR": self.idtp / max(1, self.idtp + self.idfn),
+            "IDP": self.idtp / max(1, self.idtp + self.idfp),
             "IDTP": self.idtp,
             "IDFN": self.idfn,
             "IDFP": self.idfp,

@@ -135,17 +135,9 @@ class TrackingMetric(VideoMetric[Counts]):
 
 
 def update_together(metrics: Sequence[TrackingMetric[Any]], video: str, frames: Iterable[FrameOverlap]) -> None:
-    """Update several metrics from one pass over the frames of a video, either all of them or none.
+    """Update several metrics in one pass over a video, either all of them or none; see :meth:`TrackingMetric.update`.
 
     The overlaps of the whole video are in memory meanwhile: a few hundred bytes for each pair of objects in a frame.
-
-    Args:
-        metrics: Metrics to update.
-        video: Name of the video.
-        frames: All its frames in order, including those without objects. Iterated once.
-
-    Raises:
-        ValueError: If one of the metrics has the video already.
     """
     for metric in metrics:
         metric._expect_new([video])

@@ -47,24 +47,21 @@ class FrameOverlap:
             raise ValueError(f"Expected overlaps from 0 to 1, got {self.iou.min()} to {self.iou.max()}")
 
 
-def frame_overlaps(
-    truth: Tracks, predicted: Tracks, on: On, truth_label: int | None = None, predicted_label: int | None = None
-) -> Iterator[FrameOverlap]:
+def frame_overlaps(truth: Tracks, predicted: Tracks, on: On, label: int | None = None) -> Iterator[FrameOverlap]:
     """Yield the overlaps of each frame of a video, without the rules of any benchmark.
 
     Args:
         truth: True tracks. Those with ``crowd`` are left out.
         predicted: Tracks to evaluate.
         on: Compare masks or boxes.
-        truth_label: Class of the true observations to keep; None for all.
-        predicted_label: Class of the predicted observations to keep; None for all.
+        label: Class to keep on both sides; None for all.
 
     Raises:
         ValueError: If the predicted video is longer than the true one, or ``on`` is "masks" and an object has none.
     """
     for _, true_rows, predicted_rows in paired_observations(truth, predicted):
-        true_rows = [row for row in true_rows if not row.crowd and truth_label in (None, row.label)]
-        predicted_rows = [row for row in predicted_rows if predicted_label in (None, row.label)]
+        true_rows = [row for row in true_rows if not row.crowd and label in (None, row.label)]
+        predicted_rows = [row for row in predicted_rows if label in (None, row.label)]
         yield FrameOverlap(ids_of(true_rows), ids_of(predicted_rows), pairwise_iou(true_rows, predicted_rows, on))
 
 

@@ -114,16 +114,12 @@ def boundary_radius(size: Sequence[int]) -> int:
     return ceil(0.008 * sqrt(height * height + width * width))
 
 
-class _Outlines(NamedTuple):
-    """Boundaries of masks, and the same dilated by the boundary radius."""
-
-    boundaries: list[PackedMask]
-    dilated: list[PackedMask]
+_Outlines = tuple[list[PackedMask], list[PackedMask]]  # boundaries of masks, and the same dilated
 
 
 def _outlines(masks: list[PackedMask], size: Sequence[int]) -> _Outlines:
     boundaries = [boundary(mask, size) for mask in masks]
-    return _Outlines(boundaries, [dilate(line, boundary_radius(size)) for line in boundaries])
+    return boundaries, [dilate(line, boundary_radius(size)) for line in boundaries]
 
 
 def _j(true: list[PackedMask], found: list[PackedMask]) -> np.ndarray:
@@ -133,11 +129,12 @@ def _j(true: list[PackedMask], found: list[PackedMask]) -> np.ndarray:
 
 
 def _f(true: _Outlines, found: _Outlines) -> np.ndarray:
-    true_hits = num_common_pixels(true.boundaries, found.dilated)
-    found_hits = num_common_pixels(true.dilated, found.boundaries)
+    (true_boundaries, true_dilated), (found_boundaries, found_dilated) = true, found
+    true_hits = num_common_pixels(true_boundaries, found_dilated)
+    found_hits = num_common_pixels(true_dilated, found_boundaries)
     shape = true_hits.shape  # (N, M)
-    true_length = np.broadcast_to(num_pixels(true.boundaries)[:, None], shape)
-    found_length = np.broadcast_to(num_pixels(found.boundaries), shape)
+    true_length = np.broadcast_to(num_pixels(true_boundaries)[:, None], shape)
+    found_length = np.broadcast_to(num_pixels(found_boundaries), shape)
     neither = ((true_length == 0) & (found_length == 0)).astype(float)
     precision = np.divide(found_hits, found_length, out=neither.copy(), where=found_length > 0)
     recall = np.divide(true_hits, true_length, out=neither.copy(), where=true_length > 0)

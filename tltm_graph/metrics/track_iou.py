@@ -97,26 +97,13 @@ def iou_of_areas(
     The union is the total area of both tracks minus the intersection, so only frames with both have to be compared.
     """
     predicted_in, truth_in = _by_frame(predicted), _by_frame(truth)
-    overlaps, rows, columns, sizes = [], [], [], []
+    intersection = np.zeros((len(predicted), len(truth)))
     for frame in sorted(predicted_in.keys() & truth_in.keys()):
         places, true_places = predicted_in[frame], truth_in[frame]
-        overlaps.append(_frame_overlap(predicted, truth, places, true_places, on))
-        rows += places
-        columns += true_places
-        sizes.append((len(places), len(true_places)))
-    intersection = np.zeros((len(predicted), len(truth)))
-    if overlaps:
-        # All frames at once: the pairs of one frame are so few that NumPy's calls would dominate.
-        heights, widths = np.array(sizes).T
-        width = np.repeat(widths, heights)  # of the frame that each row belongs to
-        row = np.repeat([i for i, _ in rows], width)
-        shift = np.repeat(np.cumsum(widths) - widths, heights) - (np.cumsum(width) - width)
-        column = np.array([j for j, _ in columns])[np.arange(len(row)) + np.repeat(shift, width)]
-        overlap = np.concatenate(overlaps, axis=None)
+        overlap = _frame_overlap(predicted, truth, places, true_places, on)
         if on == "masks":
-            overlap = np.rint(overlap * np.repeat([predicted_areas[i][t] for i, t in rows], width))
-        pair = row * len(truth) + column
-        intersection += np.bincount(pair, overlap, minlength=intersection.size).reshape(intersection.shape)
+            overlap = np.rint(overlap * np.array([predicted_areas[i][t] for i, t in places])[:, None])
+        intersection[np.ix_([i for i, _ in places], [j for j, _ in true_places])] += overlap
     total, true_total = (np.array([area.sum() for area in areas]) for areas in (predicted_areas, truth_areas))
     union = total.reshape(-1, 1) + true_total.reshape(1, -1) - intersection
     return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
