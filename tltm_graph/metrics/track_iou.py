@@ -97,13 +97,17 @@ def iou_of_areas(
     The union is the total area of both tracks minus the intersection, so only frames with both have to be compared.
     """
     predicted_in, truth_in = _by_frame(predicted), _by_frame(truth)
-    intersection = np.zeros((len(predicted), len(truth)))
+    pairs, areas, overlaps = list[int](), list[float](), [np.zeros(0)]
     for frame in sorted(predicted_in.keys() & truth_in.keys()):
         places, true_places = predicted_in[frame], truth_in[frame]
-        overlap = _frame_overlap(predicted, truth, places, true_places, on)
-        if on == "masks":
-            overlap = np.rint(overlap * np.array([predicted_areas[i][t] for i, t in places])[:, None])
-        intersection[np.ix_([i for i, _ in places], [j for j, _ in true_places])] += overlap
+        pairs += [i * len(truth) + j for i, _ in places for j, _ in true_places]
+        areas += [predicted_areas[i][t] for i, t in places for _ in true_places]
+        overlaps.append(_frame_overlap(predicted, truth, places, true_places, on))
+    overlap = np.concatenate(overlaps, axis=None)
+    if on == "masks":
+        overlap = np.rint(overlap * np.array(areas))
+    shape = len(predicted), len(truth)
+    intersection = np.bincount(np.array(pairs, dtype=np.int64), overlap, shape[0] * shape[1]).reshape(shape)
     total, true_total = (np.array([area.sum() for area in areas]) for areas in (predicted_areas, truth_areas))
     union = total.reshape(-1, 1) + true_total.reshape(1, -1) - intersection
     return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
