@@ -34,8 +34,8 @@ from benchmarks.association_peers import PACKAGE, PEERS
 from benchmarks.association_reentry import BINS, Reentries, reentries, total
 from benchmarks.association_sequences import Group, Metrics, Sequence, joint_scores, score_sequence, true_objects
 from benchmarks.association_trackers import associate, follow
-from tltm_graph import Affinity, Tracker
-from tltm_graph.association import LearnedAffinity
+from tltm_graph import Tracker
+from tltm_graph.association import GeometricAffinity, LearnedAffinity
 from tltm_graph.detectors import Detector
 
 REENTRY = frozenset({"MOT15", "MOT17c", "scenes"})
@@ -67,7 +67,7 @@ def contenders(heads: Collection[str] = ()) -> dict[Row, Callable[[Sequence], li
 
 def by_hand(detector: Detector) -> Tracker:
     """Scores by overlap, class and age instead of the learned head."""
-    return Tracker(detector, affinity=Affinity())
+    return Tracker(detector, affinity=GeometricAffinity())
 
 
 def with_head(detector: Detector, head: str) -> Tracker:

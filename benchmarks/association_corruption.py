@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from tltm_graph.ops import Rle, rle_to_box, to_coco
+from tltm_graph.ops.rle import Rle, rle_to_box, to_coco
 from tltm_graph.structures import Observation, Tracks
 
 JITTER = 0.05

@@ -16,7 +16,11 @@ import torch
 from benchmarks.association_corruption import Missing, corrupted, missing_in_bursts, missing_singly
 from benchmarks.association_sequences import Group, Sequence, score_group
 from tltm_graph.detectors import OracleDetector, PrecomputedDetector
-from tltm_graph.formats import Video, read_bdd100k, read_mot, read_mots, read_youtube_vis
+from tltm_graph.formats import Video
+from tltm_graph.formats.bdd100k import read_bdd100k
+from tltm_graph.formats.mot import read_mot
+from tltm_graph.formats.mots import read_mots
+from tltm_graph.formats.youtube_vis import read_youtube_vis
 from tltm_graph.metrics.benchmark_rules import PEDESTRIAN
 from tltm_graph.metrics.overlap import On
 from tltm_graph.structures import Observation, Tracks, observations_of

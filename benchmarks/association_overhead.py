@@ -13,7 +13,9 @@ from timing import machine
 from torch import Tensor
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
-from tltm_graph import Detections, Frame, RelationModel, TorchvisionDetector, Tracker
+from tltm_graph import Detections, Frame, Tracker
+from tltm_graph.detectors import Detector, TorchvisionDetector
+from tltm_graph.models import RelationModel
 
 STAGES = {
     "graph": "graph and object encoder",
@@ -23,7 +25,7 @@ STAGES = {
 }
 
 
-class TwentyObjects:
+class TwentyObjects(Detector):
     """Runs Mask R-CNN for its time and its features, and puts twenty moving objects in place of what it found."""
 
     class_names = None

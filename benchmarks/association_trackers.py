@@ -33,7 +33,7 @@ class Associator(Protocol):
         ...
 
 
-class StoredDetector:
+class StoredDetector(Detector):
     """The detections of a sequence, for a tracker that asks a detector."""
 
     class_names: tuple[str, ...] | None = None

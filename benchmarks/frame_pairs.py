@@ -20,18 +20,20 @@ from PIL import Image
 from timing import machine
 
 from tltm_graph import MovingShapes, Tracks
-from tltm_graph.formats import COCO, Video, YoutubeVisWriter, read_yolo, read_youtube_vis
+from tltm_graph.formats import COCO, Video
+from tltm_graph.formats.yolo import read_yolo
+from tltm_graph.formats.youtube_vis import YoutubeVisWriter, read_youtube_vis
 from tltm_graph.frame_pairs import (
     FlipPair,
     HallucinatedMotion,
-    PairSource,
     PairStream,
     ResizePair,
     StillPairs,
     VideoPairs,
     annotated_videos,
 )
-from tltm_graph.frame_pairs.draws import seeded
+from tltm_graph.frame_pairs.datasets import PairDataset
+from tltm_graph.frame_pairs.sampling import seeded_generator
 from tltm_graph.structures import Detections, FramePair
 
 SIZE, NUM_FRAMES = (720, 1280), 12
@@ -66,20 +68,20 @@ def milliseconds(function: Callable[[int], object], count: int) -> float:
     return 1000 * (time.perf_counter() - begin) / count
 
 
-def row(name: str, source: PairSource, count: int) -> None:
+def row(name: str, source: PairDataset, count: int) -> None:
     """One line: pairs a second of the whole, and what each step takes."""
     read_only = StillPairs(source.videos, unmoved) if isinstance(source, StillPairs) else source
     starts = [number * len(source) // count for number in range(count)]
-    pairs: list[FramePair] = [source.pair(start, seeded(start)) for start in starts]
-    read = milliseconds(lambda n: read_only.pair(starts[n], seeded(n)), count)
+    pairs: list[FramePair] = [source.pair(start, seeded_generator(start)) for start in starts]
+    read = milliseconds(lambda n: read_only.pair(starts[n], seeded_generator(n)), count)
     motion = HallucinatedMotion()
     moved = (
-        milliseconds(lambda n: motion(pairs[n].previous_image, pairs[n].previous, seeded(n)), count)
+        milliseconds(lambda n: motion(pairs[n].previous_image, pairs[n].previous, seeded_generator(n)), count)
         if isinstance(source, StillPairs)
         else 0.0
     )
-    flipped = milliseconds(lambda n: FlipPair()(pairs[n], seeded(n)), count)
-    resized = milliseconds(lambda n: RESIZE(pairs[n], seeded(n)), count)
+    flipped = milliseconds(lambda n: FlipPair()(pairs[n], seeded_generator(n)), count)
+    resized = milliseconds(lambda n: RESIZE(pairs[n], seeded_generator(n)), count)
     stream = PairStream([source], transforms=[FlipPair(), RESIZE])
     whole = milliseconds(lambda n: stream[n], count)
     objects = fmean(len(truth) for pair in pairs for truth in (pair.previous, pair.current))

@@ -7,18 +7,23 @@ Run: python benchmarks/identities.py                                       (four
 import argparse
 from collections import Counter
 
-from tltm_graph import Affinity, MovingShapes, OracleDetector, PrecomputedDetector, Tracker, TrackManager, read_frames
-from tltm_graph.detectors import Detector
+from tltm_graph import MovingShapes, Tracker, TrackManager, read_frames
+from tltm_graph.association import GeometricAffinity
+from tltm_graph.detectors import Detector, OracleDetector, PrecomputedDetector
 from tltm_graph.metrics import IdentityMeter
 from tltm_graph.tracking import MotionFilters
 
 
 def plain_iou(detector: Detector, max_time_since_update: int) -> Tracker:
     """Hungarian matching on box IoU of at least 0.3: no motion, no class, every detection may start a track."""
-    affinity = Affinity(threshold=0.3, label=0.0, age=0.0, margin=0.0, margin_growth=0.0)
+    affinity = GeometricAffinity(threshold=0.3, label=0.0, age=0.0, margin=0.0, margin_growth=0.0)
     still = MotionFilters(windows=(1, 1, 1))
     life = TrackManager(
-        max_time_since_update=max_time_since_update, min_hits=1, new_track_threshold=0.0, duplicate=1.0, motion=still
+        max_time_since_update=max_time_since_update,
+        min_hits=1,
+        new_track_threshold=0.0,
+        duplicate_threshold=1.0,
+        motion=still,
     )
     return Tracker(detector, affinity=affinity, track_manager=life)
 

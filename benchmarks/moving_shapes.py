@@ -21,9 +21,11 @@ from scipy.optimize import linear_sum_assignment
 from timing import machine
 from torchvision.ops import box_iou
 
-from tltm_graph import Detections, MovingShapes, OracleDetector, Tracker, Tracks
+from tltm_graph import Detections, MovingShapes, Tracker, Tracks
+from tltm_graph.detectors import OracleDetector
 from tltm_graph.metrics import Hota, IdentityF1, frame_overlaps
-from tltm_graph.synthetic import DIFFICULTIES, STANDARD, TEST, Difficulty, moving_shapes
+from tltm_graph.synthetic import STANDARD, TEST, moving_shapes
+from tltm_graph.synthetic.difficulty import DIFFICULTIES, Difficulty
 
 MEMORY = 30  # frames that a lost object is kept by those who know where it was
 SIZES = ((192, 320), (360, 640))

@@ -83,7 +83,7 @@ class Stepper:
 
     def __init__(self, model: TLTM, frames: list[Frame], max_shown: int) -> None:
         track_manager = TrackManager(min_hits=1, new_track_threshold=0.0, confirm_threshold=0.0)
-        self.tracker = Tracker(model, relation=model, track_manager=track_manager, max_shown=max_shown)
+        self.tracker = Tracker(model, track_manager=track_manager, max_shown=max_shown)
         self.frames, self.state, self.index = frames, self.tracker.start(), 0
         self.objects: list[int] = []
         self.shown: list[list[int]] = []

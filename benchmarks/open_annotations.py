@@ -24,7 +24,7 @@ MEASURE = """
 import json, re, sys, time
 from pathlib import Path
 import psutil
-from tltm_graph.formats import read_youtube_vis
+from tltm_graph.formats.youtube_vis import read_youtube_vis
 Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew, without that of the imports
 before = psutil.Process().memory_info().rss / 2**20
 begin = time.perf_counter()

@@ -27,10 +27,11 @@ from tests.parity import (
     tolerance,
     training_pairs,
 )
-from tltm_graph import ArgmaxSolver, Detections, Frame, InstanceEncoder, ResFuser, Tracker, TransitionGNN
+from tltm_graph import Detections, Frame, Tracker, TransitionGNN
 from tltm_graph.graph import TRANSITION
 from tltm_graph.models import for_inference, reference_name
-from tltm_graph.published import PublishedAffinity, PublishedTrackManager
+from tltm_graph.nn import InstanceEncoder, ResFuser
+from tltm_graph.published import ArgmaxSolver, PublishedAffinity, PublishedTrackManager
 from tltm_graph.training import released_objective
 
 
@@ -129,8 +130,8 @@ def association(stored: dict[str, np.ndarray], differences: Differences) -> None
             ids, expected = detections.ids[detections.ids >= 0], stored[f"{setting}.{frame}.ids"]
             assert len(ids) == len(expected)
             differences.add(f"ArgmaxSolver, {setting}", "ids", ids, expected, 0)
-            if f"{setting}.{frame}.comp_scores" in stored and state.transition is not None:
-                scores = state.transition.scores
+            if f"{setting}.{frame}.comp_scores" in stored and state.decision is not None:
+                scores = state.decision.scores
                 edges = scores.edges.reshape(-1, len(detections)).T
                 ours = torch.cat([scores.births[:, None], edges], dim=1)
                 expected = stored[f"{setting}.{frame}.comp_scores"]

@@ -24,7 +24,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tltm_graph import Detections, MovingShapes
 from tltm_graph.metrics.matching import match_overlap
 from tltm_graph.models import TLTM, for_inference, load_model
-from tltm_graph.synthetic import HARD, STANDARD, Difficulty, Split, moving_shapes
+from tltm_graph.synthetic import HARD, STANDARD, moving_shapes
+from tltm_graph.synthetic.difficulty import Difficulty
 
 WORLDS = {
     "standard": STANDARD,
@@ -88,7 +89,7 @@ def table(model: TLTM, worlds: Mapping[str, Difficulty], num_scenes: int, num_fr
         "|---|---|--:|--:|--:|",
     ]
     for world, difficulty in worlds.items():
-        rendered = moving_shapes(difficulty, Split(FIRST_SEED, num_scenes), num_frames, (192, 320))
+        rendered = moving_shapes(difficulty, range(FIRST_SEED, FIRST_SEED + num_scenes), num_frames, (192, 320))
         scenes = [
             look(model, rendered[i]) for i in tqdm(range(num_scenes), desc=world, unit=" scenes", file=sys.stderr)
         ]

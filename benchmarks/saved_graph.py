@@ -16,13 +16,14 @@ from typing import Any
 from timing import machine
 from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 
-from tltm_graph import Detections, Frame, GraphWriter, SavedGraph, Tracker, load_model, replay
-from tltm_graph.detectors import TorchvisionDetector
+from tltm_graph import Detections, Frame, GraphWriter, SavedGraph, Tracker, load_model
+from tltm_graph.detectors import Detector, TorchvisionDetector
+from tltm_graph.explanation import replay
 from tltm_graph.models import for_inference
 from tltm_graph.synthetic import STANDARD, TEST, MovingShapes, moving_shapes
 
 
-class MaskRCNN:
+class MaskRCNN(Detector):
     """Takes as long as a Mask R-CNN, and finds the true objects."""
 
     def __init__(self, scene: MovingShapes) -> None:
@@ -40,9 +41,9 @@ def report(name: str, scene: MovingShapes, tracker: Tracker, scorer: Any, path: 
     began = time.perf_counter()
     with GraphWriter(path, tracker) as writer:
         for frame in scene:
-            state, detections = tracker.step(state, frame)
+            state, _ = tracker.step(state, frame)
             start = time.perf_counter()
-            writer.write(state, detections)
+            writer.write(state)
             saving += time.perf_counter() - start
     run = time.perf_counter() - began - saving
     graph = SavedGraph(path)

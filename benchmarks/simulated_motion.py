@@ -13,8 +13,9 @@ import torch
 from timing import machine
 
 from tltm_graph.synthetic import DetectionSequence, simulate_motion
-from tltm_graph.synthetic.simulated_detector import SimulatedDetector
-from tltm_graph.synthetic.worlds import World, draw_blobs, draw_people
+from tltm_graph.synthetic.simulated_motion import SimulatedDetector
+from tltm_graph.synthetic.streets import draw_street
+from tltm_graph.synthetic.worlds import World, draw_blobs
 
 NUM_FRAMES, FPS = 130, 15.0
 
@@ -39,7 +40,7 @@ def main() -> None:
     print(f"\n*{machine()}*\n")
     print(f"| {NUM_FRAMES} frames of | objects a frame | ms | a second |")
     print("|---|--:|--:|--:|")
-    for name, draw in (("people and cars", draw_people), ("blobs", draw_blobs)):
+    for name, draw in (("people and cars", draw_street), ("blobs", draw_blobs)):
         worlds: list[World]
         milliseconds, worlds = timed(lambda seed, draw=draw: draw(np.random.default_rng(seed), NUM_FRAMES, FPS), count)
         row(name, milliseconds, float(np.mean([world.present.sum(axis=1).mean() for world in worlds])))

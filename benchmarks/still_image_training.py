@@ -30,10 +30,10 @@ from benchmarks.association_sequences import true_objects
 from benchmarks.association_trackers import follow
 from benchmarks.identities import plain_iou
 from experiments.train_vis import train
-from tltm_graph import Affinity, PrecomputedDetector, Tracker, Tracks
-from tltm_graph.association import LearnedAffinity
+from tltm_graph import Tracker, Tracks
+from tltm_graph.association import GeometricAffinity, LearnedAffinity
 from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
-from tltm_graph.detectors import Detector
+from tltm_graph.detectors import Detector, PrecomputedDetector
 from tltm_graph.formats import COCO, Video, open_videos
 from tltm_graph.metrics import frame_overlaps
 from tltm_graph.nn import TransitionHead
@@ -68,7 +68,7 @@ def contenders(heads: Mapping[str, LearnedAffinity]) -> dict[str, Ids]:
     """Those that give ids, and the bound of what can be had."""
     rows: dict[str, Callable[[Detector], Tracker]] = {
         "IoU, 30 frames of memory": partial(plain_iou, max_time_since_update=30),
-        "by hand": partial(Tracker, affinity=Affinity()),
+        "by hand": partial(Tracker, affinity=GeometricAffinity()),
     }
     rows |= {name: partial(Tracker, affinity=head) for name, head in heads.items()}
     return {name: partial(follow, make=make) for name, make in rows.items()} | {"oracle": true_objects}

@@ -11,11 +11,14 @@ import psutil
 import torch
 from timing import machine
 
-from tltm_graph import Affinity, Detections, Frame, RelationModel, Tracker
+from tltm_graph import Detections, Frame, Tracker
+from tltm_graph.association import GeometricAffinity
+from tltm_graph.detectors import Detector
+from tltm_graph.models import RelationModel
 from tltm_graph.nn import InstanceEncoder, TransitionGNN
 
 
-class PassingBy:
+class PassingBy(Detector):
     """Twenty objects at a time, with masks and features; each crosses the picture once, then another follows."""
 
     class_names = None
@@ -47,7 +50,7 @@ def main() -> None:
     relation = RelationModel(InstanceEncoder(8, 16, 64, resolution=8), TransitionGNN(64, 32)).eval()
     relation.is_trained.fill_(True)  # weights do not change the memory
     # Every object is new to geometry; the random relation is asked, but must not bring dead ones back.
-    tracker = Tracker(PassingBy(), relation=relation, affinity=Affinity(relation=0.0))
+    tracker = Tracker(PassingBy(), relation=relation, affinity=GeometricAffinity(relation=0.0))
     process, state = psutil.Process(), tracker.start()
     image = torch.zeros(3, 360, 640, dtype=torch.uint8)
     first, peak = frames // 10, 0

@@ -35,12 +35,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.look_alikes import with_look_alikes_confused
 from benchmarks.timing import machine, side_by_side
 from experiments.ablation.scoring import ScoredScene, followed, frames_only
-from tltm_graph import Affinity, Frame, MovingShapes, Tracker, Tracks
-from tltm_graph.association import LearnedAffinity
+from tltm_graph import Frame, MovingShapes, Tracker, Tracks
+from tltm_graph.association import GeometricAffinity, LearnedAffinity
 from tltm_graph.graph import frame_pair_graph
 from tltm_graph.metrics import ORACLES, Evaluation
 from tltm_graph.models import TLTM, RecordedModel, for_inference, load_model, record
-from tltm_graph.synthetic import STANDARD, TEST, VAL, DetectionSequence, Split, moving_shapes
+from tltm_graph.synthetic import STANDARD, TEST, VAL, DetectionSequence, moving_shapes
 from tltm_graph.training import ModelDetections, RenderedVideos
 
 MAX_SHOWN = 15
@@ -53,7 +53,7 @@ TRACKERS: dict[str, Callable[[RecordedModel], Tracker]] = {
     "associated by the head for any detector": lambda model: Tracker(
         model, model, affinity=LearnedAffinity.from_file(), max_shown=MAX_SHOWN
     ),
-    "associated by hand": lambda model: Tracker(model, model, affinity=Affinity(), max_shown=MAX_SHOWN),
+    "associated by hand": lambda model: Tracker(model, model, affinity=GeometricAffinity(), max_shown=MAX_SHOWN),
 }
 CONFUSED = "association, but for look-alikes that come back"
 """What nobody can do better, as far as looks decide."""
@@ -100,7 +100,7 @@ def ready(weights: str, threshold: float | None = None) -> TLTM:
     return for_inference(model)
 
 
-def judged(weights: str, threshold: float | None, split: Split, num_frames: int, number: int) -> dict[str, Judgement]:
+def judged(weights: str, threshold: float | None, split: range, num_frames: int, number: int) -> dict[str, Judgement]:
     """Follows one scene in every way."""
     scene = moving_shapes(STANDARD, split, num_frames)[number]
     scored, model = ScoredScene.of(scene), ready(weights, threshold)
@@ -111,7 +111,7 @@ def judged(weights: str, threshold: float | None, split: Split, num_frames: int,
     }
     tracks |= {part: perfect(scored.truth, tracks[AS_IS], "masks") for part, perfect in ORACLES.items()}
     tracks[CONFUSED] = with_look_alikes_confused(
-        tracks["association"], scene.looks[: max(scored.truth, default=-1) + 1], seed=number
+        tracks["association"], scene.look_alike_groups[: max(scored.truth, default=-1) + 1], seed=number
     )
     judgements = {name: Judgement() for name in tracks}
     for name, judgement in judgements.items():
@@ -120,7 +120,7 @@ def judged(weights: str, threshold: float | None, split: Split, num_frames: int,
 
 
 def score(
-    weights: str, threshold: float | None, split: Split, scenes: int, num_frames: int
+    weights: str, threshold: float | None, split: range, scenes: int, num_frames: int
 ) -> dict[str, dict[str, float]]:
     """The scores of all ways, over all scenes."""
     total: dict[str, Judgement] = defaultdict(Judgement)
@@ -270,7 +270,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="while time is taken; default: %(default)s")
     options = parser.parse_args()
     split = SPLITS[options.split]
-    scenes = options.scenes or split.num_scenes
+    scenes = options.scenes or len(split)
     scores = score(options.weights, options.score_threshold, split, scenes, options.frames)
     print(f"*{scenes} {options.split} scenes of {options.frames} frames, at most {MAX_SHOWN} objects a frame*\n")
     print(f"{score_table(scores)}\n\n{oracle_table(scores)}", flush=True)

@@ -9,7 +9,8 @@ import torch
 from timing import machine, side_by_side
 from torch import Tensor, nn
 
-from tltm_graph import FoldedTransitionGNN, TransitionGNN
+from tltm_graph import TransitionGNN
+from tltm_graph.nn import FoldedTransitionGNN
 
 SIZES = (5, 10, 20, 50, 100)
 

@@ -17,7 +17,8 @@ from urllib.request import urlopen
 
 from timing import machine
 
-from tltm_graph import Affinity, Detections, Frame, GraphWriter, SavedGraph, Tracker
+from tltm_graph import Detections, Frame, GraphWriter, SavedGraph, Tracker
+from tltm_graph.association import GeometricAffinity
 from tltm_graph.synthetic import HARD, TEST, moving_shapes
 from tltm_graph.visualization import write_viewer
 
@@ -59,12 +60,12 @@ class Many:
 
 def report(num_frames: int, num_objects: int, browser: str | None, folder: Path) -> None:
     many = Many(num_objects, num_frames)
-    tracker = Tracker(many, affinity=Affinity())
+    tracker = Tracker(many, affinity=GeometricAffinity())
     state = tracker.start()
     with GraphWriter(folder / "graph.zip", tracker) as writer:
         for frame in many.scenes[0]:
-            state, detections = tracker.step(state, frame)
-            writer.write(state, detections)
+            state, _ = tracker.step(state, frame)
+            writer.write(state)
     graph, page = SavedGraph(folder / "graph.zip"), folder / "graph.html"
     objects = sum(len(decision.current) for decision in graph)
     print(f"*{machine()}; {num_frames:,} frames, {objects:,} objects*\n\n| | |\n|---|--:|")

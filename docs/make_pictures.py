@@ -11,15 +11,16 @@ from matplotlib.figure import Figure
 from torchvision.io import write_jpeg, write_png
 from torchvision.transforms.v2.functional import resize
 
-from tltm_graph import MovingShapes, OracleDetector, SavedGraph, Tracker, association_graph
+from tltm_graph import MovingShapes, SavedGraph, Tracker
 from tltm_graph.commands.draw import draw
 from tltm_graph.commands.explain import doubts, explain
 from tltm_graph.commands.solve import solve
 from tltm_graph.commands.track import track
 from tltm_graph.commands.view import view
-from tltm_graph.explanation import decision_of
+from tltm_graph.detectors import OracleDetector
+from tltm_graph.explanation import association_graph
 from tltm_graph.models import TLTM, model_for_tracking
-from tltm_graph.synthetic import EASY, HARD, STANDARD, VAL, Split, moving_shapes
+from tltm_graph.synthetic import EASY, HARD, STANDARD, VAL, moving_shapes
 from tltm_graph.visualization import Drawing, Overlay, draw_association_graph
 
 FOLDER = Path(__file__).parent / "images"
@@ -37,11 +38,11 @@ def draw_world() -> torch.Tensor:
 
 def draw_demo() -> torch.Tensor:
     """Three frames of the scene that ``make demo`` follows, with what the small model makes of them."""
-    scene = moving_shapes(EASY, Split(5_000_000, 1), num_frames=75)[0]
+    scene = moving_shapes(EASY, range(5_000_000, 5_000_001), num_frames=75)[0]
     model = model_for_tracking("tltm-tiny-moving-shapes")
     assert isinstance(model, TLTM)
     overlay, pictures = Overlay(scene.class_names), []
-    for frame, detections in Tracker(model, relation=model).track(scene):
+    for frame, detections in Tracker(model).track(scene):
         picture = overlay.draw(frame, detections)
         if frame.index in SHOWN:
             pictures.append(resize(picture, [240]))
@@ -124,8 +125,8 @@ def main() -> None:
     tracker = Tracker(OracleDetector(scene.truth, scene.class_names, jitter=0.02, class_noise=0.03))
     decisions, state = [], tracker.start()
     for frame in scene:
-        state, detections = tracker.step(state, frame)
-        decisions.append(decision_of(state, detections))
+        state, _ = tracker.step(state, frame)
+        decisions.append(state.decision.compact())
     draw_association_graph(association_graph(decisions)).save(FOLDER / "association_graph.png")
 
 

@@ -1,4 +1,4 @@
-"""A detector of one's own, as an example: YOLOX from an ONNX file, run with onnxruntime. docs/your_own_detector.md."""
+"""Example of a detector: YOLOX from an ONNX file, run with onnxruntime. See docs/your_own_detector.md."""
 
 from pathlib import Path
 from typing import Any
@@ -9,26 +9,27 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import batched_nms
 
-from tltm_graph import Detections, Frame
+from tltm_graph import Detections, Detector, Frame
 from tltm_graph.formats import COCO
 
 STRIDES = (8, 16, 32)
+"""Cell sizes of the network's three grids, in pixels of its input."""
 
 
-class YoloxDetector:
-    """A YOLOX model: boxes, no masks.
+class YoloxDetector(Detector):
+    """YOLOX model, which detects boxes without masks.
 
     Args:
-        path: An ONNX file as YOLOX's own ``tools/export_onnx.py`` writes it.
-        score_threshold: Weaker boxes are left out.
-        iou_threshold: Of two boxes of a class that overlap more, the weaker is left out.
-        labels: A text file with the name of a class on each line; none for COCO's 80.
-        decoded: Whether the model was exported with ``--decode_in_inference``.
+        path: ONNX file that YOLOX's ``tools/export_onnx.py`` wrote.
+        score_threshold: Minimum score of a detection, in [0, 1].
+        iou_threshold: Maximum IoU of two detections of one class, in [0, 1].
+        labels: Text file with one class name on each line; empty for COCO's 80 classes.
+        decoded: True if the model was exported with ``--decode_in_inference``.
         device: ``"cpu"``, or ``"cuda"`` with onnxruntime-gpu installed.
 
     Raises:
         FileNotFoundError: If there is no file at ``path``.
-        ValueError: If the file is not such a model.
+        ValueError: If the model has another number of classes.
     """
 
     def __init__(
@@ -41,7 +42,9 @@ class YoloxDetector:
         device: str = "cpu",
     ) -> None:
         if not Path(path).is_file():
-            raise FileNotFoundError(f"Expected an ONNX file, found none at '{path}': YOLOX's releases have them")
+            raise FileNotFoundError(
+                f"Expected an ONNX file, found none at '{path}': download one from YOLOX's releases"
+            )
         gpu = ["CUDAExecutionProvider"] if device.startswith("cuda") else []
         self.session = onnxruntime.InferenceSession(path, providers=[*gpu, "CPUExecutionProvider"])
         self.class_names: tuple[str, ...] | None = COCO
@@ -50,13 +53,13 @@ class YoloxDetector:
         self.score_threshold = score_threshold
         self.iou_threshold = iou_threshold
         self.decoded = decoded
-        (source,), (answer, *_) = self.session.get_inputs(), self.session.get_outputs()
-        self.input_name, self.size = source.name, tuple(source.shape[2:])  # (h, w)
+        (network_input,), (output, *_) = self.session.get_inputs(), self.session.get_outputs()
+        self.input_name, self.size = network_input.name, tuple(network_input.shape[2:])  # (h, w)
         expected = 5 + len(self.class_names)
-        if answer.shape[-1] != expected:
+        if output.shape[-1] != expected:
             raise ValueError(
                 f"Expected rows of {expected} numbers (box, object, {len(self.class_names)} classes) from '{path}', "
-                f"got {answer.shape}: name the file with its classes (labels=FILE)"
+                f"got {output.shape}: give the file of its class names (labels=FILE)"
             )
 
     def detect(self, frame: Frame, context: Any = None) -> tuple[Detections, None]:
@@ -78,10 +81,14 @@ class YoloxDetector:
 
 
 def letterbox(image: Tensor, size: tuple[int, int]) -> tuple[Tensor, float]:
-    """The picture as YOLOX was trained: scaled into the top left of ``size``, BGR, 0 to 255, the rest 114.
+    """Prepare an image as in YOLOX's training: scaled into the top left corner, BGR, the rest grey (114).
+
+    Args:
+        image: RGB image (3, H, W), uint8.
+        size: Height and width of the network's input in pixels.
 
     Returns:
-        The input (3, *size), float32, and the scale that boxes are to be divided by.
+        The input (3, *size), float32 in [0, 255], and its scale: pixels of the input per pixel of the image.
     """
     height, width = image.shape[1:]
     scale = min(size[0] / height, size[1] / width)
@@ -92,7 +99,15 @@ def letterbox(image: Tensor, size: tuple[int, int]) -> tuple[Tensor, float]:
 
 
 def decode(rows: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Centres and sides in pixels of the input, each (cells, 2), of rows relative to the cells of three grids."""
+    """Convert rows relative to the cells of the three grids to pixels of the input.
+
+    Args:
+        rows: Output of the network (cells, 5 + classes).
+        size: Height and width of the network's input in pixels.
+
+    Returns:
+        Centres (x, y) and sides (width, height) of the boxes, each (cells, 2).
+    """
     cells, strides = [], []
     for stride in STRIDES:
         y, x = torch.meshgrid(torch.arange(size[0] // stride), torch.arange(size[1] // stride), indexing="ij")

@@ -11,10 +11,12 @@ import pytest
 from PIL import Image
 
 from tests.commands.cases import scenes, video_set, write_videos
-from tltm_graph import MovingShapes, SavedGraph, __version__, association_graph, read_frames
+from tltm_graph import MovingShapes, SavedGraph, __version__, read_frames
 from tltm_graph.cli import evaluate as cli_evaluate
 from tltm_graph.cli import formats as cli_formats
 from tltm_graph.cli import main
+from tltm_graph.detectors import Detector
+from tltm_graph.explanation import association_graph
 from tltm_graph.formats import FORMATS, TrackWriter, open_videos, read_tracks
 from tltm_graph.io import VideoWriter
 from tltm_graph.metrics import FAMILIES, ORACLES, RULES
@@ -179,7 +181,7 @@ def test_inputs_are_not_written_over(video, tmp_path, capsys):
     assert {path: path.read_bytes() for path in out.iterdir()} == before
 
 
-class Stumbling:
+class Stumbling(Detector):
     """A detector of somebody's own, with a mistake in it."""
 
     class_names = None
@@ -379,7 +381,7 @@ def test_validate(sets, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "error: video 'a': Expected runs that cover the 30×40 pixels" in printed
     assert f"frame {frame} of annotation 1" in printed
-    assert "To mend it: mend the file at this place" in printed
+    assert "correct the file at this place" in printed
     assert "warning: No object of 1 of 4 classes (whale). To mend it: leave" in printed
     assert printed.endswith("1 error, 1 warning\n")
     assert len(json.loads((tmp_path / "problems.json").read_text())) == 2
@@ -445,7 +447,7 @@ def test_ctrl_c_leaves_nothing_half_written(command, sets, tmp_path, monkeypatch
             str(out),
         ]
     else:
-        monkeypatch.setattr("tltm_graph.formats.CsvWriter._end", interrupted)
+        monkeypatch.setattr("tltm_graph.formats.csv_tracks.CsvWriter._end", interrupted)
         arguments = ["convert", f"{sets}/truth.json", str(out), "--to", "csv"]
     assert main(arguments) == 130
     assert "error: interrupted" in capsys.readouterr().err

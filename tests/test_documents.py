@@ -18,9 +18,9 @@ PRINTED = {
     "reading_the_graph": ("DiGraph with", r"frame 12, object 0 \(", "longest: ", " — new, track "),
     "transition_gnn_elsewhere": (r"cosine: 7\d%", r"TransitionGNN: (8[5-9]|9\d)%", r"pair by pair: [67]\d%"),
     "your_own_detector": ("Expected boxes that meet the image",),
-    "your_own_solver": ("Expected each previous object matched or missed", " decisions are other ones"),
+    "your_own_solver": ("Expected each previous object matched or missed", " decisions differ"),
 }
-"""What is to be seen below the code of a page, as patterns."""
+"""Patterns of the output that the code of each page must print."""
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -45,7 +45,7 @@ def test_the_scripts_of_the_gallery_run(script, tmp_path, monkeypatch):
 
 
 def test_the_pages_build_without_a_warning(tmp_path):
-    """Links, references and formulas; the code runs in the tests above."""
+    """Check links, references and formulas; the tests above run the code."""
     pytest.importorskip("sphinx_gallery")
     quick = ["-D", "run_examples=0", "-D", "plot_gallery=0"]
     command = ["sphinx", "--fail-on-warning", "--keep-going", "--quiet", *quick, str(ROOT / "docs"), str(tmp_path)]
@@ -64,8 +64,8 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize(("page", "line"), COMMANDS, ids=[f"{page.stem}-{i}" for i, (page, _) in enumerate(COMMANDS)])
-def test_commands_in_the_pages_are_understood(page, line, monkeypatch):
-    """What is told to type exists, with these options."""
+def test_commands_of_the_pages_parse(page, line, monkeypatch):
+    """Check that each command and its options exist."""
     parsed = []
     monkeypatch.setattr("tltm_graph.cli._run", lambda command, options: parsed.append(options) or 0)
     words = shlex.split(line)[1:]
@@ -74,7 +74,7 @@ def test_commands_in_the_pages_are_understood(page, line, monkeypatch):
         assert parsed
 
 
-def test_the_tables_of_the_formats_page_are_those_of_the_code():
+def test_the_tables_of_the_formats_page_match_the_code():
     text = (ROOT / "docs" / "formats.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \|.*\|.*\|.*\|", text, flags=re.MULTILINE)
     assert rows == list(FORMATS)
@@ -88,7 +88,7 @@ def test_the_tables_of_the_formats_page_are_those_of_the_code():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page):
+def test_linked_files_exist(page):
     for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
         if not link.startswith("http"):
             assert (page.parent / link).exists(), f"{page.name} points to {link}"
@@ -96,9 +96,10 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_names_in_the_pages_exist(page):
-    """Scripts, configurations and make targets that a page tells to run are there."""
+    """Check that the scripts, configurations and make targets of a page exist."""
     text = page.read_text()
-    scripts = re.findall(r"python\s((?:benchmarks|experiments|docs)/\w+\.py)", text)  # a line may end in between
+    # A line break may be between the words.
+    scripts = re.findall(r"python\s((?:benchmarks|experiments|docs)/\w+\.py)", text)
     for file in scripts + re.findall(r"experiments/configs/\w+\.yaml", text):
         assert (ROOT / file).exists(), file
     targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tltm_graph import Affinity, PrecomputedDetector, Tracker, Tracks, read_frames
+from tltm_graph import Tracker, Tracks, read_frames
+from tltm_graph.association import GeometricAffinity
 from tltm_graph.cli import main
+from tltm_graph.detectors import PrecomputedDetector
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -44,7 +46,7 @@ def test_a_dog_and_a_person():
 
 
 def test_a_dog_and_a_person_by_hand():
-    long = long_ones(affinity=Affinity())
+    long = long_ones(affinity=GeometricAffinity())
     assert [name for name, *_ in long] == ["dog", "dog", "person"], "the dog leaves the picture once"
     assert long[2][1:] == (0, 288)
 
@@ -62,7 +64,7 @@ def test_a_folder_of_images():
 
 
 def test_a_folder_of_images_by_hand():
-    assert {"horse", "person"} <= whole_ones(affinity=Affinity())
+    assert {"horse", "person"} <= whole_ones(affinity=GeometricAffinity())
 
 
 def test_every_reference_number():

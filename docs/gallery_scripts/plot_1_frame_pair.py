@@ -6,8 +6,9 @@ The graph of one frame: tracks on the left, as they were last seen, objects on t
 them with their scores. Thick ones were chosen. It is what the solver saw.
 """
 
-from tltm_graph import GraphWriter, MovingShapes, OracleDetector, SavedGraph, Tracker
+from tltm_graph import GraphWriter, MovingShapes, SavedGraph, Tracker
 from tltm_graph.commands.crops import crops
+from tltm_graph.detectors import OracleDetector
 from tltm_graph.visualization import draw_frame_pair
 
 scene = MovingShapes(num_frames=30, seed=4)
@@ -15,8 +16,8 @@ tracker = Tracker(OracleDetector(scene.truth, scene.class_names, miss_rate=0.15,
 state = tracker.start()
 with GraphWriter("graph.zip", tracker) as writer:
     for frame in scene:
-        state, detections = tracker.step(state, frame)
-        writer.write(state, detections)
+        state, _ = tracker.step(state, frame)
+        writer.write(state)
 graph = SavedGraph("graph.zip")
 
 # %%

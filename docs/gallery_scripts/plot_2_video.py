@@ -8,7 +8,9 @@ Along the chosen edges are the tracks.
 
 import networkx as nx
 
-from tltm_graph import GraphWriter, MovingShapes, OracleDetector, SavedGraph, Tracker, association_graph
+from tltm_graph import GraphWriter, MovingShapes, SavedGraph, Tracker
+from tltm_graph.detectors import OracleDetector
+from tltm_graph.explanation import association_graph
 from tltm_graph.visualization import draw_association_graph
 
 scene = MovingShapes(num_frames=100, seed=3)
@@ -16,8 +18,8 @@ tracker = Tracker(OracleDetector(scene.truth, scene.class_names, jitter=0.02, mi
 state = tracker.start()
 with GraphWriter("graph.zip", tracker) as writer:
     for frame in scene:
-        state, detections = tracker.step(state, frame)
-        writer.write(state, detections)
+        state, _ = tracker.step(state, frame)
+        writer.write(state)
 
 video = association_graph(SavedGraph("graph.zip"))
 draw_association_graph(video)

@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import networkx as nx
 import torch
 
-from tltm_graph import GreedySolver, HungarianSolver
+from tltm_graph.association import GreedySolver, HungarianSolver
 
 edges = torch.tensor([[0, 0, 1, 1], [0, 1, 0, 1]])
 scores = torch.tensor([5.0, 6.0, -4.0, 4.0])

@@ -8,12 +8,13 @@ forgets at once.
 
 import torch
 
-from tltm_graph import Detections, Frame, Tracker, TrackManager, association_graph
-from tltm_graph.explanation import decision_of
+from tltm_graph import Detections, Frame, Tracker, TrackManager
+from tltm_graph.detectors import Detector
+from tltm_graph.explanation import association_graph
 from tltm_graph.visualization import draw_association_graph
 
 
-class TwoThings:
+class TwoThings(Detector):
     """One walks by; the other one stands still and is hidden in frames 14 to 21."""
 
     class_names = ("thing",)
@@ -28,8 +29,8 @@ def follow(tracker):
     state = tracker.start()
     for index in range(40):
         picture = torch.zeros(3, 180, 240, dtype=torch.uint8)
-        state, detections = tracker.step(state, Frame(picture, index, index / 30))
-        yield decision_of(state, detections)
+        state, _ = tracker.step(state, Frame(picture, index, index / 30))
+        yield state.decision.compact()
 
 
 draw_association_graph(association_graph(follow(Tracker(TwoThings()))))

@@ -10,8 +10,10 @@ from collections import Counter
 
 import torch
 
-from tltm_graph import GreedySolver, MovingShapes, OracleDetector, Tracker, TrackManager, association_graph
-from tltm_graph.explanation import decision_of, mistakes
+from tltm_graph import MovingShapes, Tracker, TrackManager
+from tltm_graph.association import GreedySolver
+from tltm_graph.detectors import OracleDetector
+from tltm_graph.explanation import association_graph, mistakes
 from tltm_graph.metrics import match_to_ground_truth
 from tltm_graph.structures import Tracks
 from tltm_graph.visualization import draw_association_graph
@@ -21,8 +23,8 @@ detector = OracleDetector(scene.truth, scene.class_names, miss_rate=0.25, jitter
 tracker = Tracker(detector, solver=GreedySolver(), track_manager=TrackManager(max_time_since_update=4))
 state, decisions = tracker.start(), []
 for frame in scene:
-    state, detections = tracker.step(state, frame)
-    decisions.append(decision_of(state, detections))
+    state, _ = tracker.step(state, frame)
+    decisions.append(state.decision.compact())
 
 truth = Tracks.from_stream(((index, scene.truth(index)) for index in range(len(scene))), scene.size)
 shown = match_to_ground_truth((decision.current for decision in decisions), truth, min_iou=0.3)

@@ -10,7 +10,8 @@ transition, green for it.
 import matplotlib.pyplot as plt
 import networkx as nx
 
-from tltm_graph import GraphWriter, MovingShapes, OracleDetector, SavedGraph, Tracker
+from tltm_graph import GraphWriter, MovingShapes, SavedGraph, Tracker
+from tltm_graph.detectors import OracleDetector
 from tltm_graph.explanation import explain
 
 scene = MovingShapes(num_frames=40, num_objects=8, seed=5)
@@ -18,8 +19,8 @@ tracker = Tracker(OracleDetector(scene.truth, scene.class_names, jitter=0.05))
 state = tracker.start()
 with GraphWriter("graph.zip", tracker) as writer:
     for frame in scene:
-        state, detections = tracker.step(state, frame)
-        writer.write(state, detections)
+        state, _ = tracker.step(state, frame)
+        writer.write(state)
 
 saved = SavedGraph("graph.zip")
 doubts = [(decision.margins.min().item(), decision.frame) for decision in saved if decision.chosen.any()]

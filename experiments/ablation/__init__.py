@@ -1,1 +1,1 @@
-"""The parts of experiments/ablate.py."""
+"""Parts of experiments/ablate.py."""

@@ -1,40 +1,75 @@
-"""Whether the GNN is alive: whether its evidence changes decisions, and brings back objects that come in elsewhere."""
+"""Measurements of whether the GNN matters: changed decisions without its logits, and re-identification."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch_geometric.data import HeteroData
 from torchvision.ops import box_iou
-from tqdm import tqdm
 
-from experiments.ablation.evidence import ShuffledRelation, ZeroedRelation, with_relation
-from experiments.ablation.lab import MAX_SHOWN, Lab
-from experiments.ablation.rows import gnn_tracker, published_tracker
+from experiments.ablation.lab import Lab, with_progress
+from experiments.ablation.rows import gnn_tracker, learned_tracker
+from tltm_graph.association import AppearanceModel, GeometricAffinity
+from tltm_graph.detectors import Detector, ReplayDetector, cache_detections
 from tltm_graph.metrics.matching import match_overlap
-from tltm_graph.models import for_inference
-from tltm_graph.models.recorded import RecordedModel, record
+from tltm_graph.published import published_tracker
 from tltm_graph.structures import Detections, Frame
-from tltm_graph.synthetic import STANDARD, MovingShapes, Scenes, Split, moving_shapes
-from tltm_graph.tracking import Tracker, TrackerState
+from tltm_graph.synthetic import STANDARD, MovingShapes, moving_shapes
+from tltm_graph.synthetic.difficulty import Difficulty
+from tltm_graph.tracking import Tracker
 
-LOOK_ALIKES = replace(STANDARD, look_alikes=1.0, leaves=0.15)
-"""Every object has a double, and they meet."""
-
-FAR_APART = replace(STANDARD, look_alikes=0.0, leaves=0.15, drops=0.9, longest_drop=12)
-"""Objects that all look different, in a video of which most frames were lost: in the next one they are elsewhere."""
+DECISION_SCENES = {
+    "look-alikes": replace(STANDARD, look_alikes=1.0, leaves=0.15),
+    "far apart": replace(STANDARD, look_alikes=0.0, leaves=0.15, drops=0.9, longest_drop=12),
+}
+"""Scenes in which changed decisions are counted. Look-alikes: every object has a double of the same appearance. Far
+apart: all objects differ in appearance, and most frames were dropped, so that they move far from frame to frame."""
 
 COMING_BACK = replace(STANDARD, look_alikes=0.0, leaves=0.8, meetings=0.1)
-"""Objects that all look different leave, and come in again elsewhere."""
+"""Scenes in which all objects differ in appearance, leave, and come back at another place."""
 
-SPLIT = Split(4_000_000, 30)
-"""Seeds of all their scenes, none of a split that models learn from or are scored on."""
+SEEDS = range(4_000_000, 4_000_030)
+"""Seeds of all these scenes, outside of the splits for training and scoring."""
+
+
+class ChangedLogits(AppearanceModel):
+    """Appearance model whose logits are changed.
+
+    Args:
+        appearance: The original model.
+        change: Computes new logits (E,) from the original ones of a graph.
+    """
+
+    def __init__(self, appearance: AppearanceModel, change: Callable[[Tensor], Tensor]) -> None:
+        self.appearance = appearance
+        self.change = change
+
+    def encode(self, detections: Detections) -> Tensor:
+        """Compute the embeddings (N, F) of the original model."""
+        return self.appearance.encode(detections)
+
+    def score(self, graph: HeteroData) -> Tensor:
+        """Compute the changed logits (E,)."""
+        return self.change(self.appearance.score(graph))
+
+
+def zeroed(appearance: AppearanceModel) -> AppearanceModel:
+    """Replace the logits by zeros: every edge is undecided."""
+    return ChangedLogits(appearance, torch.zeros_like)
+
+
+def shuffled(appearance: AppearanceModel, seed: int = 0) -> AppearanceModel:
+    """Move the logits to other edges of the same graph, in an order that is drawn again for every graph."""
+    generator = torch.Generator().manual_seed(seed)
+    return ChangedLogits(appearance, lambda logits: logits[torch.randperm(len(logits), generator=generator)])
 
 
 @dataclass(frozen=True)
 class Share:
-    """``count`` of ``total``."""
+    """Share of ``count`` in ``total``."""
 
     count: int = 0
     total: int = 0
@@ -44,145 +79,137 @@ class Share:
 
     @property
     def value(self) -> float:
-        """The share, NaN of nothing."""
+        """The share in [0, 1], NaN of nothing."""
         return self.count / self.total if self.total else float("nan")
 
 
-def changed_decisions(tracker: Tracker, frames: Iterable[Frame], seed: int = 0) -> dict[str, Share]:
-    """How many detections go elsewhere when the relation's logits are taken away, from one frame to the next.
+def changed_decisions(tracker: Tracker, others: Mapping[str, Tracker], frames: Iterable[Frame]) -> dict[str, Share]:
+    """Count the detections that other trackers assign to another track, or to one instead of none.
 
-    In every frame three trackers decide from the same memory, that of the intact one: so a decision counts by itself,
-    not by what came of it. A detection goes to a track, or to none.
+    All trackers decide from the memory of ``tracker`` in every frame. So a decision counts by itself, without its
+    consequences in later frames.
 
     Args:
-        tracker: A tracker with a relation.
-        frames: Of one video.
-        seed: Of the shuffling.
+        tracker: Tracker that goes through the video.
+        others: Trackers to compare, by name.
+        frames: Frames of one video.
 
     Returns:
-        Changed decisions of all, ``"zeroed"`` and ``"shuffled"``.
+        Share of changed decisions for each of ``others``.
     """
-    assert tracker.relation is not None
-    robbed = {
-        "zeroed": with_relation(tracker, ZeroedRelation(tracker.relation)),
-        "shuffled": with_relation(tracker, ShuffledRelation(tracker.relation, seed)),
-    }
-    shares = dict.fromkeys(robbed, Share())
+    shares = dict.fromkeys(others, Share())
     state = tracker.start()
     for frame in frames:
         after, _ = tracker.step(state, frame)
-        decided = _decisions(after)
-        for name, other in robbed.items():
-            differently = _decisions(other.step(state, frame)[0])
-            shares[name] += Share(int((decided != differently).sum()), len(decided))
+        assert after.decision is not None
+        for name, other in others.items():
+            decision = other.step(state, frame)[0].decision
+            assert decision is not None
+            changed = after.decision.partners != decision.partners
+            shares[name] += Share(int(changed.sum()), len(changed))
         state = after
     return shares
 
 
-def _decisions(state: TrackerState) -> Tensor:
-    """The row of the memory that each detection continues (N,), -1 for none."""
-    assert state.transition is not None
-    assignment = state.transition.assignment
-    rows = torch.full((len(state.transition.current_tracks),), -1)
-    rows[assignment.current] = assignment.previous
-    return rows
-
-
-def ids_regained(
-    stream: Iterable[tuple[int, Detections]], truth: Callable[[int], Detections], least_absence: int = 3
+def regained_ids(
+    stream: Iterable[tuple[int, Detections]], truth: Callable[[int], Detections], min_absence: int = 3
 ) -> Share:
-    """How many objects that come in again elsewhere get the id that they had.
+    """Count the objects that come back at another place, and those of them that get their old id.
 
-    An object comes back if it is seen again after at least ``least_absence`` frames, with a box that does not touch the
-    last one. It counts if some track was on it when last found before, and one is in the first frame after in which it
-    is found, while it stays.
+    An object comes back if it was invisible for at least ``min_absence`` frames and its new box does not touch its last
+    one. It counts if a track was on it before, and again before it leaves the next time. The id of the first frame in
+    which a track is on it again decides.
 
     Args:
-        stream: Frame numbers and the objects that a tracker shows, with ids.
-        truth: Gives the true objects of a frame.
-        least_absence: Frames in a row without it, at least.
+        stream: Frame indices and the objects that a tracker shows, with ids.
+        truth: Returns the true objects of a frame.
+        min_absence: Minimum number of consecutive frames in which the object is invisible.
     """
-    last_seen: dict[int, tuple[int, Tensor]] = {}  # object -> frame and box
-    last_id: dict[int, int] = {}  # object -> the track that was last on it
-    awaited: set[int] = set()  # came back, not found yet
+    last_seen: dict[int, tuple[int, Tensor]] = {}  # object -> its last frame and box
+    last_id: dict[int, int] = {}  # object -> the last track on it
+    awaited: set[int] = set()  # objects that came back and have no track yet
     regained = Share()
     for frame, shown in stream:
-        there = truth(frame)
-        assert there.ids is not None
-        found = _found(there, shown)
-        for row, known in enumerate(there.ids.tolist()):
-            box = there.boxes[row]
-            before = last_seen.get(known)
+        visible = truth(frame)
+        assert visible.ids is not None
+        track_of = _match_ids(visible, shown)
+        for row, number in enumerate(visible.ids.tolist()):
+            box = visible.boxes[row]
+            before = last_seen.get(number)
             if before is not None and frame - before[0] > 1:
-                awaited.discard(known)  # it left again before anybody found it
+                awaited.discard(number)  # it left again without a track
                 elsewhere = float(box_iou(before[1][None], box[None])) == 0
-                if frame - before[0] > least_absence and elsewhere and known in last_id:
-                    awaited.add(known)
-            last_seen[known] = frame, box
-            if known in found:
-                if known in awaited:
-                    regained += Share(int(found[known] == last_id[known]), 1)
-                    awaited.remove(known)
-                last_id[known] = found[known]
+                if frame - before[0] > min_absence and elsewhere and number in last_id:
+                    awaited.add(number)
+            last_seen[number] = frame, box
+            if number in track_of:
+                if number in awaited:
+                    regained += Share(int(track_of[number] == last_id[number]), 1)
+                    awaited.remove(number)
+                last_id[number] = track_of[number]
     return regained
 
 
-def _found(truth: Detections, shown: Detections) -> dict[int, int]:
-    """The track on each object, by box."""
-    assert truth.ids is not None
+def _match_ids(truth: Detections, shown: Detections) -> dict[int, int]:
+    """Match true objects with shown ones by box: id of each matched object -> track id."""
     assert shown.ids is not None
     shown = shown[shown.ids >= 0]
+    assert truth.ids is not None
     assert shown.ids is not None
     rows, columns = match_overlap(box_iou(truth.boxes, shown.boxes).double().numpy())
     return dict(zip(truth.ids[rows].tolist(), shown.ids[columns].tolist(), strict=True))
 
 
-def alive(lab: Lab, seed: int, with_head: bool) -> dict[str, Any]:
-    """Both measures of every association that knows a relation, with and without it.
+def measure_alive(lab: Lab, seed: int) -> dict[str, dict[str, dict[str, Any]]]:
+    """Measure the effect of the GNN in every association that reads its logits.
 
     Args:
-        lab: Gives the model; its plan says how many scenes of how many frames.
-        seed: Whose model.
-        with_head: Whether the weights of the learned affinity are at hand.
+        lab: Lab with the model; its plan sets the number of scenes and their size.
+        seed: Seed of the model.
 
     Returns:
-        By association: shares and counts.
+        ``{association: {measure: {"share": …, "count": …, "of": …}}}``.
     """
-    model = for_inference(lab.model("fused", seed))
-    pixel = lab.pixel(seed)
-    trackers: dict[str, Callable[[RecordedModel], Tracker]] = {
+    model = lab.model("fused", seed)
+    associations: dict[str, Callable[[Detector, AppearanceModel | None], Tracker]] = {
         "GNN": gnn_tracker,
-        "published rule": lambda recorded: published_tracker(recorded, pixel),
+        "published rule": published_tracker,
+        "GNN, learned births": partial(learned_tracker, lab.association_head(seed)),
     }
-    if with_head:
-        trackers["GNN, learned births"] = lambda recorded: Tracker(
-            recorded, recorded, affinity=lab.affinity_of(recorded), max_shown=MAX_SHOWN
-        )
-    shares: dict[str, dict[str, Share]] = {association: {} for association in trackers}
+    encoder = GeometricAffinity(appearance=model)
+    shares: dict[str, dict[str, Share]] = {name: {} for name in associations}
 
-    def scenes(difficulty: Any, what: str) -> Iterable[MovingShapes]:
-        rendered: Scenes = moving_shapes(difficulty, SPLIT, lab.plan.frames, lab.plan.size)
-        count = min(lab.plan.scenes, len(rendered))
-        return (rendered[i] for i in tqdm(range(count), desc=f"{what}, seed {seed}", unit=" scenes", leave=False))
+    def add(association: str, measure: str, share: Share) -> None:
+        shares[association][measure] = shares[association].get(measure, Share()) + share
 
-    def count(association: str, name: str, share: Share) -> None:
-        shares[association][name] = shares[association].get(name, Share()) + share
+    def scenes(difficulty: Difficulty, name: str) -> Iterable[MovingShapes]:
+        rendered = moving_shapes(difficulty, SEEDS, lab.plan.frames, lab.plan.size)[: lab.plan.scenes]
+        return with_progress(rendered, f"{name}, seed {seed}")
 
-    for difficulty, what in ((LOOK_ALIKES, "look-alikes"), (FAR_APART, "far apart")):
-        for scene in scenes(difficulty, what):
-            recorded = RecordedModel(record(model, scene), model.score, model.affinity)
-            for association, make in trackers.items():
-                changed = changed_decisions(make(recorded), recorded.recording.frames(), seed)
-                for name, share in changed.items():
-                    count(association, f"{what}, {name}", share)
+    for name, difficulty in DECISION_SCENES.items():
+        for scene in scenes(difficulty, name):
+            cached = cache_detections(model, scene, encoder, masks=False)
+            detector = ReplayDetector(cached)
+            for association, make_tracker in associations.items():
+                others = {
+                    "zeroed": make_tracker(detector, zeroed(model)),
+                    "shuffled": make_tracker(detector, shuffled(model, seed)),
+                }
+                changed = changed_decisions(make_tracker(detector, model), others, cached.blank_frames())
+                for change, share in changed.items():
+                    add(association, f"{name}, {change}", share)
     for scene in scenes(COMING_BACK, "coming back"):
-        recorded = RecordedModel(record(model, scene), model.score, model.affinity)
-        for association, make in trackers.items():
-            tracker = make(recorded)
-            for name, one in (("regained", tracker), ("regained without relation", with_relation(tracker, None))):
-                stream = ((frame.index, seen) for frame, seen in one.track(recorded.recording.frames()))
-                count(association, name, ids_regained(stream, scene.truth))
+        cached = cache_detections(model, scene, encoder)  # with masks, because drawing them clips the boxes
+        detector = ReplayDetector(cached)
+        for association, make_tracker in associations.items():
+            for measure, appearance in (("regained", model), ("regained without relation", None)):
+                tracker = make_tracker(detector, appearance)
+                stream = ((frame.index, shown) for frame, shown in tracker.track(cached.blank_frames()))
+                add(association, measure, regained_ids(stream, scene.truth))
     return {
-        association: {name: {"share": s.value, "count": s.count, "of": s.total} for name, s in of.items()}
-        for association, of in shares.items()
+        association: {
+            measure: {"share": share.value, "count": share.count, "of": share.total}
+            for measure, share in measures.items()
+        }
+        for association, measures in shares.items()
     }

@@ -1,15 +1,15 @@
-"""The baseline that knows nothing but overlap, and its best setting."""
+"""Baseline tracker on box overlap alone, and the search for its best setting."""
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import product
-from typing import Any
 
 from tqdm import tqdm
 
-from experiments.ablation.lab import MAX_SHOWN, Lab
+from experiments.ablation.lab import MAX_SHOWN, Lab, track_cached
 from experiments.ablation.results import write_json
-from experiments.ablation.scoring import followed, score
-from tltm_graph.association import Affinity
+from experiments.ablation.scoring import score
+from tltm_graph.association import GeometricAffinity
 from tltm_graph.detectors import Detector
 from tltm_graph.io import read_json
 from tltm_graph.tracking import MotionFilters, Tracker, TrackManager
@@ -17,13 +17,13 @@ from tltm_graph.tracking import MotionFilters, Tracker, TrackManager
 
 @dataclass(frozen=True)
 class IouSetting:
-    """Of an IoU tracker.
+    """Setting of the IoU tracker.
 
     Args:
-        threshold: Least IoU of a match.
-        max_time_since_update: Frames in a row that a track survives unseen.
-        new_track_threshold: Least detection score of a new track.
-        min_hits: Observations that confirm a track.
+        threshold: Minimum IoU of a match.
+        max_time_since_update: Number of consecutive frames after which an unseen track is removed.
+        new_track_threshold: Minimum detection score that starts a track.
+        min_hits: Number of observations that confirm a track.
     """
 
     threshold: float = 0.3
@@ -32,46 +32,36 @@ class IouSetting:
     min_hits: int = 1
 
 
-GRID = tuple(
-    IouSetting(threshold, max_time_since_update, new_track_threshold, min_hits)
-    for threshold, max_time_since_update, new_track_threshold, min_hits in product(
-        (0.1, 0.3, 0.5), (5, 15, 60), (0.3, 0.5), (1, 2)
-    )
-)
-"""What is tried."""
+GRID = tuple(IouSetting(*values) for values in product((0.1, 0.3, 0.5), (5, 15, 60), (0.3, 0.5), (1, 2)))
+"""Settings to search."""
 
 
-def iou_tracker(detector: Detector, setting: IouSetting) -> Tracker:
-    """Hungarian matching on the IoU with the box last seen: no motion, no class, no looks."""
+def iou_tracker(setting: IouSetting, detector: Detector) -> Tracker:
+    """Build a tracker that matches boxes with the last boxes of tracks, without motion, class and appearance."""
     track_manager = TrackManager(
         max_time_since_update=setting.max_time_since_update,
         min_hits=setting.min_hits,
         new_track_threshold=setting.new_track_threshold,
         motion=MotionFilters(windows=(1, 1, 1)),
     )
-    affinity = Affinity(threshold=setting.threshold, label=0.0, age=0.0, margin=0.0, margin_growth=0.0)
-    return Tracker(detector, affinity=affinity, track_manager=track_manager, max_shown=MAX_SHOWN)
+    affinity = GeometricAffinity(threshold=setting.threshold, label=0.0, age=0.0, margin=0.0, margin_growth=0.0)
+    return Tracker(detector, affinity, track_manager=track_manager, max_shown=MAX_SHOWN)
 
 
-def tuned(lab: Lab, arm: str, seed: int, grid: tuple[IouSetting, ...] = GRID) -> tuple[IouSetting, dict[str, Any]]:
-    """The setting with the best mean of AP and HOTA on validation scenes, the first of equals.
+def tune(lab: Lab, arm: str, seed: int, grid: tuple[IouSetting, ...] = GRID) -> IouSetting:
+    """Find the setting with the best mean of AP and HOTA on the validation scenes; of equals, the first.
 
-    Returns:
-        The setting, and what every setting scored, as it is kept on the disk.
+    The scores of all settings are written to ``tuning/ARM_seed_N.json``, from which the next call reads the best one.
     """
     path = lab.plan.output / "tuning" / f"{arm}_seed_{seed}.json"
     if not path.is_file():
-        recorded = list(lab.recordings(arm, seed, lab.val_scenes))
+        caches = list(lab.caches(arm, seed, lab.val_scenes))
         tried = []
         for setting in tqdm(grid, desc=f"tuning IoU on {arm}, seed {seed}", unit=" settings", leave=False):
-            tracks = [
-                followed(iou_tracker(one, setting), one.recording.frames(), one.recording.size, len(one.recording))
-                for one in recorded
-            ]
+            tracks = [track_cached(cached, partial(iou_tracker, setting)) for cached in caches]
             scores = score(lab.val_truth, tracks, lab.class_names).overall
-            value = (scores["AP"] + scores["HOTA"]) / 2
-            tried.append({**asdict(setting), "AP": scores["AP"], "HOTA": scores["HOTA"], "mean": value})
+            mean = (scores["AP"] + scores["HOTA"]) / 2
+            tried.append({**asdict(setting), "AP": scores["AP"], "HOTA": scores["HOTA"], "mean": mean})
         best = max(range(len(grid)), key=lambda number: tried[number]["mean"])
         write_json(path, {"scenes": repr(lab.val_scenes), "chosen": asdict(grid[best]), "grid": tried})
-    content = read_json(path, "a tuned setting")
-    return IouSetting(**content["chosen"]), content
+    return IouSetting(**read_json(path, "a tuned setting")["chosen"])

@@ -1,7 +1,7 @@
-"""What the rows of the ablation share: scenes, models, and what these see, each made once."""
+"""Scenes, models and cached detections that the rows of the ablation share."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -9,77 +9,79 @@ from typing import Any
 
 from tqdm import tqdm
 
-from experiments.ablation.models import WithoutPrevious, detector_of, start_model
+from experiments.ablation.models import WithoutPrevious, start_model, train_model
 from experiments.ablation.scoring import ScoredScene, followed
-from tltm_graph.association import LearnedAffinity
+from tltm_graph.association import GeometricAffinity, LearnedAffinity
 from tltm_graph.association.learned_affinity import SHIPPED
-from tltm_graph.models import TLTM, affinity_path, for_inference
-from tltm_graph.models.recorded import RecordedModel, Recording, record
+from tltm_graph.detectors import Detector, ReplayDetector, cache_detections
+from tltm_graph.detectors.replay import DetectionCache
+from tltm_graph.models import TLTM, for_inference
+from tltm_graph.models.weights import affinity_path
 from tltm_graph.structures import Tracks
-from tltm_graph.synthetic import STANDARD, TEST, VAL, MovingShapes, Scenes, moving_shapes
+from tltm_graph.synthetic import STANDARD, TEST, VAL, MovingShapes, moving_shapes
+from tltm_graph.synthetic.scenes import Scenes
 from tltm_graph.tracking import Tracker
 
 MAX_SHOWN = 15
-"""Objects that every tracker shows in a frame, at most."""
+"""Maximum number of objects that every tracker shows in a frame, as in the paper."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run of the ablation is made of.
+    """Settings of the ablation.
 
     Args:
-        output: Folder of everything that is written.
-        weights: A model of :func:`tltm_graph.models.save_model`, ``{seed}`` in it stands for the seed; None for random
+        output: Folder for everything that is written.
+        weights: File of :func:`tltm_graph.models.save_model`, in which ``{seed}`` stands for the seed; None for random
             weights.
-        head: Weights of the learned affinity; None for those that are shipped.
-        scenes: How many scenes of the test split.
-        val_scenes: How many of the validation split, to tune on.
-        frames: Length of each.
-        size: Height and width of the frames.
-        detector_steps: Training of both detectors, from the weights on; 0 for none.
-        relation_steps: Training of each GNN in part C.
-        relation_scenes: Scenes that it learns from.
+        head: File of the association head; None for the model's own, else the shipped one.
+        scenes: Number of scenes of the test split.
+        val_scenes: Number of scenes of the validation split, for tuning.
+        frames: Number of frames of each scene.
+        size: Height and width of the frames in pixels.
+        detector_steps: Training steps of each detector; 0 to use the weights as they are.
     """
 
     output: Path
     weights: str | None = None
     head: Path | None = None
-    scenes: int = TEST.num_scenes
-    val_scenes: int = VAL.num_scenes
+    scenes: int = len(TEST)
+    val_scenes: int = len(VAL)
     frames: int = 60
     size: tuple[int, int] = (192, 320)
     detector_steps: int = 1000
-    relation_steps: int = 1000
-    relation_scenes: int = 200
 
     def weights_of(self, seed: int) -> Path | None:
-        """The weights that a seed starts from."""
+        """Return the file of weights that a seed starts from, None for random weights."""
         return None if self.weights is None else Path(self.weights.replace("{seed}", str(seed)))
 
     @property
-    def seeds_are_alike(self) -> bool:
-        """Whether all seeds have one and the same detector."""
+    def is_same_for_all_seeds(self) -> bool:
+        """True if all seeds have the same detector."""
         return self.weights is not None and "{seed}" not in self.weights and not self.detector_steps
 
-    def settings(self, seeds: tuple[int, ...]) -> dict[str, Any]:
-        """All that results depend on.
+    def settings(self, seeds: Sequence[int]) -> dict[str, Any]:
+        """List everything that the results depend on, with fingerprints of the weights.
 
         Raises:
             FileNotFoundError: If a file of weights is missing.
         """
-        names = ("scenes", "val_scenes", "frames", "size", "detector_steps", "relation_steps", "relation_scenes")
+        names = ("scenes", "val_scenes", "frames", "size", "detector_steps")
         settings = {name: getattr(self, name) for name in names} | {"size": list(self.size)}
-        files = {f"weights of seed {seed}": self.weights_of(seed) for seed in seeds}
-        own = {seed: affinity_path(path) for seed in seeds if (path := self.weights_of(seed)) is not None}
-        files |= {f"affinity of seed {seed}": path for seed, path in own.items() if path.is_file()}
-        return settings | {name: _fingerprint(path) for name, path in files.items()}
+        settings["head"] = _fingerprint(self.head or SHIPPED)
+        for seed in seeds:
+            path = self.weights_of(seed)
+            settings[f"weights of seed {seed}"] = "random" if path is None else _fingerprint(path)
+            if path is not None and affinity_path(path).is_file():
+                settings[f"affinity of seed {seed}"] = _fingerprint(affinity_path(path))
+        return settings
 
 
 class Lab:
-    """Makes what rows ask for, and keeps what takes long on the disk.
+    """Scenes, models and cached detections of a plan. What takes long is kept on disk.
 
     Args:
-        plan: The plan.
+        plan: Settings.
     """
 
     class_names = MovingShapes.class_names
@@ -91,92 +93,74 @@ class Lab:
     @cached_property
     def test_scenes(self) -> Scenes:
         """Scenes that rows are scored on."""
-        scenes = moving_shapes(STANDARD, TEST, self.plan.frames, self.plan.size)[: self.plan.scenes]
-        assert isinstance(scenes, Scenes)
-        return scenes
+        return moving_shapes(STANDARD, TEST, self.plan.frames, self.plan.size)[: self.plan.scenes]
 
     @cached_property
     def val_scenes(self) -> Scenes:
-        """Scenes that baselines are tuned on."""
-        scenes = moving_shapes(STANDARD, VAL, self.plan.frames, self.plan.size)[: self.plan.val_scenes]
-        assert isinstance(scenes, Scenes)
-        return scenes
+        """Scenes that the IoU tracker is tuned on."""
+        return moving_shapes(STANDARD, VAL, self.plan.frames, self.plan.size)[: self.plan.val_scenes]
 
     @cached_property
     def test_truth(self) -> list[ScoredScene]:
-        """Their truth."""
-        return _truth(self.test_scenes, "truth of test scenes")
+        """Ground truth of the test scenes."""
+        return [ScoredScene.of(scene) for scene in with_progress(self.test_scenes, "truth of test scenes")]
 
     @cached_property
     def val_truth(self) -> list[ScoredScene]:
-        """Their truth."""
-        return _truth(self.val_scenes, "truth of val scenes")
-
-    @cached_property
-    def learned_affinity(self) -> LearnedAffinity:
-        """The affinity with learned births, of ``--head`` or shipped: of any detector.
-
-        Raises:
-            FileNotFoundError: If its weights are missing.
-        """
-        return LearnedAffinity.from_file(self.plan.head)
-
-    def affinity_of(self, model: RecordedModel) -> LearnedAffinity:
-        """The affinity with learned births that reads a model's relation: its own, if it has one and ``--head`` names
-        no other."""
-        return self.learned_affinity if self.plan.head or model.affinity is None else model.affinity
+        """Ground truth of the validation scenes."""
+        return [ScoredScene.of(scene) for scene in with_progress(self.val_scenes, "truth of val scenes")]
 
     def _model(self, arm: str, seed: int) -> TLTM:
-        """The detector of an arm with its relation, ready to be trained further."""
+        """Train or load the model of an arm, ``"plain"`` (without ResFuser) or ``"fused"``, for inference."""
         plan = self.plan
-        start = start_model(plan.weights_of(seed), seed, plan.size)
-        lr = 1e-3 if plan.weights is None else 3e-4
-        folder = plan.output / "models" / f"{arm}_seed_{seed}"
-        return detector_of(arm, start, plan.detector_steps, folder, seed, plan.size, lr)
+        model = start_model(plan.weights_of(seed), seed, plan.size)
+        if arm == "plain":
+            model.detector.fusers = None
+        if plan.detector_steps:
+            lr = 1e-3 if plan.weights is None else 3e-4
+            folder = plan.output / "models" / f"{arm}_seed_{seed}"
+            train_model(model, plan.detector_steps, folder, seed, plan.size, lr)
+        return for_inference(model)
 
-    def pixel(self, seed: int) -> float:
-        """A pixel of the network in pixels of the frames."""
-        return 1 / self.model("fused", seed).scale(self.plan.size)
+    def association_head(self, seed: int) -> LearnedAffinity:
+        """Return the head that ``--head`` names, else that of the model with ResFuser, else the shipped one."""
+        own = self.model("fused", seed).association
+        return LearnedAffinity.from_file(self.plan.head) if self.plan.head or own is None else own
 
-    def recordings(self, arm: str, seed: int, scenes: Scenes) -> Iterator[RecordedModel]:
-        """What an arm's model sees in each scene, in place of the model; ``"alone"`` is ``"fused"``, each frame with
-        itself."""
-        model: TLTM | WithoutPrevious
-        if arm == "alone":
-            model = WithoutPrevious(for_inference(self.model("fused", seed)))
-        else:
-            model = for_inference(self.model(arm, seed))
-        for number in tqdm(range(len(scenes)), desc=f"{arm}, seed {seed}", unit=" scenes", leave=False):
-            scene = scenes[number]
-            path = self.plan.output / "recordings" / f"{arm}_seed_{seed}" / f"{scene.seed}.safetensors"
+    def caches(self, arm: str, seed: int, scenes: Scenes) -> Iterator[DetectionCache]:
+        """Detect the objects of each scene, or read them from disk.
+
+        Args:
+            arm: ``"plain"`` (without ResFuser), ``"fused"``, or ``"alone"``: with ResFuser, each frame fused with
+                itself.
+            seed: Seed of the model.
+            scenes: Scenes.
+        """
+        model = self.model("fused" if arm == "alone" else arm, seed)
+        detector = WithoutPrevious(model) if arm == "alone" else model
+        for scene in with_progress(scenes, f"{arm}, seed {seed}"):
+            path = self.plan.output / "detections" / f"{arm}_seed_{seed}" / f"{scene.seed}.safetensors"
             if not path.is_file():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                record(model, scene).save(path)
-            yield RecordedModel(Recording.load(path), model.score, model.affinity)
+                cache_detections(detector, scene, GeometricAffinity(appearance=model)).save(path)
+            yield DetectionCache.load(path)
 
-    def tracks(
-        self, arm: str, seed: int, make: Callable[[RecordedModel], Tracker], scenes: Scenes | None = None
-    ) -> list[Tracks]:
-        """The tracks of a tracker, of every scene."""
-        return [
-            followed(make(recorded), recorded.recording.frames(), recorded.recording.size, len(recorded.recording))
-            for recorded in self.recordings(arm, seed, self.test_scenes if scenes is None else scenes)
-        ]
+    def tracks(self, arm: str, seed: int, make_tracker: Callable[[Detector], Tracker]) -> list[Tracks]:
+        """Track the objects of every test scene in the detections of an arm; see :meth:`caches`."""
+        return [track_cached(cached, make_tracker) for cached in self.caches(arm, seed, self.test_scenes)]
 
 
-def head_fingerprint(path: Path | None) -> str | None:
-    """Tells one file of the learned affinity's weights from another."""
-    return _fingerprint(SHIPPED if path is None else path)
+def track_cached(cached: DetectionCache, make_tracker: Callable[[Detector], Tracker]) -> Tracks:
+    """Track the objects of a video in its cached detections."""
+    return followed(make_tracker(ReplayDetector(cached)), cached.blank_frames(), cached.size, len(cached))
 
 
-def _fingerprint(path: Path | None) -> str | None:
-    if path is None:
-        return None
+def _fingerprint(path: Path) -> str:
     if not path.is_file():
-        raise FileNotFoundError(f"Expected weights, found no file '{path}'")
+        raise FileNotFoundError(f"Expected weights, found no file '{path}': --weights and --head name files")
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-def _truth(scenes: Scenes, what: str) -> list[ScoredScene]:
-    bar = tqdm(range(len(scenes)), desc=what, unit=" scenes", leave=False)
-    return [ScoredScene.of(scenes[number]) for number in bar]
+def with_progress(scenes: Scenes, description: str) -> Iterable[MovingShapes]:
+    """Iterate over scenes with a progress bar."""
+    return tqdm(scenes, desc=description, unit=" scenes", leave=False)

@@ -1,91 +1,82 @@
-"""Results on disk: one file for each row and seed, there as soon as it is known and never computed twice."""
+"""Results on disk: one file for each row and seed, written as soon as it is computed and never computed twice."""
 
 import json
 import math
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from experiments.ablation.scoring import SceneScores
-from tltm_graph.io import write_atomically
-
-_NUMBERS = ("overall", "scenes")
+from tltm_graph.io import read_json, write_atomically
 
 
 @dataclass(frozen=True)
 class Result:
-    """One row with one seed.
+    """Result of one row with one seed.
 
     Args:
         row: Key of the row.
         seed: The seed.
-        scores: What it scored.
-        notes: What was chosen or left out on the way.
+        scores: Scores on the test scenes.
+        notes: Remarks for the report, such as the tuned setting.
     """
 
     row: str
     seed: int
     scores: SceneScores
-    notes: dict[str, Any] = field(default_factory=dict)
+    notes: list[str]
 
 
-class Results:
-    """The results in a folder.
+def result_path(output: Path, row: str, seed: int) -> Path:
+    """Return the path of a result in an output folder."""
+    return output / "rows" / row / f"seed_{seed}.json"
 
-    Args:
-        folder: The folder, made when something is written.
+
+def write_result(output: Path, result: Result) -> None:
+    """Write a result to an output folder."""
+    write_json(result_path(output, result.row, result.seed), asdict(result))
+
+
+def read_results(output: Path, row: str) -> dict[int, Result]:
+    """Read all results of a row, by seed."""
+    return {seed: _read(path) for seed, path in seed_files(output / "rows" / row).items()}
+
+
+def check_settings(output: Path, settings: dict[str, Any]) -> None:
+    """Check that an output folder has no results of other settings, and write down the new ones.
+
+    Raises:
+        ValueError: If a setting differs from the one in the folder.
     """
+    path = output / "settings.json"
+    before = read_json(path, "settings") if path.is_file() else {}
+    for name, value in settings.items():
+        if before.get(name, value) != value:
+            raise ValueError(
+                f"Expected {name} {before[name]} as in the results in '{output}', got {value}: choose another folder "
+                "with --output"
+            )
+    write_json(path, before | settings)
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
 
-    def path(self, row: str, seed: int) -> Path:
-        """Where a result is, or will be."""
-        return self.folder / "rows" / row / f"seed_{seed}.json"
-
-    def write(self, result: Result) -> None:
-        """Keeps a result."""
-        write_json(self.path(result.row, result.seed), asdict(result))
-
-    def read(self, row: str, seed: int) -> Result | None:
-        """A result, None if it is not known yet."""
-        path = self.path(row, seed)
-        if not path.is_file():
-            return None
-        content = json.loads(path.read_text(encoding="utf-8"))
-        scores = SceneScores(**{name: _with_nan(content["scores"][name]) for name in _NUMBERS})
-        return Result(content["row"], content["seed"], scores, content["notes"])
-
-    def of_row(self, row: str, seeds: Iterable[int]) -> dict[int, Result]:
-        """What is known of a row, by seed."""
-        found = ((seed, self.read(row, seed)) for seed in seeds)
-        return {seed: result for seed, result in found if result is not None}
-
-    def check_settings(self, settings: dict[str, Any]) -> None:
-        """Makes sure that the folder holds results of these settings alone, and notes them; None is not known yet.
-
-        Raises:
-            ValueError: If a setting was another one before.
-        """
-        path = self.folder / "settings.json"
-        before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        for name, value in settings.items():
-            if value is not None and before.get(name) not in (None, value):
-                raise ValueError(
-                    f"Expected {name} {before[name]} as in the results in '{self.folder}', got {value}: --output names "
-                    "another folder"
-                )
-        known = {name: value for name, value in settings.items() if value is not None}
-        write_json(path, before | known)
+def seed_files(folder: Path) -> dict[int, Path]:
+    """Find the files ``seed_N.json`` of a folder, by seed in ascending order."""
+    return dict(sorted((int(path.stem.removeprefix("seed_")), path) for path in folder.glob("seed_*.json")))
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes a file that is whole or not there; NaN, which JSON does not have, as null."""
+    """Write a JSON file atomically. NaN, which JSON does not have, becomes null."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(path) as temporary:
         text = json.dumps(_without_nan(content), indent=2, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _read(path: Path) -> Result:
+    content = read_json(path, "a result")
+    scenes = {name: _with_nan(scores) for name, scores in content["scores"]["scenes"].items()}
+    scores = SceneScores(_with_nan(content["scores"]["overall"]), scenes)
+    return Result(content["row"], content["seed"], scores, content["notes"])
 
 
 def _without_nan(content: Any) -> Any:
@@ -96,7 +87,5 @@ def _without_nan(content: Any) -> Any:
     return None if isinstance(content, float) and math.isnan(content) else content
 
 
-def _with_nan(content: Any) -> Any:
-    if isinstance(content, dict):
-        return {name: _with_nan(value) for name, value in content.items()}
-    return math.nan if content is None else content
+def _with_nan(scores: dict[str, float | None]) -> dict[str, float]:
+    return {metric: math.nan if value is None else value for metric, value in scores.items()}

@@ -1,191 +1,105 @@
-"""The rows of the ablation: what each is, what it is compared with, and how its tracks come about."""
+"""Rows of the ablation, which are those of the paper's Table 3."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-from experiments.ablation.evidence import ShuffledRelation, ZeroedRelation
-from experiments.ablation.iou_tracker import IouSetting, iou_tracker, tuned
+from experiments.ablation.iou_tracker import iou_tracker, tune
 from experiments.ablation.lab import MAX_SHOWN, Lab
-from experiments.ablation.relation_variants import RelationLab, Variant
-from tltm_graph.association import Affinity
-from tltm_graph.commands.saved_run import SOLVERS
-from tltm_graph.metrics import ORACLES
-from tltm_graph.models.recorded import RecordedModel
+from tltm_graph.association import AppearanceModel, GeometricAffinity, LearnedAffinity
+from tltm_graph.detectors import Detector
 from tltm_graph.structures import Tracks
-from tltm_graph.tracking import Relation, Tracker, TrackManager
+from tltm_graph.tracking import Tracker
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """Tracks of every test scene, and what was chosen or left out on the way to them."""
-
-    tracks: list[Tracks]
-    notes: dict[str, Any]
+Outcome = tuple[list[Tracks], list[str]]
+"""Tracks of every test scene, and notes for the report."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row.
+    """Row of the table.
 
     Args:
-        key: By which it is asked for and kept.
-        name: For people.
-        parts: The tables it is in.
-        against: Keys of the rows it is compared with.
-        run: Gives its outcome with a seed.
-        needs_head: Whether it needs the weights of the learned affinity.
+        key: Name on the command line and of its folder.
+        title: Name in the table.
+        description: What is tracked, and how.
+        references: Keys of the rows it is compared with.
+        run: Computes its outcome for a seed.
     """
 
     key: str
-    name: str
-    parts: str
-    against: tuple[str, ...]
-    run: Callable[[int], Outcome]
-    needs_head: bool = False
+    title: str
+    description: str
+    references: tuple[str, ...]
+    run: Callable[[Lab, int], Outcome]
 
 
-PARTS = {
-    "A": "The paper's Table 3",
-    "B": "Association on the same detections",
-    "C": "How the GNN learns",
-    "D": "How long the memory is",
-}
-"""The tables."""
+def gnn_tracker(detector: Detector, appearance: AppearanceModel | None) -> Tracker:
+    """Build a tracker with the hand-made affinity."""
+    return Tracker(detector, GeometricAffinity(appearance=appearance), max_shown=MAX_SHOWN)
 
 
-def rows_of(lab: Lab) -> dict[str, Row]:
-    """All rows by key, in the order in which they are best run and read."""
-    relations = RelationLab(lab)
+def learned_tracker(head: LearnedAffinity, detector: Detector, appearance: AppearanceModel | None) -> Tracker:
+    """Build a tracker with a learned affinity and this appearance model."""
+    return Tracker(detector, LearnedAffinity(head.head, head.temperature, appearance), max_shown=MAX_SHOWN)
 
-    def iou(arm: str, seed: int) -> Outcome:
-        setting, notes = tuned(lab, arm, seed)
-        tracks = lab.tracks(arm, seed, lambda model: iou_tracker(model, setting))
-        notes = {"IoU tracker": notes["chosen"]}
-        if arm == "plain" and not lab.plan.detector_steps:
-            notes["unfair"] = "ResFuser was taken out of a detector that had learned with it, nothing was trained after"
-        return Outcome(tracks, notes)
 
-    def associated(make: Callable[[RecordedModel, int], Tracker], seed: int) -> Outcome:
-        return Outcome(lab.tracks("fused", seed, lambda model: make(model, seed)), {})
+def _run_iou(arm: str, lab: Lab, seed: int) -> Outcome:
+    setting = tune(lab, arm, seed)
+    notes = [repr(setting)]
+    if arm == "plain" and not lab.plan.detector_steps:
+        notes.append("unfair: ResFuser was removed from a detector trained with it, without training afterwards.")
+    return lab.tracks(arm, seed, partial(iou_tracker, setting)), notes
 
-    def made_true(parts: tuple[str, ...], seed: int) -> Outcome:
-        tracks = lab.tracks("fused", seed, gnn_tracker)
-        for part in parts:
-            tracks = [ORACLES[part](s.truth, t, "masks") for s, t in zip(lab.test_truth, tracks, strict=True)]
-        return Outcome(tracks, {})
 
-    def variant(which: Variant, seed: int) -> Outcome:
-        return Outcome(relations.tracks(seed, which), {})
+def _run_gnn(lab: Lab, seed: int) -> Outcome:
+    model = lab.model("fused", seed)
+    return lab.tracks("fused", seed, lambda detector: gnn_tracker(detector, model)), []
 
-    def learned(model: RecordedModel, relation: Relation | None, max_time_since_update: int = 60) -> Tracker:
-        affinity = lab.learned_affinity if relation is None else lab.affinity_of(model)
-        track_manager = TrackManager(max_time_since_update=max_time_since_update)
-        return Tracker(model, relation, affinity=affinity, track_manager=track_manager, max_shown=MAX_SHOWN)
 
-    def with_learned(change: Callable[[RecordedModel, int], Relation | None]) -> Callable[[int], Outcome]:
-        return partial(associated, lambda model, seed: learned(model, change(model, seed)))
+def _run_learned(lab: Lab, seed: int) -> Outcome:
+    model, head = lab.model("fused", seed), lab.association_head(seed)
+    return lab.tracks("fused", seed, lambda detector: learned_tracker(head, detector, model)), []
 
-    def with_gnn(change: Callable[[RecordedModel, int], Relation]) -> Callable[[int], Outcome]:
-        return partial(associated, lambda model, seed: gnn_tracker(model, change(model, seed)))
 
-    def remembering(misses: int, model: RecordedModel, seed: int) -> Tracker:
-        return learned(model, model, max_time_since_update=misses)
-
-    def itself(model: RecordedModel, seed: int) -> Relation:
-        return model
-
-    def zeroed(model: RecordedModel, seed: int) -> Relation:
-        return ZeroedRelation(model)
-
-    rows = [
-        Row("plain-iou", "detector, IoU tracker with memory, tuned", "A", (), partial(iou, "plain")),
-        Row("alone-iou", "+ ResFuser, every frame fused with itself", "A", ("plain-iou",), partial(iou, "alone")),
-        Row("fused-iou", "+ ResFuser", "AB", ("alone-iou", "plain-iou"), partial(iou, "fused")),
-        Row("gnn", "+ GNN", "AB", ("fused-iou", "plain-iou"), with_gnn(itself)),
+ROWS = {
+    row.key: row
+    for row in (
         Row(
-            "iou-no-memory",
-            "IoU tracker without memory",
-            "B",
-            ("fused-iou",),
-            partial(associated, lambda model, seed: iou_tracker(model, IouSetting())),
+            "plain-iou",
+            "detector, IoU tracker with memory, tuned",
+            "Detector without ResFuser; IoU tracker, tuned on validation scenes.",
+            (),
+            partial(_run_iou, "plain"),
         ),
         Row(
-            "published",
-            "published rule",
-            "B",
-            ("gnn",),
-            partial(associated, lambda model, seed: published_tracker(model, lab.pixel(seed))),
+            "alone-iou",
+            "+ ResFuser, every frame fused with itself",
+            "Detector with ResFuser, each frame fused with itself; IoU tracker, tuned in the same way.",
+            ("plain-iou",),
+            partial(_run_iou, "alone"),
         ),
-        Row("gnn-zeroed", "+ GNN, logits zeroed", "B", ("gnn",), with_gnn(zeroed)),
-        Row("gnn-shuffled", "+ GNN, logits shuffled within the frame", "B", ("gnn",), with_gnn(ShuffledRelation)),
-        Row("learned", "learned births, no GNN", "B", ("gnn",), with_learned(lambda model, seed: None), True),
+        Row(
+            "fused-iou",
+            "+ ResFuser",
+            "Detector with ResFuser; IoU tracker, tuned in the same way.",
+            ("alone-iou", "plain-iou"),
+            partial(_run_iou, "fused"),
+        ),
+        Row(
+            "gnn",
+            "+ GNN",
+            "Detections of fused-iou; the GNN's logits in GeometricAffinity, whose weights are set by hand.",
+            ("fused-iou", "plain-iou"),
+            _run_gnn,
+        ),
         Row(
             "learned-gnn",
             "+ GNN, learned births",
-            "ABD",
-            ("gnn", "learned", "fused-iou", "published"),
-            with_learned(itself),
-            True,
+            "Detections of fused-iou; the GNN's logits in LearnedAffinity, the library's default for this model.",
+            ("gnn", "fused-iou"),
+            _run_learned,
         ),
-        Row(
-            "learned-zeroed", "+ GNN, learned births, logits zeroed", "B", ("learned-gnn",), with_learned(zeroed), True
-        ),
-        Row(
-            "learned-shuffled",
-            "+ GNN, learned births, logits shuffled",
-            "B",
-            ("learned-gnn",),
-            with_learned(ShuffledRelation),
-            True,
-        ),
-        Row("oracle", "+ GNN, true association", "B", ("gnn",), partial(made_true, ("association",))),
-        Row("classes", "+ GNN, true classes", "B", ("gnn",), partial(made_true, ("class",))),
-        Row(
-            "oracle-classes",
-            "+ GNN, true association and classes",
-            "B",
-            ("classes",),
-            partial(made_true, ("association", "class")),
-        ),
-    ]
-    baseline = "relation-sum"
-    variants = {
-        baseline: ("sum, 1 step, no transition loss", Variant()),
-        "relation-mean": ("mean", Variant(aggr="mean")),
-        "relation-2-steps": ("2 steps", Variant(num_steps=2)),
-        "relation-3-steps": ("3 steps", Variant(num_steps=3)),
-        "relation-transition-0.1": ("transition loss × 0.1", Variant(transition_weight=0.1)),
-        "relation-transition-1": ("transition loss × 1", Variant(transition_weight=1.0)),
-    }
-    for key, (name, which) in variants.items():
-        rows.append(Row(key, name, "C", () if key == baseline else (baseline,), partial(variant, which), True))
-    for misses in (0, 5, 15):
-        name = f"memory of {misses} frames ('+ GNN, learned births' has 60)"
-        run = partial(associated, partial(remembering, misses))
-        rows.append(Row(f"memory-{misses}", name, "D", ("learned-gnn",), run, True))
-    return {row.key: row for row in rows}
-
-
-def chosen_rows(rows: dict[str, Row], asked: Iterable[str]) -> list[Row]:
-    """The rows with these keys or of these parts.
-
-    Raises:
-        ValueError: If there is no such row or part.
-    """
-    asked = list(asked)
-    unknown = [name for name in asked if name not in rows and name not in PARTS]
-    if unknown:
-        raise ValueError(f"Expected rows of {list(rows)} or parts of {list(PARTS)}, got {unknown}")
-    return [row for key, row in rows.items() if key in asked or set(row.parts) & set(asked)]
-
-
-def gnn_tracker(model: RecordedModel, relation: Relation | None = None) -> Tracker:
-    """The hand-set affinity with the GNN's evidence, or that of another relation."""
-    return Tracker(model, relation or model, affinity=Affinity(), max_shown=MAX_SHOWN)
-
-
-def published_tracker(model: RecordedModel, pixel: float, relation: Relation | None = None) -> Tracker:
-    """The rule of the released code; ``pixel`` is one of the network in pixels of the frame."""
-    return SOLVERS["argmax"](model, relation or model, pixel)
+    )
+}
+"""Rows by key, in the order of the table."""

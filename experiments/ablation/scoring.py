@@ -1,4 +1,4 @@
-"""What tracks of rendered scenes are worth."""
+"""Tracks of rendered scenes and their scores."""
 
 import math
 from collections.abc import Collection, Iterable, Sequence
@@ -10,17 +10,17 @@ from tltm_graph.synthetic import MovingShapes
 from tltm_graph.tracking import Tracker
 
 METRICS = ("AP", "AP50", "AR10", "HOTA", "AssA", "IDF1", "AP degraded", "AP clean")
-"""What is reported, shares in [0, 1]. The last two are AP of the observations in degraded frames and in all others."""
+"""Reported metrics, in [0, 1]. The last two are AP on the degraded frames alone and on all other frames alone."""
 
 
 @dataclass(frozen=True, eq=False)
 class ScoredScene:
-    """A scene as scoring needs it, without its pictures.
+    """Ground truth of a scene, without its pictures.
 
     Args:
-        name: Of the scene.
-        truth: Its true tracks.
-        degraded: Frames in which the whole picture is degraded.
+        name: Name of the scene.
+        truth: True tracks.
+        degraded: Indices of the frames whose whole picture is degraded.
     """
 
     name: str
@@ -29,7 +29,7 @@ class ScoredScene:
 
     @classmethod
     def of(cls, scene: MovingShapes) -> "ScoredScene":
-        """Renders the truth of a scene."""
+        """Render the ground truth of a scene."""
         frames = range(len(scene))
         truth = Tracks.from_stream(((i, scene.truth(i)) for i in frames), scene.size, len(scene))
         return cls(f"scene {scene.seed}", truth, frozenset(filter(scene.degraded, frames)))
@@ -37,11 +37,11 @@ class ScoredScene:
 
 @dataclass(frozen=True)
 class SceneScores:
-    """Scores of some scenes; NaN where there is nothing to score.
+    """Scores of several scenes; NaN where there is nothing to score.
 
     Args:
-        overall: Of all scenes together, by metric.
-        scenes: Of each scene as if it were the only one, by its name.
+        overall: Scores of all scenes together, by metric.
+        scenes: Scores of each scene alone, by its name.
     """
 
     overall: dict[str, float]
@@ -49,36 +49,36 @@ class SceneScores:
 
 
 def score(scenes: Sequence[ScoredScene], predicted: Sequence[Tracks], class_names: Sequence[str]) -> SceneScores:
-    """Scores the tracks of each scene: video AP, HOTA and IDF1 on masks, class by class."""
-    whole = Evaluation(("ap", "hota", "idf1"), class_names)
+    """Score the tracks of each scene: video AP, HOTA and IDF1 on masks, class by class."""
+    everything = Evaluation(("ap", "hota", "idf1"), class_names)
     parts = {name: Evaluation(("ap",), class_names) for name in ("degraded", "clean")}
     for number, (scene, tracks) in enumerate(zip(scenes, predicted, strict=True)):
-        whole.update(scene.name, number, scene.truth, tracks)
+        everything.update(scene.name, number, scene.truth, tracks)
         clean = frozenset(range(scene.truth.num_frames)) - scene.degraded
         for name, frames in (("degraded", scene.degraded), ("clean", clean)):
             parts[name].update(scene.name, number, frames_only(scene.truth, frames), frames_only(tracks, frames))
-    computed, of_parts = whole.compute(), {name: part.compute() for name, part in parts.items()}
+    total, degraded, clean_frames = everything.compute(), parts["degraded"].compute(), parts["clean"].compute()
 
-    def chosen(scores: dict[str, float], degraded: dict[str, float], clean: dict[str, float]) -> dict[str, float]:
-        all_scores = scores | {"AP degraded": degraded["AP"], "AP clean": clean["AP"]}
-        return {metric: all_scores.get(metric, math.nan) for metric in METRICS}
+    def reported(*scores: dict[str, float]) -> dict[str, float]:
+        named = scores[0] | {"AP degraded": scores[1]["AP"], "AP clean": scores[2]["AP"]}
+        return {metric: named.get(metric, math.nan) for metric in METRICS}
 
     return SceneScores(
-        chosen(computed.overall, of_parts["degraded"].overall, of_parts["clean"].overall),
+        reported(total.overall, degraded.overall, clean_frames.overall),
         {
-            name: chosen(scores, of_parts["degraded"].per_video[name], of_parts["clean"].per_video[name])
-            for name, scores in computed.per_video.items()
+            name: reported(scores, degraded.per_video[name], clean_frames.per_video[name])
+            for name, scores in total.per_video.items()
         },
     )
 
 
 def frames_only(tracks: Tracks, frames: Collection[int]) -> Tracks:
-    """The observations in some frames; frames keep their numbers, tracks without a observation there are gone."""
-    rows = ((frame, row) for frame, seen in tracks.observations() if frame in frames for row in seen)
+    """Keep the observations in some frames. Frames keep their numbers; tracks without observations are removed."""
+    rows = ((frame, row) for frame, observed in tracks.observations() if frame in frames for row in observed)
     return Tracks.from_observations(rows, tracks.size, tracks.num_frames)
 
 
 def followed(tracker: Tracker, frames: Iterable[Frame], size: tuple[int, int], num_frames: int) -> Tracks:
-    """The tracks that a tracker shows of a video."""
-    stream = ((frame.index, seen) for frame, seen in tracker.track(frames))
+    """Collect the tracks that a tracker shows of a video of ``num_frames`` frames of ``size`` (H, W) pixels."""
+    stream = ((frame.index, detections) for frame, detections in tracker.track(frames))
     return Tracks.from_stream(stream, size, num_frames)

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from tltm_graph.association import common_motion
+from tltm_graph.association.common_motion import common_motion
 
 
 def world(count: int = 6, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -41,7 +41,7 @@ def slowly(places, velocities, current):
     return worth
 
 
-def test_a_shift_of_all_is_the_cameras():
+def test_a_common_shift_is_camera_motion():
     places, velocities = world()
     shift = torch.tensor([30.0, -12.0])
     jitter = torch.tensor([[0.5, 0], [-0.5, 0], [0, 0.5], [0, -0.5], [0.5, 0.5], [-0.5, -0.5]])
@@ -52,12 +52,12 @@ def test_a_shift_of_all_is_the_cameras():
 
 
 @pytest.mark.parametrize("missing", [1, 2, 3])
-def test_frames_that_all_have_missed_are_told_from_the_camera(missing):
+def test_missing_frames_are_distinguished_from_camera_motion(missing):
     places, velocities = world()
     assert torch.allclose(found(places, velocities, moved(places, missing * velocities)), missing * velocities)
 
 
-def test_nothing_special_is_the_first_explanation():
+def test_the_null_hypothesis_wins_without_a_shift():
     places, velocities = world()
     assert not found(places, velocities, places).any()
     assert not found(places, velocities, moved(places, torch.tensor([2.0, 0.0]))).any(), "within what is expected"
@@ -66,7 +66,7 @@ def test_nothing_special_is_the_first_explanation():
     assert not found(places, velocities, one).any(), "one object alone is no camera"
 
 
-def test_the_best_explanation_is_the_best_of_an_exhaustive_search():
+def test_the_best_hypothesis_equals_an_exhaustive_search():
     for seed in range(10):
         random = torch.Generator().manual_seed(seed)
         places, velocities = world(5, seed)
@@ -83,7 +83,7 @@ def test_the_best_explanation_is_the_best_of_an_exhaustive_search():
             assert worth(lambda i, s=shift: s[i].tolist()) > 0.9 * best
 
 
-def test_new_and_lost_tracks_are_no_witnesses():
+def test_new_and_lost_tracks_are_not_witnesses():
     places, velocities = world()
     shifted = moved(places, torch.tensor([30.0, 0.0]))
     assert not found(places, velocities, shifted, observations=2.0).any()
@@ -91,6 +91,6 @@ def test_new_and_lost_tracks_are_no_witnesses():
 
 
 @pytest.mark.parametrize(("m", "n"), [(0, 0), (0, 4), (4, 0), (1, 4), (4, 1)])
-def test_too_few_to_tell(m, n):
+def test_too_few_witnesses(m, n):
     places, velocities = world(4)
     assert found(places[:m], velocities[:m], moved(places, torch.tensor([30.0, 0.0]))[:n]).tolist() == [[0, 0]] * m

@@ -17,13 +17,13 @@ def head() -> TransitionHead:
     return TransitionHead(NUM_PREVIOUS, NUM_CURRENT, NUM_EDGE, channels=8, hidden_channels=16)
 
 
-def test_scores_are_the_heads_logits_over_the_temperature(head):
+def test_scores_are_logits_divided_by_the_temperature(head):
     graph = pair(5, 6)
     features = motion_features(graph)
     head.eval()
     with torch.no_grad():
         edges, births, misses, objects = head(features.previous, features.current, features.edge_index, features.edges)
-    scores = LearnedAffinity(head, temperature=2.0)(graph)
+    scores = LearnedAffinity(head, temperature=2.0).score(graph)
     assert torch.allclose(scores.edges[features.kept], edges / 2)
     assert torch.allclose(scores.births, births / 2)
     assert torch.allclose(scores.misses, misses / 2)
@@ -36,17 +36,17 @@ def test_scores_are_the_heads_logits_over_the_temperature(head):
 
 @pytest.mark.parametrize(("m", "n"), [(0, 0), (0, 3), (3, 0)])
 def test_nothing_to_match(head, m, n):
-    scores = LearnedAffinity(head)(pair(m, n))
+    scores = LearnedAffinity(head).score(pair(m, n))
     assert (len(scores.edges), len(scores.births), len(scores.misses)) == (0, n, m)
 
 
-def test_it_follows_in_a_tracker(head):
+def test_it_works_in_a_tracker(head):
     frames = drawn(CROSSING)
     tracker = Tracker(Script(frames), affinity=LearnedAffinity(head))
     assert len(list(tracker.track(blank(t) for t in range(len(frames))))) == len(frames)
 
 
-def test_a_false_alarm_is_not_shown_until_it_is_held_for_an_object(head):
+def test_a_false_positive_is_not_confirmed(head):
     with torch.no_grad():
         head.object[-1].weight.zero_()
         for bias, shown in ((-3.0, False), (3.0, True)):
@@ -57,16 +57,16 @@ def test_a_false_alarm_is_not_shown_until_it_is_held_for_an_object(head):
             assert seen[1:] == [shown] * 2
 
 
-def test_files_bring_it_back(head, tmp_path):
+def test_files_restore_it(head, tmp_path):
     save_head(head, tmp_path / "head.safetensors", temperature=1.5)
     again = LearnedAffinity.from_file(tmp_path / "head.safetensors")
     assert again.temperature == 1.5
-    assert repr(again) == "LearnedAffinity(TransitionHead(channels=8, num_steps=1), temperature=1.5)"
+    assert repr(again) == "LearnedAffinity(TransitionHead(channels=8, num_steps=1), temperature=1.5, appearance=None)"
     graph = pair(4, 4)
-    assert torch.equal(again(graph).edges, LearnedAffinity(head, 1.5)(graph).edges)
+    assert torch.equal(again.score(graph).edges, LearnedAffinity(head, 1.5).score(graph).edges)
 
 
-def test_files_that_are_wrong(head, tmp_path):
+def test_invalid_files(head, tmp_path):
     path = tmp_path / "head.safetensors"
     with pytest.raises(FileNotFoundError, match=r"association head in .* found no"):
         LearnedAffinity.from_file(path)
@@ -79,7 +79,7 @@ def test_files_that_are_wrong(head, tmp_path):
     with pytest.raises(ValueError, match="got those of another"):
         LearnedAffinity.from_file(path)
     beside.write_text("{}")
-    with pytest.raises(ValueError, match="how to build an association head"):
+    with pytest.raises(ValueError, match="configuration of an association head"):
         LearnedAffinity.from_file(path)
     beside.unlink()
     with pytest.raises(FileNotFoundError, match=r"head\.json"):

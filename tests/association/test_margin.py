@@ -99,7 +99,7 @@ def test_just_over_the_counterfactual_flips_the_decision_and_just_under_does_not
 
 @settings(deadline=None)
 @given(frames())
-def test_with_the_best_assignment_the_smallest_change_is_the_margin(frame):
+def test_the_smallest_change_of_an_optimal_assignment_is_the_margin(frame):
     edge_index, scores, sizes = frame
     known = margins(edge_index, scores, sizes, solved(HungarianSolver(), *frame))
     for j in range(sizes[1]):
@@ -108,7 +108,7 @@ def test_with_the_best_assignment_the_smallest_change_is_the_margin(frame):
             assert abs(found.change) == pytest.approx(float(known[j]), abs=1e-6)
 
 
-def test_of_a_solver_that_left_a_better_assignment_the_margin_is_negative():
+def test_the_margin_of_a_suboptimal_assignment_is_negative():
     edge_index = torch.tensor([[0, 0, 1, 1], [0, 1, 0, 1]])
     scores = EdgeScores(torch.tensor([5.0, 4.0, 4.0, 0.5]), torch.zeros(2), torch.zeros(2))
     greedy = solved(GreedySolver(), edge_index, scores, (2, 2))

@@ -5,10 +5,13 @@ import torch
 
 from tests.cases import CROSSING, Script, blank, drawn
 from tltm_graph import Detections, Tracker
-from tltm_graph.association import EdgeScores, common_motion, motion_features
+from tltm_graph.association import Affinity, Assignment, EdgeScores, motion_features
+from tltm_graph.association.common_motion import common_motion
 from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
 from tltm_graph.graph import TRANSITION, frame_pair_graph
 from tltm_graph.tracking import Memory, TrackManager
+
+SIDES = ("current", "previous")
 
 
 def pair(m: int, n: int, seed: int = 0):
@@ -29,18 +32,17 @@ def pair(m: int, n: int, seed: int = 0):
     memory = Memory.empty()
     index = torch.arange(m)
     none = index[:0]
-    from tltm_graph.association import Assignment
-
-    memory, _, _ = life.update(memory, first, Assignment(none, none, index, none), 0, 0.0)
+    memory, _, _ = life.update(memory, first, Assignment(none, none, index, none), 0.0)
     rows = torch.arange(len(memory))
     for t in range(1, 4):
         noise = 3 * torch.randn((len(memory), 2), generator=random).repeat(1, 2)
         again = memory.detections.replace(boxes=memory.detections.boxes + noise)
-        memory, _, _ = life.update(memory, again, Assignment(rows, rows, none, none), t, float(t))
+        memory, _, _ = life.update(memory, again, Assignment(rows, rows, none, none), float(t))
     current = some(n)
-    graph = frame_pair_graph(life.predict(memory, 6.0), current)
+    graph = frame_pair_graph(life.predict(memory, 6.0).replace(ids=None), current)
+    graph["previous"].time_since_update = memory.time_since_update(6.0)
     graph.scene = torch.tensor([[240.0, 320.0, 0.04]])
-    life.describe(graph, memory, 6.0)
+    life.add_motion(graph, memory, 6.0)
     return graph
 
 
@@ -51,7 +53,11 @@ def slow_edges(graph, features, logits=None):
     places[..., 2:] = places[..., 2:].clamp(min=1)
     seen = [((a + c) / 2, (b + d) / 2, c - a, d - b) for a, b, c, d in current.boxes.tolist()]
     shift = common_motion(
-        places[:, 1], previous.velocities[:, 1], previous.observations[:, 1], previous.gap, torch.tensor(seen)
+        places[:, 1],
+        previous.velocities[:, 1],
+        previous.observations[:, 1],
+        previous.time_since_update,
+        torch.tensor(seen),
     )
 
     def iou(p, q):
@@ -63,7 +69,7 @@ def slow_edges(graph, features, logits=None):
     def far(i, j):
         (x, y, w, h), (u, v, a, b) = places[i, 1].tolist(), seen[j]
         away = math.hypot((u - x) / math.sqrt(w * a), (v - y) / math.sqrt(h * b))
-        return away / (1 + 0.3 * math.sqrt(float(previous.gap[i])))
+        return away / (1 + 0.3 * math.sqrt(float(previous.time_since_update[i])))
 
     rows = []
     for kept, (i, j) in zip(features.kept.tolist(), features.edge_index.T.tolist(), strict=True):
@@ -75,7 +81,7 @@ def slow_edges(graph, features, logits=None):
         row = []
         for place in (middle, quick, last, patient, shifted):
             row += [math.asinh((u - place[0]) / w / 0.1), math.asinh((v - place[1]) / h / 0.1)]
-        gap, jitter = float(previous.gap[i]), previous.noise[i].tolist()
+        gap, jitter = float(previous.time_since_update[i]), previous.noise[i].tolist()
         spread = jitter[0] * math.sqrt(1 + 0.3 * gap)
         row += [math.asinh((u - middle[0]) / w / spread), math.asinh((v - middle[1]) / h / spread)]
         for place in (middle, last, patient):
@@ -117,7 +123,7 @@ def test_empty_sides(m, n):
     assert features.edge_index.shape == (2, len(features.kept))
 
 
-def test_they_are_the_same_at_any_resolution():
+def test_features_do_not_depend_on_the_resolution():
     graph, large = pair(4, 5), pair(4, 5)
     for nodes in (large["previous"], large["current"]):
         nodes.boxes = 4 * nodes.boxes
@@ -129,7 +135,7 @@ def test_they_are_the_same_at_any_resolution():
         assert torch.allclose(getattr(small, name), getattr(big, name), atol=1e-3), name
 
 
-def test_what_is_far_is_left_out_unless_the_relation_knows_better():
+def test_distant_edges_are_gated_unless_the_appearance_model_keeps_them():
     graph = pair(5, 2)
     graph["current"].boxes = graph["current"].boxes + 5000
     assert len(motion_features(graph).kept) == 0
@@ -143,24 +149,24 @@ def test_what_is_far_is_left_out_unless_the_relation_knows_better():
     assert left.tolist() == sorted([*likely, 2, 6, 8])
 
 
-def test_a_tracker_provides_all_of_it():
+def test_a_tracker_provides_all_fields():
     seen = []
 
-    def affinity(graph, logits):
-        seen.append(motion_features(graph, logits))
-        count = graph[TRANSITION].edge_index.shape[1]
-        return EdgeScores(
-            torch.zeros(count), torch.zeros(len(graph["current"].boxes)), torch.zeros(len(graph["previous"].boxes))
-        )
+    class Recording(Affinity):
+        def score(self, graph):
+            seen.append(motion_features(graph))
+            return EdgeScores(
+                *(torch.zeros(n) for n in (graph[TRANSITION].num_edges, *(len(graph[s].boxes) for s in SIDES)))
+            )
 
     frames = drawn(CROSSING)
-    for _ in Tracker(Script(frames), affinity=affinity).track(blank(t) for t in range(len(frames))):
+    for _ in Tracker(Script(frames), Recording()).track(blank(t) for t in range(len(frames))):
         pass
     assert len(seen) == len(frames)
     assert all(torch.isfinite(f.previous).all() and torch.isfinite(f.edges).all() for f in seen)
 
 
-def test_a_graph_that_was_pruned_before():
+def test_a_pruned_graph_gives_the_same_features():
     graph, logits = pair(5, 6), torch.randn(30, generator=torch.Generator().manual_seed(3))
     whole = motion_features(graph, logits)
     left = torch.randperm(30, generator=torch.Generator().manual_seed(4))[:17].sort().values
@@ -174,5 +180,5 @@ def test_a_graph_that_was_pruned_before():
 
 def test_errors():
     graph = frame_pair_graph(drawn("a")[0], drawn("a")[0])
-    with pytest.raises(ValueError, match=r"motion of its tracks.*use Affinity\(\)"):
+    with pytest.raises(ValueError, match=r"motion of its tracks.*use GeometricAffinity\(\)"):
         motion_features(graph)

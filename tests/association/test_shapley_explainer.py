@@ -46,7 +46,7 @@ def explainer(model, **options):
 
 
 def worth(model, x, index, attr, edge, players):
-    """What the transition scores when only these play; a neighbour is the transition it speaks over."""
+    """Score of the edge for a coalition; a neighbour is named by its edge."""
     x, attr = {side: values.clone() for side, values in x.items()}, attr.clone()
     for name, group in GROUPS.items():
         if name not in players:
@@ -59,7 +59,7 @@ def worth(model, x, index, attr, edge, players):
 
 
 @pytest.mark.parametrize("edge", range(5))
-def test_with_many_orders_they_are_the_shapley_values(edge):
+def test_many_orders_converge_to_the_shapley_values(edge):
     model, x, index, attr = case()
     with torch.no_grad():
         shares = ((index[0] == index[0, edge]) ^ (index[1] == index[1, edge])).nonzero().flatten().tolist()
@@ -89,7 +89,7 @@ def test_few_orders_still_add_up_to_the_score():
     assert total == pytest.approx(float(told.prediction[2]), abs=1e-12)
 
 
-def test_the_least_likely_neighbours_speak_as_one():
+def test_remaining_neighbours_are_one_player():
     model, x, index, attr = case()
     every = explainer(model, num_orders=3000)(x, {TRANSITION: index}, index=0, edge_attr=attr)
     told = explainer(model, num_orders=3000, max_neighbors=1)(x, {TRANSITION: index}, index=0, edge_attr=attr)
@@ -100,7 +100,7 @@ def test_the_least_likely_neighbours_speak_as_one():
     assert sum(told.terms.values()) + float(mask.sum()) == pytest.approx(float(told.prediction[0]), abs=1e-12)
 
 
-def test_it_is_asked_for_one_transition():
+def test_one_edge_is_explained():
     model, x, index, attr = case()
-    with pytest.raises(ValueError, match="one transition to explain, got None"):
+    with pytest.raises(ValueError, match="one edge to explain, got None"):
         explainer(model)(x, {TRANSITION: index}, edge_attr=attr)

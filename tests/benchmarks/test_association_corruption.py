@@ -8,7 +8,7 @@ import torch
 from benchmarks.association_corruption import corrupted, missing_in_bursts, missing_singly
 from benchmarks.association_groups import load_group
 from tests.metrics.official_data import DATA, needs_shared
-from tltm_graph.formats import read_youtube_vis
+from tltm_graph.formats.youtube_vis import read_youtube_vis
 from tltm_graph.ops import decode_rle, encode_rle, masks_to_boxes
 from tltm_graph.structures import Observation, Tracks
 

@@ -43,7 +43,7 @@ def test_first_observations_and_what_is_no_object():
 
 def test_looks_of_a_scene():
     scenes = [MovingShapes(1, (96, 160), 8, seed, difficulty=STANDARD) for seed in range(3)]
-    looks = [scene.looks for scene in scenes]
+    looks = [scene.look_alike_groups for scene in scenes]
     assert all(len(of) == 8 and all(of[k] <= k and of[of[k]] == of[k] for k in range(8)) for of in looks)
     assert any(len(set(of)) < 8 for of in looks)
     for scene, of in zip(scenes, looks, strict=True):

@@ -10,8 +10,9 @@ from PIL import Image
 from tests.commands.cases import CLASSES, NOTHING, boxes_only, scenes, video_set, write_videos
 from tests.metrics.evaluation_cases import SIZE
 from tltm_graph.commands.convert import convert
-from tltm_graph.formats import COCO, FORMATS, YOUTUBE_VIS_2019, VideoSet, YoutubeVisWriter, open_videos
+from tltm_graph.formats import COCO, FORMATS, YOUTUBE_VIS_2019, VideoSet, open_videos
 from tltm_graph.formats.video import is_held_out
+from tltm_graph.formats.youtube_vis import YoutubeVisWriter
 from tltm_graph.structures import Tracks
 
 TRUTH, FOUND = scenes()

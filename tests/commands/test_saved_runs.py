@@ -134,8 +134,8 @@ def test_runs_are_drawn_side_by_side(run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["explain", "RUN", "--frame", "99", "--track", "0"], "Expected a frame that is in"),
-        (["explain", "RUN", "--frame", "3", "--track", "999"], "Expected a track that is seen in frame 3"),
+        (["explain", "RUN", "--frame", "99", "--track", "0"], "Expected a frame of"),
+        (["explain", "RUN", "--frame", "3", "--track", "999"], "one of [0, 1, 2, 3, 4]"),
         (["explain", "RUN", "--frame", "3"], "Expected --track or --object beside --frame"),
         (["explain", "RUN", "--track", "0"], "Expected --frame beside --track"),
         (["explain", "RUN", "--frame", "1", "--object", "0", "--weights", "tltm:none.safetensors"], "none.safetensors"),
@@ -149,7 +149,7 @@ def test_runs_are_drawn_side_by_side(run, tmp_path, capsys):
         (["draw", "RUN", "--output", "out.webm"], "Expected a file .mp4 or .gif"),
         (["draw", "RUN", "--source", "nowhere.mp4", "--output", "out.mp4"], "nowhere.mp4"),
         (["draw", "RUN", "--width", "1"], "width of at least 2"),
-        (["diff", "RUN", "pyproject.toml"], "cut off, damaged, or is another"),
+        (["diff", "RUN", "pyproject.toml"], "truncated, damaged or different"),
     ],
 )
 def test_mistakes_are_told(run, capsys, arguments, message):

@@ -1,4 +1,4 @@
-"""Against a small model that answers as detectron2's do; with detectron2 installed, against a real one too."""
+"""Tests with a small model that has detectron2's interface and, if detectron2 is installed, with a real one."""
 
 from types import SimpleNamespace
 
@@ -8,8 +8,8 @@ from torch import nn
 from torchvision.ops import roi_align
 
 from tests.parity import seeded
-from tltm_graph import Detectron2Detector, Frame, Tracker
-from tltm_graph.detectors import check_detector
+from tltm_graph import Frame, Tracker
+from tltm_graph.detectors import Detectron2Detector, check_detector
 from tltm_graph.ops.pyramid_pooling import pool_from_pyramid
 
 SIZE = (60, 90)
@@ -39,7 +39,7 @@ class Backbone(nn.Module):
 
 
 class Instances:
-    """As much of detectron2's Instances as a caller sees."""
+    """The interface of detectron2's Instances."""
 
     def __init__(self, **fields) -> None:
         self.fields = fields
@@ -55,7 +55,7 @@ class Instances:
 
 
 class Model(nn.Module):
-    """Normalises, pads, computes maps and 'finds' the boxes it was told, given at the size of the frame."""
+    """Pads the image, computes maps, and returns fixed boxes at the size of the frame."""
 
     def __init__(self, boxes, strides=FPN, channels=8, reads=("p2", "p3", "p4", "p5"), masks=True, **parts) -> None:
         super().__init__()
@@ -185,7 +185,7 @@ def test_nothing_found_keeps_the_shapes():
 def test_without_features():
     assert detector(Model(BOXES), features=False).detect(noise(0))[0].features is None
     model, blind = Model(BOXES), nn.Module()
-    blind.forward = lambda inputs: model(inputs)  # nothing inside to listen to
+    blind.forward = lambda inputs: model(inputs)  # without a backbone
     assert detector(blind).detect(noise(0))[0].features is None
 
 

@@ -3,10 +3,10 @@ import torch
 
 from tests.cases import blank
 from tltm_graph import Detections, MovingShapes
-from tltm_graph.detectors import build_detector
+from tltm_graph.detectors import Detector, build_detector
 
 
-class Mine:
+class OwnDetector(Detector):
     class_names = ("thing",)
 
     def __init__(self, path: str = "", strength: float = 1.0, fast: bool = False, device: str = "cpu") -> None:
@@ -20,16 +20,16 @@ class NoDetector:
     pass
 
 
-class Needy(Mine):
+class Needy(OwnDetector):
     def __init__(self, path: str) -> None:
         super().__init__(path)
 
 
-def test_a_class_of_ones_own():
-    mine = build_detector("tests.detectors.test_named.Mine:some/file?strength=2&fast=true", device="meta")
-    assert (mine.path, mine.strength, mine.fast, mine.device) == ("some/file", 2, True, "meta")
-    assert isinstance(mine.strength, float), "an option is of the type of its default"
-    assert build_detector("tests.detectors.test_named.Mine").path == ""
+def test_own_class():
+    detector = build_detector("tests.detectors.test_named.OwnDetector:some/file?strength=2&fast=true", device="meta")
+    assert (detector.path, detector.strength, detector.fast, detector.device) == ("some/file", 2, True, "meta")
+    assert isinstance(detector.strength, float), "an option is of the type of its default"
+    assert build_detector("tests.detectors.test_named.OwnDetector").path == ""
 
 
 def test_torchvision():
@@ -64,12 +64,15 @@ def test_oracle():
         ("precomputed:x.json?rescale", "Expected options as .* got '.rescale'"),
         ("oracle:nowhere.json", "found nothing at 'nowhere.json'"),
         ("nothing.here.Detector", "No module named 'nothing'; is it on the Python path"),
-        ("tests.detectors.test_named.Nobody", "Expected 'Nobody' in the module"),
-        ("tests.detectors.test_named.NoDetector", r"got a NoDetector without \['detect', 'class_names'\]"),
-        ("tests.detectors.test_named.Mine?speed=3", r"options among \['path', 'strength', 'fast', 'device'\]"),
+        ("tests.detectors.test_named.Missing", "Expected 'Missing' in the module"),
+        ("tests.detectors.test_named.NoDetector", "got a NoDetector: inherit from tltm_graph.Detector"),
+        ("tests.detectors.test_named.OwnDetector?speed=3", r"options among \['path', 'strength', 'fast', 'device'\]"),
         ("tests.detectors.test_named.Needy", "Expected the arguments of 'Needy' .* missing a required argument"),
         ("precomputed:x.txt?first_frame=abc", "Expected a number for the option 'first_frame', got 'abc'"),
-        ("tests.detectors.test_named.Mine?strength=much", "Expected a number for the option 'strength', got 'much'"),
+        (
+            "tests.detectors.test_named.OwnDetector?strength=much",
+            "Expected a number for the option 'strength', got 'much'",
+        ),
     ],
 )
 def test_bad_descriptions(description, message):

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from tests.cases import blank
-from tltm_graph import MovingShapes, OracleDetector
-from tltm_graph.detectors import check_detector
+from tltm_graph import MovingShapes
+from tltm_graph.detectors import OracleDetector, check_detector
 
 SCENE = MovingShapes(40, (96, 128), num_objects=5, seed=3)
 
@@ -13,7 +13,7 @@ def run(num_frames: int = 40, **noise) -> list:
     return [detector.detect(SCENE.frame(t))[0] for t in range(num_frames)]
 
 
-def test_without_noise_it_is_the_truth():
+def test_without_errors_it_returns_the_ground_truth():
     for t, detections in enumerate(run()):
         truth = SCENE.truth(t)
         assert torch.equal(detections.boxes, truth.boxes)
@@ -21,7 +21,7 @@ def test_without_noise_it_is_the_truth():
         assert detections.ids is None
 
 
-def test_misses_are_as_many_as_asked():
+def test_share_of_misses():
     true, seen = (sum(map(len, run(miss_rate=rate))) for rate in (0.0, 0.3))
     assert 0.6 < seen / true < 0.8
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from tests.cases import blank
-from tltm_graph import MovingShapes, PrecomputedDetector
-from tltm_graph.detectors import check_detector
+from tltm_graph import MovingShapes
+from tltm_graph.detectors import PrecomputedDetector, check_detector
 from tltm_graph.ops import encode_rle
 
 SCENE = MovingShapes(6, (48, 64), num_objects=4, seed=2)
@@ -105,7 +105,7 @@ def test_mot(tmp_path):
     assert detector.detect(blank(2))[0].scores.tolist() == [117.5]
 
 
-def test_another_video_is_noticed(tmp_path):
+def test_a_file_of_another_video_is_an_error(tmp_path):
     path = write(tmp_path / "d.json", as_frames())
     detector = PrecomputedDetector.from_file(path)
     with pytest.raises(ValueError, match="ends after 6 frames: it belongs to another video"):
@@ -140,7 +140,7 @@ def test_bad_values(tmp_path, bbox, score, message):
     [
         ("d.json", '[{"height": 4', "got a damaged file"),
         ("d.json.gz", None, "got a damaged file"),
-        ("d.json", {"annotations": []}, "are truth, not detections"),
+        ("d.json", {"annotations": []}, "are ground truth, not detections"),
         ("d.json", [{"height": 4, "width": 4, "m": [{"score": 1}]}], "got one with KeyError: 'category'"),
         ("d.json", [{"image_id": 1, "score": 0.5}], "got entry 0 with 'category_id'"),
         ("d.json", [{"image_id": 0, "category_id": 0, "score": 1, "bbox": [0, 0, 1, 1]}], "classes from 1"),

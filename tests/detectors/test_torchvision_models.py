@@ -7,9 +7,11 @@ from torchvision.ops import roi_align
 
 from tests.cases import blank
 from tests.parity import seeded
-from tltm_graph import Frame, RelationModel, TorchvisionDetector, Tracker, read_frames
+from tltm_graph import Frame, Tracker, read_frames
+from tltm_graph.association import LearnedAffinity
 from tltm_graph.cli import main
-from tltm_graph.detectors import build_detector, check_detector
+from tltm_graph.detectors import TorchvisionDetector, build_detector, check_detector
+from tltm_graph.models import RelationModel
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,9 @@ def test_nothing_found_keeps_the_shapes(mask_rcnn):
 def test_it_feeds_the_published_relation_model(mask_rcnn):
     relation = RelationModel().eval()
     relation.is_trained.fill_(True)
-    tracker = Tracker(TorchvisionDetector(mask_rcnn, score_threshold=0.0), relation=relation)
+    tracker = Tracker(
+        TorchvisionDetector(mask_rcnn, score_threshold=0.0), LearnedAffinity.from_file(appearance=relation)
+    )
     for _, detections in tracker.track([noise(0), noise(1)]):
         assert len(detections.ids) == len(detections)
 
@@ -78,7 +82,7 @@ def test_boxes_without_masks_and_without_features():
 
 
 class NoPyramid(torch.nn.Module):
-    """Answers like a torchvision model, with nothing inside to listen to."""
+    """Has the outputs of a torchvision model, but no backbone."""
 
     def forward(self, images):
         return [{"boxes": torch.tensor([[1.0, 2, 30, 20]]), "labels": torch.tensor([3]), "scores": torch.tensor([0.9])}]
@@ -101,7 +105,7 @@ BOX_MODELS = {
 
 @pytest.mark.parametrize("name", BOX_MODELS)
 def test_detectors_of_boxes(name, tmp_path):
-    """Without masks all the way: to the tracker, into the files and the overlay."""
+    """Detections without masks reach the tracker, the files and the overlay."""
     torch.manual_seed(0)
     description = f"torchvision:{name}?weights=none&score_threshold=0&max_objects=4&{BOX_MODELS[name]}"
     detector = build_detector(description)
@@ -122,8 +126,8 @@ def test_detectors_of_boxes(name, tmp_path):
     assert len(list(read_frames(out / "overlay.mp4"))) == 3
 
 
-class Told(torch.nn.Module):
-    """Answers what it was told, with the maps of a backbone that is twice as coarse from level to level."""
+class FixedOutput(torch.nn.Module):
+    """Returns fixed detections, with the maps of a backbone that is twice as coarse from level to level."""
 
     def __init__(self, boxes: list, labels: list[int], strides: dict[str, int], channels: dict[str, int]) -> None:
         super().__init__()
@@ -141,9 +145,9 @@ class Told(torch.nn.Module):
         return [{"boxes": self.boxes, "labels": self.labels, "scores": torch.linspace(0.9, 0.5, len(self.boxes))}]
 
 
-def test_background_is_no_object():
+def test_background_is_removed():
     """RetinaNet and FCOS have an output for class 0, which their training never uses but random weights do."""
-    model = Told([[1.0, 2, 30, 20], [5, 5, 25, 25]], [0, 3], {"0": 8}, {"0": 3})
+    model = FixedOutput([[1.0, 2, 30, 20], [5, 5, 25, 25]], [0, 3], {"0": 8}, {"0": 3})
     detections, _ = TorchvisionDetector(model, ["a", "b", "c"]).detect(blank(0))
     assert detections.labels.tolist() == [2]
     assert detections.boxes.tolist() == [[5, 5, 25, 25]]
@@ -151,7 +155,7 @@ def test_background_is_no_object():
 
 def test_strides_of_small_and_padded_pictures():
     """A picture of 33 rows is padded to 64: the stride of its two rows of cells is 32, not 16."""
-    model = Told([[0.0, 0, 33, 33], [0, 0, 600, 33]], [1, 1], {"2": 16, "3": 32}, {"2": 3, "3": 3})
+    model = FixedOutput([[0.0, 0, 33, 33], [0, 0, 600, 33]], [1, 1], {"2": 16, "3": 32}, {"2": 3, "3": 3})
     model.transform = GeneralizedRCNNTransform(33, 1000, [0.0] * 3, [1.0] * 3)
     image = (seeded("strip", (3, 33, 600)).clamp(-2, 2) * 60 + 128).to(torch.uint8)
     detections, _ = TorchvisionDetector(model).detect(Frame(image, 0, 0.0))
@@ -162,7 +166,7 @@ def test_strides_of_small_and_padded_pictures():
 def test_large_objects_of_a_backbone_with_a_gap_between_its_levels():
     """SSD300: the maps as wide as the finest are those of stride 8 and 32; every object gets one of them."""
     widths = {"0": 6, "1": 12, "2": 6}
-    model = Told([[0.0, 0, 200, 150], [0, 0, 10, 10]], [1, 1], {"0": 8, "1": 16, "2": 32}, widths)
+    model = FixedOutput([[0.0, 0, 200, 150], [0, 0, 10, 10]], [1, 1], {"0": 8, "1": 16, "2": 32}, widths)
     model.transform = GeneralizedRCNNTransform(600, 800, [0.0] * 3, [1.0] * 3)
     image = (seeded("large", (3, 150, 200)).clamp(-2, 2) * 60 + 128).to(torch.uint8)
     detections, _ = TorchvisionDetector(model).detect(Frame(image, 0, 0.0))
@@ -193,12 +197,12 @@ def test_by_name(tmp_path):
         TorchvisionDetector.from_name(name, weights=str(tmp_path / "broken.pth"))
 
 
-def test_offline_says_what_to_do(monkeypatch, tmp_path):
+def test_download_error_gives_a_remedy(monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
 
     def refuse(*args, **kwargs):
         raise OSError("no route to host")
 
     monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
-    with pytest.raises(ConnectionError, match=r"Download them elsewhere and name the file \(weights=PATH\)"):
+    with pytest.raises(ConnectionError, match=r"name the file \(weights=PATH\)"):
         TorchvisionDetector.from_name("ssdlite320_mobilenet_v3_large")

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from tests.parity import seeded
-from tltm_graph import Frame, Tracker, TransformersDetector
-from tltm_graph.detectors import build_detector, check_detector
+from tltm_graph import Frame, Tracker
+from tltm_graph.detectors import TransformersDetector, build_detector, check_detector
 from tltm_graph.ops import mask_iou
 
 transformers = pytest.importorskip("transformers")
@@ -49,7 +49,7 @@ def parts(request) -> tuple:
 
 
 def decided(model, processor) -> tuple:
-    """Random weights large enough for queries to differ, to be sure, and to see something somewhere."""
+    """Random weights that are large enough for distinct, confident queries with non-empty masks."""
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -176,10 +176,10 @@ def test_a_model_of_another_kind(parts, tmp_path):
         TransformersDetector.from_name(str(tmp_path))
 
 
-def test_offline_says_what_to_do(monkeypatch):
+def test_download_error_gives_a_remedy(monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError("We couldn't connect to 'https://huggingface.co'")
 
     monkeypatch.setattr(transformers.AutoModelForUniversalSegmentation, "from_pretrained", refuse)
-    with pytest.raises(ConnectionError, match="with save_pretrained and name the folder"):
+    with pytest.raises(ConnectionError, match="with save_pretrained and name the"):
         TransformersDetector.from_name("somebody/mask2former")

@@ -1,100 +1,78 @@
 import json
 import math
 from dataclasses import asdict, replace
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch_geometric.data import HeteroData
 
-pytest.importorskip("matplotlib")
 from experiments import ablate
 from experiments.ablation import iou_tracker as tuning
-from experiments.ablation import lab as laboratory
-from experiments.ablation.alive import Share, alive, changed_decisions, ids_regained
+from experiments.ablation.alive import SEEDS, Share, changed_decisions, measure_alive, regained_ids, shuffled, zeroed
 from experiments.ablation.analysis import Mean, difference, mean_of
-from experiments.ablation.evidence import ShuffledRelation, ZeroedRelation, with_relation
-from experiments.ablation.iou_tracker import IouSetting, iou_tracker, tuned
-from experiments.ablation.lab import Lab, Plan
-from experiments.ablation.models import detector_of, start_model
-from experiments.ablation.relation_variants import RelationLab, Variant, train_gnn
-from experiments.ablation.results import Result, Results
-from experiments.ablation.rows import PARTS, chosen_rows, gnn_tracker, published_tracker, rows_of
-from experiments.ablation.scoring import METRICS, SceneScores, ScoredScene, followed, frames_only, score
-from tests.cases import LEAVING, blank, drawn
-from tltm_graph import Affinity, Detections, MovingShapes, Tracker
-from tltm_graph.association import LearnedAffinity, save_head
+from experiments.ablation.iou_tracker import IouSetting, iou_tracker, tune
+from experiments.ablation.lab import Lab, Plan, track_cached
+from experiments.ablation.models import WithoutPrevious, start_model, train_model
+from experiments.ablation.results import Result, check_settings, read_results, write_result
+from experiments.ablation.rows import ROWS, gnn_tracker
+from experiments.ablation.scoring import METRICS, SceneScores, ScoredScene, frames_only, score
+from tests.cases import LEAVING, Script, blank, drawn
+from tltm_graph import Detector, MovingShapes, Tracker, TrackManager
+from tltm_graph.association import GeometricAffinity, LearnedAffinity, save_head
 from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
+from tltm_graph.detectors import ReplayDetector, cache_detections
 from tltm_graph.graph import TRANSITION
 from tltm_graph.models import TLTM, save_model, tltm_tiny
-from tltm_graph.models.recorded import RecordedModel, Recording
 from tltm_graph.nn import TransitionHead
-from tltm_graph.published import PublishedAffinity
-from tltm_graph.synthetic import STANDARD
-from tltm_graph.tracking import TrackManager
-from tltm_graph.training.memory_graphs import Seen
-from tltm_graph.training.relation import RelationObjective
+from tltm_graph.synthetic import STANDARD, TEST, VAL
 
 SMALL = (48, 80)
-CHANNELS = 8
 
 
-def seen(scene, jitter=0.0):
-    """A recording of the truth: its boxes, its masks, and who is who as nodes."""
-    random = torch.Generator().manual_seed(scene.seed)
-    objects = []
-    for index in range(len(scene)):
-        truth = scene.truth(index)
-        boxes = truth.boxes + jitter * torch.randn(len(truth), 1, generator=random)
-        masks = [_crop(mask, box) for mask, box in zip(truth.masks, truth.boxes.int().tolist(), strict=True)]
-        cells = torch.stack(masks).flatten(1) if masks else torch.zeros(0, 28 * 28)
-        nodes = F.one_hot(truth.ids, CHANNELS).float()
-        objects.append(Detections(boxes, 0.9 * truth.scores, truth.labels, features=torch.cat([nodes, cells], dim=1)))
-    times = tuple(scene.frame(index).time for index in range(len(scene)))
-    return Recording(tuple(objects), times, scene.size, CHANNELS, scene.class_names)
+class TrueDetector(Detector):
+    """Detector of the true objects of a scene, with their identities as embeddings."""
 
+    class_names = MovingShapes.class_names
 
-def _crop(mask, box):
-    x0, y0, x1, y1 = box
-    return F.interpolate(mask[None, None, y0:y1, x0:x1].float(), (28, 28), mode="bilinear")[0, 0]
+    def __init__(self, scene):
+        self.scene = scene
 
-
-def identity(graph: HeteroData):
-    """Sure of everything, and right."""
-    row, column = graph[TRANSITION].edge_index
-    same = (graph["previous"].x[row] * graph["current"].x[column]).sum(dim=1)
-    return 16 * same - 8
+    def detect(self, frame, context=None):
+        truth = self.scene.truth(frame.index)
+        embeddings = F.one_hot(truth.ids, 8).float()
+        return truth.replace(scores=0.9 * truth.scores, ids=None, embeddings=embeddings), None
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Weights of models and of a head, all random."""
+    """Folder with random weights of two models and of an association head."""
     folder = tmp_path_factory.mktemp("weights")
     for seed in range(2):
         torch.manual_seed(seed)
-        model = tltm_tiny(MovingShapes.class_names, min_size=48, max_size=80)
-        model.relation.is_trained.fill_(True)
-        save_model(model, folder / f"model{seed}.safetensors")
+        save_model(tltm_tiny(MovingShapes.class_names, min_size=48, max_size=80), folder / f"model{seed}.safetensors")
     save_head(TransitionHead(NUM_PREVIOUS, NUM_CURRENT, NUM_EDGE), folder / "head.safetensors")
     return folder
 
 
 @pytest.fixture
-def truth_seen(monkeypatch):
-    """Models see the truth; gives the scenes that were looked at, in order."""
-    looked_at = []
+def detected_scenes(monkeypatch):
+    """Replace all models by the truth. Lists the seeds of the detected scenes, in order."""
+    seeds = []
 
-    def record(model, scene):
-        looked_at.append(scene.seed)
-        return seen(scene)
+    def cache_truth(model, scene, affinity, masks=True):
+        seeds.append(scene.seed)
+        return cache_detections(TrueDetector(scene), scene, masks=masks)
+
+    def is_same(self, graph):
+        row, column = graph[TRANSITION].edge_index
+        return 16 * (graph["previous"].x[row] * graph["current"].x[column]).sum(dim=1) - 8
 
     for module in ("lab", "alive"):
-        monkeypatch.setattr(f"experiments.ablation.{module}.record", record)
-        monkeypatch.setattr(
-            f"experiments.ablation.{module}.RecordedModel",
-            lambda recording, scorer, affinity: RecordedModel(recording, identity, affinity),
-        )
-    return looked_at
+        monkeypatch.setattr(f"experiments.ablation.{module}.cache_detections", cache_truth)
+    monkeypatch.setattr(TLTM, "score", is_same)
+    return seeds
 
 
 def a_plan(folder, output, **changes):
@@ -102,117 +80,74 @@ def a_plan(folder, output, **changes):
     return replace(plan, **({"scenes": 2, "val_scenes": 1, "frames": 12, "size": (96, 160)} | changes))
 
 
-def result(row, seed, overall, scenes=None):
-    def every(value):
-        return dict.fromkeys(METRICS, value)
-
-    scenes = {name: every(value) for name, value in (scenes or {}).items()}
-    return Result(row, seed, SceneScores(every(overall), scenes))
+def a_result(row, seed, overall, scenes=None):
+    """A result with the same score in all metrics."""
+    by_scene = {name: dict.fromkeys(METRICS, value) for name, value in (scenes or {}).items()}
+    return Result(row, seed, SceneScores(dict.fromkeys(METRICS, overall), by_scene), [])
 
 
-# Scores
+# Scores, results and differences
 
 
-def test_the_truth_scores_one_and_degraded_frames_count_apart():
+def test_scores_of_the_truth_and_of_clean_frames_alone():
     scene = MovingShapes(12, (96, 160), num_objects=4, seed=7, difficulty=STANDARD)
     scored = ScoredScene.of(scene)
-    assert 0 < len(scored.degraded) < 12
     assert scored.degraded == {i for i in range(12) if scene.degraded(i)}
     perfect = score([scored], [scored.truth], scene.class_names)
-    assert set(perfect.overall) == set(METRICS)
-    assert all(value == pytest.approx(1) for value in perfect.overall.values())
+    assert perfect.overall == pytest.approx(dict.fromkeys(METRICS, 1.0))
     assert perfect.scenes == {"scene 7": perfect.overall}
-    clean = frozenset(range(12)) - scored.degraded
-    blind = score([scored], [frames_only(scored.truth, clean)], scene.class_names).overall
-    assert blind["AP degraded"] == 0
-    assert blind["AP clean"] == 1
-    assert 0 < blind["AP"] < 1
-
-
-def test_frames_only():
-    scene = MovingShapes(6, SMALL, num_objects=3, seed=1, min_area=8)
-    tracks = ScoredScene.of(scene).truth
-    part = frames_only(tracks, {1, 4})
-    assert part.num_frames == 6
-    for frame, rows in tracks.observations():
-        assert part.at(frame).ids.tolist() == ([row.id for row in rows] if frame in (1, 4) else [])
-    assert len(frames_only(tracks, ())) == 0
-
-
-# Analysis
+    clean_frames = frozenset(range(12)) - scored.degraded
+    clean_only = frames_only(scored.truth, clean_frames)
+    for frame, rows in scored.truth.observations():
+        assert clean_only.at(frame).ids.tolist() == ([row.id for row in rows] if frame in clean_frames else [])
+    scores = score([scored], [clean_only], scene.class_names).overall
+    assert (scores["AP degraded"], scores["AP clean"]) == (0, 1)
+    assert 0 < scores["AP"] < 1
+    assert len(frames_only(scored.truth, ())) == 0
 
 
 def test_differences_are_taken_pair_by_pair():
-    reference = {s: result("a", s, v, {"x": v, "y": v - 0.1}) for s, v in ((0, 0.2), (1, 0.5), (2, 0.8))}
-    better = {s: result("b", s, v, {"x": v, "y": v - 0.4}) for s, v in ((0, 0.3), (1, 0.62), (2, 0.91), (3, 0.0))}
+    reference = {s: a_result("a", s, v, {"x": v, "y": v - 0.1}) for s, v in ((0, 0.2), (1, 0.5), (2, 0.8))}
+    better = {s: a_result("b", s, v, {"x": v, "y": v - 0.4}) for s, v in ((0, 0.3), (1, 0.62), (2, 0.91), (3, 0.0))}
     d = difference(better, reference, "AP")
     assert (d.seeds.count, d.scenes.count) == (3, 2)
     assert d.seeds.value == pytest.approx(0.11)
-    assert d.seeds.error == pytest.approx(0.01 / math.sqrt(3)), "the seeds' own spread of 0.3 does not matter"
+    assert d.seeds.error == pytest.approx(0.01 / math.sqrt(3)), "independent of the spread of 0.3 over the seeds"
     assert d.scenes.value == pytest.approx((0.11 + (0.11 - 0.3)) / 2)
     assert d.scenes.error == pytest.approx(0.3 / 2)
-    assert d.verdict == "seeds"
+    assert (d.seeds.is_significant, d.scenes.is_significant) == (True, False)
     assert mean_of(reference, "AP").error == pytest.approx(0.3 / math.sqrt(3))
 
 
-def test_verdicts():
-    sure, unsure, less = Mean(0.5, 0.1, 3), Mean(0.5, 0.3, 3), Mean(-0.5, 0.1, 3)
-    verdict = lambda seeds, scenes: type(difference({}, {}, "AP"))(seeds, scenes).verdict  # noqa: E731
-    assert verdict(sure, sure) == "seeds and scenes"
-    assert verdict(unsure, less) == "scenes"
-    assert verdict(sure, less) == "mixed"
-    assert verdict(unsure, unsure) == "neither"
-
-
-def test_means_of_little():
+def test_means_of_few_values():
     assert math.isnan(Mean.of([]).value)
-    one = Mean.of([0.3, math.nan])
-    assert one.value == 0.3
-    assert math.isnan(one.error)
-    assert not one.is_beyond, "one value has no error: nothing is known"
+    single = Mean.of([0.3, math.nan])
+    assert single.value == 0.3
+    assert math.isnan(single.error)
+    assert not single.is_significant
     assert math.isnan(difference({}, {}, "AP").seeds.value)
 
 
-# Files
+def test_results_are_read_as_they_were_written(tmp_path):
+    assert read_results(tmp_path, "gnn") == {}
+    result = replace(a_result("gnn", 0, math.nan, {"scene 1": 0.5}), notes=["tuned"])
+    write_result(tmp_path, result)
+    assert repr(read_results(tmp_path, "gnn")) == repr({0: result})
 
 
-def test_results_come_back(tmp_path):
-    results = Results(tmp_path)
-    assert results.read("gnn", 0) is None
-    kept = replace(result("gnn", 0, math.nan, {"scene 1": 0.5}), notes={"chosen": 3})
-    results.write(kept)
-    again = results.read("gnn", 0)
-    assert repr(again) == repr(kept)
-    assert results.of_row("gnn", range(3)).keys() == {0}
-    assert [path.name for path in results.path("gnn", 0).parent.iterdir()] == ["seed_0.json"]
-
-
-def test_a_folder_is_of_one_plan(tmp_path):
-    results = Results(tmp_path)
-    results.check_settings({"scenes": 2, "head": None})
-    results.check_settings({"scenes": 2, "head": "abc", "weights of seed 1": "def"})
-    with pytest.raises(ValueError, match="Expected head abc as in the results in .*, got xyz: --output names"):
-        results.check_settings({"scenes": 2, "head": "xyz"})
+def test_a_folder_has_results_of_one_plan(tmp_path):
+    check_settings(tmp_path, {"scenes": 2, "head": "abc"})
+    check_settings(tmp_path, {"scenes": 2, "weights of seed 1": "def"})
+    with pytest.raises(ValueError, match="head abc .*got xyz.*--output"):
+        check_settings(tmp_path, {"head": "xyz"})
     assert json.loads((tmp_path / "settings.json").read_text())["head"] == "abc"
 
 
-# Evidence
-
-
-class Fixed:
-    """Finds what it is told."""
-
-    class_names = None
-
-    def __init__(self, frames):
-        self.frames = frames
-
-    def detect(self, frame, context=None):
-        return self.frames[frame.index].replace(ids=None), None
+# The GNN
 
 
 class Swapped:
-    """Sure that every object has changed places with the other one."""
+    """Appearance model that is sure that two objects have changed places."""
 
     def encode(self, detections):
         return torch.zeros(len(detections), 1)
@@ -222,28 +157,30 @@ class Swapped:
         return torch.where(row == column, -8.0, 8.0)
 
 
-def test_robbed_relations():
-    (before,), (now,) = drawn("a..b"), drawn("a..b.c")
+def test_zeroed_and_shuffled_logits():
     graph = HeteroData()
     graph[TRANSITION].edge_index = torch.cartesian_prod(torch.arange(2), torch.arange(3)).T
-    logits = Swapped().score(graph)
-    assert ZeroedRelation(Swapped()).score(graph).tolist() == [0] * 6
-    orders = [ShuffledRelation(Swapped(), seed).score(graph).tolist() for seed in range(8)]
-    assert orders == [ShuffledRelation(Swapped(), seed).score(graph).tolist() for seed in range(8)]
-    assert all(sorted(order) == sorted(logits.tolist()) for order in orders)
+    assert zeroed(Swapped()).score(graph).tolist() == [0] * 6
+    orders = [shuffled(Swapped(), seed).score(graph).tolist() for seed in range(8)]
+    assert orders == [shuffled(Swapped(), seed).score(graph).tolist() for seed in range(8)]
+    assert all(sorted(order) == sorted(Swapped().score(graph).tolist()) for order in orders)
     assert len({tuple(order) for order in orders}) > 1
-    assert ZeroedRelation(Swapped()).encode(before).shape == (2, 1)
-    assert ShuffledRelation(Swapped()).encode(now).shape == (3, 1)
+    (objects,) = drawn("a..b")
+    assert zeroed(Swapped()).encode(objects).shape == shuffled(Swapped()).encode(objects).shape == (2, 1)
 
 
 def test_changed_decisions_are_counted_from_one_memory():
-    still = Fixed(drawn("a.......b\n a.......b\n a.......b"))
-    tracker = Tracker(still, Swapped(), affinity=Affinity(), track_manager=TrackManager(min_hits=1))
+    still = Script(drawn("a.......b\n a.......b\n a.......b"))
     video = [blank(i) for i in range(3)]
-    assert changed_decisions(tracker, video)["zeroed"] == Share(4, 6), "all but those of the first frame"
-    deaf = with_relation(tracker, ZeroedRelation(Swapped()))
-    assert changed_decisions(deaf, video) == {"zeroed": Share(0, 6), "shuffled": Share(0, 6)}
-    assert changed_decisions(tracker, []) == {"zeroed": Share(), "shuffled": Share()}
+
+    def tracker(appearance):
+        return Tracker(still, GeometricAffinity(appearance=appearance), track_manager=TrackManager(min_hits=1))
+
+    others = {"zeroed": tracker(zeroed(Swapped()))}
+    changed = changed_decisions(tracker(Swapped()), others, video)
+    assert changed == {"zeroed": Share(4, 6)}, "all decisions but those of the first frame"
+    assert changed_decisions(others["zeroed"], others, video) == {"zeroed": Share(0, 6)}
+    assert changed_decisions(tracker(Swapped()), others, []) == {"zeroed": Share()}
 
 
 COMES_BACK = """
@@ -268,232 +205,159 @@ COMES_BACK = """
         (LEAVING, {}, Share(0, 0)),
         (COMES_BACK.replace("    ............b\n", "", 1), {4: 7, 5: 7}, Share(0, 0)),
     ],
-    ids=["the same", "another", "found late", "not found", "never had one", "at the same place", "soon"],
+    ids=["same id", "other id", "found late", "not found", "no id before", "same place", "short absence"],
 )
-def test_ids_regained(picture, ids, share):
+def test_regained_ids(picture, ids, share):
     frames = drawn(picture)
     stream = []
-    for number, objects in enumerate(frames):
-        told = torch.tensor([ids.get(number, i) if i == 0 else i for i in objects.ids.tolist()])
-        stream.append((number, objects.replace(ids=told)))
-    assert ids_regained(stream, frames.__getitem__) == share
+    for index, objects in enumerate(frames):
+        shown = torch.tensor([ids.get(index, i) if i == 0 else i for i in objects.ids.tolist()])
+        stream.append((index, objects.replace(ids=shown)))
+    assert regained_ids(stream, frames.__getitem__) == share
 
 
-def test_without_the_relation_nobody_comes_back(folder, tmp_path, truth_seen):
-    told = alive(Lab(a_plan(folder, tmp_path, scenes=1, frames=45, size=SMALL)), 0, with_head=True)
-    assert set(told) == {"GNN", "published rule", "GNN, learned births"}
-    gnn = told["GNN"]
+def test_only_the_gnn_regains_ids(folder, tmp_path, detected_scenes):
+    measures = measure_alive(Lab(a_plan(folder, tmp_path, scenes=1, frames=30, size=SMALL)), 0)
+    assert set(measures) == {"GNN", "published rule", "GNN, learned births"}
+    assert detected_scenes == [SEEDS[0]] * 3
+    gnn = measures["GNN"]
     for scenes in ("look-alikes", "far apart"):
-        zeroed, shuffled = (gnn[f"{scenes}, {evidence}"]["count"] for evidence in ("zeroed", "shuffled"))
-        assert 0 < zeroed < shuffled, "wrong evidence is worse than none"
+        counts = [gnn[f"{scenes}, {change}"]["count"] for change in ("zeroed", "shuffled")]
+        assert 0 < counts[0] < counts[1], "wrong logits are worse than none"
     assert gnn["regained"]["of"] == gnn["regained without relation"]["of"] > 0
     assert gnn["regained"]["share"] == 1
     assert gnn["regained without relation"]["share"] < 1
-    assert told["published rule"]["regained"]["share"] == 0, "overlap is a wall there"
+    assert measures["published rule"]["regained"]["share"] == 0, "it has an overlap gate"
 
 
-def test_a_model_brings_its_affinity_unless_another_is_named(folder, tmp_path):
-    own = LearnedAffinity.from_file()
-    with_own, without = (RecordedModel(seen(MovingShapes(1, (96, 160), seed=1)), identity, a) for a in (own, None))
-    named = Lab(a_plan(folder, tmp_path))
-    assert named.affinity_of(with_own) is named.learned_affinity
+# Models
+
+
+def test_models_and_heads_of_a_plan(folder, tmp_path):
+    lab = Lab(a_plan(folder, tmp_path))
+    plain, fused = lab.model("plain", 0), lab.model("fused", 0)
+    assert plain.detector.fusers is None
+    assert fused.detector.fusers is not None
+    assert lab.model("fused", 0) is fused
+    alone = WithoutPrevious(fused)
+    scene = lab.test_scenes[0]
+    first, context = fused.detect(scene.frame(0))
+    assert context is not None
+    assert alone.detect(scene.frame(0), context)[0].boxes.equal(first.boxes)
+    assert alone.scale(scene.size) == fused.scale(scene.size) == 0.5
+    assert ([s.seed for s in lab.test_scenes], [s.seed for s in lab.val_scenes]) == ([*TEST[:2]], [VAL[0]])
+
+    fused.association = LearnedAffinity.from_file()
+    assert lab.association_head(0) is not fused.association, "--head comes first"
     shipped = Lab(a_plan(folder, tmp_path, head=None))
-    assert shipped.affinity_of(with_own) is own
-    assert shipped.affinity_of(without) is shipped.learned_affinity
+    assert shipped.association_head(0).head.state_dict().keys() == fused.association.head.state_dict().keys()
+    shipped.model("fused", 0).association = fused.association
+    assert shipped.association_head(0) is fused.association
 
 
-# Training
-
-
-def test_both_detectors_are_trained_alike(folder, tmp_path):
+def test_training_is_not_repeated(folder, tmp_path):
     pytest.importorskip("lightning")
     pytest.importorskip("supervision")
-    weights = {}
-    for arm in ("plain", "fused"):
-        start = start_model(folder / "model0.safetensors", 0, SMALL)
-        model = detector_of(arm, start, 2, tmp_path / arm, 0, SMALL, 1e-3)
-        assert (model.detector.fusers is None) == (arm == "plain")
-        weights[arm] = model.state_dict()
-        again = start_model(folder / "model1.safetensors", 0, SMALL)
-        again = detector_of(arm, again, 2, tmp_path / arm, 0, SMALL, 1e-3).state_dict()
-        assert all(weights[arm][name].equal(again[name]) for name in again), "read, not trained again"
-    start = start_model(folder / "model0.safetensors", 0, SMALL).state_dict()
-    assert not weights["plain"]["detector.head.cls_logits.bias"].equal(start["detector.head.cls_logits.bias"])
-    assert set(start) - set(weights["plain"]) == {name for name in start if name.startswith("detector.fusers.")}
+    bias = "detector.head.cls_logits.bias"
+    start, other = (start_model(folder / f"model{seed}.safetensors", 0, SMALL) for seed in (0, 1))
+    before = start.state_dict()[bias].clone()
+    for model in (start, other):
+        train_model(model, 1, tmp_path, 0, SMALL, 1e-3)
+    assert not start.state_dict()[bias].equal(before)
+    assert other.state_dict()[bias].equal(start.state_dict()[bias]), "loaded, not trained again"
 
 
-def test_the_start():
-    one, other = (start_model(None, seed, (96, 160)).state_dict() for seed in (0, 1))
-    assert any(not one[name].equal(other[name]) for name in one)
-    assert start_model(None, 0, (96, 160)).detector.min_size == 96
+def test_random_start_weights_depend_on_the_seed():
+    first, second = (start_model(None, seed, (96, 160)).state_dict() for seed in (0, 1))
+    assert any(not first[name].equal(second[name]) for name in first)
 
 
-def test_gnns_learn(folder, tmp_path, monkeypatch):
-    def watch(detector, frames, truth, chosen):
-        found = {frame.index: truth.at(frame.index) for frame in frames if frame.index in chosen}
-        return [
-            Seen(index, objects.replace(masks=None, features=objects.ids.float())) for index, objects in found.items()
-        ]
-
-    monkeypatch.setattr("experiments.ablation.relation_variants.watch", watch)
-    monkeypatch.setattr(TLTM, "encode", lambda self, objects: F.one_hot(objects.features.long(), 128).float())
-    lab = Lab(a_plan(folder, tmp_path, relation_scenes=3))
-    graphs = RelationLab(lab).graphs(0)
-    assert len(graphs) == 3 * 11, "12 frames are looked at"
-    assert not any(
-        a["current"].x.equal(b["current"].x) for a, b in zip(graphs, RelationLab(lab).graphs(1), strict=True)
-    )
-    start = lab.model("fused", 0).relation
-    variant = Variant(aggr="mean", num_steps=2, transition_weight=0.1)
-    first, *_, last = (train_gnn(start, graphs, variant, 0, steps) for steps in (1, 1, 25))
-    assert (last.gnn.aggr, last.gnn.num_steps, bool(last.is_trained)) == ("mean", 2, True)
-    objective = RelationObjective(0.1)
-    assert sum(objective(last, graphs).values()) < 0.7 * sum(objective(first, graphs).values())
-    twin = train_gnn(start, graphs, variant, 0, 1)
-    assert all(p.equal(q) for p, q in zip(first.parameters(), twin.parameters(), strict=True))
+# Rows and runs
 
 
-# Rows
-
-
-def test_the_iou_tracker_is_tuned_on_validation_scenes(folder, tmp_path, truth_seen, monkeypatch):
+def test_the_iou_tracker_is_tuned_on_validation_scenes(folder, tmp_path, detected_scenes, monkeypatch):
     lab = Lab(a_plan(folder, tmp_path))
     grid = (
         IouSetting(threshold=0.9),
         IouSetting(threshold=0.1, max_time_since_update=15),
         IouSetting(new_track_threshold=0.95),
     )
-    setting, told = tuned(lab, "fused", 0, grid)
-    assert truth_seen == [2_000_000]
-    means = [one["mean"] for one in told["grid"]]
-    assert setting == grid[1]
+    assert tune(lab, "fused", 0, grid) == grid[1]
+    assert detected_scenes == [VAL[0]]
+    content = json.loads((tmp_path / "tuning" / "fused_seed_0.json").read_text())
+    means = [tried["mean"] for tried in content["grid"]]
     assert means[1] == max(means) > means[2] == 0
-    assert told["chosen"] == asdict(setting)
+    assert content["chosen"] == asdict(grid[1])
+    tracks = [track_cached(cached, partial(iou_tracker, grid[1])) for cached in lab.caches("fused", 0, lab.val_scenes)]
+    assert score(lab.val_truth, tracks, lab.class_names).overall["HOTA"] == content["grid"][1]["HOTA"]
     monkeypatch.setattr(tuning, "score", None)
-    assert tuned(lab, "fused", 0, grid) == (setting, told), "read, not tried again"
-    recorded = next(lab.recordings("fused", 0, lab.val_scenes))
-    tracks = followed(iou_tracker(recorded, setting), recorded.recording.frames(), lab.plan.size, 12)
-    scores = score(lab.val_truth, [tracks], lab.class_names).overall
-    assert scores["HOTA"] == told["grid"][1]["HOTA"]
+    assert tune(lab, "fused", 0, grid) == grid[1], "read, not computed again"
+
+
+def test_trackers_do_not_depend_on_defaults_of_the_library():
+    scene = MovingShapes(2, SMALL, num_objects=2)
+    detector = ReplayDetector(cache_detections(TrueDetector(scene), scene))
+    for tracker in (gnn_tracker(detector, None), iou_tracker(IouSetting(), detector)):
+        assert type(tracker.affinity) is GeometricAffinity
+        assert tracker.max_shown == 15
 
 
 def run(folder, output, *more, seeds=("0", "1")):
     arguments = ["--weights", str(folder / "model{seed}.safetensors"), "--head", str(folder / "head.safetensors")]
-    arguments += ["--output", str(output), "--scenes", "2", "--val-scenes", "1", "--frames", "12", "--size", "96"]
-    arguments += ["160", "--detector-steps", "0", "--relation-steps", "2", "--relation-scenes", "2", "--threads", "1"]
-    arguments += ["--seeds", *seeds, *more]
+    arguments += ["--output", str(output), "--scenes", "2", "--val-scenes", "1", "--frames", "6", "--size", "96"]
+    arguments += ["160", "--detector-steps", "0", "--threads", "1", "--seeds", *seeds, *more]
     return ablate.main(arguments)
 
 
-def test_a_run_goes_on_where_it_was_stopped(folder, tmp_path, truth_seen, monkeypatch, capsys):
-    some = ["--rows", "A", "iou-no-memory", "published", "gnn-zeroed", "gnn-shuffled", "learned", "oracle"]
-    some += ["classes", "oracle-classes"]
-    monkeypatch.setattr(tuning.tuned, "__defaults__", ((IouSetting(max_time_since_update=15), IouSetting()),))
+def test_a_stopped_run_resumes(folder, tmp_path, detected_scenes, monkeypatch, capsys):
+    monkeypatch.setattr(tuning.tune, "__defaults__", ((IouSetting(max_time_since_update=15), IouSetting()),))
     scored = []
 
-    def counting(*arguments):
+    def interrupted_score(*arguments):
         scored.append(arguments)
         if len(scored) == 5:
             raise KeyboardInterrupt
         return score(*arguments)
 
-    monkeypatch.setattr(ablate, "score", counting)
-    assert run(folder, tmp_path, *some) == 130
-    assert "stopped; the same command goes on" in capsys.readouterr().err
+    monkeypatch.setattr(ablate, "score", interrupted_score)
+    assert run(folder, tmp_path) == 130
+    assert "the same command resumes" in capsys.readouterr().err
     assert len(list(tmp_path.glob("rows/*/*.json"))) == 4
     assert "+ ResFuser" in (tmp_path / "ablation.md").read_text()
-    assert run(folder, tmp_path, *some) == 0
-    assert len(scored) == 5 + 2 * 13 - 4, "each row and seed once, but for the one that was interrupted"
-    assert len(truth_seen) == len({*truth_seen}) * 6, "each scene once for each detector and seed"
+    assert run(folder, tmp_path) == 0
+    assert len(scored) == 5 + 2 * 5 - 4, "each row and seed once, but for the interrupted one"
+    assert len(detected_scenes) == len({*detected_scenes}) * 6, "each scene once for each arm and seed"
     monkeypatch.setattr(ablate, "score", None)
-    assert run(folder, tmp_path, *some) == 0, "nothing is left to be done"
-    report = json.loads((tmp_path / "ablation.json").read_text())
-    scores = {key: {name: mean["value"] for name, mean in row["scores"].items()} for key, row in report["rows"].items()}
-    assert scores["gnn"]["HOTA"] >= scores["gnn-zeroed"]["HOTA"] > scores["gnn-shuffled"]["HOTA"]
-    assert scores["oracle"]["AssA"] >= scores["gnn"]["AssA"] > scores["learned"]["AssA"], "that head knows nothing"
-    for metric in ("HOTA", "AssA", "IDF1"):
-        assert scores["oracle-classes"][metric] >= scores["classes"][metric] >= scores["gnn-shuffled"][metric]
-    against = report["rows"]["gnn-shuffled"]["differences"]["gnn"]["HOTA"]
-    assert against["scenes"]["value"] < 0
+    assert run(folder, tmp_path) == 0, "nothing is left to compute"
+
+    gnn, learned = (read_results(tmp_path, key)[0].scores.overall["AssA"] for key in ("gnn", "learned-gnn"))
+    assert gnn > learned, "that head has random weights"
     text = (tmp_path / "ablation.md").read_text()
-    for title in (*(PARTS[part] for part in "ABD"), "Tuned on validation scenes", "was taken out of a detector"):
-        assert title in text
-    assert PARTS["C"] not in text
+    for part in ("Table 3", "* fused-iou, seed 1: IouSetting(", "was removed from a detector", "| + GNN | 2 |"):
+        assert part in text
+    assert all(f"`{row.key}` ({row.title}): {row.description}" in text for row in ROWS.values())
     assert text in capsys.readouterr().out
-    assert (tmp_path / "ablation.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_relation_models_are_trained_and_the_gnn_is_asked(folder, tmp_path, capsys):
-    """With models of random weights, which see nothing: every table is there all the same."""
-    assert run(folder, tmp_path, "--rows", "relation-sum", "relation-2-steps", "--alive", seeds=["1"]) == 0
+def test_a_run_with_models_that_detect_nothing(folder, tmp_path, capsys):
+    assert run(folder, tmp_path, "--rows", "gnn", "--alive", "--frames", "2", seeds=["1"]) == 0
     text = capsys.readouterr().out
-    assert "| 2 steps | 1 |" in text
-    assert "Is the GNN alive?" in text
+    assert "| + GNN | 1 |" in text
     assert "| published rule | – | – | – | – | – | – | 0 |" in text
 
 
-def test_what_cannot_be_run_is_said(folder, tmp_path, capsys):
-    assert run(folder, tmp_path, "--rows", "Z") == 2
-    assert "got ['Z']" in capsys.readouterr().err
+def test_list_and_errors(folder, tmp_path, capsys):
+    assert ablate.main(["--list"]) == 0
+    assert capsys.readouterr().out.splitlines()[3].startswith("gnn ")
+    assert all(other in ROWS for row in ROWS.values() for other in row.references)
     assert run(folder, tmp_path, seeds=["7"]) == 2
-    assert "Expected weights, found no file" in capsys.readouterr().err
-    one = str(folder / "model0.safetensors")
-    assert run(folder, tmp_path, "--weights", one) == 2
-    assert "Expected {seed} in the name of the weights" in capsys.readouterr().err
-    assert run(folder, tmp_path, "--head", str(folder / "none"), "--rows", "learned") == 2
+    assert "model7.safetensors" in capsys.readouterr().err
+    assert run(folder, tmp_path, "--weights", str(folder / "model0.safetensors")) == 2
+    assert "put {seed} into --weights" in capsys.readouterr().err
+    assert run(folder, tmp_path, "--head", str(folder / "none")) == 2
     assert "none" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
-    with pytest.raises(SystemExit):
-        run(folder, tmp_path, "--frames", "1")
-    assert "expected --frames of at least 2, got 1" in capsys.readouterr().err
-
-
-def test_rows(tmp_path, capsys):
-    rows = rows_of(Lab(Plan(tmp_path)))
-    assert [row.key for row in chosen_rows(rows, ["A"])] == [
-        "plain-iou",
-        "alone-iou",
-        "fused-iou",
-        "gnn",
-        "learned-gnn",
-    ]
-    assert [row.key for row in chosen_rows(rows, ["memory-5", "gnn"])] == ["gnn", "memory-5"]
-    assert chosen_rows(rows, []) == []
-    assert all(other in rows for row in rows.values() for other in row.against)
-    assert set("".join(row.parts for row in rows.values())) == set(PARTS)
-    assert ablate.main(["--list"]) == 0
-    listed = capsys.readouterr().out
-    assert all(row.name in listed for row in rows.values())
-
-
-@pytest.mark.parametrize(("key", "misses"), [("memory-0", 0), ("memory-5", 5), ("memory-15", 15), ("learned-gnn", 60)])
-def test_rows_forget_when_they_should(folder, tmp_path, truth_seen, monkeypatch, key, misses):
-    made = []
-
-    def follow(tracker, *video):
-        made.append(tracker)
-        return followed(tracker, *video)
-
-    monkeypatch.setattr(laboratory, "followed", follow)
-    rows_of(Lab(a_plan(folder, tmp_path)))[key].run(0)
-    assert [(tracker.track_manager.max_time_since_update, type(tracker.affinity)) for tracker in made] == [
-        (misses, LearnedAffinity)
-    ] * 2
-
-
-def test_rows_do_not_change_with_the_defaults_of_the_library():
-    model = RecordedModel(seen(MovingShapes(2, SMALL, num_objects=2)), identity)
-    assert type(gnn_tracker(model).affinity) is Affinity
-    assert type(iou_tracker(model, IouSetting()).affinity) is Affinity
-    assert type(published_tracker(model, 2.0).affinity) is PublishedAffinity
-    assert published_tracker(model, 2.0).affinity.pixel == 2.0
-    assert all(tracker.max_shown == 15 for tracker in (gnn_tracker(model), published_tracker(model, 1.0)))
-
-
-def test_models_are_those_of_the_plan(folder, tmp_path):
-    lab = Lab(a_plan(folder, tmp_path))
-    assert lab.model("plain", 0).detector.fusers is None
-    assert lab.model("fused", 0).detector.fusers is not None
-    assert lab.pixel(0) == 2, "the network sees 48×80 of 96×160"
-    assert [scene.seed for scene in lab.test_scenes] == [3_000_000, 3_000_001]
-    assert laboratory.MAX_SHOWN == 15
+    for option, message in (("--frames", "--frames of at least 2, got 1"), ("--rows", "invalid choice: '1'")):
+        with pytest.raises(SystemExit):
+            run(folder, tmp_path, option, "1")
+        assert message in capsys.readouterr().err

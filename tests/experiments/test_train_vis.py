@@ -305,7 +305,7 @@ def test_a_relation_and_an_association_of_its_own(tmp_path):
     model.affinity = LearnedAffinity.from_file(head)
     save_model(model, tmp_path / "whole.safetensors")
     whole = load_model(tmp_path / "whole.safetensors")
-    tracker = Tracker(whole, relation=whole)
+    tracker = Tracker(whole)
     assert tracker.affinity is whole.affinity
     for _, objects in tracker.track(MovingShapes(num_frames=2, size=(64, 96), num_objects=2)):
         assert len(objects)

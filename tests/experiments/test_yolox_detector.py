@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tests.cases import blank
-from tltm_graph import Frame, PrecomputedDetector, Tracker, Tracks, read_frames
-from tltm_graph.detectors import build_detector, check_detector
+from tltm_graph import Frame, Tracker, Tracks, read_frames
+from tltm_graph.detectors import PrecomputedDetector, build_detector, check_detector
 
 pytest.importorskip("onnxruntime")
 from experiments.yolox_detector import YoloxDetector, decode, letterbox
@@ -64,8 +64,8 @@ def test_by_dotted_path():
 
 
 @needs_weights
-def test_boxes_are_those_that_others_found():
-    """The same network run by somebody else, who resized a little differently."""
+def test_boxes_are_close_to_those_of_another_program():
+    """Boxes of the same network from another program, which resizes a little differently."""
     expected = PrecomputedDetector.from_file(
         DATA / "davis2016/detections/horsejump-high.json.gz", model="yolox_nano", score_threshold=0.5
     )
@@ -75,28 +75,26 @@ def test_boxes_are_those_that_others_found():
     for frame in read_frames(DATA / "davis2016/JPEGImages/480p/horsejump-high"):
         if frame.index % 10:
             continue
-        theirs, ours = expected.detect(frame)[0], detector.detect(frame)[0]
-        names = [detector.class_names[label] for label in ours.labels]
-        assert len(theirs) > 0
-        for box, label in zip(theirs.boxes, theirs.labels, strict=True):
+        reference, detections = expected.detect(frame)[0], detector.detect(frame)[0]
+        names = [detector.class_names[label] for label in detections.labels]
+        assert len(reference) > 0
+        for box, label in zip(reference.boxes, reference.labels, strict=True):
             row = names.index(expected.class_names[label])  # the most confident of that class
-            assert (ours.boxes[row] - box).abs().max() < 0.06 * (box[2:] - box[:2]).max()
+            assert (detections.boxes[row] - box).abs().max() < 0.06 * (box[2:] - box[:2]).max()
 
 
 @needs_weights
-def test_a_woman_and_her_dog():
+def test_tracks_of_a_woman_and_her_dog():
     detector = YoloxDetector(str(WEIGHTS))
     stream = Tracker(detector).track(read_frames(DATA / "clips/sam2_dog_person.mp4"))
     tracks = Tracks.from_stream(((frame.index, detections) for frame, detections in stream), (720, 1280))
     long = sorted((t.frames[0], detector.class_names[t.label], len(t)) for t in tracks.values() if len(t) > 30)
-    assert [name for _, name, _ in long] == ["dog", "person"], (
-        "the dog leaves the picture once, and comes back as itself"
-    )
-    assert long[1][2] == 289, "one id for the woman, who is always seen"
+    assert [name for _, name, _ in long] == ["dog", "person"], "the dog leaves the picture and keeps its id"
+    assert long[1][2] == 289, "the woman has one id in all frames"
 
 
 @needs_weights
-def test_nothing_found():
+def test_no_detections():
     for size in ((64, 64), (1, 500)):
         detections, context = YoloxDetector(str(WEIGHTS)).detect(blank(0, size))
         assert len(detections) == 0

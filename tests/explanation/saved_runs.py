@@ -2,8 +2,10 @@
 
 import torch
 
-from tltm_graph import TLTM, GraphWriter, MovingShapes, OracleDetector, SavedGraph, Tracker, tltm_tiny
+from tltm_graph import TLTM, GraphWriter, MovingShapes, SavedGraph, Tracker
+from tltm_graph.detectors import OracleDetector
 from tltm_graph.detectors.centermask import Decoder
+from tltm_graph.models import tltm_tiny
 
 SIZE = (64, 96)
 
@@ -19,7 +21,7 @@ def oracle(frames: MovingShapes, seed: int = 0) -> OracleDetector:
 
 
 def related() -> TLTM:
-    """A model whose weights mean nothing, but that takes them for learned, and finds something everywhere."""
+    """A model with random weights that counts as trained and detects something everywhere."""
     torch.manual_seed(0)
     decoder = Decoder(score_threshold=0.2, max_objects=8)
     model = tltm_tiny(MovingShapes.class_names, min_size=64, max_size=96, decoder=decoder).eval()
@@ -35,6 +37,6 @@ def saved(tracker: Tracker, frames, path, **options):
     with GraphWriter(path, tracker, **options) as writer:
         for frame in frames:
             state, detections = tracker.step(state, frame)
-            writer.write(state, detections)
+            writer.write(state)
             steps.append((state, detections))
     return SavedGraph(path), steps

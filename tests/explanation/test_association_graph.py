@@ -1,17 +1,16 @@
 import networkx as nx
-import pytest
 
 from tests.cases import CROSSING, Script, blank, drawn
-from tltm_graph import Tracker, association_graph
-from tltm_graph.explanation import decision_of
+from tltm_graph import Tracker
+from tltm_graph.explanation import association_graph
 
 
 def recorded(frames, **options) -> nx.DiGraph:
     tracker = Tracker(Script(frames))
     state, decisions = tracker.start(), []
     for t in range(len(frames)):
-        state, detections = tracker.step(state, blank(t))
-        decisions.append(decision_of(state, detections))
+        state, _ = tracker.step(state, blank(t))
+        decisions.append(state.decision.compact())
     return association_graph(decisions, **options)
 
 
@@ -28,14 +27,9 @@ def test_chosen_edges_are_the_tracks():
     assert all(graph.nodes[a]["frame"] < graph.nodes[b]["frame"] for a, b in graph.edges)
 
 
-def test_only_the_best_transitions_are_kept():
+def test_only_the_best_edges_are_kept():
     frames = drawn("abcd\nabcd")
     assert recorded(frames).number_of_edges() == 16
     few = recorded(frames, max_edges=2)
     assert few.number_of_edges() == 8
     assert sum(data["chosen"] for *_, data in few.edges(data=True)) == 4
-
-
-def test_a_state_before_the_first_frame_has_no_decision():
-    with pytest.raises(ValueError, match="got a state before the first frame"):
-        decision_of(Tracker(Script([])).start(), drawn("a")[0])

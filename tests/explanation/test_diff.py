@@ -2,12 +2,13 @@ import pytest
 
 from tests.cases import Script, blank, drawn
 from tests.explanation.saved_runs import saved
-from tltm_graph import Affinity, Detections, Tracker, TrackManager
+from tltm_graph import Detections, Tracker, TrackManager
+from tltm_graph.association import GeometricAffinity
 from tltm_graph.explanation import differences
 
 
 def run(frames, path, size=(40, 200), **options):
-    tracker = Tracker(Script(frames), **({"affinity": Affinity()} | options))
+    tracker = Tracker(Script(frames), **({"affinity": GeometricAffinity()} | options))
     return saved(tracker, (blank(t, size) for t in range(len(frames))), path)[0]
 
 
@@ -16,7 +17,7 @@ def test_a_run_does_not_differ_from_itself(tmp_path):
     assert list(differences(graph, graph)) == []
 
 
-def test_a_longer_memory_goes_on_with_an_earlier_object(tmp_path):
+def test_a_longer_memory_continues_an_earlier_track(tmp_path):
     frames = drawn("a..b\na...\na...\na..b\na..b")
     remembers = run(frames, tmp_path / "a.zip")
     forgets = run(frames, tmp_path / "b.zip", track_manager=TrackManager(max_time_since_update=1))
@@ -37,7 +38,7 @@ def test_objects_are_found_again_by_overlap(tmp_path):
     assert list(differences(run(frames, tmp_path / "a.zip"), run(moved, tmp_path / "b.zip"))) == []
 
 
-def test_what_only_one_has_found_is_a_difference(tmp_path):
+def test_a_detection_of_one_run_only_is_a_difference(tmp_path):
     one, other = run(drawn("a..b\na..b"), tmp_path / "a.zip"), run(drawn("a..b\na..."), tmp_path / "b.zip")
     (lost,) = differences(one, other)
     assert lost.second is None
@@ -47,7 +48,7 @@ def test_what_only_one_has_found_is_a_difference(tmp_path):
     assert more.second.row == 1
 
 
-def test_runs_on_other_videos_are_told(tmp_path):
+def test_runs_on_different_videos_are_refused(tmp_path):
     one = run(drawn("a\na"), tmp_path / "a.zip")
     with pytest.raises(ValueError, match=r"got 2 in .* and 1 in"):
         list(differences(one, run(drawn("a"), tmp_path / "b.zip")))

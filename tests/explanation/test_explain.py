@@ -4,12 +4,13 @@ import pytest
 
 from tests.cases import Script, blank, drawn
 from tests.explanation.saved_runs import oracle, related, saved, scene
-from tltm_graph import Affinity, HungarianSolver, Tracker
+from tltm_graph import Tracker
+from tltm_graph.association import GeometricAffinity, HungarianSolver
 from tltm_graph.explanation import explain
 
 
-def by_hand(found, relation=None):
-    return Tracker(found, relation, affinity=Affinity())
+def by_hand(detector):
+    return Tracker(detector, GeometricAffinity())
 
 
 @pytest.mark.parametrize("make", [Tracker, by_hand])
@@ -19,8 +20,8 @@ def test_terms_add_up_to_the_score_that_was_used(tmp_path, make):
     explained = 0
     for frame in (1, 5, 9):
         state, _ = steps[frame]
-        transition = state.transition
-        ids = transition.previous_tracks.tolist()
+        transition = state.decision
+        ids = transition.previous.ids.tolist()
         for row in range(len(graph[frame].current)):
             told = explain(graph, frame, row=row, make_tracker=make)
             if told.about is None:
@@ -44,12 +45,12 @@ def test_terms_add_up_to_the_score_that_was_used(tmp_path, make):
 def test_a_relation_model_shows_as_appearance(tmp_path):
     model, frames = related(), scene(4)
 
-    def make(found, relation):
-        return Tracker(found, relation, max_shown=3)
+    def make(detector):
+        return Tracker(detector, model.affinity(), max_shown=3)
 
-    graph, steps = saved(make(model, model), frames, tmp_path / "graph.zip")
-    row = int(steps[3][0].transition.assignment.current[0])
-    told = explain(graph, 3, row=row, make_tracker=make, scorer=model)
+    graph, steps = saved(make(model), frames, tmp_path / "graph.zip")
+    row = int(steps[3][0].decision.assignment.current[0])
+    told = explain(graph, 3, row=row, make_tracker=make)
     assert told.terms["appearance"] != 0
     assert told.messages
     assert {message.side for message in told.messages} <= {"previous", "current"}
@@ -58,12 +59,11 @@ def test_a_relation_model_shows_as_appearance(tmp_path):
             graph,
             3,
             row=row,
-            make_tracker=lambda found, relation: Tracker(found, affinity=Affinity(threshold=9)),
-            scorer=model,
+            make_tracker=lambda detector: Tracker(detector, GeometricAffinity(threshold=9)),
         )
 
 
-def test_it_says_so_in_words_and_as_data(tmp_path):
+def test_text_and_data(tmp_path):
     frames = drawn("a..b\na..b\n.ab.")
     graph, _ = saved(by_hand(Script(frames)), map(blank, range(3)), tmp_path / "graph.zip")
     told = explain(graph, 2, track=0, make_tracker=by_hand)
@@ -71,22 +71,24 @@ def test_it_says_so_in_words_and_as_data(tmp_path):
     assert told.label == "one"
     assert set(told.terms) == {"iou", "label", "age"}
     text = told.text()
-    assert text.startswith("frame 2, object 0 (one 0.90): goes on track 0\n")
+    assert text.startswith("frame 2, object 0 (one 0.90): continues track 0\n")
     assert "chosen: track 0 (last seen 1 frame ago)" in text
-    assert "or track 1 (last seen 1 frame ago, went to object 1)" in text
+    assert "or track 1 (last seen 1 frame ago, matched with object 1)" in text
     assert "better than the next best assignment of the frame: object 0 new" in text
     assert f"{told.margin:.3f} less for object 0 and track 0" in text
     again = json.loads(json.dumps(told.to_dict()))
     assert again["flip"]["change"] == pytest.approx(-told.margin)
-    assert explain(graph, 0, row=1, make_tracker=by_hand).text() == "frame 0, object 1 (one 0.90): begins track 1"
+    assert explain(graph, 0, row=1, make_tracker=by_hand).text() == "frame 0, object 1 (one 0.90): starts track 1"
 
 
-def test_why_a_track_was_missed(tmp_path):
+def test_a_missed_track_is_explained(tmp_path):
     graph, _ = saved(by_hand(Script(drawn("a.b\na.."))), map(blank, range(2)), tmp_path / "graph.zip")
     told = explain(graph, 1, track=1, make_tracker=by_hand)
     assert (told.missed, told.row, told.continues, told.about) == (1, 0, 0, 1)
     text = told.text()
-    assert text.startswith("frame 1: track 1 is missed; nearest to it comes\nobject 0 (one 0.90): goes on track 0\n")
+    assert text.startswith(
+        "frame 1: track 1 is missed; the closest detection is\nobject 0 (one 0.90): continues track 0\n"
+    )
     assert "score for track 1: " in text
     assert told.score == pytest.approx(sum(told.terms.values()), abs=1e-6)
     assert (told.flip.previous, told.flip.current, told.flip.then) == (1, 0, 1)
@@ -101,9 +103,9 @@ def test_why_a_track_was_missed(tmp_path):
         assert found.previous.tolist() == [goes_to]
 
 
-def test_what_is_not_there_is_told(tmp_path):
+def test_missing_frames_tracks_and_objects(tmp_path):
     graph, _ = saved(by_hand(Script(drawn("a..b\na..."))), map(blank, range(2)), tmp_path / "graph.zip")
-    with pytest.raises(ValueError, match=r"one of \[0\], or one that is remembered .*, got 7$"):
+    with pytest.raises(ValueError, match=r"one of \[0\].*, got 7$"):
         explain(graph, 1, track=7)
     with pytest.raises(ValueError, match="one of the 1 objects of frame 1, got 1"):
         explain(graph, 1, row=1)

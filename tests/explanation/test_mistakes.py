@@ -1,9 +1,10 @@
 import torch
 
 from tests.cases import LEAVING, Script, blank, drawn
-from tltm_graph import GreedySolver, Tracker, TrackManager, association_graph
-from tltm_graph.association import Assignment, Decision, EdgeScores, best_total
-from tltm_graph.explanation import Mistake, decision_of, mistakes
+from tltm_graph import Tracker, TrackManager
+from tltm_graph.association import Assignment, Decision, EdgeScores, GreedySolver
+from tltm_graph.association.margin import best_total
+from tltm_graph.explanation import Mistake, association_graph, mistakes
 from tltm_graph.structures import Detections
 
 
@@ -11,8 +12,8 @@ def run(frames, **options):
     tracker, decisions = Tracker(Script(frames), **options), []
     state = tracker.start()
     for t in range(len(frames)):
-        state, detections = tracker.step(state, blank(t))
-        decisions.append(decision_of(state, detections))
+        state, _ = tracker.step(state, blank(t))
+        decisions.append(state.decision.compact())
     return decisions
 
 
@@ -39,13 +40,13 @@ def decided(frame, known, scores, matches, tracks):
         frame=frame,
         time=frame / 30,
         previous=objects(len(known), torch.tensor(known, dtype=torch.int64)),
-        age=torch.ones(len(known)).long(),
+        time_since_update=torch.ones(len(known)),
         current=objects(len(tracks), ids),
         edge_index=edges,
         scores=kept,
         assignment=assignment,
         tracks=ids,
-        margins=torch.ones(len(tracks)),
+        stored_margins=torch.ones(len(tracks)),
     )
 
 
@@ -56,12 +57,12 @@ def found(*decisions, who):
 FIRST = decided(0, [], [], {}, [0, 1])  # two objects, 10 and 11, begin tracks 0 and 1
 
 
-def test_a_right_run_has_none():
+def test_a_correct_run_has_no_mistakes():
     frames = drawn(LEAVING)
     assert list(mistakes(run(frames), [frame.ids for frame in frames])) == []
 
 
-def test_a_swap_is_two_and_what_follows_is_none():
+def test_a_swap_is_two_mistakes_and_has_no_consequences():
     swapped = decided(1, [0, 1], [[0.0, 5.0], [5.0, 0.0]], {0: 1, 1: 0}, [1, 0])
     then = decided(2, [0, 1], [[0.0, 5.0], [5.0, 0.0]], {0: 1, 1: 0}, [1, 0])
     told = found(FIRST, swapped, then, who=[[10, 11], [10, 11], [10, 11]])
@@ -69,7 +70,7 @@ def test_a_swap_is_two_and_what_follows_is_none():
     assert told[0].text() == "track 1, not track 0"
 
 
-def test_the_solver_is_to_blame_where_the_scores_were_right():
+def test_the_solver_is_the_cause_if_the_scores_were_right():
     greedy = decided(1, [0, 1], [[5.0, 6.0], [-9.0, 5.0]], {1: 0}, [2, 0])  # 6 > 5, but 5 + 5 > 6
     assert [one.cause for one in found(FIRST, greedy, who=[[10, 11], [10, 11]])] == ["solver", "solver"]
 
@@ -81,7 +82,7 @@ def test_the_greedy_solver_makes_that_mistake():
     assert chosen.current.tolist() == [1]
 
 
-def test_a_false_alarm_that_takes_a_track():
+def test_a_false_positive_that_takes_a_track():
     taken = decided(1, [0, 1], [[2.0, 5.0], [-9.0, -9.0]], {1: 0}, [2, 0])  # object 1 is nothing
     assert found(FIRST, taken, who=[[10, 11], [10, -1]]) == [
         Mistake(1, 0, 2, True, 0, "detector"),
@@ -89,13 +90,13 @@ def test_a_false_alarm_that_takes_a_track():
     ]
 
 
-def test_a_forgotten_track():
+def test_a_removed_track():
     gone = decided(1, [1], [[5.0]], {0: 0}, [1])
     back = decided(2, [1], [[-5.0, 5.0]], {1: 0}, [2, 1])
     assert found(FIRST, gone, back, who=[[10, 11], [11], [10, 11]]) == [Mistake(2, 0, 2, True, 0, "memory")]
 
 
-def test_memory_is_to_blame_in_a_run_that_forgets():
+def test_the_memory_is_the_cause_if_the_track_was_removed():
     frames = drawn(LEAVING)
     told = list(
         mistakes(run(frames, track_manager=TrackManager(max_time_since_update=1)), [frame.ids for frame in frames])
@@ -103,7 +104,7 @@ def test_memory_is_to_blame_in_a_run_that_forgets():
     assert [(one.frame, one.cause, one.new) for one in told] == [(5, "memory", True)]
 
 
-def test_new_things_may_be_left_alone_or_go_on_what_was_nothing():
+def test_new_objects_may_stay_unmatched_or_continue_a_false_track():
     alarm = decided(0, [], [], {}, [0])
     taken = decided(1, [0], [[5.0, -5.0]], {0: 0}, [0, -1])
     assert found(alarm, taken, who=[[-1], [10, 11]]) == []
@@ -133,7 +134,7 @@ def every(gain, column, used):
             yield total + (0.0 if row is None else float(gain[row, column])), row
 
 
-def test_the_graph_shows_what_was_wrong_and_what_would_have_been_right():
+def test_the_graph_shows_wrong_and_right_edges():
     swapped = decided(1, [0, 1], [[0.0, 5.0], [5.0, 0.0]], {0: 1, 1: 0}, [1, 0])
     told = found(FIRST, swapped, who=[[10, 11], [10, 11]])
     graph = association_graph([FIRST, swapped], max_edges=1, mistakes=told)

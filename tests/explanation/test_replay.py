@@ -2,15 +2,15 @@ import pytest
 import torch
 
 from tests.explanation.saved_runs import oracle, related, saved, scene
-from tltm_graph import Affinity, GreedySolver, Tracker, replay
-from tltm_graph.published import ArgmaxSolver, PublishedAffinity, PublishedTrackManager
+from tltm_graph import Tracker
+from tltm_graph.association import GeometricAffinity, GreedySolver
+from tltm_graph.explanation import replay
+from tltm_graph.published import published_tracker
 
 TRACKERS = {
     "default": Tracker,
-    "greedy": lambda found, relation=None: Tracker(found, relation, affinity=Affinity(), solver=GreedySolver()),
-    "published": lambda found, relation=None: Tracker(
-        found, relation, affinity=PublishedAffinity(), solver=ArgmaxSolver(), track_manager=PublishedTrackManager()
-    ),
+    "greedy": lambda detector: Tracker(detector, GeometricAffinity(), GreedySolver()),
+    "published": published_tracker,
 }
 
 
@@ -19,10 +19,12 @@ def check_same(steps, again):
         assert state.frame == state_again.frame
         for name in ("boxes", "scores", "labels", "ids", "masks"):
             assert torch.equal(getattr(detections, name), getattr(detections_again, name))
-        one, other = state.transition, state_again.transition
+        one, other = state.decision, state_again.decision
         assert torch.equal(one.scores.edges, other.scores.edges)
-        assert torch.equal(one.current_tracks, other.current_tracks)
-        assert torch.equal(state.memory.motion.places, state_again.memory.motion.places)
+        assert torch.equal(one.tracks, other.tracks)
+        tensors, tensors_again = state.memory.tensors(), state_again.memory.tensors()
+        assert tensors.keys() == tensors_again.keys()
+        assert all(torch.equal(tensors[key], tensors_again[key]) for key in tensors)
 
 
 @pytest.mark.parametrize("name", TRACKERS)
@@ -30,33 +32,22 @@ def test_the_same_parts_decide_the_same(tmp_path, name):
     frames = scene()
     graph, steps = saved(TRACKERS[name](oracle(frames)), frames, tmp_path / "graph.zip", frames_each=5)
     check_same(steps, replay(graph, TRACKERS[name]))
-    middle = graph.state_before(12)
-    assert middle.frame == 9
-    check_same(steps[10:13], replay(graph, TRACKERS[name], until=12, start=middle))
+    check_same(steps[10:13], replay(graph, TRACKERS[name], since=12, until=12))
 
 
-def test_a_relation_model_judges_again(tmp_path):
+def test_an_appearance_model_is_evaluated_again(tmp_path):
     model, frames = related(), scene(5)
-    tracker = Tracker(model, model, max_shown=3)
+    tracker = Tracker(model, max_shown=3)
     graph, steps = saved(tracker, frames, tmp_path / "graph.zip", frames_each=2)
 
-    def as_before(found, relation):
-        return Tracker(found, relation, max_shown=3)
+    def as_before(detector):
+        return Tracker(detector, model.affinity(), max_shown=3)
 
-    check_same(steps, replay(graph, as_before, model))
-    check_same(steps[4:], replay(graph, as_before, model, start=graph.state_before(4)))
-    with pytest.raises(ValueError, match="give its weights"):
-        next(replay(graph))
+    check_same(steps, replay(graph, as_before))
+    check_same(steps[4:], replay(graph, as_before, since=4))
 
 
-def test_a_scorer_without_nodes_is_told(tmp_path):
-    frames = scene(3)
-    graph, _ = saved(Tracker(oracle(frames)), frames, tmp_path / "graph.zip")
-    with pytest.raises(ValueError, match="its run had none"):
-        next(replay(graph, scorer=related()))
-
-
-def test_weak_objects_can_be_left_out(tmp_path):
+def test_weak_detections_can_be_left_out(tmp_path):
     frames = scene()
     graph, _ = saved(Tracker(oracle(frames)), frames, tmp_path / "graph.zip")
     least = float(torch.cat([decision.current.scores for decision in graph]).median())

@@ -7,8 +7,9 @@ from torch_geometric.data import Batch
 
 from tests.cases import EMPTY_FRAMES, Script, blank, drawn
 from tests.explanation.saved_runs import oracle, related, saved, scene
-from tltm_graph import Affinity, GraphWriter, SavedGraph, Tracker, association_graph
-from tltm_graph.explanation import decision_of
+from tltm_graph import GraphWriter, SavedGraph, Tracker
+from tltm_graph.association import GeometricAffinity
+from tltm_graph.explanation import association_graph
 from tltm_graph.graph import TRANSITION
 from tltm_graph.ops.rle import decode_rle
 
@@ -17,8 +18,8 @@ def same(one, other) -> bool:
     return torch.equal(one, other) and one.dtype == other.dtype
 
 
-@pytest.mark.parametrize("affinity", [None, Affinity()], ids=["learned", "by hand"])
-def test_every_decision_comes_back(tmp_path, affinity):
+@pytest.mark.parametrize("affinity", [None, GeometricAffinity()], ids=["learned", "by hand"])
+def test_every_decision_is_restored(tmp_path, affinity):
     frames = scene()
     tracker = Tracker(oracle(frames), affinity=affinity)
     graph, steps = saved(tracker, frames, tmp_path / "graph.zip", max_edges=1000, frames_each=4)
@@ -28,12 +29,12 @@ def test_every_decision_comes_back(tmp_path, affinity):
     assert graph.class_names == frames.class_names
     assert graph.about["tracker"] == repr(tracker)
     for (state, detections), decision in zip(steps, graph, strict=True):
-        known = decision_of(state, detections)
+        known = state.decision.compact()
         assert (decision.frame, decision.time) == (known.frame, known.time)
         for side in ("previous", "current"):
             one, other = getattr(decision, side), getattr(known, side)
             assert all(same(getattr(one, name), getattr(other, name)) for name in ("boxes", "scores", "labels", "ids"))
-        for name in ("age", "edge_index", "tracks"):
+        for name in ("time_since_update", "edge_index", "tracks"):
             assert same(getattr(decision, name), getattr(known, name))
         assert torch.allclose(decision.margins.double(), known.margins)
         for name in ("edges", "births", "misses"):
@@ -49,7 +50,9 @@ def test_every_decision_comes_back(tmp_path, affinity):
 
 def test_terms_add_up_and_few_edges_suffice(tmp_path):
     frames = scene()
-    graph, _steps = saved(Tracker(oracle(frames), affinity=Affinity()), frames, tmp_path / "graph.zip", max_edges=2)
+    graph, _steps = saved(
+        Tracker(oracle(frames), affinity=GeometricAffinity()), frames, tmp_path / "graph.zip", max_edges=2
+    )
     for decision in graph:
         sums = torch.stack(list(decision.scores.terms.values())).sum(dim=0)
         assert torch.allclose(sums, decision.scores.edges, atol=1e-6)
@@ -60,8 +63,8 @@ def test_terms_add_up_and_few_edges_suffice(tmp_path):
 
 def test_a_frame_pair_is_a_graph_of_pyg_and_batches(tmp_path):
     frames = scene()
-    graph, _ = saved(Tracker(oracle(frames), affinity=Affinity()), frames, tmp_path / "graph.zip")
-    pairs = [decision.graph() for decision in graph]
+    graph, _ = saved(Tracker(oracle(frames), affinity=GeometricAffinity()), frames, tmp_path / "graph.zip")
+    pairs = [decision.to_graph() for decision in graph]
     last = pairs[-1]
     assert last.edge_terms == ["iou", "label", "age"]
     assert last[TRANSITION].edge_attr.shape == (last[TRANSITION].edge_index.shape[1], 3)
@@ -77,7 +80,7 @@ def test_frames_without_objects_and_videos_without_frames(tmp_path):
     frames = drawn(EMPTY_FRAMES)
     graph, _ = saved(Tracker(Script(frames)), map(blank, range(4)), tmp_path / "graph.zip")
     assert [len(decision.current) for decision in graph] == [0, 1, 0, 1]
-    assert graph[0].graph()[TRANSITION].edge_index.shape == (2, 0)
+    assert graph[0].to_graph()[TRANSITION].edge_index.shape == (2, 0)
     assert graph[0].masks is None
     none, _ = saved(Tracker(Script([])), [], tmp_path / "none.zip")
     assert len(none) == 0
@@ -87,14 +90,14 @@ def test_frames_without_objects_and_videos_without_frames(tmp_path):
         none[0]
 
 
-def test_a_relation_model_s_nodes_and_masks_drawn_last_come_back(tmp_path):
+def test_embeddings_and_masks_on_demand_are_restored(tmp_path):
     model, frames = related(), scene(4)
-    graph, steps = saved(Tracker(model, model, max_shown=3), frames, tmp_path / "graph.zip")
+    graph, steps = saved(Tracker(model, max_shown=3), frames, tmp_path / "graph.zip")
     assert any((detections.ids >= 0).any() for _, detections in steps)
     for state, detections in steps:
-        found, drawn_ = graph.found(state.frame), graph.drawn(state.frame)
+        found, drawn_ = graph.detections(state.frame), graph.drawn(state.frame)
         assert found.masks is None
-        assert same(found.features, state.transition.graph["current"].x)
+        assert same(found.embeddings, state.decision.graph["current"].x)
         assert same(drawn_.boxes, detections.boxes)
         assert same(drawn_.masks, detections.masks)
 
@@ -102,12 +105,12 @@ def test_a_relation_model_s_nodes_and_masks_drawn_last_come_back(tmp_path):
 def test_a_failed_run_leaves_nothing(tmp_path):
     tracker = Tracker(Script(drawn("a\nb")))
     with pytest.raises(RuntimeError, match="no more"), GraphWriter(tmp_path / "graph.zip", tracker) as writer:
-        writer.write(*tracker.step(tracker.start(), blank(0)))
+        writer.write(tracker.step(tracker.start(), blank(0))[0])
         raise RuntimeError("no more")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_files_are_told(tmp_path):
+def test_other_files_are_refused(tmp_path):
     path = tmp_path / "graph.zip"
     with pytest.raises(FileNotFoundError, match="--save-graph writes one"):
         SavedGraph(path)
@@ -117,15 +120,15 @@ def test_other_files_are_told(tmp_path):
         graph[6]
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"^Expected an association graph in '[^']*', got a file that was cut off"):
+    with pytest.raises(ValueError, match=r"^Expected an association graph in '[^']*', got a truncated"):
         SavedGraph(path)
     path.write_bytes(b"not a graph")
-    with pytest.raises(ValueError, match="cut off, damaged, or is another"):
+    with pytest.raises(ValueError, match="truncated, damaged or different"):
         SavedGraph(path)
     path.write_bytes(whole)
     with zipfile.ZipFile(path) as file:
         parts = {name: file.read(name) for name in file.namelist()}
-    parts["header.json"] = json.dumps(json.loads(parts["header.json"]) | {"version": 2}).encode()
+    parts["header.json"] = json.dumps(json.loads(parts["header.json"]) | {"version": 99}).encode()
     with zipfile.ZipFile(path, "w") as file:
         for name, content in parts.items():
             file.writestr(name, content)

@@ -1,4 +1,4 @@
-"""Tracks drawn by hypothesis, and what tests of writers do with them."""
+"""Random tracks from hypothesis, and helpers for tests of writers."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ SIZE = (6, 10)
 def random_tracks(
     draw, num_labels: int = 13, with_masks: bool = False, max_id: int = 10**6, least: float = -900.0
 ) -> Tracks:
-    """Tracks with gaps, late starts and early ends; without masks, boxes of any place and size. Masks are disjoint."""
+    """Draw tracks with gaps, late starts and early ends. Masks are disjoint; boxes have any place and size."""
     num_frames = draw(st.integers(0, 5))
     label, score = st.integers(0, num_labels - 1), st.floats(0, 1)
     rows = []
@@ -59,7 +59,7 @@ def block(top: int, left: int, bottom: int, right: int, size: tuple[int, int] = 
 
 
 def as_the_format_keeps(tracks: Tracks, num_frames: int | None = None) -> Tracks:
-    """One class for each track, scores of 1, boxes around the masks, which are disjoint."""
+    """Tracks as MOTS keeps them: one class a track, scores of 1, tight boxes."""
     rows = []
     for frame, observations in tracks.observations():
         for row in observations:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from tests.formats.strategies import SIZE, block
-from tltm_graph.formats.annotations import categories_of, from_box, to_box, to_label, to_rle, to_score
+from tltm_graph.formats.annotations import from_box, read_categories, to_box, to_label, to_rle, to_score
 from tltm_graph.ops import decode_rle
 
 finite = st.floats(-1e6, 1e6)
@@ -43,7 +43,7 @@ def test_polygons():
     pixels = decode_rle([block(1, 2, 4, 6), block(0, 7, 2, 9)], SIZE).any(dim=0)
     assert (decode_rle([both], SIZE)[0] == pixels).all()
     outside = to_rle([[-50, -50, 999, -50, 999, 999, -50, 999]], SIZE, "here")
-    assert outside == block(0, 0, *SIZE), "what goes beyond the picture is cut off"
+    assert outside == block(0, 0, *SIZE), "polygons are cut off at the frame"
 
 
 @pytest.mark.parametrize(
@@ -63,27 +63,27 @@ def test_polygons():
         ([[1, 2, 3, 4, 5, "6"]], "at least three corners"),
         ([[1, 2, 3, 4, 5, 6], None], "or as polygons"),
         ([[]], "at least three corners"),
-        ({}, "a mask of 6×10 pixels .H×W., got one of size None in here"),
-        ({"size": [10, 6], "counts": "0"}, "got one of size .10, 6. in here"),
+        ({}, "a mask of 6×10 pixels .H×W., got size None in here"),
+        ({"size": [10, 6], "counts": "0"}, "got size .10, 6. in here"),
         ({"size": [6, 10]}, "run lengths"),
         ({"size": [6, 10], "counts": "é"}, "run lengths"),
-        ({"size": [6, 10], "counts": [59]}, "cover the 6×10 pixels of the frame, got 59 pixels in here"),
-        ({"size": [6, 10], "counts": [61]}, "got 61 pixels"),
-        ({"size": [6, 10], "counts": []}, "got 0 pixels"),
+        ({"size": [6, 10], "counts": [59]}, "cover 6×10 pixels, got 59 in here"),
+        ({"size": [6, 10], "counts": [61]}, "got 61 in here"),
+        ({"size": [6, 10], "counts": []}, "got 0 in here"),
         ({"size": [6, 10], "counts": [61, -1]}, "run lengths"),
         ({"size": [6, 10], "counts": [60.0]}, "run lengths"),
         ({"size": [6, 10], "counts": ["60"]}, "run lengths"),
         ({"size": [6, 10], "counts": None}, "run lengths"),
     ],
 )
-def test_what_is_no_mask(segmentation, message):
+def test_invalid_masks(segmentation, message):
     with pytest.raises(ValueError, match=message):
         to_rle(segmentation, SIZE, "here")
 
 
 @given(finite, finite, st.floats(0, 1e6), st.floats(0, 1e6))
 @settings(deadline=None)
-def test_boxes_come_back_to_the_last_bit(x, y, width, height):
+def test_boxes_round_trip_to_the_last_bit(x, y, width, height):
     box = (x, y, x + width, y + height)
     again = to_box(from_box(box), None, "here")
     assert again[:2] == box[:2]
@@ -94,9 +94,9 @@ def test_boxes_come_back_to_the_last_bit(x, y, width, height):
 
 
 def test_boxes():
-    assert to_box([1, 2, 0, 0], None, "here") == (1, 2, 1, 2), "an empty box is one"
+    assert to_box([1, 2, 0, 0], None, "here") == (1, 2, 1, 2), "an empty box is valid"
     assert to_box(None, block(1, 2, 4, 6), "here") == (2, 1, 6, 4)
-    assert to_box([0, 0, 1, 1], block(1, 2, 4, 6), "here") == (0, 0, 1, 1), "what the file says counts"
+    assert to_box([0, 0, 1, 1], block(1, 2, 4, 6), "here") == (0, 0, 1, 1), "the box of the file, not that of the mask"
     assert to_box((1, 2, 3, 4), None, "here") == (1, 2, 4, 6)
 
 
@@ -118,7 +118,7 @@ def test_boxes():
         ([1, 2, 1, -4], "width and height of at least 0"),
     ],
 )
-def test_what_is_no_box(box, message):
+def test_invalid_boxes(box, message):
     with pytest.raises(ValueError, match=message):
         to_box(box, None, "here")
 
@@ -146,18 +146,18 @@ def test_labels():
 
 def test_categories():
     content = {"categories": [{"id": 9, "name": "b"}, {"id": 2, "name": "a", "supercategory": "x"}]}
-    assert categories_of(content, "file") == (("a", "b"), (2, 9))
-    assert categories_of({"categories": []}, "file") == ((), ())
+    assert read_categories(content, "file") == (("a", "b"), (2, 9))
+    assert read_categories({"categories": []}, "file") == ((), ())
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({}, "Expected 'categories', a list of objects with 'id' and 'name', in 'file', got KeyError"),
+        ({}, "Expected 'categories' with 'id' and 'name' in 'file', got KeyError"),
         ([], "got TypeError"),
         ({"categories": None}, "got TypeError"),
         ({"categories": [1]}, "got TypeError"),
-        ({"categories": [{"id": 1}]}, "got KeyError: 'name'"),
+        ({"categories": [{"id": 1}]}, "got KeyError.'name'"),
         ({"categories": [{"id": 1, "name": "a"}, {"id": "2", "name": "b"}]}, "got TypeError"),
         ({"categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}, "each category once in 'file'"),
         ({"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]}, "each category once in 'file'"),
@@ -167,6 +167,6 @@ def test_categories():
         ({"categories": [{"id": 1, "name": None}]}, "texts as 'name'"),
     ],
 )
-def test_what_are_no_categories(content, message):
+def test_invalid_categories(content, message):
     with pytest.raises(ValueError, match=message):
-        categories_of(content, "file")
+        read_categories(content, "file")

@@ -28,7 +28,7 @@ def tracks_of(path, *frames: dict) -> Tracks:
 
 
 @pytest.mark.parametrize("with_masks", [False, True])
-def test_tracks_come_back(tmp_path_factory, with_masks):
+def test_tracks_round_trip(tmp_path_factory, with_masks):
     @given(first=random_tracks(8, with_masks, least=1.0), second=random_tracks(8, with_masks, least=1.0))
     @settings(max_examples=30, deadline=None)
     def check(first: Tracks, second: Tracks) -> None:
@@ -47,7 +47,7 @@ def test_tracks_come_back(tmp_path_factory, with_masks):
 
 @given(random_tracks(8))
 @settings(max_examples=20, deadline=None)
-def test_any_box_comes_back_but_for_the_last_bit(tmp_path_factory, tracks):
+def test_any_box_round_trips_except_for_the_last_bit(tmp_path_factory, tracks):
     path = tmp_path_factory.mktemp("bdd") / "results.json"
     written(Bdd100kWriter(path, BDD100K_CLASSES), [video_of(tracks)])
     for video in read_bdd100k(path):
@@ -57,14 +57,14 @@ def test_any_box_comes_back_but_for_the_last_bit(tmp_path_factory, tracks):
 
 
 @pytest.mark.parametrize("edge", [0.3, 0.1, 1e-164, 0.7, 0.9999999999999999])
-def test_a_box_without_width_can_be_read_again(tmp_path, edge):
+def test_boxes_without_width_round_trip(tmp_path, edge):
     rows = [(0, Observation(1, (edge, edge, edge, edge)))]
     written(Bdd100kWriter(tmp_path / "a.json", ["car"]), [video_of(Tracks.from_observations(rows, None))])
     (box,) = read_bdd100k(tmp_path / "a.json")[0].tracks()[1].boxes
     assert box == pytest.approx((edge,) * 4, abs=3e-16)
 
 
-def test_what_a_label_means(tmp_path):
+def test_labels(tmp_path):
     boxed = {"id": "10", "category": "rider", "box2d": {"x1": 1.5, "y1": 2, "x2": 3.5, "y2": 2}, "score": 0.25}
     tracks = tracks_of(
         tmp_path,
@@ -81,7 +81,7 @@ def test_what_a_label_means(tmp_path):
     assert tracks[10].masks is None
 
 
-def test_ids_that_are_no_numbers_are_numbered(tmp_path):
+def test_ids_that_are_not_numbers_are_numbered(tmp_path):
     tracks = tracks_of(tmp_path, frame(0, label(id="b"), label(id="10", category="bus")), frame(1, label(id="a")))
     assert {track_id: track.labels for track_id, track in tracks.items()} == {1: (4,), 2: (2,), 3: (2,)}
     assert list(tracks_of(tmp_path, frame(0, label(id="01"), label(id="1")))) == [1, 2]
@@ -115,13 +115,13 @@ def test_layouts(tmp_path):
         ([frame(None or 0, frameIndex=None)], "Expected 'frameIndex' 0 to 0"),
     ],
 )
-def test_errors_of_a_file_come_at_once(tmp_path, frames, message):
+def test_errors_in_a_file_are_raised_at_once(tmp_path, frames, message):
     (tmp_path / "a.json").write_text(json.dumps(frames), encoding="utf-8")
     with pytest.raises(ValueError, match=message):
         read_bdd100k(tmp_path / "a.json")
 
 
-def test_errors_of_missing_and_damaged_files(tmp_path):
+def test_missing_and_damaged_files(tmp_path):
     with pytest.raises(FileNotFoundError, match="Expected files of BDD100K tracks"):
         read_bdd100k(tmp_path)
     with pytest.raises(FileNotFoundError, match="Expected a file with BDD100K tracks"):
@@ -148,12 +148,12 @@ def test_errors_of_missing_and_damaged_files(tmp_path):
         ([label(), label()], r"got id 3 twice in frame 0, in '.*a\.json', video 'v'"),
     ],
 )
-def test_errors_of_labels_come_with_the_tracks(tmp_path, labels, message):
+def test_errors_in_labels_are_raised_with_the_tracks(tmp_path, labels, message):
     with pytest.raises(ValueError, match=message):
         tracks_of(tmp_path, frame(0, *labels))
 
 
-def test_what_is_written(tmp_path):
+def test_written_fields(tmp_path):
     rows = [
         (1, Observation(7, (0.0, 1.0, 3.0, 4.5), 0.5, 0, RLE)),
         (1, Observation(8, BOX, 1.0, 1, None, crowd=True)),
@@ -207,7 +207,7 @@ def test_writer_refuses_and_leaves_nothing(tmp_path):
 
 @needs_shared
 @pytest.mark.parametrize(("name", "count"), [("sample", 1768), ("preds", 1567)])
-def test_real_files_come_back(tmp_path, name, count):
+def test_real_files_round_trip(tmp_path, name, count):
     videos = read_bdd100k(SHARED / "bdd100k_masks" / "seg_track" / f"seg_track_{name}.json.gz")
     tracks = videos[0].tracks()
     assert (len(tracks), sum(map(len, tracks.values())), tracks.size) == (90, count, (720, 1280))

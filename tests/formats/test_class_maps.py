@@ -28,7 +28,7 @@ def test_open_images_to_youtube_vis():
     assert "Computer mouse" not in table
 
 
-def test_every_map_leads_somewhere():
+def test_every_map_leads_to_its_classes():
     targets = {
         "coco_to_bdd100k": BDD100K_CLASSES,
         "coco_to_mot": MOT_CLASSES,
@@ -42,7 +42,7 @@ def test_every_map_leads_somewhere():
         assert name.startswith("open") or set(read_class_map(name)) <= set(COCO)
 
 
-def test_mapping_relabels_and_leaves_out():
+def test_mapping_relabels_and_leaves_out_unmapped_classes():
     videos = as_videos(random_tracks(3), class_names=("car", "mouse", "person"))
     mapped = map_classes(videos, read_class_map("coco_to_youtube_vis_2019"), YOUTUBE_VIS_2019)
     before, after = videos[0].tracks(), mapped[0].tracks()
@@ -54,7 +54,7 @@ def test_mapping_relabels_and_leaves_out():
     assert mapped.class_names == YOUTUBE_VIS_2019
 
 
-def test_a_map_of_ones_own(tmp_path):
+def test_custom_map(tmp_path):
     (tmp_path / "map.json").write_text(json.dumps({"classes": {"cat": "pet", "dog": "pet"}}))
     table = read_class_map(tmp_path / "map.json")
     mapped = map_classes(as_videos(random_tracks(3)), table, ("pet",))

@@ -1,4 +1,3 @@
-import gzip
 import json
 from pathlib import Path
 
@@ -6,23 +5,16 @@ import numpy as np
 import pytest
 import torch
 from pycocotools import coco
-from pycocotools import mask as coco_mask
 
-from tltm_graph import MovingShapes, Tracks
-from tltm_graph.detectors.precomputed import PrecomputedDetector
-from tltm_graph.formats import (
-    CocoImageResultsWriter,
-    CocoResultsWriter,
-    CocoWriter,
-    read_coco,
-    read_coco_results,
-)
-from tltm_graph.formats.video import Video, VideoSet
+from tests.formats.cases import as_videos, random_tracks, write_all
+from tltm_graph.formats.coco import CocoWriter, read_coco
+from tltm_graph.formats.video import Video
 from tltm_graph.ops import decode_rle, encode_rle
-from tltm_graph.structures import Observation
+from tltm_graph.structures import Observation, Tracks
 
 SIZE = (10, 12)
 SQUARE = [2.0, 3.0, 8.0, 3.0, 8.0, 7.0, 2.0, 7.0]
+BOX = (0.0, 0.0, 2.0, 2.0)
 
 
 def data_set(**changes) -> dict:
@@ -64,7 +56,7 @@ def saved(path: Path, content: object) -> Path:
 
 
 def changed(tmp_path: Path, **values) -> Path:
-    """The data set with other values in its first annotation; None takes one away."""
+    """The data set with other values in its first annotation; None removes a field."""
     content = data_set()
     content["annotations"][0] |= values
     content["annotations"][0] = {key: value for key, value in content["annotations"][0].items() if value is not None}
@@ -85,10 +77,10 @@ def test_images_are_videos_of_one_frame(tmp_path):
     assert [track.crowd for track in first.values()] == [False, False, True]
     assert [track.areas for track in first.values()] == [(24.5,), (12.0,), (12.0,)]
     assert first[0].boxes == ((2.5, 3, 8.0, 7),)
-    assert first[1].masks == first[2].masks, "run lengths in both ways"
+    assert first[1].masks == first[2].masks, "compressed and uncompressed run lengths"
 
 
-def test_masks_are_those_of_the_reference(tmp_path):
+def test_masks_equal_pycocotools(tmp_path):
     path = saved(tmp_path / "coco.json", data_set())
     reference = coco.COCO(str(path))
     tracks = read_coco(path)[0].tracks()
@@ -137,7 +129,7 @@ def test_names_are_made_unique(tmp_path):
     assert [video.name for video in videos] == ["a/1", "b/1", "2", "c/3.jpg", "c/3.png"]
 
 
-def test_the_folder_of_an_image_of_a_joint_data_set(tmp_path):
+def test_images_of_a_joint_data_set_are_in_subfolders(tmp_path):
     content = data_set()
     content["images"][0]["dataset"] = "coco"
     videos = read_coco(saved(tmp_path / "coco.json", content), "frames")
@@ -149,14 +141,17 @@ def test_the_folder_of_an_image_of_a_joint_data_set(tmp_path):
     [
         ([], r"got no list of 'images'; results are read by read_coco_results"),
         ({"videos": []}, "got no list of 'images'"),
-        (data_set(images=[{"id": 1}]), "Expected images with 'id', 'file_name', 'height' and 'width' in '.*image 0"),
-        (data_set(images=[{"id": 1, "file_name": "a", "height": 0, "width": 1}]), "Expected images with"),
+        (data_set(images=[{"id": 1}]), "'id', 'file_name', 'height' and 'width' in image 0 of"),
+        (data_set(images=[{"id": 1, "file_name": "a", "height": 0, "width": 1}]), "in image 0 of .*'height': 0"),
         (data_set(images=data_set()["images"][:1] * 2), "Expected each image once in '.*', got id 7 twice"),
         (data_set(annotations={}), "Expected 'annotations' as a list in '.*', got a dict"),
         (data_set(categories=[]), "got 18 in annotation 11 of"),
-        (data_set(annotations=data_set()["annotations"][:1] * 2), "no two alike, in '.*', got 11 in annotation 1"),
-        (data_set(annotations=[{"image_id": 7}]), "Expected annotations with a number each as 'id'.* got None"),
-        (data_set(annotations=[3]), "Expected annotations with a number each as 'id'.* got None"),
+        (
+            data_set(annotations=data_set()["annotations"][:1] * 2),
+            "unique number as 'id' in annotation 1 of '.*', got 11",
+        ),
+        (data_set(annotations=[{"image_id": 7}]), "unique number as 'id' in annotation 0 of '.*', got None"),
+        (data_set(annotations=[3]), "unique number as 'id' in annotation 0 of '.*', got None"),
     ],
 )
 def test_damaged_data_sets(tmp_path, content, message):
@@ -171,7 +166,7 @@ def test_damaged_data_sets(tmp_path, content, message):
         ({"category_id": 2}, "got 2 in annotation 11 of '.*coco.json'"),
     ],
 )
-def test_unknown_images_and_categories_are_told_at_once(tmp_path, values, message):
+def test_unknown_images_and_categories_are_refused_at_once(tmp_path, values, message):
     with pytest.raises(ValueError, match=message):
         read_coco(changed(tmp_path, **values))
 
@@ -186,7 +181,7 @@ def test_unknown_images_and_categories_are_told_at_once(tmp_path, values, messag
         ({"segmentation": [[1, 2, 3, 4, 5, 6, 7]]}, "Expected polygons"),
         ({"segmentation": [["a"] * 6]}, "Expected polygons"),
         ({"segmentation": {"size": [12, 10], "counts": "0"}}, r"Expected a mask of 10×12 pixels .* \[12, 10\]"),
-        ({"segmentation": {"size": [10, 12], "counts": [5, 6]}}, "Expected runs that cover .*, got 11 pixels"),
+        ({"segmentation": {"size": [10, 12], "counts": [5, 6]}}, "Expected runs that cover 10×12 pixels, got 11"),
         ({"segmentation": {"size": [10, 12], "counts": "05"}}, "Expected runs that cover .* got damaged ones"),
         ({"segmentation": "mask"}, "Expected a mask as run lengths"),
         ({"segmentation": []}, "Expected 'segmentation' in all annotations of an image or in none, got none"),
@@ -194,7 +189,7 @@ def test_unknown_images_and_categories_are_told_at_once(tmp_path, values, messag
         ({"area": "big"}, "as a finite number, got 'big'"),
     ],
 )
-def test_damaged_annotations_are_told_with_their_place(tmp_path, values, message):
+def test_damaged_annotations_are_named(tmp_path, values, message):
     videos = read_coco(changed(tmp_path, **values))
     with pytest.raises(
         ValueError, match=f"{message}.* annotation 11, image 7 \\('000000000007.jpg'\\) of '.*coco.json'"
@@ -210,192 +205,10 @@ def test_files_that_cannot_be_read(tmp_path):
         read_coco(tmp_path / "none.json")
 
 
-# Writing
-
-
-def some_tracks(seed: int, num_frames: int, start: int = 0) -> Tracks:
-    """Overlapping look-alikes that leave and come back; numbers as a detector gives them."""
-    scene = MovingShapes(num_frames + start, (32, 40), num_objects=4, seed=seed, min_area=1)
-    stream = ((t - start, scene.truth(t)) for t in range(start, num_frames + start))
-    tracks = Tracks.from_stream(stream, scene.size, num_frames)
-    rng = np.random.default_rng(seed)
-    rows = (
-        (t, row._replace(score=float(np.float32(rng.random())), label=int(rng.integers(3))))
-        for t, seen in tracks.observations()
-        for row in seen
-    )
-    return Tracks.from_observations(list(rows), scene.size, num_frames)
-
-
-def shorter(tracks: Tracks) -> Tracks:
-    """Without masks, and without the objects of one frame."""
-    rows = [(t, row._replace(mask=None)) for t, seen in tracks.observations() if t != 2 for row in seen]
-    return Tracks.from_observations(rows, tracks.size, tracks.num_frames)
-
-
-def video_of(name: str, number: int, tracks: Tracks) -> Video:
-    return Video(name, tracks.num_frames, tracks.size, number, load=lambda: tracks)
-
-
-def write(writer, videos: VideoSet) -> Path:
-    with writer:
-        for video in videos:
-            writer.begin(video)
-            for frame, rows in video.tracks().observations():
-                writer.write(frame, rows)
-    return writer.path
-
-
-NAMES = ("one", "two", "three")
-
-
-@pytest.mark.parametrize("suffix", [".json", ".json.gz"])
-def test_results_of_videos_come_back_exactly(tmp_path, suffix):
-    nothing = Tracks({}, (32, 40), 3)
-    all_tracks = [some_tracks(0, 6), nothing, shorter(some_tracks(1, 5)), some_tracks(2, 1, start=3)]
-    videos = VideoSet([video_of(f"v{i}", 10 - i, tracks) for i, tracks in enumerate(all_tracks)], NAMES, (5, 9, 2))
-    path = write(CocoResultsWriter(tmp_path / f"results{suffix}", NAMES, (5, 9, 2)), videos)
-    read = read_coco_results(path, videos)
-    assert [(v.name, v.id, v.size, v.num_frames) for v in read] == [
-        (v.name, v.id, v.size, v.num_frames) for v in videos
-    ]
-    for video, tracks in zip(read, all_tracks, strict=True):
-        assert video.tracks() == tracks
-    assert len(all_tracks[0]) > 1
-    shuffled = read_coco_results(path, videos.select(videos.videos[::-1]))
-    assert [video.tracks() for video in shuffled] == all_tracks[::-1], "the order of the videos does not count"
-    opened = gzip.open if suffix.endswith("gz") else open
-    with opened(path, "rt") as file:
-        entries = json.load(file)
-    frames = {(entry["video_id"], entry["frame"]) for entry in entries}
-    assert len({entry["image_id"] for entry in entries}) == len(frames), "image ids are unique over videos"
-    starts = {10: 0, 9: 6, 8: 9, 7: 14}
-    assert all(entry["image_id"] == starts[entry["video_id"]] + entry["frame"] for entry in entries)
-    assert {entry["category_id"] for entry in entries} == {5, 9, 2}
-
-
-def test_a_detector_reads_the_results_of_a_video(tmp_path):
-    tracks = some_tracks(0, 4)
-    path = write(CocoResultsWriter(tmp_path / "results.json", NAMES), VideoSet([video_of("v", 1, tracks)], NAMES))
-    detector = PrecomputedDetector.from_file(path)
-    assert detector.size == tracks.size
-    for frame, rows in tracks.observations():
-        boxes = [(x, y, x + w, y + h) for x, y, w, h in (row["bbox"] for row in detector.rows.get(frame, []))]
-        assert boxes == [row.box for row in rows]
-
-
-def test_results_of_images_are_under_their_ids(tmp_path):
-    truth = read_coco(saved(tmp_path / "coco.json", data_set()))
-    predicted = truth.select([video_of(v.name, v.id, some_tracks(v.id, 1)) for v in truth])
-    sizes = VideoSet([video_of(v.name, v.id, v.tracks()) for v in predicted], truth.class_names, truth.category_ids)
-    rows = [
-        (v, [row._replace(id=i, label=0) for i, row in enumerate(next(v.tracks().observations())[1])]) for v in sizes
-    ]
-    with CocoImageResultsWriter(tmp_path / "results.json", truth.class_names, truth.category_ids) as writer:
-        for video, seen in rows:
-            writer.begin(video)
-            writer.write(0, seen)
-    entries = json.loads((tmp_path / "results.json").read_text())
-    assert {entry["image_id"] for entry in entries} == {7, 3}
-    assert {entry["category_id"] for entry in entries} == {1}
-    for video, (_, seen) in zip(read_coco_results(tmp_path / "results.json", sizes), rows, strict=True):
-        assert [row for _, found in video.tracks().observations() for row in found] == seen
-    with pytest.raises(ValueError, match=r"Expected still images \(videos of one frame\), got 4 in 'v'"):
-        CocoImageResultsWriter(tmp_path / "other.json").begin(video_of("v", 1, some_tracks(0, 4)))
-
-
-def result(**values) -> dict:
-    mask = coco_mask.frPyObjects([SQUARE], *SIZE)[0]
-    entry = {"image_id": 0, "category_id": 1, "bbox": [2, 3, 6, 4], "score": 0.5}
-    entry["segmentation"] = {"size": list(mask["size"]), "counts": mask["counts"].decode()}
-    return {key: value for key, value in (entry | values).items() if value is not ...}
-
-
-def test_results_of_others_have_no_ids(tmp_path):
-    videos = VideoSet([Video("v", 3, SIZE, id=4)], ("dog",))
-    path = saved(tmp_path / "r.json", [result(), result(image_id=2), result(score=1), result(image_id=2, bbox=...)])
-    tracks = read_coco_results(path, videos)[0].tracks()
-    assert [(track.frames, track.score) for track in tracks.values()] == [
-        ((0,), 0.5),
-        ((2,), 0.5),
-        ((0,), 1),
-        ((2,), 0.5),
-    ]
-    assert tracks[3].boxes == ((2, 3, 8, 7),)
-    unsized = VideoSet([Video("v", None, None)], None)
-    tracks = read_coco_results(saved(tmp_path / "r.json", [result(category_id=3)]), unsized)[0].tracks()
-    assert (tracks.size, tracks.num_frames, tracks[0].label) == (SIZE, 1, 2)
-
-
-def test_no_results(tmp_path):
-    videos = VideoSet([Video("v", 3, SIZE)], ("dog",))
-    path = write(CocoResultsWriter(tmp_path / "r.json"), videos.select([]))
-    assert json.loads(path.read_text()) == []
-    tracks = read_coco_results(path, videos)[0].tracks()
-    assert (len(tracks), tracks.num_frames, tracks.size) == (0, 3, SIZE)
-    assert len(read_coco_results(path, videos.select([]))) == 0
-
-
-@pytest.mark.parametrize(
-    ("entries", "message"),
-    [
-        ({"images": []}, "Expected a list of COCO results in '.*', got a dict"),
-        ([1], "Expected a list of COCO results"),
-        ([result(image_id=3)], "Expected frames from 0 to 2 of video 'v', got 3 in entry 0 of '.*r.json'"),
-        ([result(image_id=-1)], "Expected frames from 0 to 2 of video 'v', got -1"),
-        ([result(image_id="0")], "Expected frames from 0 to 2 of video 'v', got '0'"),
-        (
-            [result(video_id=9, frame=0)],
-            "Expected results for the videos or images of 'videos', got one for 9 in entry 0",
-        ),
-        ([result(video_id=1)], "Expected frames from 0 to 2 of video 'v', got None"),
-        ([result(track_id=1), result()], "Expected 'track_id' in all results of '.*' or in none, got none in entry 1"),
-    ],
-)
-def test_results_of_something_else_are_told_at_once(tmp_path, entries, message):
-    with pytest.raises(ValueError, match=message):
-        read_coco_results(saved(tmp_path / "r.json", entries), VideoSet([Video("v", 3, SIZE)], ("dog",)))
-
-
-def test_results_for_several_videos_have_to_tell_which(tmp_path):
-    videos = VideoSet([Video("v", 3, SIZE), Video("w", 3, SIZE, id=2)], ("dog",))
-    with pytest.raises(
-        ValueError, match="Expected 'video_id' and 'frame' in results for 2 videos, got none in entry 0"
-    ):
-        read_coco_results(saved(tmp_path / "r.json", [result()]), videos)
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"category_id": 2}, "got 2 in"),
-        ({"score": "high"}, "Expected a score as a finite number, got 'high'"),
-        ({"score": ...}, "Expected a 'score', got none"),
-        ({"bbox": [1, 2]}, "Expected a box"),
-        ({"bbox": ..., "segmentation": ...}, "Expected a box or a mask, got neither"),
-        ({"track_id": -1}, "a whole number of at least 0 as 'track_id', got -1"),
-        ({"segmentation": {"size": [5, 5], "counts": "0"}}, r"Expected a mask of 10×12 pixels .* \[5, 5\]"),
-        ({"segmentation": {"size": [10, 12], "counts": "07"}}, "Expected runs that cover"),
-    ],
-)
-def test_damaged_results_are_told_with_their_place(tmp_path, values, message):
-    videos = read_coco_results(
-        saved(tmp_path / "r.json", [result(**values)]), VideoSet([Video("v", 3, SIZE)], ("dog",))
-    )
-    with pytest.raises(ValueError, match=f"{message}.*entry 0 of '.*r.json' \\(frame 0 of video 'v'\\)"):
-        videos[0].tracks()
-
-
-def test_an_object_twice_in_a_frame(tmp_path):
-    path = saved(tmp_path / "r.json", [result(track_id=1), result(track_id=1)])
-    videos = read_coco_results(path, VideoSet([Video("v", 3, SIZE)], ("dog",)))
-    with pytest.raises(ValueError, match=r"got id 1 twice in frame 0, in video 'v' of '.*r.json'"):
-        videos[0].tracks()
-
-
-def test_a_data_set_comes_back_exactly(tmp_path):
+def test_data_sets_round_trip(tmp_path):
     videos = read_coco(saved(tmp_path / "coco.json", data_set()))
-    path = write(CocoWriter(tmp_path / "again.json", videos.class_names, videos.category_ids), videos)
+    path = tmp_path / "again.json"
+    write_all(CocoWriter(path, videos.class_names, videos.category_ids), videos)
     read = read_coco(path)
     assert (read.class_names, read.category_ids) == (videos.class_names, videos.category_ids)
     for before, after in zip(videos, read, strict=True):
@@ -406,46 +219,42 @@ def test_a_data_set_comes_back_exactly(tmp_path):
     np.testing.assert_array_equal(reference.annToMask(reference.anns[1])[3:7, 2:8], 1)
 
 
-def test_areas_that_are_not_annotated(tmp_path):
-    scene = some_tracks(0, 1)
-    boxes = shorter(scene)
-    videos = VideoSet([video_of("masks", 1, scene), video_of("boxes", 2, boxes)], NAMES)
-    read = read_coco(write(CocoWriter(tmp_path / "coco.json", NAMES), videos))
-    for track in read[0].tracks().values():
-        assert track.areas == (decode_rle(track.masks, (32, 40)).sum().item(),)
-    for track in read[1].tracks().values():
+def test_missing_areas_are_those_of_the_mask_or_the_box(tmp_path):
+    scene = random_tracks(0, num_frames=1)
+    rows = [(t, row._replace(mask=None)) for t, observations in scene.observations() for row in observations]
+    videos = as_videos(scene, Tracks.from_observations(rows, scene.size, 1))
+    write_all(CocoWriter(tmp_path / "coco.json", videos.class_names), videos)
+    with_masks, with_boxes = (video.tracks() for video in read_coco(tmp_path / "coco.json"))
+    assert len(with_masks) == len(with_boxes) > 1
+    for track in with_masks.values():
+        assert track.areas == (decode_rle(track.masks, scene.size).sum().item(),)
+    for track in with_boxes.values():
         x0, y0, x1, y1 = track.boxes[0]
         assert track.areas == ((x1 - x0) * (y1 - y0),)
 
 
-def test_what_cannot_be_written(tmp_path):
-    row = Observation(1, (0.0, 0.0, 2.0, 2.0))
-    still, path = Video("v", 1, SIZE), tmp_path / "out.json"
+@pytest.mark.parametrize(
+    ("video", "observation", "message"),
+    [
+        (Video("v", 2, SIZE), Observation(1, BOX), "Expected still images"),
+        (Video("v", 1, None), Observation(1, BOX), "Expected the size of image 'v'"),
+        (Video("v", 1, SIZE), Observation(1, BOX, label=3), "Expected labels below 1"),
+    ],
+)
+def test_the_writer_refuses_and_leaves_nothing(tmp_path, video, observation, message):
+    with pytest.raises(ValueError, match=message), CocoWriter(tmp_path / "out.json", ["cat"]) as writer:
+        writer.begin(video)
+        writer.write(0, [observation])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_writer_needs_class_names_and_each_image_once(tmp_path):
     with pytest.raises(ValueError, match="Expected class names for a COCO data set"):
-        CocoWriter(path)
-    cases = [
-        (
-            CocoResultsWriter(path),
-            still,
-            row._replace(crowd=True),
-            "got a crowd region of the truth as object 1 in frame 0",
-        ),
-        (
-            CocoResultsWriter(path),
-            still,
-            row._replace(score=float("nan")),
-            "all finite, got .* and nan",
-        ),
-        (CocoResultsWriter(path), still, row._replace(box=(0.0, 0.0, float("inf"), 1.0)), "all finite, got"),
-        (CocoWriter(path, NAMES), Video("v", 2, SIZE), row, "Expected still images"),
-        (CocoWriter(path, NAMES), Video("v", 1, None), row, "Expected the size of image 'v'"),
-        (CocoWriter(path, NAMES), still, row._replace(label=3), "Expected labels below 3"),
-    ]
-    for writer, video, wrong, message in cases:
-        with pytest.raises(ValueError, match=message), writer:
-            writer.begin(video)
-            writer.write(0, [wrong])
-        assert list(tmp_path.iterdir()) == [], "nothing is left"
-    with pytest.raises(ValueError, match="Expected each image once, got id 1 twice"), CocoWriter(path, NAMES) as writer:
+        CocoWriter(tmp_path / "out.json")
+    still = Video("v", 1, SIZE)
+    with (
+        pytest.raises(ValueError, match="Expected each image once, got id 1 twice"),
+        CocoWriter(tmp_path / "out.json", ["cat"]) as writer,
+    ):
         writer.begin(still)
         writer.begin(still)

@@ -46,7 +46,7 @@ def slow_observations(labels: np.ndarray) -> list[tuple]:
         lambda size: arrays(np.uint16, size, elements=st.sampled_from([0, 0, 1, 2, 255, 256, 65535]))
     )
 )
-def test_the_runs_are_those_of_each_mask_on_its_own(labels):
+def test_objects_equal_those_encoded_one_by_one(labels):
     rows = label_map_observations(labels, void=255)
     assert [(row.id, row.box, row.mask) for row in rows] == slow_observations(labels)
     assert [row.id for row in rows if row.crowd] == ([255] if (labels == 255).any() else [])
@@ -54,7 +54,7 @@ def test_the_runs_are_those_of_each_mask_on_its_own(labels):
 
 
 @pytest.mark.parametrize("labels", [np.zeros((4, 5), np.uint8), np.ones((4, 5), np.uint8), np.zeros((0, 5), np.uint8)])
-def test_nothing_and_everything(labels):
+def test_maps_of_one_value(labels):
     assert [(row.id, row.box, row.mask) for row in label_map_observations(labels)] == slow_observations(labels)
 
 
@@ -93,26 +93,26 @@ def test_a_picture_of_fewer_bits_keeps_its_indices(tmp_path):
     np.testing.assert_array_equal(read_label_map(tmp_path / "a.png"), labels)
 
 
-def test_what_is_no_label_map(tmp_path):
+def test_images_that_are_no_label_maps(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"Expected a label map at '.*none.png', found none"):
         read_label_map(tmp_path / "none.png")
     Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(tmp_path / "colours.png")
-    with pytest.raises(ValueError, match=r"colours.png', got a picture of mode RGB: save the id of each object"):
+    with pytest.raises(ValueError, match=r"colours.png', got an image of mode RGB: save the id of each object"):
         read_label_map(tmp_path / "colours.png")
     Image.fromarray(np.zeros((*SIZE, 4), np.uint8)).save(tmp_path / "alpha.png")
-    with pytest.raises(ValueError, match="got a picture of mode RGBA"):
+    with pytest.raises(ValueError, match="got an image of mode RGBA"):
         read_label_map(tmp_path / "alpha.png")
     Image.fromarray(np.zeros(SIZE, np.float32)).save(tmp_path / "depth.tif")
-    with pytest.raises(ValueError, match="got a picture of mode F"):
+    with pytest.raises(ValueError, match="got an image of mode F"):
         read_label_map(tmp_path / "depth.tif")
     Image.fromarray(np.full(SIZE, 70000, np.int32)).save(tmp_path / "high.tif")
     with pytest.raises(ValueError, match="Expected ids from 0 to 65535 in '.*', got 70000 to 70000"):
         read_label_map(tmp_path / "high.tif")
     Image.fromarray(some_map(3)).save(tmp_path / "lossy.jpg")
-    with pytest.raises(ValueError, match="got a JPEG, which changes ids: save them as PNG"):
+    with pytest.raises(ValueError, match="got a JPEG, which changes ids: save it as PNG"):
         read_label_map(tmp_path / "lossy.jpg")
     (tmp_path / "text.png").write_text("no picture")
-    with pytest.raises(ValueError, match=r"text.png', got a damaged file or no picture"):
+    with pytest.raises(ValueError, match=r"text.png', got a damaged file or no image"):
         read_label_map(tmp_path / "text.png")
 
 
@@ -124,7 +124,7 @@ def test_a_truncated_picture(tmp_path, share):
         read_label_map(tmp_path / "cut.png")
 
 
-def test_one_wrong_bit_is_noticed_wherever_it_is(tmp_path):
+def test_every_wrong_bit_is_noticed(tmp_path):
     whole = save(tmp_path / "a.png", some_map(5, (30, 40), 20)).read_bytes()
     rng = np.random.default_rng(0)
     for position in rng.integers(8, len(whole) - 12, 100):
@@ -177,7 +177,7 @@ def videos(root: Path, stems: tuple[str, ...] = ("frame2", "frame10", "frame1"))
 
 def test_a_folder_for_each_video_in_the_order_of_the_numbers(tmp_path):
     maps = videos(tmp_path)
-    (tmp_path / "first" / "._frame1.png").write_text("left by a system")
+    (tmp_path / "first" / "._frame1.png").write_text("created by a system")
     (tmp_path / "empty").mkdir()
     read = read_label_map_folders(tmp_path)
     assert [(video.name, video.id, video.size, video.num_frames) for video in read] == [
@@ -224,14 +224,14 @@ def test_frames_that_do_not_match(tmp_path):
     for name in ("first", "second"):
         for stem in ("frame1", "frame2", "frame3"):
             save(tmp_path / "images" / name / f"{stem}.jpg", some_map(0), "L")
-    message = r"video 'first', got 1 images without a map \(frame3.jpg\) and 1 maps without an image \(frame10.png\)"
+    message = r"video 'first', got 1 images without a map \(frame3.jpg\) and 1 maps without an image \(frame10\)"
     with pytest.raises(ValueError, match=message):
         read_label_map_folders(tmp_path / "maps", tmp_path / "images")
     with pytest.raises(FileNotFoundError, match="Expected a folder with the frames of a video at '.*elsewhere"):
         read_label_map_folders(tmp_path / "maps", tmp_path / "elsewhere")
 
 
-def test_folders_that_are_none(tmp_path):
+def test_folders_without_label_maps(tmp_path):
     with pytest.raises(FileNotFoundError, match="Expected a folder of label maps at '.*none', found none"):
         read_label_map_folders(tmp_path / "none")
     with pytest.raises(ValueError, match=r"Expected label maps \(.png\), or a folder of them .* got none"):
@@ -239,7 +239,7 @@ def test_folders_that_are_none(tmp_path):
     videos(tmp_path)
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "notes.txt").write_text("text")
-    with pytest.raises(ValueError, match=r"Expected frames \(.png\) in '.*notes', got other files only"):
+    with pytest.raises(ValueError, match=r"Expected frames \(.png\) in '.*notes', got only other files"):
         read_label_map_folders(tmp_path)
     save(tmp_path / "frame1.png", some_map(0))
     with pytest.raises(ValueError, match="Expected label maps or a folder for each video in '.*', got both"):

@@ -2,7 +2,9 @@ import gzip
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.formats.strategies import (
     SHARED,
@@ -15,10 +17,86 @@ from tests.formats.strategies import (
     video_of,
     written,
 )
-from tltm_graph.formats.mots import MOTS_CLASSES, MotsWriter, read_mots
+from tltm_graph.formats.mots import MOTS_CLASSES, MotsWriter, disjoint, read_mots
 from tltm_graph.formats.video import Video
-from tltm_graph.ops import decode_rle
+from tltm_graph.ops import decode_rle, encode_rle
 from tltm_graph.structures import Observation, Track, Tracks
+
+
+def rectangle(track_id: int, top: int, left: int, bottom: int, right: int, score: float = 1.0, **more) -> Observation:
+    box = (float(left), float(top), float(right), float(bottom))
+    return Observation(track_id, box, score, 0, block(top, left, bottom, right), **more)
+
+
+def pixels(observations: list[Observation]) -> np.ndarray:
+    return decode_rle([observation.mask for observation in observations], SIZE).numpy()
+
+
+def expected_owner(observations: list[Observation]) -> dict[int, set[tuple[int, int]]]:
+    """Pixel by pixel: the object with the best score owns it."""
+    masks, owned = pixels(observations), {observation.id: set() for observation in observations}
+    for y in range(SIZE[0]):
+        for x in range(SIZE[1]):
+            covering = [row for row, mask in zip(observations, masks, strict=True) if mask[y, x]]
+            if covering:
+                owned[max(covering, key=lambda row: row.score).id].add((y, x))
+    return owned
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**60 - 1), st.sampled_from([0.25, 0.5, 1.0])), max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_each_pixel_goes_to_the_best_score(drawn):
+    rows = []
+    for index, (bits, score) in enumerate(drawn):
+        flat = torch.tensor([bits >> i & 1 for i in range(60)], dtype=torch.bool)
+        rows.append(Observation(index, (0.0, 0.0, 10.0, 6.0), score, 0, encode_rle(flat.reshape(1, *SIZE))[0]))
+    result = disjoint(rows, "here")
+    owned = expected_owner(rows)
+    assert [row.id for row in result] == sorted(row.id for row in result)
+    assert pixels(result).sum(axis=0).max(initial=0) <= 1
+    left = {row.id: set(zip(*mask.nonzero(), strict=True)) for row, mask in zip(result, pixels(result), strict=True)}
+    assert left == {id_: where for id_, where in owned.items() if where or not pixels([rows[id_]]).any()}
+    for row in result:
+        if left[row.id] != set(zip(*pixels([rows[row.id]])[0].nonzero(), strict=True)):
+            ys, xs = zip(*left[row.id], strict=True)
+            assert row.box == (min(xs), min(ys), max(xs) + 1, max(ys) + 1)
+        else:
+            assert row is rows[row.id]
+    assert disjoint(result, "here") == result
+
+
+def test_objects_that_do_not_overlap_are_unchanged():
+    rows = [rectangle(4, 0, 0, 2, 2, area=5.0), rectangle(2, 2, 0, 4, 2), rectangle(9, 0, 0, 0, 0)]
+    assert all(after is before for after, before in zip(disjoint(rows, "here"), rows, strict=True))
+    assert disjoint([], "here") == []
+
+
+def test_the_first_of_equal_scores_wins_and_holes_stay():
+    ring = torch.zeros(1, *SIZE, dtype=torch.bool)
+    ring[0, 1:6, 1:6] = True
+    ring[0, 3, 3] = False
+    around = Observation(0, (1.0, 1.0, 6.0, 6.0), 0.5, 0, encode_rle(ring)[0], area=24.0)
+    first, second = disjoint([around, rectangle(1, 3, 3, 4, 8, 0.5)], "here")
+    assert first is around
+    assert set(zip(*pixels([second])[0].nonzero(), strict=True)) == {(3, 3), (3, 6), (3, 7)}
+    assert second.box == (3.0, 3.0, 8.0, 4.0)
+    over, under = disjoint([rectangle(1, 3, 3, 4, 8, 0.6), around], "here")
+    assert over.id == 1
+    assert pixels([under])[0].sum() == 22, "the hole of the ring is not filled"
+    assert under.area is None
+
+
+def test_a_covered_object_is_left_out():
+    rows = [rectangle(0, 2, 2, 3, 3, 0.1), rectangle(1, 1, 1, 5, 5, 0.9)]
+    assert disjoint(rows, "here") == [rows[1]]
+
+
+def test_objects_that_cannot_be_made_disjoint():
+    with pytest.raises(ValueError, match="mask of every object, got only a box of object 3 in frame 2"):
+        disjoint([Observation(3, (0.0, 0.0, 1.0, 1.0))], "frame 2")
+    other = Observation(1, (0.0, 0.0, 1.0, 1.0), mask=block(0, 0, 2, 2, (2, 2)))
+    with pytest.raises(ValueError, match=r"masks of one size .* got \[2, 2\] for object 1 .* in frame 2"):
+        disjoint([rectangle(0, 0, 0, 1, 1), other], "frame 2")
 
 
 @pytest.mark.parametrize("first_frame", [0, 1])
@@ -69,7 +147,7 @@ RLE = block(0, 0, 2, 3)["counts"]
         (f"1 -1 2 6 10 {RLE}\n", "Expected ids of at least 0, each once in a frame, got id -1"),
         (f"1 1 2 6 10 {RLE}\n1 1 2 6 10 {RLE}\n", "each once in a frame, got id 1 in '.*', line 2"),
         (f"1 1 3 6 10 {RLE}\n", r"Expected class 1 \(car\), 2 \(pedestrian\) or 10 \(not scored\), got 3"),
-        (f"1 1 2 6 10 {RLE}\n2 1 1 6 10 {RLE}\n", "Expected one class of each id, got 2 and 1 of 1 in '.*', line 2"),
+        (f"1 1 2 6 10 {RLE}\n2 1 1 6 10 {RLE}\n", "one class of id 1, got 2 and 1 in '.*', line 2"),
         (
             f"1 1 2 6 10 {RLE}\n2 1 2 7 10 {RLE}\n",
             r"Expected a mask of 6×10 .* '.*a\.txt', line 2, frame 1 .* object 1",
@@ -123,11 +201,9 @@ def test_writer_refuses_what_the_format_cannot_hold(tmp_path):
         written(MotsWriter(tmp_path, class_names or None), [video_of(Tracks.from_observations([(2, row)], SIZE))])
 
     box = (0.0, 0.0, 1.0, 1.0)
-    with pytest.raises(ValueError, match="got a box only of object 3.*, in frame 2 of video 'clip'"):
+    with pytest.raises(ValueError, match="only a box of object 3 in frame 2 of video 'clip'"):
         one(Observation(3, box), "car")
-    with pytest.raises(
-        ValueError, match="Expected 'car', 'pedestrian' or 'person' .* got 'dog' for object 3 in frame 2"
-    ):
+    with pytest.raises(ValueError, match="a class of car, pedestrian or person, got 'dog' for object 3 in frame 2"):
         one(Observation(3, box, label=1, mask=block(0, 0, 1, 1)), "car", "dog")
     with pytest.raises(ValueError, match="got 'unknown' for object 3 .* name the classes"):
         one(Observation(3, box, mask=block(0, 0, 1, 1)))

@@ -75,7 +75,7 @@ def test_masks_are_scaled_to_the_image(folder):
     assert decode_rle(videos[1].tracks()[0].masks, SIZE).all()
 
 
-def test_any_two_sizes(folder):
+def test_scaling_between_any_two_sizes(folder):
     """Each pixel takes the value of the pixel of the mask that its centre falls into."""
     rng = np.random.default_rng(0)
     pixels = rng.random((13, 31)) < 0.5
@@ -125,7 +125,7 @@ def test_a_heading_of_the_classes_and_an_empty_table(folder):
     assert len(folder.read()) == 0
 
 
-def test_a_folder_as_it_is_downloaded(folder):
+def test_downloaded_folder(folder):
     expected = folder.read(boxes="aa,xclick,/m/012074,1,0,0.25,0,0.5,0,0,1,0,0\n")
     for name, official in {
         "masks.csv": "validation-annotations-object-segmentation.csv",
@@ -163,7 +163,7 @@ def test_damaged_rows(folder, row, message):
         folder.read()
 
 
-def test_files_that_are_none(folder):
+def test_missing_and_wrong_files(folder):
     (folder.root / "classes.csv").write_text("/m/011k07\n")
     with pytest.raises(ValueError, match=r"each label once, got \['/m/011k07'\] in line 1 of '.*classes.csv'"):
         folder.read()

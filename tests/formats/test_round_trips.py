@@ -16,7 +16,7 @@ LOST = {
     "tltm": {"scores"},
     "csv": set(),
 }
-"""What a format has no place for: the tables of docs/formats.md say the same."""
+"""Properties of tracks that a format lacks, as in the table of docs/formats.md."""
 
 MASKS_NEEDED = {"davis", "mots", "kitti_mots", "mots_png"}
 CLASSES_NEEDED = {"mot_truth", "mots", "kitti_mots", "mots_png", "bdd100k"}
@@ -34,7 +34,7 @@ def test_every_pair_is_there(cells):
 
 @pytest.mark.parametrize("second", LOST)
 @pytest.mark.parametrize("first", LOST)
-def test_only_what_has_no_place_is_lost(cells, first, second):
+def test_only_what_the_format_lacks_is_lost(cells, first, second):
     expected = LOST[first] | LOST[second]
     if "masks" in LOST[first] and second in MASKS_NEEDED:
         expected = {"refused: it needs masks"}

@@ -4,14 +4,15 @@ from pathlib import Path
 import pytest
 
 from tests.formats.cases import as_videos, random_tracks, write_all
-from tltm_graph.formats import YoutubeVisResultsWriter, read_runs
+from tltm_graph.formats.runs import read_runs
+from tltm_graph.formats.youtube_vis_results import YoutubeVisResultsWriter
 from tltm_graph.structures import Tracks
 
 CLASSES = ["cat", "dog", "bird"]
 
 
 def write_run(folder: Path, tracks: Tracks, class_names: list[str] | None = CLASSES, **report) -> Path:
-    """The two files of ``tltm-graph track`` that count."""
+    """Write the two files of ``tltm-graph track`` that are read."""
     folder.mkdir(parents=True)
     videos = as_videos(tracks, class_names=None if class_names is None else tuple(class_names))
     write_all(YoutubeVisResultsWriter(folder / "tracks.json", class_names), videos)
@@ -20,7 +21,7 @@ def write_run(folder: Path, tracks: Tracks, class_names: list[str] | None = CLAS
 
 
 def constant(tracks: Tracks) -> dict:
-    """What the format keeps: a class for each track."""
+    """Properties that the format stores: one class for each track."""
     return {i: (t.frames, t.boxes, t.masks, t.label) for i, t in tracks.items()}
 
 
@@ -35,7 +36,7 @@ def test_one_run(tmp_path):
         assert constant(video.tracks()) == constant(tracks)
 
 
-def test_it_is_called_like_its_folder_wherever_one_stands(tmp_path, monkeypatch):
+def test_a_run_is_named_like_its_folder_from_any_directory(tmp_path, monkeypatch):
     folder = write_run(tmp_path / "clip", random_tracks(1))
     monkeypatch.chdir(folder)
     assert [video.name for video in read_runs(".")] == ["clip"]
@@ -78,14 +79,14 @@ def test_without_classes_and_without_objects(tmp_path):
 
 
 def test_files_of_two_runs(tmp_path):
-    """Frames beyond the end that the report tells of would be lost without a word."""
+    """Frames beyond the end in the report would be lost silently."""
     for frames in (3, 20):
         (video,) = read_runs(write_run(tmp_path / str(frames), random_tracks(1), frames=frames))
-        with pytest.raises(ValueError, match=rf"over the {frames} frames that 'run.json' tells of, got 8 in '.*tracks"):
+        with pytest.raises(ValueError, match=rf"over the {frames} frames of 'run.json', got 8 in '.*tracks"):
             video.tracks()
 
 
-def test_what_is_no_run(tmp_path):
+def test_folders_without_a_valid_run(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"a folder that tltm-graph track wrote, found none at '.*none'"):
         read_runs(tmp_path / "none")
     with pytest.raises(ValueError, match=r"Expected 'tracks.json' in '.*' or in its folders, got none"):

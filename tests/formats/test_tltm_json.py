@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.formats.cases import as_videos, random_tracks, write_all
-from tltm_graph.formats import TltmJsonWriter, read_tltm_json
+from tltm_graph.formats.tltm_json import TltmJsonWriter, read_tltm_json
 
 NAMES = ("cat", "dog", "bird")
 

@@ -71,23 +71,23 @@ def test_no_videos_and_no_frames():
 def test_no_objects():
     problem = the_only()
     assert (problem.kind, problem.where, problem.what) == ("warning", "", "No object in any frame")
-    assert "count as false" in problem.remedy
+    assert "count as a false positive" in problem.remedy
 
 
-def test_classes_that_never_occur():
+def test_absent_classes():
     tracks = Tracks.from_observations([(0, row(label=1))], SIZE, 1)
     (problem,) = validate(VideoSet([video_of(tracks)], ("cat", "dog")))
     assert (problem.kind, problem.video, problem.what) == ("warning", "", "No object of 1 of 2 classes (cat)")
     assert list(validate_set(VideoSet([video_of(tracks)], ("cat", "dog")), Counter({0: 1, 1: 7}))) == []
     empty = VideoSet([video_of(Tracks({}, SIZE, 1))], CLASSES)
-    assert [p.what for p in validate(empty)] == ["No object in any frame"], "no class is, which is told once"
+    assert [p.what for p in validate(empty)] == ["No object in any frame"], "an empty set has no absent classes"
 
 
-def test_shares_of_the_picture_are_no_pixels():
+def test_fractions_of_the_image_are_no_pixels():
     problem = the_only((0, row(box=(0.2, 0.1, 0.9, 1.0), mask=None)))
     assert (problem.kind, problem.what) == (
         "error",
-        "All coordinates are below 1: they look like shares of the picture",
+        "All coordinates are below 1: they look like fractions of the image",
     )
 
 
@@ -117,11 +117,11 @@ def test_boxes_without_area():
         assert problem.where == "frame 1, track 1 (and in 1 other frames)"
 
 
-def test_boxes_outside_the_picture():
+def test_boxes_outside_the_image():
     for x, y in ((-9, 1), (1, -9), (10, 1), (1, 6)):  # beside, above, right of and below 6×10 pixels
         problem = the_only((1, row(mask=None)), (2, row(box=(x, y, x + 4.0, y + 4.0), mask=None)))
         assert problem.where == "frame 2, track 1"
-        assert problem.what == "The box lies outside the picture of 6×10 pixels (H×W)"
+        assert problem.what == "The box lies outside the image of 6×10 pixels (H×W)"
         assert "swapped or normalised" in problem.remedy
     assert problems_of((0, row(box=(-3.0, -3.0, 1.0, 1.0), mask=None))) == [], "partly outside is common"
 
@@ -156,14 +156,14 @@ def test_objects_annotated_twice():
     assert the_only((0, row(1, mask=None)), (0, row(2, mask=None))).where == "frame 0, tracks 1 and 2"
 
 
-def test_pictures(tmp_path):
+def test_images(tmp_path):
     paths = [tmp_path / f"{number}.png" for number in range(4)]
     for path, size in zip(paths, (SIZE, (5, 10), SIZE), strict=False):
         Image.fromarray(np.zeros((*size, 3), np.uint8)).save(path)
     paths[2].write_bytes(paths[2].read_bytes()[:20])
     problems = list(validate_video(Video("clip", 4, SIZE, images=tuple(paths)), None, Counter()))
     assert [(p.kind, p.where) for p in problems] == [("error", "frame 1"), ("error", "frame 2 (and 1 more like it)")]
-    assert "pictures of 6×10 pixels (H×W), got 5×10: '" in problems[0].what
+    assert "images of 6×10 pixels (H×W), got 5×10: '" in problems[0].what
     assert str(paths[2]) in problems[1].what
 
 
@@ -182,15 +182,15 @@ def test_a_broken_video_does_not_stop_the_rest():
     assert "then run this again" in problems[0].remedy
 
 
-def test_one_track_tells_each_kind_once():
+def test_each_kind_of_problem_is_reported_once():
     """A thousand bad boxes are one problem: with the first place, and how many there are."""
     rows = [(t, row(n, box=(3.0, 3.0, 3.0, 3.0), mask=None)) for t in range(1000) for n in (1, 2)]
     (problem,) = problems_of(*rows, num_frames=1000)
     assert problem.where == "frame 0, track 1 (and in 999 other frames) (and 1 more like it)"
 
 
-def test_it_goes_one_by_one():
-    """Problems come as they are found, each video is read once, and nothing is kept."""
+def test_videos_are_read_one_by_one():
+    """Problems come as they are found, and each video is read once."""
     reads = []
 
     def video(number: int) -> Video:

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from tests.formats.strategies import SIZE, video_of
-from tltm_graph.formats import Video, VideoSet
+from tltm_graph.formats import Video, VideoSet, local_split
+from tltm_graph.formats.video import is_held_out
 from tltm_graph.structures import Observation, Tracks
 
 NAMES = ("a", "b", "c")
@@ -25,8 +26,8 @@ def test_frames(tmp_path):
     assert [frame.time for frame in Video("v", images=video.images).frames()][1] == pytest.approx(1 / 30)
 
 
-def test_frames_that_are_not_at_hand(tmp_path):
-    with pytest.raises(FileNotFoundError, match="frames of video 'v', got its tracks only: name the folder"):
+def test_frames_that_are_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match="frames of video 'v', got its tracks only"):
         Video("v", 3).frames()
     paths = pictures(tmp_path, 3)
     paths[1].unlink()
@@ -106,8 +107,24 @@ def test_numbers_of_classes():
         VideoSet([], None, (7,))
 
 
-def test_two_videos_are_equal_only_if_they_are_one():
+def test_a_video_equals_only_itself():
     tracks = Tracks.from_observations([(0, Observation(1, (0.0, 0.0, 1.0, 1.0)))], SIZE, 1)
     one, other = video_of(tracks), video_of(tracks)
     assert one == one
     assert one != other
+
+
+def test_the_parts_are_disjoint_complete_and_fixed():
+    videos = VideoSet([Video(f"video{i}", id=i) for i in range(2000)], ("cat",), name="all")
+    train, val = local_split(videos, "train"), local_split(videos, "val")
+    assert {v.name for v in train} | {v.name for v in val} == {v.name for v in videos}
+    assert len(train) + len(val) == 2000
+    assert len(val) == pytest.approx(200, abs=40)
+    assert val.class_names == ("cat",)
+    assert [v.name for v in val][:3] == ["video0", "video8", "video12"], "frozen: papers compare on it"
+    assert all(is_held_out(video.name) for video in val)
+
+
+def test_the_part_of_a_video_does_not_depend_on_other_videos():
+    few = VideoSet([Video("video8", id=1), Video("video1", id=2)])
+    assert [v.name for v in local_split(few, "val")] == ["video8"]

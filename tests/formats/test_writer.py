@@ -1,17 +1,19 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.formats.strategies import SIZE, block, video_of
 from tltm_graph.formats import Video
-from tltm_graph.formats.writer import TracksWriter
+from tltm_graph.formats.writer import TracksWriter, extent, plain_number
 from tltm_graph.structures import Observation, Tracks
 
 BOX = (0.0, 0.0, 4.0, 3.0)
 
 
 class Recorder(TracksWriter):
-    """Keeps what it is told; ``fails`` names a step that does not work."""
+    """Writer that records its calls; ``fails`` names a step that raises."""
 
     def __init__(self, *arguments, fails: str = "") -> None:
         super().__init__("somewhere", *arguments)
@@ -73,7 +75,7 @@ def test_if_the_block_fails_all_is_discarded(error):
 
 
 @pytest.mark.parametrize("step", ["begin", "write", "end", "close"])
-def test_whatever_step_fails_all_is_discarded(step):
+def test_if_a_step_fails_all_is_discarded(step):
     writer = Recorder(fails=step)
     with pytest.raises(OSError, match="no more space"), writer:
         writer.begin(Video("a", 2))
@@ -100,7 +102,7 @@ def test_whatever_step_fails_all_is_discarded(step):
         ),
     ],
 )
-def test_what_cannot_be_written(rows, message):
+def test_invalid_objects_are_refused(rows, message):
     writer = Recorder(("cat", "dog"))
     with pytest.raises(ValueError, match=message), writer:
         writer.begin(Video("a", 5, SIZE))
@@ -108,7 +110,7 @@ def test_what_cannot_be_written(rows, message):
     assert writer.calls == [("begin", "a"), ("discard",)], "nothing of the frame was written"
 
 
-def test_what_can_be_written():
+def test_unusual_objects_are_accepted():
     with Recorder() as writer:
         writer.begin(Video("a"))
         writer.write(0, [Observation(0, (-9.5, -9.5, -9.5, -9.5), -1.0, 99, block(0, 0, 2, 2, (7, 9)))])
@@ -133,15 +135,35 @@ def test_frames_come_in_order():
     assert [call for call in writer.calls if call[0] == "write"] == [("write", frame, []) for frame in range(5)]
 
 
-def test_what_the_file_calls_a_label():
+def test_the_number_of_a_label_in_the_file():
     assert [Recorder().category_id(label) for label in (0, 4)] == [1, 5]
     assert Recorder(["a", "b"], [30, 7]).category_id(1) == 7
     assert Recorder(["a"]).class_names == ("a",)
 
 
-def test_ending_twice_is_ending_once():
+def test_end_can_be_called_twice():
     with Recorder() as writer:
         writer.begin(video_of(Tracks({}, SIZE, 1), "a"))
         writer.end()
         writer.end()
     assert [call[0] for call in writer.calls] == ["begin", "write", "end", "close", "discard"]
+
+
+@given(st.floats(-1e5, 1e5), st.floats(0, 1e5))
+def test_an_extent_that_was_read_comes_back(low, width):
+    assert low + extent(low, low + width) == low + width
+
+
+@given(st.floats(-1e5, 1e5), st.floats(-1e5, 1e5))
+def test_any_extent_comes_back_to_the_last_bit(low, high):
+    assert abs(low + extent(low, high) - high) <= math.ulp(high - low)
+
+
+def test_plain_numbers():
+    assert (88 + 61.08) - 88 != 61.08
+    assert plain_number((88 + 61.08) - 88) == 61.08
+    assert plain_number(0.1 + 0.2) == 0.3
+    assert str(plain_number(3.0)) == "3"
+    assert str(plain_number(-3.0000000001)) == "-3"
+    assert plain_number(1418.85009765625) == 1418.85009765625, "a 32-bit float has more decimals and keeps them"
+    assert str(plain_number(1e300)) == "1e+300"

@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from tests.formats.strategies import SHARED, needs_shared
 from tltm_graph.formats.class_maps import COCO
 from tltm_graph.formats.yolo import read_yolo
 from tltm_graph.ops import decode_rle
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
-real = pytest.mark.skipif(not SHARED.exists(), reason="needs the folder 'shared' beside the project")
 SIZE = (40, 80)
 NAMES = ("cat", "dog")
 SQUARE = "1 0.25 0.25 0.75 0.25 0.75 0.5 0.25 0.5"
@@ -45,7 +44,7 @@ def test_polygons_by_split(tmp_path):
     assert next(videos[1].frames()).size == SIZE
 
 
-def test_polygons_are_filled_like_anywhere_else(tmp_path):
+def test_polygons_are_filled_as_by_pillow(tmp_path):
     rng = np.random.default_rng(0)
     angles = np.sort(rng.random((5, 9)) * 2 * np.pi, axis=1)
     polygons = 0.5 + 0.4 * np.stack([np.cos(angles), np.sin(angles)], axis=2)  # (5, 9, 2)
@@ -55,7 +54,7 @@ def test_polygons_are_filled_like_anywhere_else(tmp_path):
         drawn = Image.new("1", (160, 120))
         ImageDraw.Draw(drawn).polygon([(x * 160 - 0.5, y * 120 - 0.5) for x, y in polygon.tolist()], fill=1)
         mask, other = decode_rle(track.masks, (120, 160))[0].numpy(), np.asarray(drawn)
-        assert (mask & other).sum() / (mask | other).sum() > 0.95, "but for the pixels on the outline"
+        assert (mask & other).sum() / (mask | other).sum() > 0.95, "equal except for pixels on the outline"
 
 
 def test_boxes(tmp_path):
@@ -65,7 +64,7 @@ def test_boxes(tmp_path):
     assert all(track.masks is None for track in tracks.values())
 
 
-def test_a_picture_on_its_side_counts_as_it_is_shown(tmp_path):
+def test_rotated_images_have_their_upright_size(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 8
     add(tmp_path, "a.jpg", SQUARE, exif=exif)
@@ -94,14 +93,14 @@ def test_names_of_classes_from_a_file(tmp_path):
     assert read_yolo(tmp_path).class_names == NAMES
 
 
-def test_a_text_file_without_an_image_is_told(tmp_path):
+def test_a_text_file_without_an_image_is_warned_about(tmp_path):
     add(tmp_path, "a.jpg", SQUARE)
     (tmp_path / "labels" / "lost.txt").write_text(SQUARE)
-    with pytest.warns(UserWarning, match=r"left out of '.*labels', for want of an image: lost.txt"):
+    with pytest.warns(UserWarning, match=r"without an image in '.*labels': lost.txt"):
         assert [video.name for video in read_yolo(tmp_path, NAMES)] == ["a"]
 
 
-def test_folders_that_are_none(tmp_path):
+def test_missing_and_empty_folders(tmp_path):
     with pytest.raises(
         FileNotFoundError, match="Expected a folder of YOLO with 'images' and 'labels', found no '.*images'"
     ):
@@ -154,7 +153,7 @@ def test_a_damaged_image(tmp_path):
         video.tracks()
 
 
-@real
+@needs_shared
 def test_real_images():
     with pytest.warns(UserWarning, match=r"000000000656.txt, train2017/000000000659.txt"):
         videos = read_yolo(SHARED / "coco128-seg", COCO)

@@ -12,13 +12,13 @@ from tltm_graph.structures import Detections, Frame, FramePair, Observation, Tra
 
 
 def objects(masks: torch.Tensor, ids: list[int] | None = None) -> Detections:
-    """The truth of these masks (N, H, W); labels are the ids, too."""
+    """Make the ground truth of masks (N, H, W); labels equal the ids."""
     numbers = torch.arange(len(masks)) if ids is None else torch.tensor(ids, dtype=torch.int64)
     return Detections(masks_to_boxes(masks), torch.ones(len(masks)), numbers.clone(), masks=masks, ids=numbers)
 
 
 def blobs(seed: int, n: int = 3, size: tuple[int, int] = (40, 60)) -> Detections:
-    """Rectangles at random places; they may overlap."""
+    """Draw rectangles at random places; they may overlap."""
     random = np.random.default_rng(seed)
     masks = torch.zeros(n, *size, dtype=torch.bool)
     for mask in masks:
@@ -29,17 +29,17 @@ def blobs(seed: int, n: int = 3, size: tuple[int, int] = (40, 60)) -> Detections
 
 
 def picture(seed: int, size: tuple[int, int] = (40, 60)) -> torch.Tensor:
-    """Coloured noise (3, H, W)."""
+    """Draw coloured noise (3, H, W)."""
     return torch.randint(0, 256, (3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
 
 
 def pair(seed: int = 0, n: int = 3, size: tuple[int, int] = (40, 60)) -> FramePair:
-    """Two unlike frames."""
+    """Draw a pair of two different frames."""
     return FramePair(picture(seed, size), picture(seed + 1, size), blobs(seed, n, size), blobs(seed + 1, n, size))
 
 
 class Clip:
-    """An annotated video whose pictures tell the number of their frame: all pixels of frame t are t + ``first``."""
+    """Annotated video in which all pixels of frame t are t + ``first``."""
 
     def __init__(self, length: int, first: int = 0, size: tuple[int, int] = (4, 6)) -> None:
         self.length, self.first, self.size = length, first, size
@@ -58,14 +58,14 @@ class Clip:
 
 
 def gaps(pairs: list[FramePair]) -> list[int]:
-    """How many frames lie between the two of each pair of a :class:`Clip`."""
+    """Compute the distance in frames of each pair of a :class:`Clip`."""
     return [int(p.current_image[0, 0, 0]) - int(p.previous_image[0, 0, 0]) for p in pairs]
 
 
 def video_of(
     tracks: Tracks, folder: Path, name: str = "video", size: tuple[int, int] | None = None, suffix: str = ".png"
 ) -> Video:
-    """A video with pictures in ``folder``: all pixels of frame t are t."""
+    """Make a video with pictures in ``folder``: all pixels of frame t are t."""
     folder.mkdir(parents=True, exist_ok=True)
     images = tuple(folder / f"{t:05d}{suffix}" for t in range(tracks.num_frames))
     for t, image in enumerate(images):
@@ -74,7 +74,7 @@ def video_of(
 
 
 def observation(track_id: int, size: tuple[int, int] = (20, 30), shown: bool = True, **changes) -> Observation:
-    """An object of 6×4 pixels at (track_id, 2), with a box that is too large."""
+    """Make an object of 6×4 pixels at (track_id, 2), with a box that is too large."""
     mask = torch.zeros(1, *size, dtype=torch.bool)
     if shown:
         mask[0, 2:6, track_id : track_id + 6] = True
@@ -87,7 +87,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def same(a: FramePair, b: FramePair) -> bool:
-    """Whether two pairs are equal to the last bit."""
+    """Compare two pairs bit by bit."""
     fields = ("boxes", "labels", "ids", "masks")
     return (
         torch.equal(a.previous_image, b.previous_image)

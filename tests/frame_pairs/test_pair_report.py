@@ -41,7 +41,7 @@ def test_counts(tmp_path):
 
 
 class Changing(Clip):
-    """Objects by frame: 0; 0; none; 1; 1."""
+    """Clip with these objects by frame: 0; 0; none; 1; 1."""
 
     def truth(self, index):
         ids = ([0], [0], [], [1], [1])[index]
@@ -54,7 +54,7 @@ def test_shares():
     assert report.objects == 0.75
 
 
-def test_as_many_as_told_and_the_same_again():
+def test_number_of_samples_and_reproducibility():
     source = VideoPairs([Clip(50)])
     assert PairReport.of(source, 7).num_sampled == 7
     assert PairReport.of(source, 7) == PairReport.of(source, 7)

@@ -20,21 +20,21 @@ def test_complete_and_ordered(previous, current):
     graph.validate()
 
 
-def with_features(detections: Detections, size: int = 3) -> Detections:
-    return detections.replace(features=torch.ones(len(detections), size, 2))
+def with_embeddings(detections: Detections, size: int = 6) -> Detections:
+    return detections.replace(embeddings=torch.ones(len(detections), size))
 
 
-def test_features_become_flat_nodes_and_empty_sides_fit_in():
+def test_embeddings_become_node_features_of_both_sides():
     (two,), (none,) = drawn("ab"), drawn("..")
-    graph = frame_pair_graph(none, with_features(two))
+    graph = frame_pair_graph(none, with_embeddings(two))
     assert graph["previous"].x.shape == (0, 6)
     assert graph["current"].x.shape == (2, 6)
-    assert frame_pair_graph(with_features(two), none)["current"].x.shape == (0, 6)
+    assert frame_pair_graph(with_embeddings(two), none)["current"].x.shape == (0, 6)
     with pytest.raises(ValueError, match="on both sides of the pair or on neither"):
-        frame_pair_graph(two, with_features(two))
+        frame_pair_graph(two, with_embeddings(two))
 
 
-def test_ids_of_empty_sides_fit_in():
+def test_an_empty_side_takes_the_ids_field():
     (two,) = drawn("ab")
     graphs = [frame_pair_graph(two, Detections.empty()), frame_pair_graph(two, two)]
     batch = next(iter(DataLoader(graphs, batch_size=2)))

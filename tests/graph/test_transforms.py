@@ -19,7 +19,7 @@ def random_pair(m: int, n: int, seed: int = 0) -> tuple[Detections, Detections]:
 
 
 @pytest.mark.parametrize(("m", "n", "k"), [(0, 0, 1), (0, 4, 1), (3, 0, 2), (6, 5, 1), (6, 5, 2), (3, 4, 9)])
-def test_pruning_keeps_the_nearest_of_either_side(m, n, k):
+def test_pruning_keeps_the_nearest_objects_of_both_sides(m, n, k):
     previous, current = random_pair(m, n)
     graph = frame_pair_graph(previous, current)
     graph[TRANSITION].edge_attr = torch.arange(m * n)
@@ -77,7 +77,7 @@ def test_labels():
         AddLabels()(frame_pair_graph(previous.replace(ids=None), current.replace(ids=None)))
 
 
-def test_geometry_comes_after_what_is_there():
+def test_geometry_is_appended_to_existing_features():
     graph = frame_pair_graph(*random_pair(2, 3))
     alone = AddGeometry()(frame_pair_graph(*random_pair(2, 3)))[TRANSITION].edge_attr
     graph[TRANSITION].edge_attr = torch.arange(6.0)[:, None]

@@ -45,7 +45,7 @@ def test_another_format(tmp_path):
         write_pictures(tmp_path / "a.webm", colours(1))
 
 
-def test_a_folder_with_something_in_it_stays(tmp_path):
+def test_a_folder_with_files_is_refused(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "valuable").touch()
     with pytest.raises(FileExistsError, match="new or empty"):

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.formats.strategies import random_tracks
-from tltm_graph.io import Spool
+from tltm_graph.io.spool import Spool
 from tltm_graph.structures import Observation, Track, Tracks
 
 

@@ -36,7 +36,7 @@ def test_every_kind_of_damage(tmp_path):
     assert len(refused) > len(whole) - 12, "only the header has bytes that say nothing"
 
 
-def test_what_is_no_text(tmp_path):
+def test_files_that_are_not_text(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match=r"Expected tracks in '.*a.txt', got a damaged file: .*codec"):
         read_text(tmp_path / "a.txt", "tracks")
@@ -56,7 +56,7 @@ def test_what_is_no_text(tmp_path):
         ("9" * 5000, "damaged or cut-off JSON"),
     ],
 )
-def test_what_is_no_json(tmp_path, text, message):
+def test_files_that_are_not_json(tmp_path, text, message):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(ValueError, match=rf"Expected tracks in '.*a.json', got .*{message}|Expected tracks.*{message}"):
         read_json(tmp_path / "a.json", "tracks")

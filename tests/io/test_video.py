@@ -14,6 +14,7 @@ from PIL import Image
 from tests.parity import seeded
 from tltm_graph import MovingShapes, read_frames
 from tltm_graph.io import VideoWriter
+from tltm_graph.io.video import natural_order
 
 
 def gradient(t: int, size=(48, 64)) -> np.ndarray:
@@ -36,7 +37,7 @@ def check(frames, expected: int, tolerance: float, fps: float) -> None:
     assert [frame.index for frame in frames] == list(range(expected))
     for t, frame in enumerate(frames):
         assert frame.size == (48, 64)
-        assert frame.time == pytest.approx(t / fps, abs=0.011)  # gif counts hundredths
+        assert frame.time == pytest.approx(t / fps, abs=0.011)  # GIF has a resolution of 0.01 s
         difference = frame.image.numpy().transpose(1, 2, 0).astype(int) - gradient(t)
         assert abs(difference).mean() <= tolerance
 
@@ -110,14 +111,14 @@ def test_other_kinds_of_pictures(tmp_path):
     deep = next(read_frames(tmp_path / "deep.png")).image[0].flatten()
     assert deep.tolist() == [16 * k for k in range(16)], "16 bits are scaled, not cut off"
     Image.fromarray(np.ones((4, 4), dtype=np.float32)).save(tmp_path / "float.tif")
-    with pytest.raises(ValueError, match="Expected 8 or 16 bits a pixel"):
+    with pytest.raises(ValueError, match="Expected 8 or 16 bits per pixel"):
         next(read_frames(tmp_path / "float.tif"))
 
 
 def test_turned_pictures_are_turned_back(tmp_path):
     picture = Image.fromarray(gradient(0))
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be shown turned right by a quarter
+    exif[0x0112] = 6  # rotate by 90° clockwise
     picture.save(tmp_path / "turned.png", exif=exif)
     assert next(read_frames(tmp_path / "turned.png")).size == (64, 48)
 
@@ -198,3 +199,8 @@ def test_odd_sizes_are_padded_and_failures_leave_nothing(tmp_path):
     with VideoWriter(tmp_path / "empty.mp4"):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["odd.mp4"]
+
+
+def test_natural_order_sorts_numbers_by_value():
+    names = ["frame10.png", "frame2.png", "a/frame1.png", "12", "3", "", "x²1"]
+    assert sorted(names, key=natural_order) == ["", "3", "12", "a/frame1.png", "frame2.png", "frame10.png", "x²1"]

@@ -12,35 +12,35 @@ WEIGHTS = {"a.weight": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([True,
 ARRAYS = {name: value.numpy() for name, value in WEIGHTS.items()}
 
 
-def same(found):
-    assert found.keys() == WEIGHTS.keys()
-    assert all(torch.equal(found[name], WEIGHTS[name]) for name in WEIGHTS)
+def check(weights):
+    assert weights.keys() == WEIGHTS.keys()
+    assert all(torch.equal(weights[name], WEIGHTS[name]) for name in WEIGHTS)
 
 
 @pytest.mark.parametrize("zip_file", [True, False])
 @pytest.mark.parametrize("key", ["model", "state_dict", None])
 def test_files_of_torch(tmp_path, zip_file, key):
-    extra = {"iteration": 5, "optimizer": {"lr": np.float64(0.1)}, "author": "somebody"}
+    extra = {"iteration": 5, "optimizer": {"lr": np.float64(0.1)}, "author": "author"}
     content = WEIGHTS | extra if key is None else {key: WEIGHTS, **extra}
     torch.save(content, tmp_path / "weights.pth", _use_new_zipfile_serialization=zip_file)
-    same(read_weights(tmp_path / "weights.pth"))
+    check(read_weights(tmp_path / "weights.pth"))
 
 
 @pytest.mark.parametrize("protocol", [2, 4])
-@pytest.mark.parametrize("content", [{"model": ARRAYS, "__author__": "somebody"}, ARRAYS])
+@pytest.mark.parametrize("content", [{"model": ARRAYS, "__author__": "author"}, ARRAYS])
 def test_pickles_of_arrays(tmp_path, protocol, content):
     (tmp_path / "weights.pkl").write_bytes(pickle.dumps(content, protocol=protocol))
-    same(read_weights(tmp_path / "weights.pkl"))
+    check(read_weights(tmp_path / "weights.pkl"))
 
 
 def test_safetensors(tmp_path):
     save_file(WEIGHTS, tmp_path / "weights.safetensors")
-    same(read_weights(tmp_path / "weights.safetensors"))
+    check(read_weights(tmp_path / "weights.safetensors"))
 
 
-def test_names_of_parallel_training(tmp_path):
+def test_names_of_data_parallel_training(tmp_path):
     torch.save({f"module.{name}": value for name, value in WEIGHTS.items()}, tmp_path / "weights.pth")
-    same(read_weights(tmp_path / "weights.pth"))
+    check(read_weights(tmp_path / "weights.pth"))
 
 
 class Code:
@@ -111,7 +111,7 @@ def test_types_that_hold_objects_are_not_built(tmp_path):
 @pytest.mark.parametrize(
     "value", [torch.eye(3).to_sparse(), torch.zeros(3, dtype=torch.complex64), torch.zeros(1).expand(2**40)]
 )
-def test_tensors_that_are_no_plain_weights(tmp_path, value):
+def test_tensors_that_are_not_dense_and_real(tmp_path, value):
     torch.save({"model": {"good": torch.zeros(1), "odd": value}}, tmp_path / "weights.pth")
     with pytest.raises(ValueError, match=r"got something else in \['odd'\]"):
         read_weights(tmp_path / "weights.pth")
@@ -120,5 +120,5 @@ def test_tensors_that_are_no_plain_weights(tmp_path, value):
 def test_the_name_of_the_file_does_not_matter(tmp_path):
     save_file(WEIGHTS, tmp_path / "weights.bin")
     torch.save(WEIGHTS, tmp_path / "weights.safetensors")
-    same(read_weights(tmp_path / "weights.bin"))
-    same(read_weights(tmp_path / "weights.safetensors"))
+    check(read_weights(tmp_path / "weights.bin"))
+    check(read_weights(tmp_path / "weights.safetensors"))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.metrics.evaluation_cases import SIZE, disturbed, observation, pairs_of, true_scene
-from tltm_graph.formats import label_maps_of
+from tltm_graph.formats.davis import label_maps_of
 from tltm_graph.metrics import (
     FAMILIES,
     RULES,

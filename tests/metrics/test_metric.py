@@ -10,7 +10,7 @@ import torch.multiprocessing as multiprocessing
 
 from tests.metrics.evaluation_cases import pairs_of
 from tests.metrics.identity_cases import frame, random_frames
-from tltm_graph.formats import label_maps_of
+from tltm_graph.formats.davis import label_maps_of
 from tltm_graph.metrics import FAMILIES, AssociationEdges, Clear, Evaluation, Hota, IdentityF1, VideoAP, frame_overlaps
 from tltm_graph.metrics.clear import ClearBdd100k
 from tltm_graph.metrics.metric import Metric, Sums, TrackingMetric, update_together

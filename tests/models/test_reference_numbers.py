@@ -1,4 +1,4 @@
-"""The whole system against numbers of the released code: every stage, five frames of ids and masks, a training step."""
+"""Comparison with numbers of the released code: every stage, ids and masks of five frames, a training step."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,8 @@ from tests.parity import (
     tolerance,
     training_pairs,
 )
-from tltm_graph.detectors.centermask import DenseOutput, assign_targets, mask_targets
+from tltm_graph.detectors.centermask.fcos import DenseOutput, assign_targets
+from tltm_graph.detectors.centermask.mask_head import mask_targets
 from tltm_graph.models import centermask_r50, for_inference, reference_name, tltm_r50, tltm_r101
 from tltm_graph.structures import Detections
 from tltm_graph.training import fcos_losses, mask_loss, released_objective
@@ -26,7 +27,7 @@ STRIDES = (8, 16, 32, 64, 128)
 
 
 def worst(found, stored):
-    """Differences in units of their tolerance, of all arrays that both have."""
+    """Compare all arrays that both have: ratios of difference to tolerance above 1, and the number of arrays."""
     both = [name for name in stored if name in found]
     ratios = {}
     for name in both:

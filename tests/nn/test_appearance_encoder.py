@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tltm_graph.nn import AppearanceEncoder, likeness
+from tltm_graph.nn import AppearanceEncoder, edge_cosine_similarity
 
 
 @pytest.mark.parametrize("n", [0, 3])
@@ -17,7 +17,7 @@ def test_equals_the_formula_and_goes_backward(n):
         weights = encoder.attention(features)[0].flatten(1).exp()  # (A, 36)
         texture = encoder.texture(pixels)[0].flatten(1)
         first, last = encoder.colour[0], encoder.colour[2]
-        told = []
+        parts = []
         for weight in weights / weights.sum(dim=1, keepdim=True):
             histogram, mean = torch.zeros(encoder.bins), torch.zeros(encoder.textures)
             for p, colour in enumerate(pixels[0].flatten(1).T):
@@ -25,14 +25,14 @@ def test_equals_the_formula_and_goes_backward(n):
                 bins = (bins + last.bias).exp()
                 histogram = histogram + weight[p] * bins / bins.sum()
                 mean = mean + weight[p] * texture[:, p]
-            told += [4 * (histogram + 1e-4).sqrt(), mean]
-        expected = torch.cat([encoder.looks(torch.cat(told)), encoder.surroundings(features)[0]])
+            parts += [4 * (histogram + 1e-4).sqrt(), mean]
+        expected = torch.cat([encoder.looks(torch.cat(parts)), encoder.surroundings(features)[0]])
         torch.testing.assert_close(nodes[i], expected, rtol=1e-4, atol=1e-5)
     nodes.sum().backward()
     assert x.grad.shape == x.shape
 
 
-def test_looks_do_not_depend_on_where_the_pixels_are():
+def test_appearance_does_not_depend_on_pixel_positions():
     torch.manual_seed(0)
     encoder = AppearanceEncoder(4, 10, resolution=6)
     torch.nn.init.zeros_(encoder.texture[0].weight)  # texture sees neighbours, colours do not
@@ -42,20 +42,20 @@ def test_looks_do_not_depend_on_where_the_pixels_are():
     torch.testing.assert_close(encoder(x), encoder(turned))
 
 
-def test_likeness():
+def test_edge_cosine_similarity():
     torch.manual_seed(0)
     before, now = torch.randn(3, 8), torch.randn(2, 8)
     edge_index = torch.tensor([[0, 2, 2], [1, 0, 1]])
-    alike = likeness((before, now), edge_index, 2)
+    similarity = edge_cosine_similarity((before, now), edge_index, 2)
     for edge, (i, j) in enumerate(edge_index.T.tolist()):
         for group, part in enumerate((slice(0, 4), slice(4, 8))):
             cosine = F.cosine_similarity(before[i, part], now[j, part], dim=0)
-            torch.testing.assert_close(alike[edge, group], cosine)
-    assert likeness((before[:0], now), edge_index[:, :0], 2).shape == (0, 2)
+            torch.testing.assert_close(similarity[edge, group], cosine)
+    assert edge_cosine_similarity((before[:0], now), edge_index[:, :0], 2).shape == (0, 2)
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match=r"of shape \(N, 67, 14, 14\), got \(2, 64, 14, 14\): a detector that pools"):
+    with pytest.raises(ValueError, match=r"of shape \(N, 67, 14, 14\), got \(2, 64, 14, 14\)"):
         AppearanceEncoder()(torch.zeros(2, 64, 14, 14))
     with pytest.raises(ValueError, match="even number of channels, got 5"):
         AppearanceEncoder(channels=5)

@@ -3,7 +3,8 @@ import torch
 
 from tests.nn.test_transition_gnn import SIZES, complete, nodes
 from tests.parity import seeded
-from tltm_graph import FoldedTransitionGNN, TransitionGNN
+from tltm_graph import TransitionGNN
+from tltm_graph.nn import FoldedTransitionGNN
 
 
 @pytest.mark.parametrize("sizes", SIZES)
@@ -27,7 +28,7 @@ def test_published_size():
     assert not any(p.requires_grad for p in folded.parameters())
 
 
-def test_it_is_a_copy_and_moves_with_its_weights():
+def test_the_copy_keeps_its_weights_and_can_change_dtype():
     gnn, x, edge_index = TransitionGNN(16, 8), nodes(3, 2), complete(3, 2)
     folded = FoldedTransitionGNN(gnn)
     before = folded(x, edge_index)

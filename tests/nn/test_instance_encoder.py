@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from tests.parity import FIXTURES, fill, seeded
-from tltm_graph import InstanceEncoder
+from tltm_graph.nn import InstanceEncoder
 
 
 def test_repr_and_published_size():

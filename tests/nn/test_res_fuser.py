@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from tests.parity import FIXTURES, fill, seeded
-from tltm_graph import ResFuser
+from tltm_graph.nn import ResFuser
 
 
 def test_repr_and_published_size():
@@ -27,7 +27,7 @@ def test_equals_the_released_code(batch, height, width):
 def test_the_previous_level_comes_first():
     fuser = ResFuser(2, 4)
     with torch.no_grad():
-        fuser.cn1.weight[:, 2:] = 0  # deaf to the current level
+        fuser.cn1.weight[:, 2:] = 0  # ignore the current level
     current = seeded("current", (1, 2, 3, 3))
     delta = fuser(torch.zeros(1, 2, 3, 3), current) - current
     torch.testing.assert_close(fuser(torch.zeros(1, 2, 3, 3), 2 * current) - 2 * current, delta)

@@ -7,8 +7,9 @@ from torch_geometric.loader import DataLoader
 from torch_geometric.nn import HeteroConv
 
 from tests.parity import FIXTURES, fill, seeded
-from tltm_graph import Detections, FoldedTransitionGNN, TransitionGNN, frame_pair_graph
+from tltm_graph import Detections, TransitionGNN, frame_pair_graph
 from tltm_graph.graph import TRANSITION
+from tltm_graph.nn import FoldedTransitionGNN
 
 SIZES = [(0, 0), (0, 3), (4, 0), (1, 1), (3, 5), (7, 2)]
 
@@ -18,7 +19,7 @@ def complete(num_previous: int, num_current: int) -> Tensor:
 
 
 def literal(gnn: TransitionGNN, x: tuple[Tensor, Tensor], edge_index: Tensor, edge_attr: Tensor | None = None):
-    """The equations as they stand, edge by edge: the change of each previous node, and the logit of each edge."""
+    """The equations, edge by edge: the change of each previous node, and the logit of each edge."""
     previous, current = x
     attr = torch.zeros(edge_index.shape[1], 0) if edge_attr is None else edge_attr
     state, total = previous.clone(), torch.zeros_like(previous)
@@ -96,7 +97,7 @@ def test_reordering_edges_reorders_logits():
     torch.testing.assert_close(gnn(x, edge_index[:, order]), gnn(x, edge_index)[order])
 
 
-def test_a_batch_of_full_and_empty_pairs_equals_the_pairs_apart():
+def test_a_batch_equals_its_pairs_scored_separately():
     gnn = TransitionGNN(16, 8)
     pairs = [nodes(m, n) for m, n in SIZES]
     graphs = [frame_pair_graph(detections(previous), detections(current)) for previous, current in pairs]
@@ -107,9 +108,9 @@ def test_a_batch_of_full_and_empty_pairs_equals_the_pairs_apart():
     torch.testing.assert_close(together, apart)
 
 
-def detections(features: Tensor) -> Detections:
-    n = len(features)
-    return Detections(torch.zeros(n, 4), torch.zeros(n), torch.zeros(n, dtype=torch.int64), features=features)
+def detections(embeddings: Tensor) -> Detections:
+    n = len(embeddings)
+    return Detections(torch.zeros(n, 4), torch.zeros(n), torch.zeros(n, dtype=torch.int64), embeddings=embeddings)
 
 
 @pytest.mark.parametrize("sizes", SIZES)
@@ -150,7 +151,7 @@ def test_compiles_to_the_same_numbers():
 
 
 class PairModel(nn.Module):
-    """How PyG's explainer wants a hetero model: layers in a HeteroConv, dictionaries in."""
+    """A hetero model for PyG's explainer: the layer in a HeteroConv, dictionaries as inputs."""
 
     def __init__(self, gnn: TransitionGNN) -> None:
         super().__init__()
@@ -178,10 +179,10 @@ def test_an_explanation_masks_whole_messages():
     assert mask.shape == (12,)
     assert mask[:4].abs().sum() > 0, "the logit of edge 2 depends on the messages to its own previous node"
     assert mask[4:].abs().sum() == 0, "and on no others"
-    assert not gnn.explain, "nothing is left behind"
+    assert not gnn.explain, "the explainer restores the layer"
 
 
-def test_switching_explanations_on_changes_no_number():
+def test_explanation_mode_gives_equal_logits():
     gnn, x, edge_index = TransitionGNN(16, 8).eval(), nodes(3, 4), complete(3, 4)
     plain = gnn(x, edge_index)
     gnn.explain = True
@@ -205,11 +206,11 @@ def test_bad_input(edge_dim, x, edge_index, edge_attr, message):
         gnn((torch.zeros(x), torch.zeros(x)), edge_index, edge_attr)
 
 
-def test_numbers_of_numpy():
+def test_float64_nodes_are_refused():
     x = torch.zeros(2, 16), torch.from_numpy(np.zeros((2, 16)))
     with pytest.raises(ValueError, match="features of one type, got torch.float32 and torch.float64"):
         TransitionGNN(16, 8)(x, complete(2, 2))
     gnn = TransitionGNN(16, 8)
-    for judge in (gnn, gnn.transition, FoldedTransitionGNN(gnn)):
+    for function in (gnn, gnn.transition, FoldedTransitionGNN(gnn)):
         with pytest.raises(ValueError, match=r"torch.float32 as the weights are, got float64: x.float\(\)"):
-            judge((x[1], x[1]), complete(2, 2))
+            function((x[1], x[1]), complete(2, 2))

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from tltm_graph.nn import Standardize, TransitionGNN, TransitionHead
+from tltm_graph.nn import TransitionGNN, TransitionHead
+from tltm_graph.nn.transition_head import Standardize
 
 
 def inputs(m: int, n: int, seed: int = 0) -> tuple[torch.Tensor, ...]:
@@ -62,9 +63,9 @@ def by_hand(head: TransitionHead, previous, current, edge_index, edges):
     return logits, births, misses, objects
 
 
-def test_it_is_the_equations(head):
+def test_equals_the_equations(head):
     values = inputs(4, 3)
-    sparse = torch.tensor([0, 1, 2, 4, 5, 7, 8])  # track 3 has no transition at all
+    sparse = torch.tensor([0, 1, 2, 4, 5, 7, 8])  # previous node 3 has no edge
     previous, current, edge_index, edges = values
     given = (previous, current, edge_index[:, sparse], edges[sparse])
     with torch.no_grad():
@@ -72,7 +73,7 @@ def test_it_is_the_equations(head):
             assert torch.allclose(fast, slow, atol=1e-5)
 
 
-def test_graphs_side_by_side_are_graphs_apart(head):
+def test_a_batch_equals_its_graphs_scored_separately(head):
     first, second = inputs(3, 4, seed=1), inputs(2, 2, seed=2)
     joined = (
         torch.cat([first[0], second[0]]),
@@ -86,10 +87,10 @@ def test_graphs_side_by_side_are_graphs_apart(head):
             assert torch.allclose(together, torch.cat([one, other]), atol=1e-5)
 
 
-def test_what_a_rival_shows_changes_the_verdict(head):
+def test_the_edges_of_rivals_change_a_logit(head):
     previous, current, edge_index, edges = inputs(2, 2)
     other = edges.clone()
-    other[3] += 3  # the transition from the other track to the other detection
+    other[3] += 3  # the edge from the other track to the other detection
     with torch.no_grad():
         assert not torch.allclose(
             head(previous, current, edge_index, edges)[0][:1], head(previous, current, edge_index, other)[0][:1]
@@ -105,7 +106,7 @@ def test_standardize_learns_from_its_first_batches_and_bounds():
         layer(part)
     layer(rows[:0])
     layer(torch.full((9, 2), 1e6))
-    assert int(layer.seen) == 4, "what came after was not looked at"
+    assert int(layer.seen) == 4, "later batches do not count"
     assert layer(rows).mean(dim=0).abs().max() < 1e-5
     assert (layer(rows).std(dim=0) - 1).abs().max() < 1e-3
     assert layer(torch.full((1, 2), 1e6)).tolist() == [[8, 8]]

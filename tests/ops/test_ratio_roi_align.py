@@ -4,7 +4,8 @@ import pytest
 import torch
 from torchvision.ops import roi_align
 
-from tltm_graph.ops import ratio_levels, ratio_roi_align
+from tltm_graph.ops import ratio_roi_align
+from tltm_graph.ops.ratio_roi_align import ratio_levels
 
 STRIDES = (8, 16, 32)
 

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tltm_graph.ops import check_rles, decode_rle, encode_rle, rle_areas, rle_to_box
+from tltm_graph.ops.rle import check_rles, decode_rle, encode_rle, rle_areas, rle_to_box
 
 
 @given(n=st.integers(0, 4), height=st.integers(1, 12), width=st.integers(1, 12), seed=st.integers(0, 99))
@@ -42,7 +42,7 @@ def test_areas_are_pixels(seed):
 
 
 @pytest.mark.parametrize("cut", [1, 2, 5, 1000])
-def test_a_cut_off_encoding_is_found(cut):
+def test_a_truncated_encoding_is_reported(cut):
     rles, _ = random_rles(0)
     rles[7] = {**rles[7], "counts": rles[7]["counts"][:-cut]}
     with pytest.raises(ValueError, match=r"Expected runs that cover the 37×53 pixels .* in object 7"):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tests.cases import drawn
+from tests.cases import FixedLogits, drawn
 from tltm_graph import frame_pair_graph
 from tltm_graph.graph import PruneCandidates
 from tltm_graph.published import PublishedAffinity
@@ -12,9 +12,8 @@ def test_equals_the_formula(gate):
     (before,), (now,) = drawn("ab"), drawn("b.ac", {"c": 2})
     now = now.replace(boxes=now.boxes - 5, scores=torch.tensor([0.9, 0.5, 0.2]))
     logits = torch.linspace(-1, 2, 6)
-    scores = PublishedAffinity(match=0.5, score=1.5, iou=2.5, label=10, iou_gate=gate)(
-        frame_pair_graph(before, now), logits
-    )
+    affinity = PublishedAffinity(match=0.5, score=1.5, iou=2.5, label=10, iou_gate=gate, appearance=FixedLogits(logits))
+    scores = affinity.score(frame_pair_graph(before, now))
     p = logits.sigmoid().reshape(2, 3).double()
     for j in range(3):
         total = 1 + p[:, j].exp().sum()
@@ -39,29 +38,36 @@ def inclusive_iou(a, b):
 def test_the_relation_cannot_decide_between_old_and_new():
     """The known limit of the published rule: overlap of 0.3 and the same class always win, whatever the GNN says."""
     (before,), (now,) = drawn("a"), drawn("a")
-    certain_it_is_another = PublishedAffinity()(frame_pair_graph(before, now), torch.tensor([-50.0]))
+    certain_it_is_another = PublishedAffinity(appearance=FixedLogits(torch.tensor([-50.0]))).score(
+        frame_pair_graph(before, now)
+    )
     assert certain_it_is_another.edges[0] > certain_it_is_another.births[0]
     far = now.replace(boxes=now.boxes + 15)
-    certain_it_is_the_same = PublishedAffinity()(frame_pair_graph(before, far), torch.tensor([50.0]))
+    certain_it_is_the_same = PublishedAffinity(appearance=FixedLogits(torch.tensor([50.0]))).score(
+        frame_pair_graph(before, far)
+    )
     assert certain_it_is_the_same.edges[0] < certain_it_is_the_same.births[0]
 
 
 def test_bad_input():
     graph = frame_pair_graph(*drawn("a.......b.\na.......b."))
-    with pytest.raises(ValueError, match="Expected all 2 × 2 transitions, got 2: do not prune them"):
-        PublishedAffinity()(PruneCandidates(1)(graph))
+    with pytest.raises(ValueError, match="Expected all 2 × 2 edges, got 2: do not prune them"):
+        PublishedAffinity().score(PruneCandidates(1)(graph))
     graph["current"].scores = torch.tensor([0.5, 0.0])
-    with pytest.raises(ValueError, match="scores above 0 to take logarithms of, got 0"):
-        PublishedAffinity()(graph)
+    with pytest.raises(ValueError, match="scores above 0, got 0"):
+        PublishedAffinity().score(graph)
 
 
-def test_boxes_of_a_resized_frame_score_as_in_the_image_that_the_network_saw():
+def test_boxes_score_as_in_the_resized_image_of_the_network():
     (previous,), (current,) = drawn("ab.c"), drawn("b.ac")
     current = current.replace(boxes=current.boxes - 5)
-    in_network = PublishedAffinity()(frame_pair_graph(previous, current))
+    in_network = PublishedAffinity().score(frame_pair_graph(previous, current))
     scale = 0.5859
     shrunk = [d.replace(boxes=d.boxes * scale) for d in (previous, current)]
-    in_frame = PublishedAffinity(pixel=scale)(frame_pair_graph(*shrunk))
+    graph = frame_pair_graph(*shrunk)
+    graph.scene = torch.tensor([[480.0, 640.0, 0.04]])
+    affinity = PublishedAffinity(scale=lambda size: {(480, 640): 1 / scale}[size])
+    in_frame = affinity.score(graph)
     torch.testing.assert_close(in_frame.edges, in_network.edges)
-    other = PublishedAffinity()(frame_pair_graph(*shrunk))
+    other = PublishedAffinity().score(frame_pair_graph(*shrunk))
     assert not torch.equal(other.edges, in_network.edges)

@@ -4,19 +4,19 @@ import torch
 
 from tests.cases import Script, blank
 from tests.parity import FIXTURES, SETTINGS, fill
-from tltm_graph import ArgmaxSolver, Detections, Tracker, TransitionGNN
+from tltm_graph import Detections, Tracker, TransitionGNN
 from tltm_graph.graph import TRANSITION
-from tltm_graph.published import PublishedAffinity, PublishedTrackManager
+from tltm_graph.published import ArgmaxSolver, PublishedAffinity, PublishedTrackManager
 
 
-class StoredFeatures:
-    """The relation of the reference: features are nodes already."""
+class ReferenceGNN:
+    """The GNN of the reference, over stored embeddings."""
 
     def __init__(self) -> None:
         self.gnn = fill(TransitionGNN(), "obj2obj_gnn")
 
     def encode(self, detections: Detections) -> torch.Tensor:
-        return detections.features
+        return detections.embeddings
 
     def score(self, graph) -> torch.Tensor:
         return self.gnn((graph["previous"].x, graph["current"].x), graph[TRANSITION].edge_index)
@@ -28,7 +28,7 @@ def test_the_published_rule_to_the_last_id(setting):
     frames = [
         Detections(
             *(torch.from_numpy(stored[f"in.{t}.{name}"]) for name in ("boxes", "scores", "classes")),
-            features=torch.from_numpy(stored[f"in.{t}.feats"]),
+            embeddings=torch.from_numpy(stored[f"in.{t}.feats"]),
         )
         for t in range(9)
     ]
@@ -37,8 +37,7 @@ def test_the_published_rule_to_the_last_id(setting):
     script.class_names = None
     tracker = Tracker(
         script,
-        relation=None if setting == "baseline_nognn" else StoredFeatures(),
-        affinity=PublishedAffinity(*weights),
+        affinity=PublishedAffinity(*weights, appearance=None if setting == "baseline_nognn" else ReferenceGNN()),
         solver=ArgmaxSolver(),
         track_manager=PublishedTrackManager(forget),
     )
@@ -52,7 +51,7 @@ def test_the_published_rule_to_the_last_id(setting):
         assert torch.equal(kept.labels, torch.from_numpy(stored[f"{setting}.{t}.kept_classes"]))
         assert state.memory.next_id == stored[f"{setting}.{t}.id_counter"]
         if f"{setting}.{t}.comp_scores" in stored:
-            scores, expected = state.transition.scores, torch.from_numpy(stored[f"{setting}.{t}.comp_scores"])
+            scores, expected = state.decision.scores, torch.from_numpy(stored[f"{setting}.{t}.comp_scores"])
             ours = torch.cat([scores.births[:, None], scores.edges.reshape(len(before), len(detections)).T], dim=1)
             torch.testing.assert_close(ours, expected, atol=2e-4, rtol=1e-6)
 

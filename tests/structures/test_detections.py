@@ -31,7 +31,7 @@ def test_slicing_keeps_rows_together(rows):
     assert make(masks=None)[rows].masks is None
 
 
-def test_one_row_is_asked_for_as_a_slice():
+def test_a_single_row_is_selected_by_a_slice():
     with pytest.raises(TypeError, match=r"for row i write \[i:i \+ 1\]"):
         make()[1]
 
@@ -40,7 +40,7 @@ def test_cat():
     both = Detections.cat([make(2), Detections.empty(), make(1, ids=torch.tensor([7]))])
     assert both.ids.tolist() == [0, 1, 7]
     assert len(Detections.cat([Detections.empty()])) == 0
-    with pytest.raises(ValueError, match="Expected 'masks' of all objects or of none"):
+    with pytest.raises(ValueError, match="Expected 'masks' for all objects or for none"):
         Detections.cat([make(1), make(1, masks=None)])
 
 

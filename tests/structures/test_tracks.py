@@ -8,7 +8,7 @@ from tltm_graph import MovingShapes, Tracks
 from tltm_graph.structures import Track
 
 
-def test_the_order_of_frames_does_not_count():
+def test_frames_may_come_in_any_order():
     stream = list(enumerate(drawn(CROSSING)))
     shuffled = random.Random(0).sample(stream, len(stream))
     tracks = Tracks.from_stream(stream, SIZE)
@@ -19,7 +19,7 @@ def test_the_order_of_frames_does_not_count():
     assert tracks.num_frames == 8
 
 
-def test_frames_come_back_as_they_went_in():
+def test_round_trip_of_detections():
     scene = MovingShapes(12, (48, 64), num_objects=3, seed=1)
     tracks = Tracks.from_stream(((t, scene.truth(t)) for t in range(12)), scene.size)
     for t in range(12):
@@ -31,7 +31,7 @@ def test_frames_come_back_as_they_went_in():
     assert len(tracks.at(99)) == 0
 
 
-def test_unknown_ids_are_left_out_and_none_is_an_error():
+def test_negative_ids_are_skipped_and_ids_are_required():
     (frame,) = drawn("ab")
     tracks = Tracks.from_stream([(3, frame.replace(ids=torch.tensor([-1, 5])))], SIZE)
     assert list(tracks) == [5]
@@ -43,7 +43,7 @@ def test_unknown_ids_are_left_out_and_none_is_an_error():
 def test_score_is_the_mean_and_label_the_majority():
     track = Track((0, 1, 2, 5), ((0.0, 0.0, 1.0, 1.0),) * 4, (0.5, 0.5, 0.8, 0.6), (2, 1, 1, 2))
     assert track.score == pytest.approx(0.6)
-    assert track.label == 1, "the smallest of those seen equally often"
+    assert track.label == 1, "the smallest of equally frequent labels"
 
 
 def test_bad_tracks():

@@ -1,4 +1,4 @@
-"""Worlds small enough to know what a detector should make of them."""
+"""Worlds small enough to know the right detections."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ SIZE = (200, 300)
 
 
 def world(boxes, depths=None, occluders=(), occluder_depths=(), num_frames=1, labels=None) -> World:
-    """The same boxes in each of the frames; without depths nothing hides anything."""
+    """Make a world with the same boxes in each frame; without depths nothing is occluded."""
     boxes = np.array(boxes, dtype=float).reshape(-1, 4)
     count = len(boxes)
 
@@ -27,13 +27,13 @@ def world(boxes, depths=None, occluders=(), occluder_depths=(), num_frames=1, la
 
 
 def apart(count: int, num_frames: int) -> World:
-    """So many objects of 8×16 pixels that do not touch."""
+    """Make a world of objects of 8×16 pixels that do not touch."""
     x, y = np.arange(count) % 20 * 14.0, np.arange(count) // 20 * 18.0
     return world(np.stack([x, y, x + 8, y + 16], axis=1), num_frames=num_frames)
 
 
 def crowd(rng: np.random.Generator, count: int, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """Frames (R,) and boxes (R, 4), many of which overlap; some frames are empty."""
+    """Draw frames (R,) and boxes (R, 4), many of which overlap; some frames are empty."""
     corners = rng.uniform(-20, 200, (count, 2))
     boxes = np.concatenate([corners, corners + rng.uniform(5, 80, (count, 2))], axis=1)
     return np.sort(rng.integers(0, num_frames, count)), boxes

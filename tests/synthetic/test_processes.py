@@ -9,7 +9,7 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (1, 2), (7,), (30, 4, 2)])
-def test_noise_with_a_memory_is_the_recursion(shape):
+def test_noise_matches_the_recursion(shape):
     memory, deviation = 3.0, 0.5
     a = np.exp(-1 / memory)
     noise = rng().normal(size=shape)
@@ -20,7 +20,7 @@ def test_noise_with_a_memory_is_the_recursion(shape):
 
 
 @pytest.mark.parametrize(("memory", "lag"), [(10.0, 1), (10.0, 10), (2.0, 3)])
-def test_noise_is_stationary_and_forgets_exponentially(memory, lag):
+def test_noise_is_stationary_with_exponential_correlation(memory, lag):
     noise = ornstein_uhlenbeck(rng(), (200, 2000), memory, 2.0)
     assert np.allclose(noise.std(axis=1), 2.0, rtol=0.1)
     assert (noise[lag:] * noise[:-lag]).mean() / 4 == pytest.approx(np.exp(-lag / memory), abs=0.02)
@@ -31,7 +31,7 @@ def test_noise_without_memory_is_white():
     assert abs((noise[1:] * noise[:-1]).mean()) < 0.02
 
 
-def test_jolts_are_few_and_stay():
+def test_jolts_are_rare_and_permanent():
     moves = [jolts(rng(seed), 50, (1.0, 2.0)) for seed in range(400)]
     changes = np.array([np.count_nonzero(np.diff(move[:, 0])) for move in moves])
     assert all(np.count_nonzero(move[0]) == 0 for move in moves), "none before the second frame"
@@ -41,7 +41,7 @@ def test_jolts_are_few_and_stay():
     assert np.array_equal(jolts(rng(), 1, (1.0,)), [[0.0]])
 
 
-def test_each_life_is_one_piece_and_some_end_early():
+def test_lifetimes_are_contiguous_and_some_end_early():
     begins_late = ends_early = 0.0
     for seed in range(200):
         alive = lifetimes(rng(seed), 60, 30)
@@ -56,7 +56,7 @@ def test_each_life_is_one_piece_and_some_end_early():
 
 
 def runs_of(column: np.ndarray) -> list[tuple[bool, int]]:
-    """The slow way: one frame after the other."""
+    """Find runs frame by frame."""
     runs: list[tuple[bool, int]] = []
     for value in column.tolist():
         if runs and runs[-1][0] == value:
@@ -66,7 +66,7 @@ def runs_of(column: np.ndarray) -> list[tuple[bool, int]]:
     return runs
 
 
-def test_switches_stay_on_and_off_as_long_as_they_should():
+def test_lengths_of_on_and_off_runs():
     off = alternating(rng(), (4000, 40), starts_off=0.25, mean_on=20, longest_off=9)
     inner = [run for column in off.T for run in runs_of(column)[1:-1]]
     lengths_off = np.array([length for is_off, length in inner if is_off])
@@ -80,7 +80,7 @@ def test_switches_stay_on_and_off_as_long_as_they_should():
     assert alternating(rng(), (5, 0), 0.5, 10, 3).shape == (5, 0)
 
 
-def test_a_mixture_has_its_parts():
+def test_mixture_has_its_parts():
     draws = np.array([mixture(generator, (0.2, 0, 0), (0.5, 1, 2), (0.3, 5, 6)) for generator in [rng()] * 4000])
     for low, high, share in ((0, 0, 0.2), (1, 2, 0.5), (5, 6, 0.3)):
         assert ((low <= draws) & (draws <= high)).mean() == pytest.approx(share, abs=0.03)

@@ -7,7 +7,7 @@ from tltm_graph import Detections, Tracker, TrackManager
 
 
 def passing_by(num_frames: int, visible: int = 12, lifetime: int = 20) -> list[Detections]:
-    """Objects that come and go for ever: each crosses the picture once, on a line of its own."""
+    """Objects that come and go without end: each crosses the picture once, on a line of its own."""
     frames = []
     for t in range(num_frames):
         ages = torch.tensor([(t + k * lifetime // visible) % lifetime for k in range(visible)])
@@ -22,14 +22,14 @@ def tensors() -> int:
     return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
 
 
-def test_a_stream_holds_no_more_after_many_frames_than_after_few():
+def test_memory_does_not_grow_with_the_stream():
     frames = passing_by(600)
     tracker = Tracker(Script(frames), track_manager=TrackManager(max_time_since_update=30, max_tracks=40))
     state, counts = tracker.start(), {}
     for t in range(600):
         state, _ = tracker.step(state, blank(t, (400, 200)))
         if t in (99, 599):
-            counts[t] = tensors(), len(state.memory), state.transition.graph["previous"].num_nodes
+            counts[t] = tensors(), len(state.memory), state.decision.graph["previous"].num_nodes
     assert counts[599] == counts[99]
     assert len(state.memory) <= 40
     assert state.memory.next_id > 300, "hundreds of objects came and went"

@@ -1,8 +1,8 @@
 import pytest
 import torch
+from torchvision.ops import box_convert
 
 from tltm_graph.tracking import Motion, MotionFilters
-from tltm_graph.tracking.motion import to_centre, to_corners
 
 
 def box(x: float, width: float = 16.0, height: float = 20.0) -> torch.Tensor:
@@ -18,7 +18,7 @@ def followed(filters: MotionFilters, places: list[float], times: list[float], cl
 
 
 @pytest.mark.parametrize("window", [1, 2, 4, 10])
-def test_gains_draw_the_least_squares_line(window):
+def test_gains_fit_the_least_squares_line(window):
     filters = MotionFilters(windows=(window, window, window), dampings=(0.0, 0.0, 0.0))
     random = torch.Generator().manual_seed(0)
     places = (10 + 3 * torch.arange(window) + torch.randn(window, generator=random)).double()
@@ -47,8 +47,8 @@ def test_unseen_tracks_slow_down():
     assert [float(filters.predict(motion, t)[0, 1, 0]) for t in (1, 2, 3, 50)] == pytest.approx([16, 20, 22, 24])
 
 
-def test_what_comes_nearer_grows_and_speeds_up():
-    """A thing of 40 m at a constant pace before a pinhole camera, which a line through the boxes lags behind."""
+def test_an_approaching_object_grows_and_accelerates():
+    """An object of 40 m at constant speed before a pinhole camera, which a line through the boxes lags behind."""
     filters = MotionFilters(dampings=(0.0, 0.0, 0.0))
 
     def seen(time: float) -> torch.Tensor:
@@ -59,15 +59,15 @@ def test_what_comes_nearer_grows_and_speeds_up():
     motion = filters.start(seen(0), one, 0.0)
     for time in range(1, 9):
         motion = filters.update(motion, seen(time), one, float(time), one)
-    expected, quick = to_centre(seen(9))[0], filters.predict(motion, 9.0)[0, 0]
+    expected, quick = box_convert(seen(9), "xyxy", "cxcywh")[0], filters.predict(motion, 9.0)[0, 0]
     assert (quick / expected - 1).abs().max() < 0.1
-    straight = to_centre(2 * seen(8) - seen(7))[0]
+    straight = box_convert(2 * seen(8) - seen(7), "xyxy", "cxcywh")[0]
     assert (quick[:2] - expected[:2]).norm() < 0.55 * (straight[:2] - expected[:2]).norm()
     still = filters.predict(motion, 500.0)[0, :, 2:]
     assert (still <= 2.1 * motion.places[0, :, 2:]).all(), "within a factor of two"
 
 
-def test_new_ones_move_as_those_around_them_of_their_size():
+def test_new_tracks_start_with_the_velocity_of_similar_neighbours():
     filters = MotionFilters()
     xs, one = [100.0, 140.0, 180.0], torch.ones(3)
     boxes = torch.cat([box(x) for x in xs] + [box(400.0), box(440.0)]).float()
@@ -95,7 +95,7 @@ def test_dropped_frames_count_for_the_velocity():
     assert motion.velocities[0, 1, 0] == pytest.approx(1)
 
 
-def test_the_patient_filter_does_not_believe_what_overlaps():
+def test_the_patient_filter_ignores_overlapping_observations():
     filters = MotionFilters()
     still, crossed = [20.0] * 20, [26.0] * 5
     times = list(range(25))
@@ -128,7 +128,7 @@ def test_noise_is_that_of_the_observations():
     assert 0.02 < noise < 0.06  # √((0.05² + 0²) / 2) = 0.035, and what the prediction is off
 
 
-def test_those_unseen_follow_the_camera():
+def test_lost_tracks_follow_the_camera():
     filters = MotionFilters()
     xs = [20.0, 80.0, 140.0, 200.0]
     boxes = torch.cat([box(x) for x in xs]).float()
@@ -137,13 +137,13 @@ def test_those_unseen_follow_the_camera():
         motion = filters.update(motion, boxes, torch.ones(4), float(t), torch.ones(4))
     seen, unseen = motion[torch.tensor([0, 1, 2])], motion[torch.tensor([3])]
     moved = boxes[:3] + torch.tensor([9.0, 0, 9, 0])
-    after = filters.follow_camera(unseen, seen, moved, 6.0)
+    after = filters.compensate_camera(unseen, seen, moved, 6.0)
     assert float(after.places[0, 1, 0]) == pytest.approx(200 + 9 * 2 / 3, abs=0.2)  # as far as three can be believed
     apart = boxes[:3] + torch.tensor([[9.0, 0, 9, 0], [-9.0, 0, -9, 0], [0.0, 0, 0, 0]])
-    assert float(filters.follow_camera(unseen, seen, apart, 6.0).places[0, 1, 0]) == pytest.approx(200, abs=0.5)
+    assert float(filters.compensate_camera(unseen, seen, apart, 6.0).places[0, 1, 0]) == pytest.approx(200, abs=0.5)
     none = torch.zeros(0, dtype=torch.int64)
-    assert filters.follow_camera(unseen, seen[none], boxes[:0], 6.0) is unseen
-    assert len(filters.follow_camera(unseen[none], seen, moved, 6.0)) == 0
+    assert filters.compensate_camera(unseen, seen[none], boxes[:0], 6.0) is unseen
+    assert len(filters.compensate_camera(unseen[none], seen, moved, 6.0)) == 0
 
 
 def test_no_tracks():
@@ -153,12 +153,6 @@ def test_no_tracks():
     assert len(filters.update(nothing, torch.zeros(0, 4), torch.zeros(0), 3.0, torch.zeros(0))) == 0
     none = torch.zeros(0, dtype=torch.int64)
     assert filters.clearness(box(3).float(), none, nothing, none, 1.0).shape == (0,)
-
-
-def test_corners_and_centres_are_one():
-    boxes = torch.tensor([[1.0, 2, 5, 10]])
-    assert to_centre(boxes).tolist() == [[3, 6, 4, 8]]
-    assert torch.equal(to_corners(to_centre(boxes)), boxes)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,13 @@ import pytest
 import torch
 
 from tests.cases import CROSSING, LEAVING, Script, blank, drawn
-from tltm_graph import Affinity, Detections, Tracker, TrackManager
-from tltm_graph.association import Assignment
+from tltm_graph import Detections, Tracker, TrackManager
+from tltm_graph.association import Assignment, GeometricAffinity
 from tltm_graph.tracking import Memory, MotionFilters
 
 
 def ids(frames: list[Detections], **life) -> list[list[int]]:
-    tracker = Tracker(Script(frames), affinity=Affinity(), track_manager=TrackManager(**life))
+    tracker = Tracker(Script(frames), affinity=GeometricAffinity(), track_manager=TrackManager(**life))
     return [d.ids.tolist() for _, d in tracker.track(blank(t) for t in range(len(frames)))]
 
 
@@ -20,7 +20,7 @@ def step(life: TrackManager, memory: Memory, frame: int, seen: Detections, pairs
     assignment = Assignment(
         index([p for p, _ in pairs]), index([c for _, c in pairs]), index([*births]), index([*misses])
     )
-    return life.update(memory, seen, assignment, frame)[0]
+    return life.update(memory, seen, assignment, float(frame))[0]
 
 
 def test_motion_carries_objects_past_each_other():
@@ -30,26 +30,26 @@ def test_motion_carries_objects_past_each_other():
     assert ids(frames, motion=still)[5:] != [[0, 1]] * 3, "without motion they swap"
 
 
-def test_objects_come_back_until_they_are_forgotten():
+def test_objects_are_reidentified_until_their_track_is_removed():
     frames = drawn(LEAVING)
     assert [row[-1] for row in ids(frames, max_time_since_update=3)[-2:]] == [1, 1]
     assert [row[-1] for row in ids(frames, max_time_since_update=2)[-2:]] == [2, 2], "a new id, never an old one"
 
 
-def test_ids_go_on_after_all_were_forgotten():
+def test_ids_continue_after_all_tracks_were_removed():
     frames = drawn("a....\n.....\n.....\n.....\n....b\n.....\na....")
     assert ids(frames, max_time_since_update=1) == [[0], [], [], [], [1], [], [2]]
 
 
-def test_misses_are_counted_in_a_row():
+def test_an_observation_resets_the_time_since_update():
     flicker = drawn("a.\na.\n..\na.\n..\na.\n..\na.")
     assert [row for row in ids(flicker, max_time_since_update=1) if row] == [[0]] * 5
 
 
-def test_ids_wait_for_confirmation_and_tentative_tracks_die_sooner():
+def test_ids_wait_for_confirmation_and_tentative_tracks_are_removed_sooner():
     frames = drawn("a..\na..\na.b\na..\na.b\na.b")
-    assert ids(frames, confirm_threshold=1.0, patience=0) == [[-1], [0], [0, -1], [0], [0, -1], [0, 2]]
-    assert ids(frames, confirm_threshold=1.0, patience=1) == [[-1], [0], [0, -1], [0], [0, 1], [0, 1]]
+    assert ids(frames, confirm_threshold=1.0, max_tentative_time=0) == [[-1], [0], [0, -1], [0], [0, -1], [0, 2]]
+    assert ids(frames, confirm_threshold=1.0, max_tentative_time=1) == [[-1], [0], [0, -1], [0], [0, 1], [0, 1]]
     assert ids(frames, confirm_threshold=1.0, min_hits=1) == [[0], [0], [0, 1], [0], [0, 1], [0, 1]]
     assert ids(frames, confirm_threshold=0.9) == [[0], [0], [0, 1], [0], [0, 1], [0, 1]]
 
@@ -66,7 +66,7 @@ def masked(detections: Detections, areas: list[tuple[slice, slice]]) -> Detectio
     return detections.replace(masks=masks)
 
 
-def test_a_second_detection_of_the_same_thing_is_not_born():
+def test_a_duplicate_starts_no_track():
     first, second = drawn("a")[0], drawn("ab")[0]
     alone = masked(first, [(slice(10, 30), slice(0, 40))])
     inside = masked(second, [(slice(10, 30), slice(0, 40)), (slice(10, 26), slice(16, 36))])
@@ -74,7 +74,7 @@ def test_a_second_detection_of_the_same_thing_is_not_born():
     assert ids([thin.replace(boxes=torch.tensor([[1.0, 21, 31, 24]] * 2))]) == [[0, -1]]
     apart = masked(second, [(slice(10, 30), slice(0, 16)), (slice(10, 30), slice(16, 36))])
     assert ids([alone, inside]) == [[0], [0, -1]]
-    assert ids([alone, inside], duplicate=1.0) == [[0], [0, 1]]
+    assert ids([alone, inside], duplicate_threshold=1.0) == [[0], [0, 1]]
     assert ids([alone, apart]) == [[0], [0, 1]]
     assert ids([inside]) == [[0, -1]], "nor when both are new: the more confident one counts"
     other_class = inside.replace(labels=torch.tensor([0, 1]))
@@ -83,13 +83,13 @@ def test_a_second_detection_of_the_same_thing_is_not_born():
     assert ids([alone, twice.replace(labels=torch.tensor([0, 1]))]) == [[0], [0, -1]], "one thing under two names"
 
 
-def test_the_stronger_detection_of_what_a_weaker_one_continues_is_not_born():
+def test_no_track_starts_if_a_weaker_duplicate_continues_one():
     before, two, three = (drawn(picture)[0] for picture in ("a", "ab", "abc"))
     two = two.replace(boxes=torch.tensor([[0.0, 2, 48, 33], [0, 10, 40, 30]]), scores=torch.tensor([0.9, 0.7]))
     part, whole = (slice(10, 30), slice(0, 40)), (slice(2, 33), slice(0, 48))
     before, two = masked(before, [part]), masked(two, [whole, part])
     assert ids([before, two, before]) == [[0], [-1, 0], [0]], "the track is on the nearer one"
-    assert ids([before, two], duplicate=1.0) == [[0], [1, 0]]
+    assert ids([before, two], duplicate_threshold=1.0) == [[0], [1, 0]]
     for scores in ([0.65, 0.7], [0.7, 0.7]):
         assert ids([before, two.replace(scores=torch.tensor(scores))]) == [[0], [1, 0]], "which is the second one?"
     assert ids([before, two.replace(labels=torch.tensor([1, 0]))]) == [[0], [1, 0]], "a necktie is not its wearer"
@@ -101,7 +101,7 @@ def test_the_stronger_detection_of_what_a_weaker_one_continues_is_not_born():
     assert ids([before, three]) == [[0], [-1, 0, -1]], "the third is a second one of the whole"
 
 
-def test_the_memory_is_capped_and_the_longest_unseen_go_first():
+def test_the_memory_is_bounded_and_the_longest_lost_tracks_are_removed_first():
     frames = drawn("a.b.c.....\na.b.......\na...d.e...\nb.........")
     tracker = Tracker(Script(frames), track_manager=TrackManager(max_tracks=3))
     state, sizes, shown = tracker.start(), [], []
@@ -118,36 +118,36 @@ def test_objects_beyond_the_cap_get_no_id():
     assert ids(drawn("a.b.c.d"), max_tracks=2) == [[0, 1, -1, -1]]
 
 
-def test_looks_are_a_mean_over_observations():
-    def looking(value):
-        return drawn("a")[0].replace(features=torch.full((1, 2), float(value)))
+def test_embeddings_are_averaged_over_observations():
+    def embedded(value):
+        return drawn("a")[0].replace(ids=None, embeddings=torch.full((1, 2), float(value)))
 
     life, memory = TrackManager(), Memory.empty()
-    assert memory.looks is None
-    memory = step(life, memory, 0, looking(0), births=[0])
+    assert memory.mean_embeddings is None
+    memory = step(life, memory, 0, embedded(0), births=[0])
     values = torch.arange(40.0)
     for t in range(1, 30):
-        memory = step(life, memory, t, looking(values[t]), pairs=[(0, 0)])
-        torch.testing.assert_close(memory.looks, values[: t + 1].mean().expand(1, 2))
-        assert memory.detections.features.tolist() == [[t, t]], "the last observation as it was"
-    before = memory.looks
-    memory = step(life, memory, 30, drawn(".")[0].replace(features=torch.zeros(0, 2)), misses=[0])
-    assert memory.looks.equal(before), "nothing is learned where nothing is seen"
-    memory = step(life, memory, 31, looking(99), pairs=[(0, 0)])
-    torch.testing.assert_close(memory.looks, before + (99 - before) / 30, msg="old ones fade")
-    plain = step(life, Memory.empty(), 0, drawn("ab")[0], births=[0, 1])
-    assert plain.looks is None
-    with pytest.raises(ValueError, match="Expected 'features' of all objects or of none"):
+        memory = step(life, memory, t, embedded(values[t]), pairs=[(0, 0)])
+        torch.testing.assert_close(memory.mean_embeddings, values[: t + 1].mean().expand(1, 2))
+        assert memory.detections.embeddings.tolist() == [[t, t]], "the last observation as it was"
+    before = memory.mean_embeddings
+    memory = step(life, memory, 30, drawn(".")[0].replace(ids=None, embeddings=torch.zeros(0, 2)), misses=[0])
+    assert memory.mean_embeddings.equal(before), "nothing is learned where nothing is seen"
+    memory = step(life, memory, 31, embedded(99), pairs=[(0, 0)])
+    torch.testing.assert_close(memory.mean_embeddings, before + (99 - before) / 30, msg="old ones fade")
+    plain = step(life, Memory.empty(), 0, drawn("ab")[0].replace(ids=None), births=[0, 1])
+    assert plain.mean_embeddings is None
+    with pytest.raises(ValueError, match="Expected 'embeddings' for all objects or for none"):
         Memory.join([memory, plain], next_id=9)
 
 
 def test_bad_settings():
     with pytest.raises(ValueError, match="of at least 1"):
         TrackManager(min_hits=0)
-    with pytest.raises(ValueError, match="patience of at least 0"):
-        TrackManager(patience=-1)
+    with pytest.raises(ValueError, match="max_tentative_time of at least 0"):
+        TrackManager(max_tentative_time=-1)
     with pytest.raises(ValueError, match="Expected unique ids"):
-        one = step(TrackManager(), Memory.empty(), 0, drawn("ab")[0], births=[0, 1])
+        one = step(TrackManager(), Memory.empty(), 0, drawn("ab")[0].replace(ids=None), births=[0, 1])
         Memory(**{**vars(one), "ids": index([3, 3])})
-    with pytest.raises(ValueError, match="Expected 'looks' of 2 tracks, got 3"):
-        Memory(**{**vars(one), "looks": torch.zeros(3, 8)})
+    with pytest.raises(ValueError, match="Expected 'mean_embeddings' of 2 tracks, got 3"):
+        Memory(**{**vars(one), "mean_embeddings": torch.zeros(3, 8)})

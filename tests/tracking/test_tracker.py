@@ -1,22 +1,14 @@
-import warnings
-
 import pytest
 import torch
 
 from tests.cases import CROSSING, EMPTY_FRAMES, LEAVING, Script, blank, drawn
 from tests.parity import seeded
-from tltm_graph import (
-    Affinity,
-    Detections,
-    GreedySolver,
-    InstanceEncoder,
-    MovingShapes,
-    OracleDetector,
-    RelationModel,
-    Tracker,
-    TransitionGNN,
-)
+from tltm_graph import Detections, Frame, MovingShapes, Tracker, TransitionGNN
+from tltm_graph.association import GeometricAffinity, GreedySolver, LearnedAffinity
+from tltm_graph.detectors import OracleDetector
 from tltm_graph.graph import TRANSITION, PruneCandidates
+from tltm_graph.models import RelationModel
+from tltm_graph.nn import InstanceEncoder
 
 
 def test_repr_names_the_parts():
@@ -33,7 +25,7 @@ def test_rows_align_with_the_detector():
         assert out.ids.shape == (len(given),)
 
 
-def test_frames_without_objects_are_ordinary():
+def test_frames_without_objects():
     out = [d.ids.tolist() for _, d in Tracker(Script(drawn(EMPTY_FRAMES))).track(map(blank, range(4)))]
     assert out == [[], [0], [], [0]]
 
@@ -51,7 +43,7 @@ def test_two_videos_in_turns_equal_two_videos_apart():
     assert together == apart
 
 
-def test_a_state_can_be_gone_back_to():
+def test_a_state_can_be_resumed_twice():
     frames = drawn(LEAVING)
     tracker = Tracker(Script(frames))
     state = tracker.start()
@@ -70,38 +62,39 @@ def test_dropped_frames_are_gaps_in_the_index():
         state, detections = tracker.step(state, blank(t))
         shown.append(detections.ids.tolist())
     assert shown == [[0]] * 5, "the velocity carries it over three dropped frames"
-    assert state.transition.graph["previous"].age.tolist() == [3]
+    assert state.decision.time_since_update.round().tolist() == [3]
 
 
-def with_features(frames: list[Detections]) -> list[Detections]:
-    """Objects that look the same in every frame, by id."""
-    return [f.replace(features=torch.stack([seeded(f"look {i}", (8,)) for i in f.ids.tolist()])) for f in frames]
+def with_embeddings(frames: list[Detections]) -> list[Detections]:
+    """Objects with the same embedding in every frame, by id."""
+    return [f.replace(embeddings=torch.stack([seeded(f"look {i}", (8,)) for i in f.ids.tolist()])) for f in frames]
 
 
-class SameLooks:
-    """A relation that is sure of what it sees: logits from the likeness of features."""
+class SameAppearance:
+    """An appearance model with confident logits from the similarity of embeddings."""
 
     def encode(self, detections: Detections) -> torch.Tensor:
-        return detections.features
+        return detections.embeddings
 
     def score(self, graph) -> torch.Tensor:
         row, column = graph[TRANSITION].edge_index
-        likeness = torch.cosine_similarity(graph["previous"].x[row], graph["current"].x[column])
-        return 80 * (likeness - 0.9)
+        similarity = torch.cosine_similarity(graph["previous"].x[row], graph["current"].x[column])
+        return 80 * (similarity - 0.9)
 
 
-def test_a_relation_makes_matches_that_geometry_cannot():
-    frames = with_features(drawn("a........b\nb........a"))
+def test_an_appearance_model_makes_matches_that_geometry_cannot():
+    frames = with_embeddings(drawn("a........b\nb........a"))
     plain = [d.ids.tolist() for _, d in Tracker(Script(frames)).track(map(blank, range(2)))]
     assert plain == [[0, 1], [1, 0]]
     swapped = [f.replace(boxes=f.boxes.flip(0)) if t else f for t, f in enumerate(drawn("a........b\na........b"))]
-    swapped = with_features(swapped)
+    swapped = with_embeddings(swapped)
     assert [d.ids.tolist() for _, d in Tracker(Script(swapped)).track(map(blank, range(2)))] == [[0, 1], [1, 0]]
-    seen = Tracker(Script(swapped), relation=SameLooks()).track(map(blank, range(2)))
-    assert [d.ids.tolist() for _, d in seen] == [[0, 1], [0, 1]], "it jumped across the picture and was known again"
+    affinity = LearnedAffinity.from_file(appearance=SameAppearance())
+    outputs = Tracker(Script(swapped), affinity).track(map(blank, range(2)))
+    assert [d.ids.tolist() for _, d in outputs] == [[0, 1], [0, 1]], "re-identified across the frame"
 
 
-def test_a_relation_runs_with_features_through_empty_frames_and_pruning():
+def test_a_relation_model_runs_through_empty_frames_and_pruning():
     frames = [
         Detections(
             torch.rand(n, 2).repeat(1, 2) * 20 + torch.tensor([0, 0, 10, 10]),
@@ -112,29 +105,35 @@ def test_a_relation_runs_with_features_through_empty_frames_and_pruning():
         for n in (0, 2, 0, 3, 1)
     ]
     relation = RelationModel(InstanceEncoder(4, 16, 12, resolution=8), TransitionGNN(12, 8)).eval()
-    relation.is_trained.fill_(True)
-    tracker = Tracker(Script(frames), relation=relation, transform=PruneCandidates(2))
+    tracker = Tracker(Script(frames), LearnedAffinity.from_file(appearance=relation), transform=PruneCandidates(2))
     assert [len(d) for _, d in tracker.track(map(blank, range(5)))] == [0, 2, 0, 3, 1]
 
 
-def test_random_weights_are_not_used_silently():
-    relation = RelationModel(InstanceEncoder(4, 16, 12, resolution=8), TransitionGNN(12, 8))
-    with pytest.warns(UserWarning, match="random weights, so its scores mean nothing"):
-        Tracker(Script([]), relation=relation)
-    relation.is_trained.fill_(True)
-    loaded = RelationModel(InstanceEncoder(4, 16, 12, resolution=8), TransitionGNN(12, 8))
-    loaded.load_state_dict(relation.state_dict())
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        Tracker(Script([]), relation=loaded)
+def test_time_is_counted_once_in_frames_of_the_pace():
+    tracker = Tracker(Script(drawn("a.b\na..\na..\na.b")))
+    state = tracker.start()
+    for index, seconds in enumerate((0.0, 0.04, 0.08, 0.2)):  # two frames are missing before the last
+        state, _ = tracker.step(state, Frame(blank(index).image, index, seconds))
+    assert state.decision.time_since_update.round().tolist() == [3, 5]
+    assert state.memory.hits.tolist() == [4, 2]
+
+
+def test_states_have_short_reprs():
+    tracker = Tracker(Script(drawn("ab")))
+    assert repr(tracker.start()) == "TrackerState(after frame -1, Memory(0 tracks, 0 confirmed, next id 0))"
+    state, _ = tracker.step(tracker.start(), blank(0))
+    assert repr(state) == "TrackerState(after frame 0, Memory(2 tracks, 2 confirmed, next id 2))"
+    assert repr(state.memory.motion) == "Motion(2 tracks)"
+    assert repr(state.decision) == "Decision(frame 0: Assignment(0 matches, 2 births, 0 misses))"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_gives_what_a_cpu_gives():
-    frames = with_features(drawn(CROSSING))
+    frames = with_embeddings(drawn(CROSSING))
     shown = []
     for device in ("cpu", "cuda"):
-        tracker = Tracker(Script([f.to(device) for f in frames]), relation=SameLooks())
+        affinity = LearnedAffinity.from_file(appearance=SameAppearance())
+        tracker = Tracker(Script([f.to(device) for f in frames]), affinity)
         shown.append([d.ids.tolist() for _, d in tracker.track(map(blank, range(8)))])
     assert shown[0] == shown[1]
 
@@ -148,7 +147,7 @@ def test_bad_input():
     with pytest.raises(ValueError, match=r"Expected a Frame, got ndarray: Frame\(image, index\)"):
         tracker.step(state, blank(1).image.numpy())
     for nothing in (Script, object()):
-        with pytest.raises(ValueError, match="Expected a detector, an object with a method 'detect'"):
+        with pytest.raises(ValueError, match=r"inherits from tltm_graph\.Detector"):
             Tracker(nothing)
     with pytest.raises(ValueError, match="frames of 40×200 pixels .* got 20×20 in frame 1"):
         tracker.step(state, blank(1, (20, 20)))
@@ -157,22 +156,20 @@ def test_bad_input():
         wrong.step(wrong.start(), blank(0))
     forgetful = Script(frames)
     forgetful.detect = lambda frame, context: frames[0]
-    with pytest.raises(
-        ValueError, match=r"a pair \(Detections, context\) .* got tltm_graph.Detections: return detections, None"
-    ):
+    with pytest.raises(ValueError, match=r"a pair \(Detections, context\) .* got tltm_graph.Detections"):
         Tracker(forgetful).step(Tracker(forgetful).start(), blank(0))
     small = frames[0].replace(masks=torch.zeros(1, 5, 5, dtype=torch.bool))
     with pytest.raises(ValueError, match="Expected masks of the frame's 40×200 pixels .* got 5×5"):
         Tracker(Script([small])).step(Tracker(Script([])).start(), blank(0))
-    with pytest.raises(ValueError, match="Expected detections with features, got none"):
-        relation = RelationModel()
-        relation.is_trained.fill_(True)
-        tracker = Tracker(Script(frames), relation=relation)
+    with pytest.raises(ValueError, match="Expected detections with features"):
+        tracker = Tracker(Script(frames), GeometricAffinity(appearance=RelationModel()))
         tracker.step(tracker.start(), blank(0))
 
 
-class InTwoSteps(Script):
-    """Draws boxes as masks, when asked."""
+class MasksOnDemand(Script):
+    """Draws boxes as masks, on demand."""
+
+    masks_on_demand = True
 
     def __init__(self, frames: list[Detections]) -> None:
         super().__init__(frames)
@@ -190,9 +187,9 @@ def objects(boxes: list[list[float]], scores: list[float]) -> Detections:
     return Detections(torch.tensor(boxes), torch.tensor(scores), torch.zeros(len(boxes), dtype=torch.int64))
 
 
-def test_masks_are_drawn_for_what_is_shown_alone():
+def test_masks_are_drawn_for_shown_objects_only():
     left, right, outside, weak = [0.0, 0, 20, 20], [40.0, 0, 60, 20], [210.0, 10, 230, 30], [90.0, 10, 99, 20]
-    detector = InTwoSteps([objects([left, outside, right, weak], [0.9, 0.8, 0.7, 0.1])])
+    detector = MasksOnDemand([objects([left, outside, right, weak], [0.9, 0.8, 0.7, 0.1])])
     tracker = Tracker(detector)
     _, shown = tracker.step(tracker.start(), blank(0))
     assert (shown.ids >= 0).tolist() == [True, False, True, False]
@@ -201,22 +198,22 @@ def test_masks_are_drawn_for_what_is_shown_alone():
     assert detector.asked == [2]
 
 
-def test_nothing_found_in_two_steps():
-    detector = InTwoSteps([Detections.empty()])
+def test_masks_on_demand_without_objects():
+    detector = MasksOnDemand([Detections.empty()])
     _, shown = Tracker(detector).step(Tracker(detector).start(), blank(0))
     assert shown.masks.shape == (0, *blank(0).size)
 
 
-def test_at_most_so_many_are_shown_and_the_rest_keep_their_track():
+def test_hidden_objects_keep_their_track():
     found = [objects([[0.0, 0.0, 9.0, 9.0], [20.0, 0.0, 29.0, 9.0]], scores) for scores in ([0.7, 0.9], [0.9, 0.7])]
-    tracker = Tracker(Script(found), affinity=Affinity(), max_shown=1)
+    tracker = Tracker(Script(found), affinity=GeometricAffinity(), max_shown=1)
     assert [d.ids.tolist() for _, d in tracker.track(map(blank, range(2)))] == [[-1, 1], [0, -1]]
     with pytest.raises(ValueError, match="Expected max_shown of at least 0, got -1"):
         Tracker(Script(found), max_shown=-1)
 
 
 def test_masks_of_the_wrong_size():
-    class Wrong(InTwoSteps):
+    class Wrong(MasksOnDemand):
         def segment(self, detections, size):
             return detections
 
@@ -225,15 +222,16 @@ def test_masks_of_the_wrong_size():
         Tracker(detector).step(Tracker(detector).start(), blank(0))
 
 
-def test_one_thing_under_two_names_without_masks():
+def test_one_box_of_two_classes_without_masks():
     twice = objects([[0.0, 0.0, 20.0, 20.0], [0.5, 0.0, 20.0, 20.0]], [0.9, 0.8])
     for labels, expected in (([0, 1], [0, -1]), ([0, 0], [0, 1])):
-        detector = InTwoSteps([twice.replace(labels=torch.tensor(labels))])
-        tracker = Tracker(detector, affinity=Affinity())
+        detector = MasksOnDemand([twice.replace(labels=torch.tensor(labels))])
+        tracker = Tracker(detector, affinity=GeometricAffinity())
         _, shown = tracker.step(tracker.start(), blank(0))
         assert shown.ids.tolist() == expected
 
 
-def test_what_is_no_relation():
-    with pytest.raises(ValueError, match="Expected a relation with the methods 'encode' and 'score'"):
-        Tracker(Script([]), relation=Script([]))
+def test_an_affinity_is_checked():
+    for wrong in (Script([]), GeometricAffinity):
+        with pytest.raises(ValueError, match=r"inherits from tltm_graph\.association\.Affinity"):
+            Tracker(Script([]), wrong)

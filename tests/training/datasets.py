@@ -6,9 +6,11 @@ from pathlib import Path
 from PIL import Image
 
 from tltm_graph import MovingShapes, Tracks
-from tltm_graph.formats import COCO, YOUTUBE_VIS_2019, CocoWriter, Video, YoutubeVisWriter
+from tltm_graph.formats import COCO, YOUTUBE_VIS_2019, Video
 from tltm_graph.formats.class_maps import read_class_map
+from tltm_graph.formats.coco import CocoWriter
 from tltm_graph.formats.video import is_held_out
+from tltm_graph.formats.youtube_vis import YoutubeVisWriter
 
 SIZE = (48, 80)
 SHARED = [COCO.index(name) for name in read_class_map("coco_to_youtube_vis_2019")]

@@ -5,7 +5,8 @@ import torch
 
 from tests.cases import CROSSING, drawn
 from tltm_graph import Tracks
-from tltm_graph.formats import MotTruthWriter, Video
+from tltm_graph.formats import Video
+from tltm_graph.formats.mot import MotTruthWriter
 from tltm_graph.formats.video import is_held_out
 from tltm_graph.training import DetectionFiles, association_steps
 

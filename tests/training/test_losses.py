@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from tltm_graph.detectors.centermask import DenseOutput, DenseTargets
+from tltm_graph.detectors.centermask.fcos import DenseOutput, DenseTargets
 from tltm_graph.training import edge_loss, fcos_losses, mask_loss, smoothed_giou, transition_loss
 
 

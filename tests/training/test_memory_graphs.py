@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from tests.training.test_objective import tiny
-from tltm_graph import Detections, MovingShapes, OracleDetector
+from tltm_graph import Detections, MovingShapes
+from tltm_graph.detectors import OracleDetector
 from tltm_graph.graph import TRANSITION
 from tltm_graph.models import save_model, tltm_tiny
 from tltm_graph.structures import Tracks
@@ -63,7 +64,7 @@ def test_memory_graph():
     ]
     graph = memory_graph(seen, 3)
     assert graph["previous"].ids.tolist() == [4, 7], "nobody knows what -1 is"
-    assert graph["previous"].gap.tolist() == [9, 10]
+    assert graph["previous"].time_since_update.tolist() == [9, 10]
     assert graph["previous"].x.flatten(1).tolist() == [[1, 4], [0, 7]]
     assert graph["earlier"].x.flatten(1).tolist() == [[0, 4]], "of 4 alone there is one observation more"
     assert graph[SAME].edge_index.tolist() == [[0], [0]]
@@ -75,7 +76,7 @@ def test_memory_graph():
     for now, first in ((3, 2), (3, 3), (0, 0), (2, 0)):
         empty = memory_graph(seen, now, first)
         assert empty[TRANSITION].edge_index.shape == (2, 0)
-        assert len(empty["previous"].gap) == empty["previous"].num_nodes
+        assert len(empty["previous"].time_since_update) == empty["previous"].num_nodes
         assert empty["earlier"].num_nodes == (first == 0 and now == 2)
 
 
@@ -101,7 +102,7 @@ def test_what_nobody_knows_does_not_count():
     assert all(p.grad is None for p in model.detector.parameters()), "the relation alone learns"
 
 
-def test_looks_are_the_mean_of_all_observations():
+def test_embeddings_are_the_mean_of_all_observations():
     model = tiny()
     torch.manual_seed(1)
     features = torch.randn(7, 67, 14, 14)
@@ -119,7 +120,7 @@ def test_looks_are_the_mean_of_all_observations():
             (graphs[0], nodes[:1], nodes[:1], nodes[1:3]),
             (graphs[1], nodes[[3, 2]], torch.stack([nodes[[0, 1, 3]].mean(dim=0), nodes[2]]), nodes[5:]),
         ):
-            graph["previous"].x, graph["previous"].looks, graph["current"].x = x, looks, z
+            graph["previous"].x, graph["previous"].mean_x, graph["current"].x = x, looks, z
             logits.append(model.relation.score(graph))
             truth.append(graph[TRANSITION].y)
     torch.testing.assert_close(loss.detach(), edge_loss(torch.cat(logits), torch.cat(truth)))
@@ -145,7 +146,7 @@ def test_data_is_the_same_for_any_number_of_processes(weights):
     assert opened[0].report[0].endswith("objects seen in 12 frames")
     for k in (0, 5, 100):
         one, other = (data.stream[k] for data in opened)
-        assert one["previous"].gap.equal(other["previous"].gap)
+        assert one["previous"].time_since_update.equal(other["previous"].time_since_update)
         assert one["current"].x.equal(other["current"].x)
     loss = RelationObjective()(tltm_tiny(SHAPES), [opened[0].stream[k] for k in range(4)])
     assert loss["gnn_edge"].isfinite()

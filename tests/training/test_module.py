@@ -63,7 +63,7 @@ def test_a_step_is_what_a_loop_would_do(tmp_path):
     made = module(clip_norm=0.5, ema_decay=0.9)
     made.seed = 7
     fit(made, 6, tmp_path)
-    from tltm_graph.frame_pairs.draws import mixed
+    from tltm_graph.frame_pairs.sampling import hash_integers
 
     toy, schedule = Toy(), CosineSchedule(warm_up=3)
     average = {name: p.detach().clone() for name, p in toy.named_parameters()}
@@ -71,7 +71,7 @@ def test_a_step_is_what_a_loop_would_do(tmp_path):
         [{"params": [toy.layer.weight]}, {"params": [toy.layer.bias], "weight_decay": 0.0}], lr=0.1, weight_decay=0.1
     )
     for step in range(6):
-        torch.manual_seed(mixed(7, step, 0))
+        torch.manual_seed(hash_integers(7, step, 0))
         for group in optimizer.param_groups:
             group["lr"] = 0.1 * schedule(step, 6)
         losses = distance(toy, [[1.0, 2.0], [3.0, -1.0]])

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tltm_graph import Detections, MovingShapes
+from tltm_graph.detectors import Detector
 from tltm_graph.models import tltm_tiny
 from tltm_graph.training import RenderedVideos, TrackingValidation, validation
 
@@ -11,7 +12,7 @@ NAMES = MovingShapes.class_names
 VIDEOS = RenderedVideos(split="val", num_scenes=3, num_frames=4, size=(48, 80))
 
 
-class Perfect:
+class Perfect(Detector):
     """Knows the truth."""
 
     class_names = NAMES

@@ -4,8 +4,8 @@ import pytest
 from PIL import Image
 
 from tests.cases import CROSSING, Script, blank, drawn
-from tltm_graph import Tracker, association_graph
-from tltm_graph.explanation import decision_of
+from tltm_graph import Tracker
+from tltm_graph.explanation import association_graph
 from tltm_graph.visualization import draw_association_graph
 
 
@@ -15,8 +15,8 @@ def test_it_draws(tmp_path, frames):
     tracker, decisions = Tracker(Script(frames)), []
     state = tracker.start()
     for t in range(len(frames)):
-        state, detections = tracker.step(state, blank(t))
-        decisions.append(decision_of(state, detections))
+        state, _ = tracker.step(state, blank(t))
+        decisions.append(state.decision.compact())
     draw_association_graph(association_graph(decisions)).save(tmp_path / "graph.png")
     pixels = np.asarray(Image.open(tmp_path / "graph.png").convert("RGB"))
     if any(map(len, frames)):
@@ -29,8 +29,8 @@ def marks(frames, path) -> int:
     tracker, decisions = Tracker(Script(frames)), []
     state = tracker.start()
     for t in range(len(frames)):
-        state, detections = tracker.step(state, blank(t))
-        decisions.append(decision_of(state, detections))
+        state, _ = tracker.step(state, blank(t))
+        decisions.append(state.decision.compact())
     draw_association_graph(association_graph(decisions)).save(path)
     return path.read_text().count('id="line2d_')
 

@@ -6,7 +6,7 @@ from tltm_graph import MovingShapes
 from tltm_graph.visualization import Overlay
 
 
-def test_objects_change_the_picture_and_unknown_ones_do_not():
+def test_only_detections_with_an_id_are_drawn():
     scene = MovingShapes(2, (96, 128), num_objects=3, seed=1)
     frame, truth = scene.frame(0), scene.truth(0)
     before = frame.image.clone()
@@ -43,13 +43,13 @@ def test_boxes_alone_and_colours_in_rgb():
 def test_a_track_has_the_class_of_most_of_its_observations():
     frames = drawn("a\na\na\na")
     labels, overlay = [0, 1, 1, 0], Overlay(("first", "second"))
-    told = []
+    captions = []
     for t, (seen, label) in enumerate(zip(frames, labels, strict=True)):
         overlay.draw(blank(t), seen.replace(labels=torch.tensor([label]), scores=torch.tensor([0.9 if label else 0.5])))
-        told.append(overlay._caption(0))
-    assert told == ["0 first", "0 second", "0 second", "0 second"]
+        captions.append(overlay._caption(0))
+    assert captions == ["0 first", "0 second", "0 second", "0 second"]
     overlay.draw(blank(1000), frames[0].replace(labels=torch.tensor([0])))
-    assert overlay._caption(0) == "0 first", "what is long past is forgotten"
+    assert overlay._caption(0) == "0 first", "old votes are dropped"
 
 
 def test_ids_are_needed():

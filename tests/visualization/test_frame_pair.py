@@ -4,20 +4,21 @@ import torch
 from PIL import Image
 
 from tests.explanation.saved_runs import oracle, saved, scene
-from tltm_graph import Affinity, MovingShapes, Tracker
+from tltm_graph import MovingShapes, Tracker
+from tltm_graph.association import GeometricAffinity
 from tltm_graph.commands.crops import crops
 from tltm_graph.visualization import draw_frame_pair
-from tltm_graph.visualization.draw import PALETTE
+from tltm_graph.visualization.drawing import PALETTE
 
 
 @pytest.fixture
 def run(tmp_path):
     frames = scene(10)
-    graph, _ = saved(Tracker(oracle(frames), affinity=Affinity()), frames, tmp_path / "graph.zip")
+    graph, _ = saved(Tracker(oracle(frames), affinity=GeometricAffinity()), frames, tmp_path / "graph.zip")
     return graph, frames
 
 
-def test_crops_are_where_things_were(run):
+def test_crops_are_cut_from_the_boxes(run):
     graph, frames = run
     tracks, objects = crops(graph, 9, frames)
     decision = graph[9]
@@ -28,12 +29,12 @@ def test_crops_are_where_things_were(run):
         assert torch.equal(crop, frames.frame(9).image[:, y0:y1, x0:x1])
     for track, crop in tracks.items():
         seen = [one for one in graph.decisions(until=8) if one.row(track) is not None][-1]
-        assert seen.frame == 9 - int(decision.age[decision.previous.ids.tolist().index(track)])
+        assert seen.frame == 9 - int(decision.time_since_update[decision.previous.ids.tolist().index(track)])
         x0, y0, x1, y1 = seen.current.boxes[seen.row(track)].clamp(min=0).round().int().tolist()
         assert torch.equal(crop, frames.frame(seen.frame).image[:, y0:y1, x0:x1])
 
 
-def test_another_video_is_told(run):
+def test_another_video_is_refused(run):
     graph, frames = run
     with pytest.raises(ValueError, match="ends before it"):
         crops(graph, 9, list(frames)[:5])
@@ -41,7 +42,7 @@ def test_another_video_is_told(run):
         crops(graph, 9, MovingShapes(size=(32, 48), num_frames=10))
 
 
-def test_chosen_transitions_have_the_colour_of_their_track(run, tmp_path):
+def test_matched_edges_have_the_colour_of_their_track(run, tmp_path):
     graph, frames = run
     decision = graph[9]
     draw_frame_pair(decision, *crops(graph, 9, frames), class_names=graph.class_names).save(tmp_path / "all.png")

@@ -3,17 +3,16 @@ import torch
 
 from tests.cases import CROSSING, LEAVING, Script, blank, drawn
 from tltm_graph import Tracker
-from tltm_graph.explanation import decision_of
 from tltm_graph.visualization import GraphStrip
-from tltm_graph.visualization.draw import track_colour
+from tltm_graph.visualization.drawing import track_colour
 
 
 def strips(script, **options):
     tracker, strip = Tracker(Script(script)), GraphStrip(200, **options)
     state = tracker.start()
     for t in range(len(script)):
-        state, detections = tracker.step(state, blank(t))
-        yield strip.draw(decision_of(state, detections))
+        state, _ = tracker.step(state, blank(t))
+        yield strip.draw(state.decision.compact())
 
 
 def columns(picture, track):
@@ -22,29 +21,29 @@ def columns(picture, track):
     return ((picture.int() - colour).abs().sum(dim=0) < 30).any(dim=0).nonzero().flatten().tolist()
 
 
-def test_now_is_on_the_right():
+def test_the_current_frame_is_on_the_right():
     pictures = list(strips(drawn(CROSSING), frames=20))
     assert {tuple(picture.shape) for picture in pictures} == {(3, 150, 200)}
     ends = [max(columns(picture, 0)) for picture in pictures[1:]]
     assert max(ends) - min(ends) <= 3
     assert ends[0] < 180
     begins = [min(columns(picture, 0)) for picture in pictures[1:]]
-    assert begins == sorted(begins, reverse=True), "what is past moves left"
+    assert begins == sorted(begins, reverse=True), "the past moves to the left"
 
 
-def test_what_is_long_past_is_gone():
+def test_old_tracks_leave_the_strip():
     pictures = list(strips(drawn("a...b\n" * 3 + "a....\n" * 12), frames=6))
     assert columns(pictures[4], 1)
     assert not columns(pictures[-1], 1)
 
 
-def test_there_is_no_room_for_everybody():
+def test_the_number_of_lanes_is_limited():
     pictures = list(strips(drawn("a..b..c\n" * 4), lanes=2))
     shown = [track for track in range(3) if columns(pictures[-1], track)]
     assert len(shown) == 2
 
 
-def test_a_new_track_takes_the_place_of_one_that_is_gone():
+def test_a_new_track_takes_the_lane_of_a_lost_one():
     pictures = list(strips(drawn("a........\n" * 3 + "........b\n" * 4, {"b": 1}), lanes=1))
     assert columns(pictures[2], 0)
     assert columns(pictures[-1], 1)
@@ -56,6 +55,6 @@ def test_it_draws(frames):
     assert all(picture.dtype == torch.uint8 for picture in strips(drawn(frames)))
 
 
-def test_nonsense():
+def test_bad_sizes():
     with pytest.raises(ValueError, match="1 pixel"):
         GraphStrip(0)

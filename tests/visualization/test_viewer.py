@@ -53,9 +53,9 @@ def opened(page: Path, folder: Path, at: str = "", script: str = "") -> str:
     return done.stdout
 
 
-def told_by(dom: str):
-    """What a script of the test has left in ``document.documentElement.dataset.told``."""
-    return json.loads(unescape(re.search(r'data-told="(.*?)"', dom)[1]))
+def result_in(dom: str):
+    """The value that a script of the test has left in ``document.documentElement.dataset.result``."""
+    return json.loads(unescape(re.search(r'data-result="(.*?)"', dom)[1]))
 
 
 @pytest.fixture
@@ -111,10 +111,10 @@ def test_frames_without_objects_masks_or_pictures(tmp_path):
     assert [len(one["objects"]) for one in content(tmp_path / "graph.html", "data")["frames"]] == [0, 1, 0, 1]
 
 
-def test_mistakes_leave_no_page(run, tmp_path):
+def test_errors_leave_no_page(run, tmp_path):
     graph, frames = run
     other = (replace(frame, image=torch.zeros(3, 8, 8, dtype=torch.uint8)) for frame in frames)
-    with pytest.raises(ValueError, match="the video is another one"):
+    with pytest.raises(ValueError, match="pixels .* pass the video that was tracked"):
         write_viewer(tmp_path / "graph.html", graph, other, SIZE)
     with pytest.raises(ValueError, match="frame 5, got one that ends before it"):
         write_viewer(tmp_path / "graph.html", graph, list(frames)[:5], SIZE)
@@ -124,14 +124,14 @@ def test_mistakes_leave_no_page(run, tmp_path):
 
 
 @needs_chromium
-def test_it_opens_where_it_is_asked_to_without_a_network(run, tmp_path):
+def test_it_opens_at_an_object_without_a_network(run, tmp_path):
     graph, frames = run
     page = tmp_path / "graph.html"
     decision = next(one for one in graph if one.frame > 4 and len(one.assignment))
     row = int(decision.assignment.current[0])
     write_viewer(page, graph, frames, SIZE, graph.class_names, explanations={(decision.frame, row): "just <so>"})
     asked = "performance.getEntriesByType('resource').filter(e => !e.name.startsWith('data:')).length"
-    told = f"""
+    result = f"""
       document.documentElement.dataset.requests = {asked};
       setTimeout(() => {{
         const {{ width, height }} = $("picture"), context = $("picture").getContext("2d");
@@ -139,23 +139,23 @@ def test_it_opens_where_it_is_asked_to_without_a_network(run, tmp_path):
         document.documentElement.dataset.colours = new Set(new Uint32Array(seen.data.buffer)).size;
       }}, 500);
     """
-    dom = opened(page, tmp_path, f"#frame={decision.frame}&object={row}", told)
+    dom = opened(page, tmp_path, f"#frame={decision.frame}&object={row}", result)
     assert 'data-requests="0"' in dom
     assert int(re.search(r'data-colours="(\d+)"', dom)[1]) > 200, "the picture is there"
     assert "data-ready=" in dom
-    assert f"goes on track {int(decision.tracks[row])}</h1>" in dom
+    assert f"continues track {int(decision.tracks[row])}</h1>" in dom
     assert "just &lt;so&gt;" in dom
     assert f"frame {decision.frame} " in dom
     assert not re.search(r"(src|href)=\"?https?:", page.read_text("utf-8"))
 
 
 @needs_chromium
-def test_keys_clicks_and_search_go_where_they_should(run, tmp_path):
+def test_keys_clicks_and_search(run, tmp_path):
     graph, frames = run
     page = tmp_path / "graph.html"
     write_viewer(page, graph, frames, SIZE, graph.class_names)
     script = """
-      const told = [], note = () => told.push(location.hash);
+      const result = [], note = () => result.push(location.hash);
       const key = (key, shiftKey) => { dispatchEvent(new KeyboardEvent("keydown", { key, shiftKey })); note(); };
       for (const name of ["ArrowRight", "ArrowRight", "ArrowLeft", "End", "ArrowRight", "Home"]) key(name);
       key("ArrowRight", true);
@@ -167,13 +167,13 @@ def test_keys_clicks_and_search_go_where_they_should(run, tmp_path):
       clear();
       const middle = k => view.scale * (box[4 + k] + box[6 + k]) / 2;
       $("picture").onclick({ clientX: rect.left + view.x + middle(0), clientY: rect.top + view.y + middle(1) });
-      told.push(selected === null ? "missed" : "hit");
-      document.documentElement.dataset.told = JSON.stringify([told, mostDoubtful[0]]);
+      result.push(selected === null ? "missed" : "hit");
+      document.documentElement.dataset.result = JSON.stringify([result, mostDoubtful[0]]);
     """
     dom = opened(page, tmp_path, "", script)
-    told, first = told_by(dom)
-    assert told[:7] == [f"#frame={frame}" for frame in (1, 2, 1, 9, 9, 0, 9)]
-    assert told[7] == "#frame=0"
+    result, first = result_in(dom)
+    assert result[:7] == [f"#frame={frame}" for frame in (1, 2, 1, 9, 9, 0, 9)]
+    assert result[7] == "#frame=0"
     shown = [
         (one.frame, row)
         for one in graph
@@ -181,34 +181,35 @@ def test_keys_clicks_and_search_go_where_they_should(run, tmp_path):
         if one.current.ids[row] >= 0 and one.margins[row] < 1e9
     ]
     places = [f"#frame={frame}&object={row}" for frame, row in shown]
-    assert told[8:11] == [places[0], places[1], places[0]]
-    assert re.fullmatch(r"#frame=\d+", told[11])
-    assert told[12].startswith("#frame=")
-    assert "&object=" in told[12]
-    assert told[13] == f"#frame={first[1]}&object={first[2]}"
-    assert told[14] == "hit"
+    assert result[8:11] == [places[0], places[1], places[0]]
+    assert re.fullmatch(r"#frame=\d+", result[11])
+    assert result[12].startswith("#frame=")
+    assert "&object=" in result[12]
+    assert result[13] == f"#frame={first[1]}&object={first[2]}"
+    assert result[14] == "hit"
 
 
 @needs_chromium
-def test_a_place_that_is_not_there_is_said(run, tmp_path):
+def test_a_missing_frame_or_object_is_reported(run, tmp_path):
     graph, frames = run
     page = tmp_path / "graph.html"
     write_viewer(page, graph, frames, SIZE, graph.class_names)
     script = """
-      const told = [], note = () => told.push([document.querySelector(".wrong")?.textContent ?? null, location.hash]);
+      const result = [], message = () => document.querySelector(".wrong")?.textContent ?? null;
+      const note = () => result.push([message(), location.hash]);
       note();
       const asked = ["abc", "", "3&object=99", "3&object=x", "3&object=0", "99"].map(it => "frame=" + it).concat("");
       addEventListener("hashchange", () => { note(); next(); });
       function next() {
         if (asked.length) location.hash = asked.shift();
-        else document.documentElement.dataset.told = JSON.stringify(told);
+        else document.documentElement.dataset.result = JSON.stringify(result);
       }
       next();
     """
-    told = told_by(opened(page, tmp_path, "#frame=999", script))
+    result = result_in(opened(page, tmp_path, "#frame=999", script))
     frames_are, last = "Expected one of the 10 frames from 0 to 9, got frame=", len(graph[3].current) - 1
     objects_are = f"Expected an object from 0 to {last} in frame 3, got object="
-    assert told == [
+    assert result == [
         [f"{frames_are}999", "#frame=0"],
         [f"{frames_are}abc", "#frame=0"],
         [frames_are, "#frame=0"],
@@ -216,7 +217,7 @@ def test_a_place_that_is_not_there_is_said(run, tmp_path):
         [f"{objects_are}x", "#frame=3"],
         [None, "#frame=3&object=0"],
         [f"{frames_are}99", "#frame=3&object=0"],
-        [None, told[-1][1]],
+        [None, result[-1][1]],
     ]
 
 
@@ -238,10 +239,10 @@ def test_labels_keep_apart_and_can_be_hidden(run, tmp_path):
       go(5);
       const before = pixels(); key("l");
       const hidden = pixels(); key("l");
-      document.documentElement.dataset.told = JSON.stringify([shown, over, before !== hidden, before === pixels()]);
+      document.documentElement.dataset.result = JSON.stringify([shown, over, before !== hidden, before === pixels()]);
     """
-    told = told_by(opened(page, tmp_path, "", script))
-    assert told == [sum(len(one.current) for one in graph), 0, True, True]
+    result = result_in(opened(page, tmp_path, "", script))
+    assert result == [sum(len(one.current) for one in graph), 0, True, True]
 
 
 @needs_chromium
@@ -250,7 +251,7 @@ def test_it_can_be_used_with_the_keyboard_alone(run, tmp_path):
     page = tmp_path / "graph.html"
     write_viewer(page, graph, frames, SIZE, graph.class_names)
     script = """
-      const told = [], note = () => told.push(location.hash);
+      const result = [], note = () => result.push(location.hash);
       const key = (to, key, ctrlKey) =>
         to.dispatchEvent(new KeyboardEvent("keydown", { key, ctrlKey, bubbles: true, cancelable: true }));
       const reached = [...document.querySelectorAll("button, input, [tabindex]")];
@@ -259,25 +260,25 @@ def test_it_can_be_used_with_the_keyboard_alone(run, tmp_path):
         clear();
         const row = document.querySelectorAll("tr[data-frame]")[1];
         row.focus(); key(document.activeElement, name); note();
-        told.push([document.activeElement.id, playing]);
+        result.push([document.activeElement.id, playing]);
       }
       key($("next"), " "); key(document.body, "n", true); note();
       clear(); go(5);
       for (const name of ["ArrowDown", "ArrowDown", "ArrowUp"]) { key($("tracks"), name); note(); }
-      document.documentElement.dataset.told = JSON.stringify([order, mostDoubtful[1], told]);
+      document.documentElement.dataset.result = JSON.stringify([order, mostDoubtful[1], result]);
     """
-    order, (_, frame, row), told = told_by(opened(page, tmp_path, "", script))
+    order, (_, frame, row), result = result_in(opened(page, tmp_path, "", script))
     assert order[:8] == ["play", "slider", "search", "doubt", "previous", "next", "tracks", "details"]
     assert set(order[8:]) == {"row"}
     place = f"#frame={frame}&object={row}"
-    assert told[:5] == [place, ["details", None], place, ["details", None], place]
+    assert result[:5] == [place, ["details", None], place, ["details", None], place]
     shown = [track for track in graph[5].tracks.tolist() if track >= 0]
     first, second = (f"#frame=5&object={graph[5].tracks.tolist().index(track)}" for track in sorted(shown)[:2])
-    assert told[5:] == [first, second, first]
+    assert result[5:] == [first, second, first]
 
 
 @needs_chromium
-def test_wrong_decisions_are_marked_listed_and_gone_to(run, tmp_path):
+def test_wrong_decisions_are_marked_and_listed(run, tmp_path):
     graph, frames = run
     shown = {track for one in graph for track in one.tracks[one.current.ids >= 0].tolist()}
     places = [(one.frame, row, track) for one in graph for row, track in enumerate(one.tracks.tolist())]
@@ -290,7 +291,7 @@ def test_wrong_decisions_are_marked_listed_and_gone_to(run, tmp_path):
         return data.some((_, k) => k % 4 === 0 && data[k] > 200 && data[k + 1] < 50 && data[k + 2] < 50);
       };
       clear(); go(1);
-      const told = [$("details").textContent, lines.length, [red($("tracks")), red($("picture"))]];
+      const result = [$("details").textContent, lines.length, [red($("tracks")), red($("picture"))]];
     """
     script = """
       const gone = [], note = () => gone.push(location.hash);
@@ -301,11 +302,11 @@ def test_wrong_decisions_are_marked_listed_and_gone_to(run, tmp_path):
       const clientX = box.left + lanes.left + at * lanes.x, clientY = box.bottom - 20 - lanes.y / 2;
       clear(); $("tracks").onclick({ clientX, clientY }); note();
       clear(); document.querySelectorAll("tr[data-frame]")[2].click(); note();
-      told.push(Object.keys(MARKS), gone, document.querySelector("#details .wrong").textContent);
+      result.push(Object.keys(MARKS), gone, document.querySelector("#details .wrong").textContent);
     """
-    done = "document.documentElement.dataset.told = JSON.stringify(told);"
+    done = "document.documentElement.dataset.result = JSON.stringify(result);"
     write_viewer(page, graph, frames, SIZE, graph.class_names, mistakes=wrong)
-    text, lines, marked, marks, gone, said = told_by(opened(page, tmp_path, "", red + script + done))
+    text, lines, marked, marks, gone, said = result_in(opened(page, tmp_path, "", red + script + done))
     assert re.search(r"wrong decisions: 3.*edge 1.*solver 1.*memory 0.*detector 1.*track 1, not <new>", text)
     assert (lines, marked) == (len(shown) + 1, [True, True])
     assert set(marks) == set(CAUSES)
@@ -313,21 +314,21 @@ def test_wrong_decisions_are_marked_listed_and_gone_to(run, tmp_path):
     assert gone == [one, two, three, one, three, two, two, three]
     assert said == "wrong (solver): track 1, not <new>"
     write_viewer(page, graph, frames, SIZE, graph.class_names)
-    text, lines, marked = told_by(opened(page, tmp_path, "", red + done))
+    text, lines, marked = result_in(opened(page, tmp_path, "", red + done))
     assert "wrong" not in text
     assert (lines, marked) == (len(shown), [False, False])
 
 
 @needs_chromium
-def test_it_says_how_to_explain_what_it_does_not(run, tmp_path):
+def test_it_shows_how_to_explain_other_objects(run, tmp_path):
     graph, _ = run
     page = tmp_path / "graph.html"
-    told = "document.documentElement.dataset.told = JSON.stringify($('details').textContent.replace(/\\s+/g, ' '))"
+    result = "document.documentElement.dataset.result = JSON.stringify($('details').textContent.replace(/\\s+/g, ' '))"
     write_viewer(page, graph, None, SIZE, command="tltm-graph explain 'my <runs>/a'")
-    dom = opened(page, tmp_path, "#frame=3&object=0", told)
-    assert told_by(dom).endswith("tltm-graph explain 'my <runs>/a' --frame 3 --object 0")
+    dom = opened(page, tmp_path, "#frame=3&object=0", result)
+    assert result_in(dom).endswith("tltm-graph explain 'my <runs>/a' --frame 3 --object 0")
     write_viewer(page, graph, None, SIZE)
-    assert "in Python, explain(graph, 3, row=0) says it" in opened(page, tmp_path, "#frame=3&object=0")
+    assert "in Python, explain(graph, 3, row=0) explains it" in opened(page, tmp_path, "#frame=3&object=0")
 
 
 def test_the_command_is_that_of_the_run(tmp_path):
@@ -363,8 +364,8 @@ def test_the_mistakes_of_a_run_are_in_the_page(tmp_path, capsys):
     assert main([*small, "--mistakes"]) == 0
     expected = json.loads(wrong.read_text())["mistakes"]
     assert f"{len(expected)} wrong decisions" in capsys.readouterr().out
-    told = content(page, "data")["mistakes"]
-    assert {place: cause for place, (cause, _) in told.items()} == {
+    result = content(page, "data")["mistakes"]
+    assert {place: cause for place, (cause, _) in result.items()} == {
         f"{one['frame']}:{one['row']}": one["cause"] for one in expected
     }
     scene = open_source(None)
@@ -372,4 +373,4 @@ def test_the_mistakes_of_a_run_are_in_the_page(tmp_path, capsys):
         for index in range(8):
             writer.write(index, scene.truth(index))
     assert main([*small, "--truth", str(tmp_path / "truth.json")]) == 0
-    assert content(page, "data")["mistakes"] == told
+    assert content(page, "data")["mistakes"] == result

@@ -1,22 +1,23 @@
+from abc import abstractmethod
 from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
 
-import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from tltm_graph.graph import TRANSITION
+from tltm_graph.structures import Detections
 
 
 @dataclass(frozen=True, eq=False)
 class EdgeScores:
-    """What a solver maximises: the sum over chosen edges, births and misses.
+    """Scores of a frame-pair graph. A solver maximises their sum over matched edges, births and misses.
 
     Args:
-        edges: Score of each transition (E,), in the order of the graph's ``edge_index``.
-        births: Score of each current object as a new one (N,).
-        misses: Score of each previous object as gone (M,).
-        terms: The parts that ``edges`` is the sum of, by name, each (E,).
-        objects: Log-odds that each current object is one at all (N,), None if nobody judged.
+        edges: Score of each edge as a match (E,), in the order of the graph's ``edge_index``.
+        births: Score of each current object as a new track (N,).
+        misses: Score of each previous object as not visible (M,).
+        terms: Named summands of ``edges``, each (E,).
+        objects: Log-odds that each current detection shows an object (N,), None if the affinity does not estimate it.
     """
 
     edges: Tensor
@@ -25,86 +26,87 @@ class EdgeScores:
     terms: dict[str, Tensor] = field(default_factory=dict)
     objects: Tensor | None = None
 
+    def __repr__(self) -> str:
+        sizes = f"{len(self.edges)} edges, {len(self.births)} births, {len(self.misses)} misses"
+        return f"{type(self).__name__}({sizes}, terms {', '.join(self.terms) or 'none'})"
 
-class Affinity:
-    r"""Scores transitions by where the boxes are, by class, by age and, if there is one, by a relation model.
 
-    .. math::
-        s_{ij} = IoU_{ij} + r\, (2 \sigma(\ell_{ij}) - 1) - c\, [label_i \ne label_j] - a\, (age_i - 1), \qquad
-        birth_j = \tau, \quad miss_i = 0
-
-    where both boxes are grown by a margin of :math:`b + b' \sqrt{age_i - 1}` of their size on each side: small and fast
-    objects still overlap themselves, and the longer a track was not seen, the farther off it may turn up.
-
-    :math:`\ell` are the relation model's logits: sure of a match it adds r, sure of none it takes r away, undecided it
-    leaves the rest to decide. A match is worth making when :math:`s_{ij} > \tau`. Class is evidence, not a wall: an
-    object whose label flips keeps its track where it overlaps well enough. A track seen longer ago gives way to a
-    fresher one. All terms are in units of IoU.
+@dataclass(frozen=True)
+class Message:
+    """Contribution of a neighbour to the score of an edge.
 
     Args:
-        threshold: τ, the least score of a match.
-        label: c, the price of another class.
-        age: a, the price of every frame a track has not been seen.
-        relation: r, the weight of the relation model, if the tracker has one.
-        margin: What boxes are grown by, b.
-        margin_growth: How that grows with age, b′.
+        side: ``"previous"`` for another track compared with the same detection, ``"current"`` for another detection
+            compared with the same track.
+        row: Row of the neighbour.
+        value: Contribution to the score.
     """
 
-    def __init__(
-        self,
-        threshold: float = 0.2,
-        label: float = 0.2,
-        age: float = 0.01,
-        relation: float = 1.0,
-        margin: float = 0.15,
-        margin_growth: float = 0.05,
-    ) -> None:
-        self.threshold = threshold
-        self.label = label
-        self.age = age
-        self.relation = relation
-        self.margin = margin
-        self.margin_growth = margin_growth
+    side: Literal["previous", "current"]
+    row: int
+    value: float
 
-    def __call__(self, graph: HeteroData, logits: Tensor | None = None) -> EdgeScores:
-        """Scores the transitions of ``graph``.
+
+@dataclass(frozen=True)
+class EdgeExplanation:
+    """Decomposition of an edge score into a sum.
+
+    Args:
+        terms: Summands by name.
+        messages: Contributions of the neighbours in the graph, strongest first; empty without message passing.
+    """
+
+    terms: dict[str, float]
+    messages: tuple[Message, ...]
+
+    @property
+    def total(self) -> float:
+        """Sum of all terms and messages."""
+        return sum(self.terms.values()) + sum(message.value for message in self.messages)
+
+
+class AppearanceModel(Protocol):
+    """Learned comparison of appearance, a part of an affinity: :class:`tltm_graph.models.RelationModel` is one."""
+
+    def encode(self, detections: Detections) -> Tensor:
+        """Compute the appearance embeddings (N, F) of the objects of one frame."""
+        ...
+
+    def score(self, graph: HeteroData) -> Tensor:
+        """Score the edges of a graph whose nodes have embeddings ``x``.
 
         Args:
-            graph: From :func:`tltm_graph.graph.frame_pair_graph`; ``graph["previous"].age (M,)`` counts frames since
-                each previous object was seen (1: in the frame before); without it all are fresh.
-            logits: Edge logits (E,) of a relation model, or None.
+            graph: Frame-pair graph. Its previous nodes may also have ``mean_x (M, F)``, the mean embedding over all
+                observations of each track, and ``time_since_update (M,)`` in frames.
+
+        Returns:
+            Edge logits (E,): log-odds that both ends are the same object.
         """
-        previous, current = graph["previous"], graph["current"]
-        row, column = graph[TRANSITION].edge_index
-        unseen = (previous.age - 1).float() if "age" in previous else previous.boxes.new_zeros(len(previous.boxes))
-        margin = (self.margin + self.margin_growth * unseen.sqrt())[row, None]  # (E, 1)
-        terms = {
-            "iou": _pairwise_iou(_grow(previous.boxes[row], margin), _grow(current.boxes[column], margin)),
-            "label": -self.label * (previous.labels[row] != current.labels[column]).float(),
-            "age": -self.age * unseen[row],
-        }
-        if logits is not None:
-            terms["relation"] = self.relation * (2 * logits.sigmoid() - 1)
-        return EdgeScores(
-            edges=torch.stack(list(terms.values())).sum(dim=0),  # (E,)
-            births=previous.boxes.new_full((len(current.boxes),), self.threshold),
-            misses=previous.boxes.new_zeros(len(previous.boxes)),
-            terms=terms,
-        )
-
-    def __repr__(self) -> str:
-        settings = ", ".join(f"{name}={value}" for name, value in vars(self).items())
-        return f"{type(self).__name__}({settings})"
+        ...
 
 
-def _grow(boxes: Tensor, margin: Tensor) -> Tensor:
-    border = margin * (boxes[:, 2:] - boxes[:, :2])
-    return torch.cat([boxes[:, :2] - border, boxes[:, 2:] + border], dim=1)
+@runtime_checkable
+class Affinity(Protocol):
+    """Scoring of a frame-pair graph: each edge as a match, each object as a birth or a miss.
 
+    Inherit from it and implement :meth:`score`; the other methods have defaults.
+    """
 
-def _pairwise_iou(boxes: Tensor, others: Tensor) -> Tensor:
-    """IoU (E,) of each box with the other box in its row; 0 for two boxes without area."""
-    low, high = torch.maximum(boxes[:, :2], others[:, :2]), torch.minimum(boxes[:, 2:], others[:, 2:])
-    intersection = (high - low).clamp(min=0).prod(dim=1)
-    union = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1) + (others[:, 2:] - others[:, :2]).prod(dim=1) - intersection
-    return intersection / union.clamp(min=1e-9)
+    def encode(self, detections: Detections) -> Tensor | None:
+        """Compute the appearance embeddings (N, F) that :meth:`score` reads, None if it reads geometry alone."""
+        return None
+
+    @abstractmethod
+    def score(self, graph: HeteroData) -> EdgeScores:
+        """Score a graph.
+
+        Args:
+            graph: Frame-pair graph of a tracker: :func:`tltm_graph.graph.frame_pair_graph`, with
+                ``graph["previous"].time_since_update (M,)`` in frames, ``graph.scene (1, 3)`` (height and width of the
+                frame in pixels, seconds between frames) and the motion fields of the track manager.
+        """
+        ...
+
+    def explain(self, graph: HeteroData, edge: int) -> EdgeExplanation:
+        """Decompose the score of one edge; by default into the terms of its score."""
+        return EdgeExplanation({name: float(term[edge]) for name, term in self.score(graph).terms.items()}, ())

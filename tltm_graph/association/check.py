@@ -1,22 +1,26 @@
 import torch
 from torch import Tensor
 
-from tltm_graph.association.assignment import Assignment
-from tltm_graph.association.solvers import Solver
+from tltm_graph.association.solvers import Assignment, Solver
 
 
 def check_solver(solver: Solver, seed: int = 0, rounds: int = 50) -> None:
-    """Runs a solver on random graphs, sparse, complete and empty, and checks that its assignments can be used.
+    """Check on random graphs, sparse and empty ones included, that a solver returns valid assignments.
 
-    Checked are: every object is used at most once; only existing edges are chosen; every previous object is matched or
-    missed; a clear case is solved; the inputs are left unchanged. How good an assignment is, is the solver's affair.
+    Each object is used at most once; only existing edges are matched; each previous object is matched or missed; an
+    unambiguous case is solved; the inputs stay unchanged. The quality of the assignments is not checked.
+
+    Args:
+        solver: Solver to check.
+        seed: Seed of the random graphs.
+        rounds: Number of graphs.
 
     Raises:
         AssertionError: At the first check that fails.
     """
     random = torch.Generator().manual_seed(seed)
     for number in range(rounds):
-        sizes = [(0, 0), (0, 3), (4, 0)][number] if number < 3 else _sizes(random)
+        sizes = [(0, 0), (0, 3), (4, 0)][number] if number < 3 else _random_sizes(random)
         edge_index, score = _random_graph(sizes, random)
         births = torch.rand(sizes[1], generator=random) - 0.5
         misses = torch.rand(sizes[0], generator=random) - 0.5
@@ -34,12 +38,12 @@ def check_solver(solver: Solver, seed: int = 0, rounds: int = 50) -> None:
         assert handled == list(range(sizes[0])), f"Expected each previous object matched or missed, got {handled}"
 
     edge_index = torch.tensor([[0, 0, 1, 1], [0, 1, 0, 1]])
-    clear = solver(edge_index, torch.tensor([0.0, 9.0, 9.0, 0.0]), (2, 2), torch.zeros(2), torch.zeros(2))
-    matches = dict(zip(clear.previous.tolist(), clear.current.tolist(), strict=True))
+    assignment = solver(edge_index, torch.tensor([0.0, 9.0, 9.0, 0.0]), (2, 2), torch.zeros(2), torch.zeros(2))
+    matches = dict(zip(assignment.previous.tolist(), assignment.current.tolist(), strict=True))
     assert matches == {0: 1, 1: 0}, f"Expected the only good matches 0→1 and 1→0, got {matches}"
 
 
-def _sizes(random: torch.Generator) -> tuple[int, int]:
+def _random_sizes(random: torch.Generator) -> tuple[int, int]:
     m, n = torch.randint(1, 7, (2,), generator=random).tolist()
     return m, n
 

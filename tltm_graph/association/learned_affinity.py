@@ -10,110 +10,114 @@ from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 from torch_geometric.explain import Explainer
 
-from tltm_graph.association.affinity import EdgeScores
-from tltm_graph.association.edge_explanation import EdgeExplanation, Message
+from tltm_graph.association.affinity import Affinity, AppearanceModel, EdgeExplanation, EdgeScores, Message
 from tltm_graph.association.motion_features import (
     FEATURE_GROUPS,
     NUM_CURRENT,
     NUM_EDGE,
     NUM_PREVIOUS,
+    MotionFeatures,
     motion_features,
 )
 from tltm_graph.association.shapley_explainer import ShapleyExplainer
 from tltm_graph.graph import TRANSITION
 from tltm_graph.io import read_weights, write_atomically
 from tltm_graph.nn import TransitionHead
+from tltm_graph.structures import Detections
 
 SHIPPED = Path(str(files("tltm_graph"))) / "weights" / "association_head.safetensors"
-"""The head that comes with the package."""
+"""Weights of the association head that comes with the package."""
 
-_IMPOSSIBLE = -50.0
+_GATED = -50.0  # score of an edge outside the gate
 
 
-class LearnedAffinity:
-    r"""Scores transitions, births and misses by a :class:`tltm_graph.nn.TransitionHead` over
-    :func:`tltm_graph.association.motion_features`: by how things move, and by a relation model's logits, if there are
-    any.
+class LearnedAffinity(Affinity):
+    r"""Affinity of a trained :class:`tltm_graph.nn.TransitionHead` over motion features and, optionally, appearance.
 
-    Scores are log-odds, divided by a temperature that was fitted to make them calibrated. There is no threshold: each
-    detection is weighed against being new, each track against being gone. Transitions not worth a look score -50.
+    The head reads :func:`tltm_graph.association.motion_features`, which include the logits of the appearance model if
+    there is one. Scores are log-odds, divided by a temperature that calibrates them. There is no threshold: each
+    detection is compared with being a birth, each track with being a miss. Edges outside the gate score -50.
 
     Args:
-        head: The network.
-        temperature: Of its logits.
+        head: Trained association head.
+        temperature: Divisor of its logits, above 0.
+        appearance: Appearance model; None to score by motion alone.
 
     Raises:
         ValueError: If the temperature is not above 0.
     """
 
-    def __init__(self, head: TransitionHead, temperature: float = 1.0) -> None:
+    def __init__(
+        self, head: TransitionHead, temperature: float = 1.0, appearance: AppearanceModel | None = None
+    ) -> None:
         if not temperature > 0:
-            raise ValueError(f"Expected a temperature above 0, got {temperature}")
+            raise ValueError(f"Expected a temperature above 0, got {temperature}: 1.0 leaves the logits unchanged")
         self.head = head.eval()
         self.temperature = temperature
+        self.appearance = appearance
 
     @classmethod
-    def from_file(cls, path: str | Path | None = None) -> Self:
-        """Reads what :func:`save_head` wrote.
+    def from_file(cls, path: str | Path | None = None, appearance: AppearanceModel | None = None) -> Self:
+        """Read an association head that :func:`save_head` wrote.
 
         Args:
-            path: Of the weights; None for those that are shipped, which learned from simulated motion alone.
+            path: Path of the weights; None for the shipped head, trained on simulated motion alone.
+            appearance: Appearance model; None to score by motion alone.
 
         Raises:
-            FileNotFoundError: If one of the two files is missing.
-            ValueError: If they are broken, or of a head over other features.
+            FileNotFoundError: If the weights or the configuration is missing.
+            ValueError: If a file is damaged, or the head reads other features.
         """
         path = SHIPPED if path is None else Path(path)
-        beside = path.with_suffix(".json")
-        for file in (path, beside):
+        config_path = path.with_suffix(".json")
+        for file in (path, config_path):
             if not file.is_file():
                 raise FileNotFoundError(
-                    f"Expected an association head in '{path}' and '{beside.name}', found no '{file}'"
+                    f"Expected an association head in '{path}' and '{config_path.name}', found no '{file}': "
+                    "save_head() writes both"
                 )
         try:
-            config = json.loads(beside.read_text(encoding="utf-8"))
+            config = json.loads(config_path.read_text(encoding="utf-8"))
             head = TransitionHead(NUM_PREVIOUS, NUM_CURRENT, NUM_EDGE, **config["head"])
             temperature = float(config["temperature"])
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"Expected how to build an association head in '{beside}', got: {error}") from error
+            raise ValueError(
+                f"Expected the configuration of an association head in '{config_path}', got: {error}"
+            ) from error
         state, own = read_weights(path), head.state_dict()
         if own.keys() != state.keys() or any(own[name].shape != state[name].shape for name in own):
-            raise ValueError(f"Expected the weights of {head!r} over motion features in '{path}', got those of another")
+            raise ValueError(
+                f"Expected the weights of {head!r} over motion features in '{path}', got those of another network"
+            )
         head.load_state_dict(state)
-        return cls(head, temperature)
+        return cls(head, temperature, appearance)
+
+    def encode(self, detections: Detections) -> Tensor | None:
+        """Compute appearance embeddings (N, F); None without an appearance model."""
+        return None if self.appearance is None else self.appearance.encode(detections)
 
     @torch.no_grad()
-    def __call__(self, graph: HeteroData, logits: Tensor | None = None) -> EdgeScores:
-        """Scores the transitions of ``graph``.
-
-        Args:
-            graph: See :func:`tltm_graph.association.motion_features`.
-            logits: Edge logits (E,) of a relation model, or None.
-        """
-        features = motion_features(graph, logits)
-        judged, births, misses, objects = (
+    def score(self, graph: HeteroData) -> EdgeScores:
+        """Score a graph with the fields that :func:`tltm_graph.association.motion_features` reads."""
+        features = self._features(graph)
+        logits, births, misses, objects = (
             values / self.temperature
             for values in self.head(features.previous, features.current, features.edge_index, features.edges)
         )
-        edges = judged.new_full((graph[TRANSITION].edge_index.shape[1],), _IMPOSSIBLE)
-        edges[features.kept] = judged
+        edges = logits.new_full((graph[TRANSITION].edge_index.shape[1],), _GATED)
+        edges[features.kept] = logits
         return EdgeScores(edges, births, misses, {"motion": edges}, objects)
 
-    def explain(self, graph: HeteroData, edge: int, logits: Tensor | None = None) -> EdgeExplanation:
-        """What the score of one transition is made of: :class:`ShapleyExplainer`.
-
-        Args:
-            graph: See above.
-            edge: Which of its transitions.
-            logits: As for the scores.
+    def explain(self, graph: HeteroData, edge: int) -> EdgeExplanation:
+        """Decompose the score of one edge by Shapley values: :class:`ShapleyExplainer`.
 
         Returns:
-            Terms by the names of :data:`tltm_graph.association.motion_features.FEATURE_GROUPS`, and messages.
+            Terms named as in :data:`tltm_graph.association.motion_features.FEATURE_GROUPS`, and messages of neighbours.
         """
-        features = motion_features(graph, logits)
+        features = self._features(graph)
         place = (features.kept == edge).nonzero().flatten()
         if len(place) == 0:
-            return EdgeExplanation({"too far": _IMPOSSIBLE}, ())
+            return EdgeExplanation({"too far": _GATED}, ())
         head = copy.deepcopy(self.head).double()
         average = tuple(part[0].mean for part in (head.previous, head.current, head.edge))
         explainer = Explainer(
@@ -125,9 +129,9 @@ class LearnedAffinity:
         )
         nodes = {"previous": features.previous.double(), "current": features.current.double()}
         index = {TRANSITION: features.edge_index}
-        told = explainer(nodes, index, index=place, edge_attr=features.edges.double())
-        terms = {name: value / self.temperature for name, value in told.terms.items()}
-        mask = told[TRANSITION].edge_mask / self.temperature
+        explanation = explainer(nodes, index, index=place, edge_attr=features.edges.double())
+        terms = {name: value / self.temperature for name, value in explanation.terms.items()}
+        mask = explanation[TRANSITION].edge_mask / self.temperature
         track, detection = features.edge_index[:, place[0]].tolist()
         messages = [
             Message("current", j, value) if i == track else Message("previous", i, value)
@@ -136,12 +140,15 @@ class LearnedAffinity:
         ]
         return EdgeExplanation(terms, tuple(sorted(messages, key=lambda message: -abs(message.value))))
 
+    def _features(self, graph: HeteroData) -> MotionFeatures:
+        return motion_features(graph, None if self.appearance is None else self.appearance.score(graph))
+
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.head!r}, temperature={self.temperature})"
+        return f"{type(self).__name__}({self.head!r}, temperature={self.temperature}, appearance={self.appearance!r})"
 
 
 class _EdgeLogits(nn.Module):
-    """The transitions of a head as PyG's explainers ask for them."""
+    """Edge logits of a head, with the call signature of PyG's explainers."""
 
     def __init__(self, head: TransitionHead) -> None:
         super().__init__()
@@ -154,21 +161,21 @@ class _EdgeLogits(nn.Module):
 
 
 def save_head(head: TransitionHead, path: str | Path, temperature: float = 1.0) -> None:
-    """Writes a head as safetensors, and beside it (``.json``) how to build it and the temperature of its logits.
+    """Write an association head as safetensors, and its configuration and temperature as JSON next to it.
 
     Args:
-        head: The head.
-        path: A path that ends in ``.safetensors``. Both files are replaced when they are complete.
-        temperature: See :class:`LearnedAffinity`.
+        head: Association head.
+        path: Path that ends in ``.safetensors``. Both files are replaced when they are complete.
+        temperature: Divisor of the logits, see :class:`LearnedAffinity`.
 
     Raises:
-        ValueError: If the path ends otherwise.
+        ValueError: If the path does not end in ``.safetensors``.
     """
     path = Path(path)
     if path.suffix != ".safetensors":
         raise ValueError(f"Expected a path that ends in .safetensors, got '{path}'")
     config = {"head": head.config, "temperature": temperature}
     state = {name: value.detach().contiguous().cpu() for name, value in head.state_dict().items()}
-    with write_atomically(path) as weights, write_atomically(path.with_suffix(".json")) as beside:
+    with write_atomically(path) as weights, write_atomically(path.with_suffix(".json")) as config_path:
         save_file(state, weights)
-        beside.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        config_path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

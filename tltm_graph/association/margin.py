@@ -8,18 +8,17 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from tltm_graph.association.affinity import EdgeScores
-from tltm_graph.association.assignment import Assignment
-from tltm_graph.association.solvers import Solver, gains
+from tltm_graph.association.solvers import Assignment, Solver, gains
 
 
 @dataclass(frozen=True)
 class RunnerUp:
-    """The best assignment of a whole frame in which one object goes elsewhere.
+    """Best assignment of a frame in which the decision on one object differs.
 
     Args:
-        margin: What the assignment that was chosen scores more, births and misses included. Below 0 if the solver left
-            a better one.
-        matches: Pairs of previous and current object.
+        margin: Score of the chosen assignment minus the score of this one, births and misses included. Negative if
+            the solver missed a better one.
+        matches: Pairs (previous, current) of matched rows.
     """
 
     margin: float
@@ -29,24 +28,25 @@ class RunnerUp:
 def runner_up(
     edge_index: Tensor, scores: EdgeScores, sizes: tuple[int, int], assignment: Assignment, current: int
 ) -> RunnerUp | None:
-    r"""The second choice for an object.
+    r"""Find the second-best decision on an object.
 
-    With :math:`S(A)` the sum that :class:`HungarianSolver` maximises and :math:`A^*` what was chosen, the margin is
+    With :math:`S(A)` the sum that :class:`HungarianSolver` maximises and :math:`A^*` the chosen assignment, the margin
+    is
 
     .. math:: S(A^*) - \max \{ S(A) : A \text{ gives } j \text{ another previous object than } A^*, \text{ or none} \}
 
     (the first branching of Murty 1968, *An algorithm for ranking all the assignments in order of increasing cost*). The
-    smallest margin of a frame's objects is its distance to the second-best assignment of the whole frame.
+    smallest margin of all objects is the distance to the second-best assignment of the frame.
 
     Args:
-        edge_index: Transitions (2, E).
-        scores: Theirs, and those of births and misses.
+        edge_index: Edges (2, E).
+        scores: Scores of edges, births and misses.
         sizes: Number of previous and current objects (M, N).
-        assignment: What was chosen.
-        current: j, the row of the object.
+        assignment: Chosen assignment.
+        current: j, the row of the current object.
 
     Returns:
-        None if there is no other way: an object without transitions.
+        None for an object without edges, which has no alternative.
     """
     gain = gains(edge_index, scores.edges, sizes, scores.births, scores.misses)
     pairs = list(zip(assignment.previous.tolist(), assignment.current.tolist(), strict=True))
@@ -54,27 +54,27 @@ def runner_up(
 
 
 def margins(edge_index: Tensor, scores: EdgeScores, sizes: tuple[int, int], assignment: Assignment) -> Tensor:
-    """The margin of each current object (N,), float64; infinite for those without a transition: :func:`runner_up`."""
+    """Compute the margin of each current object (N,), float64, infinite without edges: see :func:`runner_up`."""
     gain = gains(edge_index, scores.edges, sizes, scores.births, scores.misses)
     pairs = list(zip(assignment.previous.tolist(), assignment.current.tolist(), strict=True))
-    found = (_runner_up(gain, pairs, current) for current in range(sizes[1]))
-    return torch.tensor([np.inf if other is None else other.margin for other in found], dtype=torch.float64)
+    others = (_runner_up(gain, pairs, current) for current in range(sizes[1]))
+    return torch.tensor([np.inf if other is None else other.margin for other in others], dtype=torch.float64)
 
 
 def best_total(
     edge_index: Tensor, scores: EdgeScores, sizes: tuple[int, int], current: int, previous: int | None
 ) -> float:
-    """What the best assignment gains over leaving everybody alone, if one object goes to a given track, or to none.
+    """Compute the best total gain of a frame, given the decision on one object.
 
     Args:
-        edge_index: Transitions (2, E).
-        scores: Theirs, and those of births and misses.
+        edge_index: Edges (2, E).
+        scores: Scores of edges, births and misses.
         sizes: Number of previous and current objects (M, N).
-        current: Row of the object.
-        previous: Row of the track; None for no track.
+        current: Row of the current object.
+        previous: Row of the track it is matched with; None for no match.
 
     Returns:
-        Minus infinity if there is no such transition.
+        Gain over leaving every object unmatched; minus infinity if there is no such edge.
     """
     gain = gains(edge_index, scores.edges, sizes, scores.births, scores.misses)
     own = 0.0 if previous is None else float(gain[previous, current])
@@ -90,12 +90,12 @@ def _runner_up(gain: np.ndarray, chosen: list[tuple[int, int]], current: int) ->
         return None
     total = float(sum(gain[pair] for pair in chosen))
     partner = next((previous for previous, column in chosen if column == current), None)
-    value = gain.clip(min=0)  # what gains nothing is left unmatched
+    value = gain.clip(min=0)  # an edge without gain is left unmatched
     if partner is not None:
         value[partner, current] = 0
         rows, columns = linear_sum_assignment(value, maximize=True)
         kept = value[rows, columns] > 0
-    else:  # it has to be matched, at whatever price
+    else:  # the alternative is any match, whatever its cost
         bonus = 1.0 + value.sum() + np.abs(gain[np.isfinite(gain[:, current]), current]).max()
         value[:, current] = np.where(np.isfinite(gain[:, current]), gain[:, current] + bonus, 0)
         rows, columns = linear_sum_assignment(value, maximize=True)
@@ -106,13 +106,13 @@ def _runner_up(gain: np.ndarray, chosen: list[tuple[int, int]], current: int) ->
 
 @dataclass(frozen=True)
 class Counterfactual:
-    """The smallest change of one transition that would have changed the decision on an object.
+    """Smallest change of one edge score that changes the decision on an object.
 
     Args:
-        previous: Row of the transition's previous object.
-        current: Row of its current object.
-        change: What would have to be added to its score, and a trifle more.
-        then: The previous object that the object in question would have gone to, -1 for none.
+        previous: Row of the edge's previous object.
+        current: Row of the edge's current object.
+        change: Value to add to the score, slightly more than the exact threshold.
+        then: Row of the previous object that the object would be matched with, -1 for none.
     """
 
     previous: int
@@ -129,58 +129,56 @@ def counterfactual(
     current: int,
     previous: int | None = None,
 ) -> Counterfactual | None:
-    """Finds the :class:`Counterfactual` of an object by asking the solver itself.
+    """Find the :class:`Counterfactual` of an object by calling the solver.
 
-    Of the object's own transitions, the one whose score is nearest to where the decision changes; each of these places
-    is found by bisection, as solvers grow fonder of a transition the higher it scores. For :class:`HungarianSolver` no
-    other transition of the frame could do it for less, since whatever gives the object something else is an assignment
-    that scores less by the object's margin or more. Solvers that do not weigh the whole frame may sometimes be swayed
-    for less by a transition of somebody else.
+    The threshold of each of the object's own edges is found by bisection, which assumes that a solver is monotone in a
+    score; the edge with the smallest change is returned. For :class:`HungarianSolver` no other edge of the frame needs
+    less, since every assignment with another decision scores less by at least the object's margin. For solvers that do
+    not optimise the whole frame, an edge of another object may need less.
 
     Args:
-        solver: Which one decides.
-        edge_index: Transitions (2, E).
-        scores: Theirs, and those of births and misses.
+        solver: Solver that decides.
+        edge_index: Edges (2, E).
+        scores: Scores of edges, births and misses.
         sizes: Number of previous and current objects (M, N).
-        current: Row of the object.
-        previous: Only the transition from this one.
+        current: Row of the current object.
+        previous: Restrict the search to the edge from this row; None for all edges of the object.
 
     Returns:
-        None if no change of a single one would: an object without transitions.
+        None if no change of a single edge is enough, as for an object without edges.
     """
-    asked = edge_index[1] == current
+    candidates = edge_index[1] == current
     if previous is not None:
-        asked = asked & (edge_index[0] == previous)
-    own = asked.nonzero().flatten().tolist()
+        candidates = candidates & (edge_index[0] == previous)
+    own = candidates.nonzero().flatten().tolist()
     if not own:
         return None
     values = [part.detach().cpu().double() for part in (scores.edges, scores.births, scores.misses)]
     reach = 2 * (1.0 + float(sum(part.abs().sum() for part in values)))
 
-    def goes_to(edge: int, change: float) -> int:
+    def partner(edge: int, change: float) -> int:
         changed = values[0].clone()
         changed[edge] += change
         assignment = solver(edge_index, changed, sizes, values[1], values[2])
         return _partner(assignment, current)
 
-    before = goes_to(own[0], 0.0)
-    found: list[Counterfactual] = []
+    before = partner(own[0], 0.0)
+    flips: list[Counterfactual] = []
     for edge in own:
         origin = int(edge_index[0, edge])
         sign = -1.0 if origin == before else 1.0
-        flips = partial(_differs, goes_to, before, edge, sign)
-        size = _threshold(flips, reach)
+        size = _threshold(partial(_differs, partner, before, edge, sign), reach)
         if size is not None:
-            found.append(Counterfactual(origin, current, sign * size, goes_to(edge, sign * size)))
-    return min(found, key=lambda one: abs(one.change), default=None)
+            flips.append(Counterfactual(origin, current, sign * size, partner(edge, sign * size)))
+    return min(flips, key=lambda flip: abs(flip.change), default=None)
 
 
-def _differs(goes_to: Callable[[int, float], int], before: int, edge: int, sign: float, size: float) -> bool:
-    return goes_to(edge, sign * size) != before
+def _differs(partner: Callable[[int, float], int], before: int, edge: int, sign: float, size: float) -> bool:
+    return partner(edge, sign * size) != before
 
 
 def _threshold(flips: Callable[[float], bool], reach: float) -> float | None:
-    """A size of change that flips, within 1e-9 of the least one; None if none within reach does."""
+    """Find the smallest change that flips the decision, to 1e-9; None if none up to ``reach`` does."""
     if not flips(reach):
         return None
     low, high = 0.0, reach

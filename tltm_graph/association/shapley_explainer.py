@@ -13,12 +13,12 @@ from tltm_graph.graph import TRANSITION
 
 @dataclass(frozen=True)
 class FeatureGroup:
-    """Columns that are known or unknown together.
+    """Feature columns that are masked together.
 
     Args:
-        previous: Of the features of the transition's track.
-        current: Of those of its detection.
-        edge: Of its own.
+        previous: Columns of the track features.
+        current: Columns of the detection features.
+        edge: Columns of the edge features.
     """
 
     previous: tuple[int, ...] = ()
@@ -27,31 +27,30 @@ class FeatureGroup:
 
 
 class ShapleyExplainer(ExplainerAlgorithm):
-    r"""Shares the score of a transition out among what it was made of, for :class:`torch_geometric.explain.Explainer`.
+    r"""Shapley values of an edge score, an algorithm for :class:`torch_geometric.explain.Explainer`.
 
-    Players are groups of features of the transition and its ends, and its neighbours: the other tracks that the
-    detection is compared with, and the other detections that the track is compared with, which send messages. A group
-    that does not play has the features of an average transition, a neighbour that does not play sends nothing. Each
-    gets its Shapley value, what it adds to those that came before it, averaged over orders:
+    Players are feature groups of the edge and its ends, and the neighbours that send messages: other tracks compared
+    with the same detection, other detections compared with the same track. An absent group has the features of an
+    average edge, an absent neighbour sends no message. The Shapley value of a player is its marginal contribution,
+    averaged over orders:
 
     .. math::
         \phi_p = \frac{1}{|\Pi|} \sum_{\pi \in \Pi} v(\{q : q \preceq_\pi p\}) - v(\{q : q \prec_\pi p\}), \qquad
         v(\emptyset) + \sum_p \phi_p = v(\text{all})
 
-    (Shapley 1953, *A value for n-person games*; orders are drawn at random in pairs, one the reverse of the other,
-    which leaves the sum exact.)
+    (Shapley 1953, *A value for n-person games*. Orders are drawn at random, each with its reverse, which keeps the sum
+    exact.)
 
-    The explanation has, for the one transition that ``index`` names, ``terms``, a value by the name of each group,
-    ``"typical"`` for :math:`v(\emptyset)` and ``"others"`` for all neighbours but the likeliest ``max_neighbors``, and
-    ``edge_mask (E,)``, the values of these: of a transition that shares the detection what its track says, of one that
-    shares the track what its detection says.
+    The explanation of the one edge that ``index`` names has ``terms``, the value of each group by name, ``"typical"``
+    for :math:`v(\emptyset)` and ``"others"`` for all neighbours beyond ``max_neighbors``; and ``edge_mask (E,)``, the
+    value of each neighbour at the edge that connects it.
 
     Args:
-        groups: By name.
-        average: Features of an average track, detection and transition.
-        num_orders: So many pairs of orders.
-        seed: Of the orders.
-        max_neighbors: So many neighbours play by themselves, those whose own transition scores most.
+        groups: Feature groups by name.
+        average: Features of an average track, detection and edge.
+        num_orders: Number of pairs of orders.
+        seed: Seed of the orders.
+        max_neighbors: Number of neighbours that are separate players, those with the highest edge scores.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class ShapleyExplainer(ExplainerAlgorithm):
         self.num_orders, self.seed = num_orders, seed
 
     def supports(self) -> bool:
-        """Transitions as objects, and a model that gives a number for each."""
+        """Check for an object edge mask and a model of edge-level regression."""
         config, model = self.explainer_config, self.model_config
         return (
             config.edge_mask_type == MaskType.object
@@ -87,25 +86,25 @@ class ShapleyExplainer(ExplainerAlgorithm):
         index: Tensor | None = None,
         **kwargs: Any,
     ) -> HeteroExplanation:
-        """See the class. ``edge_attr (E, D)`` are the features of the transitions."""
+        """Explain one edge; see the class. ``edge_attr (E, D)`` holds the edge features."""
         if index is None or index.numel() != 1:
-            raise ValueError("Expected the index of one transition to explain, got " + str(index))
+            raise ValueError(f"Expected the index of one edge to explain, got {index}: explain edges one by one")
         pairs = edge_index[TRANSITION]
-        doors = self._doors(pairs, int(index), target)
-        game = _Game(model, x, pairs, kwargs["edge_attr"], int(index), self.groups, self.average, doors)
-        nothing, values = _shapley_values(game, self.num_orders, self.seed)
+        gates = self._gates(pairs, int(index), target)
+        game = _Game(model, x, pairs, kwargs["edge_attr"], int(index), self.groups, self.average, gates)
+        baseline, values = _shapley_values(game, self.num_orders, self.seed)
         explanation = HeteroExplanation()
         mask, end = target.new_zeros(pairs.shape[1]), len(self.groups)
-        for door, value in zip(doors[: self.max_neighbors], values[end:], strict=False):
-            mask[door] = value
+        for gate, value in zip(gates[: self.max_neighbors], values[end:], strict=False):
+            mask[gate] = value
         explanation[TRANSITION].edge_mask = mask
-        explanation.terms = {"typical": float(nothing), **dict(zip(self.groups, values.tolist(), strict=False))}
-        if len(doors) > self.max_neighbors:
+        explanation.terms = {"typical": float(baseline), **dict(zip(self.groups, values.tolist(), strict=False))}
+        if len(gates) > self.max_neighbors:
             explanation.terms["others"] = float(values[-1])
         return explanation
 
-    def _doors(self, pairs: Tensor, index: int, target: Tensor) -> list[Tensor]:
-        """The transitions over which each neighbour speaks, the likeliest first; those of all others together last."""
+    def _gates(self, pairs: Tensor, index: int, target: Tensor) -> list[Tensor]:
+        """Edges of each neighbour, highest score first; those of all remaining neighbours together last."""
         shares = ((pairs[0] == pairs[0, index]) ^ (pairs[1] == pairs[1, index])).nonzero().flatten()
         ordered = shares[target[shares].argsort(descending=True, stable=True)]
         single, rest = ordered[: self.max_neighbors], ordered[self.max_neighbors :]
@@ -113,7 +112,7 @@ class ShapleyExplainer(ExplainerAlgorithm):
 
 
 class _Game:
-    """The score of a transition when only some players play."""
+    """Score of an edge for a coalition of players."""
 
     def __init__(
         self,
@@ -124,12 +123,14 @@ class _Game:
         index: int,
         groups: Mapping[str, FeatureGroup],
         average: tuple[Tensor, Tensor, Tensor],
-        doors: list[Tensor],
+        gates: list[Tensor],
     ) -> None:
         self.model, self.groups, self.average = model, list(groups.values()), average
         track, detection = edge_index[:, index]
         seen = edge_index[1, edge_index[0] == track]
-        near = torch.isin(edge_index[1], seen) | (edge_index[1] == detection)  # what these detections know of tracks
+        near = torch.isin(edge_index[1], seen) | (
+            edge_index[1] == detection
+        )  # all tracks these detections are compared with
         kept = near.nonzero().flatten()
         rows, row = edge_index[0, kept].unique(return_inverse=True)
         columns, column = edge_index[1, kept].unique(return_inverse=True)
@@ -137,16 +138,16 @@ class _Game:
         self.edge_index = torch.stack([row, column])
         self.edge = int((kept == index).nonzero())
         self.ends = int((rows == track).nonzero()), int((columns == detection).nonzero()), self.edge
-        closes = [torch.isin(kept, door) for door in doors]
-        self.doors = torch.stack(closes, dim=1).int() if doors else torch.zeros((len(kept), 0), dtype=torch.int32)
-        self.num_players = len(self.groups) + len(doors)
+        closes = [torch.isin(kept, gate) for gate in gates]
+        self.gates = torch.stack(closes, dim=1).int() if gates else torch.zeros((len(kept), 0), dtype=torch.int32)
+        self.num_players = len(self.groups) + len(gates)
         self.batch = max(1, 100_000 // len(kept))
 
     def __call__(self, playing: Tensor) -> Tensor:
-        """Scores (B,) for bool (B, players)."""
+        """Compute the scores (B,) of coalitions (B, players), bool."""
         copies = len(playing)
         features = [self._masked(playing, side) for side in range(3)]  # (B, rows, features) each
-        closed = (~playing[:, len(self.groups) :]).int() @ self.doors.T > 0  # (B, E)
+        closed = (~playing[:, len(self.groups) :]).int() @ self.gates.T > 0  # (B, E)
         steps = torch.arange(copies)[:, None, None] * torch.tensor([len(self.x[0]), len(self.x[1])])[None, :, None]
         index = (self.edge_index[None] + steps).transpose(0, 1).flatten(1)  # (2, B E)
         open_ = ~closed.flatten()
@@ -169,14 +170,14 @@ class _Game:
 
 
 def _shapley_values(game: _Game, num_orders: int, seed: int) -> tuple[Tensor, Tensor]:
-    """What comes of nobody playing, and the value of each player (P,)."""
+    """Score of the empty coalition, and the Shapley value of each player (P,)."""
     count = game.num_players
     generator = torch.Generator().manual_seed(seed)
-    drawn = [torch.randperm(count, generator=generator) for _ in range(num_orders)]
-    orders = torch.stack([order for one in drawn for order in (one, one.flip(0))])  # (K, P)
-    place = orders.argsort(dim=1)  # of each player in each order
+    sampled = [torch.randperm(count, generator=generator) for _ in range(num_orders)]
+    orders = torch.stack([order for sample in sampled for order in (sample, sample.flip(0))])  # (K, P)
+    place = orders.argsort(dim=1)  # position of each player in each order
     playing = place[:, None] < torch.arange(count + 1)[None, :, None]  # (K, P + 1, P)
-    different, inverse = playing.flatten(0, 1).unique(dim=0, return_inverse=True)
-    worth = torch.cat([game(part) for part in different.split(game.batch)])[inverse].view(len(orders), count + 1)
+    coalitions, inverse = playing.flatten(0, 1).unique(dim=0, return_inverse=True)
+    worth = torch.cat([game(part) for part in coalitions.split(game.batch)])[inverse].view(len(orders), count + 1)
     added = worth.diff(dim=1).gather(1, place)  # (K, P)
     return worth[0, 0], added.mean(dim=0)

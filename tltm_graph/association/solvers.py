@@ -1,3 +1,4 @@
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -5,63 +6,104 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from tltm_graph.association.assignment import Assignment
+
+@dataclass(frozen=True, eq=False)
+class Assignment:
+    """Assignment of current objects to previous ones.
+
+    Args:
+        previous: Matched previous objects (K,), int64.
+        current: Their current objects (K,), row by row.
+        births: Current objects that may start a track.
+        misses: Previous objects without a match.
+
+    A current object that is neither matched nor born is rejected and gets no id.
+
+    Raises:
+        ValueError: If an index occurs twice, or the lengths of ``previous`` and ``current`` differ.
+    """
+
+    previous: Tensor
+    current: Tensor
+    births: Tensor
+    misses: Tensor
+
+    def __post_init__(self) -> None:
+        if self.previous.shape != self.current.shape:
+            raise ValueError(
+                f"Expected equally many previous and current indices, got {len(self.previous)} and {len(self.current)}"
+            )
+        for name, parts in (
+            ("previous objects", (self.previous, self.misses)),
+            ("current objects", (self.current, self.births)),
+        ):
+            used = torch.cat(parts)
+            if used.dtype != torch.int64:
+                raise ValueError(f"Expected {name} as int64 indices, got {used.dtype}: convert them with .long()")
+            if used.unique().numel() != used.numel():
+                raise ValueError(f"Expected each index of the {name} at most once, got {used.tolist()}")
+
+    def __len__(self) -> int:
+        return len(self.previous)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} matches, {len(self.births)} births, {len(self.misses)} misses)"
 
 
 class Solver(Protocol):
-    """Picks edges such that every object is matched at most once."""
+    """Selection of edges that matches every object at most once."""
 
     def __call__(
         self, edge_index: Tensor, score: Tensor, sizes: tuple[int, int], births: Tensor, misses: Tensor
     ) -> Assignment:
-        """Solves one frame pair.
+        """Solve one frame pair.
 
         Args:
-            edge_index: Transitions (2, E), row 0 previous, row 1 current; sparse or complete.
-            score: Score of each transition (E,), finite; higher is better.
+            edge_index: Edges (2, E), row 0 previous, row 1 current; sparse or complete.
+            score: Score of each edge (E,), finite; higher is better.
             sizes: Number of previous and current objects (M, N).
-            births: Score of each current object as a new one (N,).
-            misses: Score of each previous object as gone (M,).
+            births: Score of each current object as a new track (N,).
+            misses: Score of each previous object as not visible (M,).
         """
         ...
 
 
 class HungarianSolver:
-    r"""The best assignment, births and misses included.
+    r"""Optimal assignment, births and misses included.
 
     .. math::
         \max \sum_{(i,j) \in A} s_{ij} + \sum_{j \notin A} birth_j + \sum_{i \notin A} miss_i
 
-    Taking :math:`birth_j + miss_i` off every edge leaves "unmatched" worth nothing, so edges that gain nothing by it
-    can be clipped to zero and dropped afterwards, and a rectangular assignment of size M × N is enough
+    After :math:`birth_j + miss_i` is subtracted from every edge, leaving an object unmatched is worth 0. Edges of
+    negative gain are clipped to 0 and dropped afterwards, so a rectangular assignment of size M × N is enough
     (:func:`scipy.optimize.linear_sum_assignment`).
     """
 
     def __call__(
         self, edge_index: Tensor, score: Tensor, sizes: tuple[int, int], births: Tensor, misses: Tensor
     ) -> Assignment:
-        """See :class:`Solver`."""
+        """Solve one frame pair; see :class:`Solver`."""
         gain = gains(edge_index, score, sizes, births, misses)
         rows, columns = linear_sum_assignment(gain.clip(min=0), maximize=True)
-        worthwhile = gain[rows, columns] > 0
-        return _assignment(rows[worthwhile], columns[worthwhile], sizes)
+        positive = gain[rows, columns] > 0
+        return _assignment(rows[positive], columns[positive], sizes)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
 
 class GreedySolver:
-    """Takes the edge that gains most over leaving its ends unmatched, then the next one between free objects, …
+    """Greedy assignment: repeatedly match the edge of highest positive gain between unmatched objects.
 
-    Edges that are the best of both their ends are taken together: the result is that of one at a time.
+    Edges that are the best of both their ends are matched in one step, with the same result as one at a time.
     """
 
     def __call__(
         self, edge_index: Tensor, score: Tensor, sizes: tuple[int, int], births: Tensor, misses: Tensor
     ) -> Assignment:
-        """See :class:`Solver`."""
+        """Solve one frame pair; see :class:`Solver`."""
         gain = gains(edge_index, score, sizes, births, misses)
-        # Ranks instead of gains: no ties, so the best of a row and of a column is always one edge.
+        # Ranks have no ties, so that the best of a row and of a column is always one edge.
         rank = np.zeros(gain.size, dtype=np.int64)
         rank[np.argsort(-gain.ravel(), kind="stable")] = np.arange(gain.size, 0, -1)
         rank = np.where(gain > 0, rank.reshape(gain.shape), 0)
@@ -81,19 +123,19 @@ class GreedySolver:
 
 
 def check_finite(score: Tensor) -> None:
-    """Raises ValueError for scores that no solver can compare."""
-    wrong = int((~torch.isfinite(score)).sum())
-    if wrong:
-        raise ValueError(f"Expected finite edge scores, got {wrong} that are not")
+    """Raise ValueError for edge scores that are not finite."""
+    invalid = int((~torch.isfinite(score)).sum())
+    if invalid:
+        raise ValueError(f"Expected finite edge scores, got {invalid} that are not: check the affinity")
 
 
 def gains(edge_index: Tensor, score: Tensor, sizes: tuple[int, int], births: Tensor, misses: Tensor) -> np.ndarray:
-    """What each match adds over leaving both ends alone (M, N); -inf where there is no edge."""
+    """Gain of each match over leaving both ends unmatched (M, N); -inf where there is no edge."""
     expected = {"score": edge_index.shape[-1:], "births": sizes[1:], "misses": sizes[:1]}
     for (name, shape), given in zip(expected.items(), (score, births, misses), strict=True):
         if tuple(given.shape) != tuple(shape):
             raise ValueError(
-                f"Expected '{name}' of shape {tuple(shape)} for {edge_index.shape[-1]} transitions between {sizes[0]} "
+                f"Expected '{name}' of shape {tuple(shape)} for {edge_index.shape[-1]} edges between {sizes[0]} "
                 f"previous and {sizes[1]} current objects, got {tuple(given.shape)}"
             )
     row, column = edge_index.cpu().numpy()

@@ -76,7 +76,7 @@ def explain(
         OSError: If a file cannot be read or written.
     """
     run = SavedRun.open(graph, weights)
-    explanation = explain_decision(run.graph, frame, track, row, run.tracker, run.scorer)
+    explanation = explain_decision(run.graph, frame, track, row, run.tracker)
     if output is not None:
         with write_atomically(output) as temporary:
             temporary.write_text(json.dumps(explanation.to_dict(), indent=2) + "\n", encoding="utf-8")

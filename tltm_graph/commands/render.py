@@ -1,12 +1,21 @@
+import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from PIL import Image
 from tqdm import tqdm
 
 from tltm_graph.commands.interrupt import Interrupt
-from tltm_graph.io import output_folder
-from tltm_graph.synthetic import DIFFICULTIES, SPLITS, MovingShapes, moving_shapes, write_scenes
+from tltm_graph.formats.video import Video
+from tltm_graph.formats.youtube_vis import YoutubeVisWriter
+from tltm_graph.io import output_folder, write_folder_atomically
+from tltm_graph.structures import observations_of
+from tltm_graph.synthetic import MovingShapes, moving_shapes
+from tltm_graph.synthetic.difficulty import DIFFICULTIES
+from tltm_graph.synthetic.scenes import SPLITS
+
+_JPEG_QUALITY = 95
 
 
 def render(
@@ -22,8 +31,8 @@ def render(
     An interrupt (Ctrl-C) ends it after the current video; the videos before are a whole data set.
 
     Args:
-        difficulty: One of :data:`tltm_graph.synthetic.DIFFICULTIES`.
-        split: One of :data:`tltm_graph.synthetic.SPLITS`.
+        difficulty: One of :data:`tltm_graph.synthetic.difficulty.DIFFICULTIES`.
+        split: One of :data:`tltm_graph.synthetic.scenes.SPLITS`.
         output: Folder to write, new or empty.
         videos: Only so many, the first ones.
         frames: Of each video.
@@ -56,3 +65,58 @@ def _until(interrupt: Interrupt, scenes: Sequence[MovingShapes]) -> Iterator[Mov
         if interrupt.requested:
             return
         yield scene
+
+
+def write_scenes(scenes: Iterable[MovingShapes], folder: str | Path) -> dict[str, int]:
+    """Render scenes to a data set in the format of YouTube-VIS, one frame at a time.
+
+    Pictures go to ``JPEGImages/<seed>/<frame>.jpg`` and the ground truth to ``instances.json``. ``frames.json`` holds
+    what the format has no field for: ``{<seed>: {"times": seconds of each frame, "degraded": indices of degraded
+    frames}}``. The folder appears when it is complete.
+
+    Args:
+        scenes: Scenes with different seeds, each with at least one frame.
+        folder: New or empty folder.
+
+    Returns:
+        Numbers of ``videos``, ``frames`` and ``tracks`` written.
+
+    Raises:
+        ValueError: If the folder is not empty, there are no scenes, or two scenes have the same seed.
+        OSError: If a file cannot be written.
+    """
+    folder = Path(folder).absolute()
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ValueError(f"Expected a new or empty folder to write to, got '{folder}' with files in it: name another")
+    counts = {"videos": 0, "frames": 0, "tracks": 0}
+    frame_facts: dict[str, dict[str, list[float]]] = {}
+    with (
+        write_folder_atomically(folder) as part,
+        YoutubeVisWriter(part / "instances.json", MovingShapes.class_names) as writer,
+    ):
+        for number, scene in enumerate(scenes, start=1):
+            name = f"{scene.seed:07d}"
+            if name in frame_facts:
+                raise ValueError(f"Expected scenes of different seeds, got seed {scene.seed} twice")
+            pictures = part / "JPEGImages" / name
+            pictures.mkdir(parents=True)
+            writer.begin(Video(name, len(scene), scene.size, number))
+            ids: set[int] = set()
+            times: list[float] = []
+            for frame in scene:
+                picture = Image.fromarray(frame.image.permute(1, 2, 0).numpy())
+                picture.save(pictures / f"{frame.index:05d}.jpg", quality=_JPEG_QUALITY, subsampling=0)
+                rows = observations_of(frame.index, scene.truth(frame.index))
+                writer.write(frame.index, rows)
+                ids.update(row.id for row in rows)
+                times.append(frame.time)
+            frame_facts[name] = {"times": times, "degraded": [t for t in range(len(scene)) if scene.degraded(t)]}
+            counts = {
+                "videos": number,
+                "frames": counts["frames"] + len(scene),
+                "tracks": counts["tracks"] + len(ids),
+            }
+        if not frame_facts:
+            raise ValueError("Expected at least one scene to write, got none")
+        (part / "frames.json").write_text(json.dumps(frame_facts) + "\n", encoding="utf-8")
+    return counts

@@ -1,34 +1,39 @@
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tltm_graph.association import GreedySolver, HungarianSolver
+from tltm_graph.association import Affinity, GreedySolver, HungarianSolver, LearnedAffinity
 from tltm_graph.commands.source import open_source
 from tltm_graph.detectors import Detector, build_detector
 from tltm_graph.explanation import SavedGraph
 from tltm_graph.formats import open_videos
 from tltm_graph.io import FrameReader
-from tltm_graph.published import ArgmaxSolver, PublishedAffinity, PublishedTrackManager
+from tltm_graph.published import published_tracker
 from tltm_graph.structures import Tracks
 from tltm_graph.synthetic import MovingShapes
-from tltm_graph.tracking import Relation, Tracker, TrackManager
+from tltm_graph.tracking import Tracker, TrackManager
 
-SOLVERS: dict[str, Callable[[Detector, Relation | None, float], Tracker]] = {
-    "hungarian": lambda detector, relation, pixel: Tracker(detector, relation, solver=HungarianSolver()),
-    "greedy": lambda detector, relation, pixel: Tracker(detector, relation, solver=GreedySolver()),
-    # The published rule is all of these parts together.
-    "argmax": lambda detector, relation, pixel: Tracker(
-        detector,
-        relation,
-        affinity=PublishedAffinity(match=0.5, score=1.5, iou=2.5, pixel=pixel),
-        solver=ArgmaxSolver(),
-        track_manager=PublishedTrackManager(),
-        max_shown=15,
-    ),
-}
-"""A tracker for each name of a solver, of a detector, a relation, and the network's pixel in pixels of the frame."""
+SOLVERS = ("hungarian", "greedy", "argmax")
+"""Names of the solvers. ``argmax`` stands for the whole tracker of the released code."""
+
+
+def build_tracker(
+    solver: str, detector: Detector, affinity: Affinity | None = None, manager: dict[str, Any] | None = None
+) -> Tracker:
+    """Build the tracker for the name of a solver.
+
+    Args:
+        solver: One of :data:`SOLVERS`.
+        detector: Detector.
+        affinity: Affinity; None for the detector's own or the default. ``argmax`` takes its appearance model alone.
+        manager: Arguments of :class:`tltm_graph.tracking.TrackManager` that differ from its defaults.
+    """
+    if solver == "argmax":
+        affinity = affinity or detector.affinity()
+        return published_tracker(detector, affinity.appearance if isinstance(affinity, LearnedAffinity) else None)
+    chosen = GreedySolver() if solver == "greedy" else HungarianSolver()
+    return Tracker(detector, affinity, chosen, TrackManager(**(manager or {})))
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +41,13 @@ class SavedRun:
     """A run of ``tltm-graph track --save-graph``, and the parts it was made with.
 
     Args:
-        graph: Its decisions.
-        scorer: The relation model, if it had one.
-        solver: The name of its solver.
+        graph: Decisions of the run.
+        affinity: Affinity with the appearance model of the run; None if it had none.
+        solver: Name of the solver.
     """
 
     graph: SavedGraph
-    scorer: Relation | None
+    affinity: Affinity | None
     solver: str
 
     @classmethod
@@ -65,7 +70,7 @@ class SavedRun:
                 f"Expected a graph of tltm-graph track in '{graph.path}', got one that does not say which detector and "
                 "solver it had: replay and explain take the parts of your own tracker, in Python"
             )
-        return cls(graph, _scorer(graph, weights) if related else None, about["solver"])
+        return cls(graph, _affinity(graph, weights) if related else None, about["solver"])
 
     def pictures(self, source: str | None = None) -> FrameReader | MovingShapes:
         """The frames of its video.
@@ -115,40 +120,30 @@ class SavedRun:
             )
         return truth
 
-    def tracker(
-        self,
-        detector: Detector,
-        relation: Relation | None,
-        solver: str | None = None,
-        life: dict[str, Any] | None = None,
-    ) -> Tracker:
-        """A tracker as that of the run.
+    def tracker(self, detector: Detector, solver: str | None = None, manager: dict[str, Any] | None = None) -> Tracker:
+        """Build a tracker like that of the run.
 
         Args:
-            detector: Of a saved run.
-            relation: The same.
-            solver: Another solver.
-            life: Options of :class:`tltm_graph.tracking.TrackManager` in place of those of the run.
+            detector: Detector that replays the run.
+            solver: Name of another solver; None for that of the run.
+            manager: Arguments of :class:`tltm_graph.tracking.TrackManager`; None for those of the run.
         """
-        about = self.graph.about
-        tracker = SOLVERS[solver or self.solver](detector, relation, float(about.get("pixel", 1.0)))
-        life = about.get("life", {}) if life is None else life
-        if life:
-            tracker.track_manager = TrackManager(**life)
-        return tracker
+        manager = self.graph.about.get("manager", {}) if manager is None else manager
+        return build_tracker(solver or self.solver, detector, self.affinity, manager)
 
 
-def _scorer(graph: SavedGraph, weights: str | None) -> Any:
+def _affinity(graph: SavedGraph, weights: str | None) -> Affinity | None:
     if not graph.about.get("related"):
         return None
     description = weights or graph.about["detector"]
     try:
-        return build_detector(own_models(description), device="cpu", class_names=graph.class_names)
+        detector = build_detector(own_models(description), device="cpu", class_names=graph.class_names)
     except OSError as error:
         raise OSError(
-            f"{error}\nExpected the weights of the relation model that judged in '{graph.path}', '{description}': "
-            "name them with --weights"
+            f"{error}\nExpected the weights of the appearance model of '{graph.path}', '{description}': name them with "
+            "--weights"
         ) from error
+    return detector.affinity()
 
 
 def own_models(description: str) -> str:

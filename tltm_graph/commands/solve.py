@@ -13,7 +13,7 @@ from tltm_graph.detectors import Detector
 from tltm_graph.explanation import GraphWriter, SavedGraph, differences, replay
 from tltm_graph.formats import TrackWriter
 from tltm_graph.io import output_folder, write_atomically
-from tltm_graph.tracking import Relation, Tracker
+from tltm_graph.tracking import Tracker
 
 
 def solve(
@@ -50,18 +50,18 @@ def solve(
     solver = solver or run.solver
     if solver not in SOLVERS:
         raise ValueError(f"Expected a solver of {sorted(SOLVERS)}, got '{solver}'")
-    told = {"max_time_since_update": max_time_since_update, "new_track_threshold": new_track_threshold}
-    life = {name: value for name, value in told.items() if value is not None}
+    given = {"max_time_since_update": max_time_since_update, "new_track_threshold": new_track_threshold}
+    manager = {name: value for name, value in given.items() if value is not None}
     if solver == run.solver:
-        life = run.graph.about.get("life", {}) | life
-    if life and solver == "argmax":
-        raise ValueError(f"Expected another solver for {', '.join(life)}, got 'argmax': it has a memory of its own")
+        manager = run.graph.about.get("manager", {}) | manager
+    if manager and solver == "argmax":
+        raise ValueError(f"Expected another solver for {', '.join(manager)}, got 'argmax': it has a memory of its own")
     target = Path(output) / "graph.zip"
     if target.resolve() == run.graph.path.resolve():
         raise ValueError(f"Expected to write to another folder: '{target}' is also the input, and would be lost")
 
-    def make_tracker(detector: Detector, relation: Relation | None) -> Tracker:
-        made.append(run.tracker(detector, relation, solver, life))
+    def make_tracker(detector: Detector) -> Tracker:
+        made.append(run.tracker(detector, solver, manager))
         return made[0]
 
     made: list[Tracker] = []
@@ -70,7 +70,7 @@ def solve(
     with output_folder(Path(output)) as folder:
         with ExitStack() as stack:
             tracks = stack.enter_context(TrackWriter(folder / "tracks.json"))
-            steps = replay(run.graph, make_tracker, run.scorer, score_threshold)
+            steps = replay(run.graph, make_tracker, score_threshold)
             first = next(steps, None)
             if first is None:
                 raise ValueError(f"Expected at least one frame in '{run.graph.path}', got none")
@@ -79,7 +79,7 @@ def solve(
                 "solver": solver,
                 "tracker": repr(made[0]),
                 "solved_again": settings,
-                "life": life,
+                "manager": manager,
             }
             writer = stack.enter_context(GraphWriter(target, made[0], about))
             every = tqdm(chain([first], steps), total=len(run.graph), unit=" frames", desc="solving", file=sys.stderr)
@@ -87,7 +87,7 @@ def solve(
                 assert detections.ids is not None
                 shown.update(detections.ids[detections.ids >= 0].tolist())
                 tracks.write(state.frame, detections)
-                writer.write(state, detections)
+                writer.write(state)
         elapsed = time.perf_counter() - began
         result = {
             "settings": settings | {"solver": solver},

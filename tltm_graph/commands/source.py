@@ -1,9 +1,9 @@
 import warnings
 from pathlib import Path
 
-from tltm_graph.formats import read_mot
+from tltm_graph.formats.mot import read_mot
 from tltm_graph.io import FrameReader, read_frames
-from tltm_graph.synthetic import EASY, MovingShapes, Split, moving_shapes
+from tltm_graph.synthetic import EASY, MovingShapes, moving_shapes
 
 DEMO_SEED = 5_000_000
 """Of the first scene of the demo, apart from those that its model has learned from or is scored on."""
@@ -20,7 +20,7 @@ def open_source(source: str | None, seed: int = 0, demo: bool = True) -> FrameRe
     """
     if source is None:
         if demo:
-            return moving_shapes(EASY, Split(DEMO_SEED + seed, 1), num_frames=75)[0]
+            return moving_shapes(EASY, range(DEMO_SEED + seed, DEMO_SEED + seed + 1), num_frames=75)[0]
         return MovingShapes(seed=seed)
     if not (Path(source) / "seqinfo.ini").is_file():
         return read_frames(source)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from tltm_graph.commands.interrupt import Interrupt
-from tltm_graph.commands.saved_run import SOLVERS, own_models
+from tltm_graph.commands.saved_run import SOLVERS, build_tracker, own_models
 from tltm_graph.commands.source import open_source
 from tltm_graph.detectors import Detector, build_detector
 from tltm_graph.explanation import GraphWriter, SavedGraph, association_graph
@@ -25,7 +24,6 @@ from tltm_graph.io import FrameReader, VideoWriter, output_folder, write_atomica
 from tltm_graph.metrics import IdentityMeter
 from tltm_graph.structures import Frame
 from tltm_graph.synthetic import MovingShapes
-from tltm_graph.tracking import Relation
 
 DEFAULT_DETECTOR = "torchvision:maskrcnn_resnet50_fpn_v2"
 DEMO_DETECTOR = "tltm:tltm-tiny-moving-shapes"
@@ -95,11 +93,7 @@ def track(
     versions = _versions()
     if overlay or save_graph:
         import tltm_graph.visualization  # noqa: F401  a missing extra shall be missed before the work, not after it
-    learned = isinstance(finder, Relation) and bool(getattr(finder, "is_trained", True))
-    stream = iter(frames)
-    first = list(islice(stream, 1))  # what a pixel of the network is depends on the size of the frames
-    pixel = 1 / finder.scale(first[0].size) if first and hasattr(finder, "scale") else 1.0
-    tracker = SOLVERS[solver](finder, finder if learned else None, pixel)  # type: ignore[arg-type]
+    tracker = build_tracker(solver, finder)
     length = (
         frames.num_frames if max_frames is None or frames.num_frames is None else min(frames.num_frames, max_frames)
     )
@@ -110,12 +104,12 @@ def track(
     with output_folder(Path(output)) as folder, ExitStack() as stack, Interrupt() as interrupt:
         tracks = stack.enter_context(TrackWriter(folder / "tracks.json"))
         picture = _overlay(stack, folder, finder, frames) if overlay else None
-        about = {**settings, "detector": description, "related": learned, "pixel": pixel, "fps": frames.fps}
+        about = {**settings, "detector": description, "related": finder.affinity() is not None, "fps": frames.fps}
         about["scene"] = None if scene is None else "demo" if detector is None else "easy"
         graph = stack.enter_context(GraphWriter(folder / "graph.zip", tracker, about)) if save_graph else None
         state = tracker.start()
         began = time.perf_counter()
-        every = _limited(chain(first, stream), max_frames, interrupt, seconds["read"])
+        every = _limited(iter(frames), max_frames, interrupt, seconds["read"])
         bar = tqdm(every, total=length, unit=" frames", desc="tracking", file=sys.stderr)
         for frame in stack.enter_context(bar):
             state, detections = tracker.step(state, frame)
@@ -126,7 +120,7 @@ def track(
             with _timed(seconds["write"]):
                 tracks.write(frame.index, detections)
                 if graph is not None:
-                    graph.write(state, detections)
+                    graph.write(state)
             if picture is not None:
                 with _timed(seconds["draw"]):
                     picture(frame, detections)
@@ -184,10 +178,10 @@ def _device(name: str) -> str:
 
 def _check_length(detector: Detector, num_frames: int | None) -> None:
     """Detections made for a video of another length are for another video."""
-    known = getattr(detector, "num_frames", None)
-    if known is not None and num_frames is not None and known != num_frames:
+    length = detector.num_frames
+    if length is not None and num_frames is not None and length != num_frames:
         raise ValueError(
-            f"Expected detections for {num_frames} frames, {detector} has them for {known}: "
+            f"Expected detections for {num_frames} frames, {detector} has them for {length}: "
             "they belong to another video"
         )
 

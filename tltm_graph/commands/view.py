@@ -58,7 +58,7 @@ def view(
     for doubt in tqdm(
         doubts(saved, explained), unit=" decisions", desc="explaining", file=sys.stderr, disable=not explained
     ):
-        why = explain(saved, doubt.frame, row=doubt.row, make_tracker=run.tracker, scorer=run.scorer)
+        why = explain(saved, doubt.frame, row=doubt.row, make_tracker=run.tracker)
         told[doubt.frame, doubt.row] = why.text()
     frames = None
     if seen is not None:

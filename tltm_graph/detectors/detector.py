@@ -1,68 +1,81 @@
+from abc import abstractmethod
 from typing import Any, Protocol, runtime_checkable
 
+from tltm_graph.association import Affinity
 from tltm_graph.structures import Detections, Frame
 
 
 @runtime_checkable
 class Detector(Protocol):
-    """Finds the objects of one frame. Any object with this method and attribute will do.
+    """Detection of the objects of one frame.
 
-    :func:`tltm_graph.detectors.check_detector` tells whether it does what trackers rely on.
+    Inherit from it, set ``class_names`` and implement :meth:`detect`; everything else has a default.
+    :func:`tltm_graph.detectors.check_detector` checks all that a tracker relies on.
     """
 
-    class_names: tuple[str, ...] | None
-    """Names of the classes that ``labels`` index, or None if they have none."""
+    class_names: tuple[str, ...] | None = None
+    """Names of the classes that ``labels`` index, None if they have none."""
 
+    num_frames: int | None = None
+    """Length of the one video that the detections are for, None if they are for any video."""
+
+    masks_on_demand: bool = False
+    """True if :meth:`detect` returns no masks and :meth:`segment` draws them for selected objects."""
+
+    @abstractmethod
     def detect(self, frame: Frame, context: Any = None) -> tuple[Detections, Any]:
-        """Finds the objects of ``frame``.
+        """Detect the objects of a frame.
 
         Args:
-            frame: The frame. Not to be changed.
-            context: What the call for the previous frame of the same video returned, None for the first frame. The only
-                memory a detector has of a video: detectors that need none return None.
+            frame: The frame, not to be modified.
+            context: Second value that the call for the previous frame of the same video returned, None for the first
+                frame. It is the only memory of a video: two videos may alternate.
 
         Returns:
-            The objects, most confident first, and the context of the next call.
+            The objects, highest score first, and the context for the next frame, None if the detector needs none.
         """
         ...
 
-
-@runtime_checkable
-class Segmenter(Protocol):
-    """A detector that finds boxes first and draws masks later, so that none is drawn that nobody will see."""
-
     def segment(self, detections: Detections, size: tuple[int, int]) -> Detections:
-        """Draws the masks of objects that ``detect`` has found.
+        """Draw the masks of some of the detected objects. Called only if ``masks_on_demand`` is True.
 
         Args:
-            detections: Some of its objects, in any order, with all that ``detect`` gave them.
-            size: Height and width of the frame.
+            detections: Some of the objects of one frame, in any order, with all fields that :meth:`detect` set.
+            size: Height and width of the frame in pixels.
 
         Returns:
             The same objects, row by row, with masks (N, H, W).
         """
-        ...
+        return detections
+
+    def scale(self, size: tuple[int, int]) -> float:
+        """Ratio of the network's input size to the size (H, W) of a frame."""
+        return 1.0
+
+    def affinity(self) -> Affinity | None:
+        """Affinity trained for this detector, None to use the tracker's default."""
+        return None
 
 
 def expect_pair(detector: Detector, output: Any) -> tuple[Detections, Any]:
-    """What a detector returned, if it is what it should be.
+    """Check that a detector returned detections and a context.
 
     Raises:
-        ValueError: If it is not.
+        ValueError: If it returned anything else.
     """
     if isinstance(output, tuple) and len(output) == 2 and isinstance(output[0], Detections):
         return output
     raise ValueError(
-        f"Expected a pair (Detections, context) from {detector!r}, got {_named(output)}: return detections, None if "
-        "nothing is to be remembered; tltm_graph.interop.supervision_detections.from_supervision converts those of "
-        "supervision"
+        f"Expected a pair (Detections, context) from {detector!r}, got {_type_name(output)}: return detections and "
+        "None if the detector needs no context; tltm_graph.interop.supervision_detections.from_supervision converts "
+        "detections of supervision"
     )
 
 
-def _named(value: Any) -> str:
-    """The type of a value; of a tuple, those of what is in it."""
+def _type_name(value: Any) -> str:
+    """Name of a value's type; of a tuple, the names of its elements' types."""
     if isinstance(value, tuple):
-        return f"({', '.join(map(_named, value))})"
+        return f"({', '.join(map(_type_name, value))})"
     if value is None:
         return "None"
     return f"{type(value).__module__.partition('.')[0]}.{type(value).__name__}".removeprefix("builtins.")

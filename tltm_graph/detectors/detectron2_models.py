@@ -4,37 +4,37 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from tltm_graph.detectors.resize import network_size, resize_image
+from tltm_graph.detectors.centermask.model import network_size, resize_image
+from tltm_graph.detectors.detector import Detector
 from tltm_graph.ops.pyramid_pooling import equally_wide, pool_from_pyramid
 from tltm_graph.structures import Detections, Frame
 
 
-class Detectron2Detector:
-    """A model of detectron2, or of a project built on it, with or without masks.
+class Detectron2Detector(Detector):
+    """Detector that wraps a model of detectron2 or of a project built on it, with or without masks.
 
-    Anything will do that is called as ``model([{"image", "height", "width"}])`` and answers ``[{"instances": …}]`` with
-    the fields ``pred_boxes``, ``scores``, ``pred_classes`` and perhaps ``pred_masks``: ``GeneralizedRCNN``,
-    ``RetinaNet``, ``FCOS``, CenterMask2, … Build the model with detectron2 and hand it over; detectron2 itself is never
-    imported here. The model is put into evaluation mode.
+    The model must be callable as ``model([{"image", "height", "width"}])`` and return ``[{"instances": …}]`` with the
+    fields ``pred_boxes``, ``scores``, ``pred_classes`` and optionally ``pred_masks``: ``GeneralizedRCNN``,
+    ``RetinaNet``, ``FCOS``, CenterMask2, … Build it with detectron2, which this module never imports.
 
-    The node features of an object are its region of the backbone's maps, pooled to 14×14: the maps are the ones the
-    detection was made from, nothing is computed twice. Of the maps that the model's heads read (a pyramid, or the one
-    map of a C4 backbone), those as wide as the finest are taken, with the strides that the backbone states
-    (``backbone.output_shape()``). Models without such a backbone give no features.
+    The features of an object are its region of the backbone's maps, pooled to 14×14. The maps are read from the forward
+    pass of the detection, not computed again. They are those that the model's heads read (a pyramid, or the single map
+    of a C4 backbone) and that have as many channels as the finest. Strides are those of ``backbone.output_shape()``; a
+    model without this method gives no features.
 
     Args:
-        model: The model, built and with its weights loaded.
-        class_names: Names of the classes, such as ``MetadataCatalog.get(name).thing_classes``.
-        score_threshold: Weaker objects are left out. The model has a threshold of its own before that.
-        max_objects: At most so many objects a frame, the most confident ones.
-        features: Whether to pool node features. Without a relation model nobody looks at them.
-        color_order: Of the channels the model was trained with, ``cfg.INPUT.FORMAT``.
-        min_size: Length that the frame's shorter side is resized to, ``cfg.INPUT.MIN_SIZE_TEST``; 0 leaves the size.
-        max_size: Length that the longer side does not exceed, ``cfg.INPUT.MAX_SIZE_TEST``.
-        device: Where the model is moved to; None leaves it where it is.
+        model: Model with loaded weights. It is put into evaluation mode.
+        class_names: Names of the classes, such as ``MetadataCatalog.get(name).thing_classes``; None if unknown.
+        score_threshold: Minimum score of a detection, in [0, 1]. The model applies its own threshold first.
+        max_objects: Maximum number of detections per frame; those with the highest scores are kept.
+        features: True to pool features. Only an appearance model needs them.
+        color_order: Order of the channels that the model was trained with, ``cfg.INPUT.FORMAT``.
+        min_size: Length of the shorter side of the input in pixels, ``cfg.INPUT.MIN_SIZE_TEST``; 0 for no resizing.
+        max_size: Maximum length of the longer side in pixels, ``cfg.INPUT.MAX_SIZE_TEST``.
+        device: Device to move the model to, None to leave it where it is.
 
     Raises:
-        ValueError: If the colour order or a size makes no sense.
+        ValueError: If the colour order or a size is not valid.
     """
 
     resolution = 14
@@ -69,10 +69,10 @@ class Detectron2Detector:
 
     @torch.no_grad()
     def detect(self, frame: Frame, context: Any = None) -> tuple[Detections, None]:
-        """See :class:`tltm_graph.detectors.Detector`.
+        """Detect the objects of a frame, with features (N, C, 14, 14) and masks if the model has them.
 
         Raises:
-            ValueError: If the model answers something else than ``[{"instances": …}]``.
+            ValueError: If the model does not return ``[{"instances": …}]``.
         """
         height, width = frame.size
         image = self._resized(frame)
@@ -97,7 +97,7 @@ class Detectron2Detector:
         return detections, None
 
     def _resized(self, frame: Frame) -> Tensor:
-        """The picture (3, h, w), float in [0, 255], at the scale and in the colour order of the model."""
+        """Return the image (3, h, w), float in [0, 255], at the scale and in the colour order of the model."""
         image = frame.image
         if self.min_size:
             image = resize_image(image, network_size(frame.size, self.min_size, self.max_size))
@@ -109,19 +109,19 @@ class Detectron2Detector:
 
 
 class _BackboneTap:
-    """Listens in on one forward pass: the maps of the backbone."""
+    """Forward hook of one detection that keeps the maps of the backbone."""
 
     def __init__(self, model: nn.Module) -> None:
         self._maps: dict[str, Tensor] = {}
         self._model = model
         backbone = getattr(model, "backbone", None)
-        known = isinstance(backbone, nn.Module) and hasattr(backbone, "output_shape")
-        self._backbone: Any = backbone if known else None
+        has_strides = isinstance(backbone, nn.Module) and hasattr(backbone, "output_shape")
+        self._backbone: Any = backbone if has_strides else None
         self._handle: Any = None
 
     def __enter__(self) -> "_BackboneTap":
         if self._backbone is not None:
-            self._handle = self._backbone.register_forward_hook(self._hear)
+            self._handle = self._backbone.register_forward_hook(self._keep_maps)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -129,7 +129,7 @@ class _BackboneTap:
             self._handle.remove()
 
     def pool(self, boxes: Tensor, resolution: int) -> Tensor | None:
-        """Features (N, C, r, r) of boxes in pixels of the network's input, or None where nothing was heard."""
+        """Pool the features (N, C, r, r) of boxes in pixels of the network's input; None without maps."""
         if self._backbone is None or not self._maps:
             return None
         strides = {name: float(shape.stride) for name, shape in self._backbone.output_shape().items()}
@@ -138,17 +138,17 @@ class _BackboneTap:
         return pool_from_pyramid(maps, strides, boxes, resolution)
 
     def _read_by_heads(self) -> list[str]:
-        """The maps that the boxes are made from; others may serve proposals alone, such as p6 of a Faster R-CNN."""
+        """Return the names of the maps that boxes are computed from: p6 of a Faster R-CNN serves proposals alone."""
         model = self._model
         for part in (getattr(model, "roi_heads", None), model, getattr(model, "proposal_generator", None)):
             for attribute in ("box_in_features", "in_features", "head_in_features"):
                 names = getattr(part, attribute, None) or ()
-                heard = [name for name in names if name in self._maps] if not isinstance(names, str) else []
-                if heard:
-                    return heard
+                available = [name for name in names if name in self._maps] if not isinstance(names, str) else []
+                if available:
+                    return available
         return list(self._maps)
 
-    def _hear(self, module: nn.Module, args: Any, output: Any) -> None:
+    def _keep_maps(self, module: nn.Module, args: Any, output: Any) -> None:
         self._maps = dict(output) if isinstance(output, dict) else {}
 
 
@@ -163,6 +163,6 @@ def _instances(model: nn.Module, output: Any) -> Any:
 
 
 def _masks(masks: Any) -> Tensor:
-    """Bool (N, H, W), of a tensor of bools or probabilities, or of detectron2's BitMasks."""
+    """Convert masks to bool (N, H, W), from a tensor of bools or probabilities, or from detectron2's BitMasks."""
     masks = getattr(masks, "tensor", masks)
     return masks if masks.dtype == torch.bool else masks >= 0.5

@@ -21,7 +21,7 @@ def build_detector(
     class_names: tuple[str, ...] | None = None,
     seed: int = 0,
 ) -> Detector:
-    """Builds a detector from one line of text, ``NAME[:ARGUMENT][?OPTION=VALUE&…]``.
+    """Build a detector from one line of text, ``NAME[:ARGUMENT][?OPTION=VALUE&…]``.
 
     ==========================  ======================================================================================
     ``torchvision:MODEL``       :meth:`TorchvisionDetector.from_name`
@@ -29,22 +29,21 @@ def build_detector(
     ``precomputed:FILE``        :meth:`PrecomputedDetector.from_file`
     ``oracle[:TRACKS]``         :class:`OracleDetector` over the tracks of one video in any format of
                                 :mod:`tltm_graph.formats`, or over ``truth``
-    ``package.module.Class``    a class (or function) of your own; the argument, if any, goes to it first. Models of
-                                detectron2 are built by such a function, which wraps them in
-                                :class:`Detectron2Detector`
+    ``package.module.Class``    your own class or function; ARGUMENT, if given, is its first argument. To use a model
+                                of detectron2, write a function that wraps it in :class:`Detectron2Detector`
     ==========================  ======================================================================================
 
-    Options are the keyword arguments of these: ``torchvision:maskrcnn_resnet50_fpn_v2?score_threshold=0.5``.
+    Options are keyword arguments of these functions: ``torchvision:maskrcnn_resnet50_fpn_v2?score_threshold=0.5``.
 
     Args:
-        description: The line.
-        device: Where a model runs, for those that take a ``device``.
-        truth: For the oracle: the true objects of a frame, by its index.
-        class_names: For the oracle: the names of the classes.
-        seed: For the oracle.
+        description: Line of text.
+        device: Device of the model, passed on if the function has a parameter ``device``.
+        truth: Function that returns the true objects of a frame, given its index. Only the oracle reads it.
+        class_names: Names of the classes. Only the oracle reads them.
+        seed: Seed of the errors of the oracle.
 
     Raises:
-        ValueError: If the name, the argument or an option is not understood.
+        ValueError: If the name, the argument or an option is not valid.
     """
     described, _, query = description.partition("?")
     name, _, argument = described.partition(":")
@@ -81,19 +80,23 @@ def build_detector(
     detector = _call(
         factory, [argument] if argument else [], options, description, **({"device": device} if takes_device else {})
     )
-    if isinstance(getattr(detector, "class_names", None), str):
-        raise ValueError(f"Expected 'class_names' of '{name}' as a tuple of names, got one string")
     if not isinstance(detector, Detector):
-        missing = [part for part in ("detect", "class_names") if not hasattr(detector, part)]
-        raise ValueError(f"Expected '{name}' to make a detector, got a {type(detector).__name__} without {missing}")
+        raise ValueError(
+            f"Expected '{name}' to make a detector, got a {type(detector).__name__}: inherit from tltm_graph.Detector"
+        )
+    if isinstance(detector.class_names, str):
+        raise ValueError(f"Expected 'class_names' of '{name}' as a tuple of names, got one string")
     return detector
 
 
 def _only_tracks(path: str) -> tuple[Tracks, tuple[str, ...] | None]:
-    """The tracks of the one video in a file or folder of any format, without regions that are no objects."""
+    """Read the tracks of the only video in a file or folder of any format, without crowd regions."""
     videos = open_videos(path)
     if len(videos) > 1:
-        raise ValueError(f"Expected the truth of one video for the detector 'oracle', got {len(videos)} in '{path}'")
+        raise ValueError(
+            f"Expected the tracks of one video for the detector 'oracle', got {len(videos)} videos in '{path}': name a "
+            "file of one"
+        )
     tracks = videos[0].tracks() if videos else Tracks({}, None, 0)
     objects = {track_id: track for track_id, track in tracks.items() if not track.crowd}
     return replace(tracks, tracks=objects), videos.class_names
@@ -120,17 +123,14 @@ def _import(path: str) -> Callable[..., Any]:
 def _call(
     factory: Callable[..., Any], arguments: list[Any], options: dict[str, str], description: str, **defaults: Any
 ) -> Any:
+    """Call a function with positional arguments, options given as text, and defaults that options override."""
     parameters = inspect.signature(factory).parameters
-    free = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    taken = list(parameters)[: len(arguments)]
-    choices = [
-        name
-        for name, p in parameters.items()
-        if name not in taken and p.kind not in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-    ]
-    unknown = [name for name in options if name not in choices]
-    if unknown and not free:
-        raise ValueError(f"Expected options among {choices} in '{description}', got {unknown}")
+    variadic = inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL
+    named = [name for name, p in list(parameters.items())[len(arguments) :] if p.kind not in variadic]
+    accepts_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    unknown = [name for name in options if name not in named]
+    if unknown and not accepts_any:
+        raise ValueError(f"Expected options among {named} in '{description}', got {unknown}")
     values = {name: _value(name, text, parameters.get(name)) for name, text in options.items()}
     try:
         inspect.signature(factory).bind(*arguments, **{**defaults, **values})
@@ -140,12 +140,15 @@ def _call(
 
 
 def _value(name: str, text: str, parameter: inspect.Parameter | None) -> Any:
-    """The text of an option as the type of the parameter's default or annotation; free options by their looks."""
+    """Convert the text of an option to the type of the parameter's default or annotation.
+
+    An option of a ``**kwargs`` has neither: it becomes a bool or a number if its text is one.
+    """
     default = parameter.default if parameter is not None else None
     annotation = str(parameter.annotation) if parameter is not None else ""
     if isinstance(default, str) or "str" in annotation:
         return text
-    wants_number = isinstance(default, int | float) or "int" in annotation or "float" in annotation
+    is_number = isinstance(default, int | float) or "int" in annotation or "float" in annotation
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     for kind in (float,) if isinstance(default, float) else (int, float):
@@ -153,7 +156,7 @@ def _value(name: str, text: str, parameter: inspect.Parameter | None) -> Any:
             return kind(text)
         except ValueError:
             continue
-    if wants_number:
-        wanted = "true or false" if isinstance(default, bool) else "a number"
-        raise ValueError(f"Expected {wanted} for the option '{name}', got '{text}'")
+    if is_number:
+        expected = "true or false" if isinstance(default, bool) else "a number"
+        raise ValueError(f"Expected {expected} for the option '{name}', got '{text}'")
     return text

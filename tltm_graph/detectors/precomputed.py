@@ -6,25 +6,24 @@ from typing import Any, Self
 
 import torch
 
+from tltm_graph.detectors.detector import Detector
 from tltm_graph.ops import Rle, decode_rle, rle_to_box
 from tltm_graph.structures import Detections, Frame
 
 
-class PrecomputedDetector:
-    """Detections that some model wrote to a file, frame by frame.
-
-    Masks stay encoded until their frame is asked for.
+class PrecomputedDetector(Detector):
+    """Detector that returns the detections in a file. Masks stay encoded until their frame is detected.
 
     Args:
-        rows: For each frame index, the objects of that frame: dictionaries with ``bbox`` [x, y, width, height] in
-            pixels, ``score``, ``label`` (from 0) and, for masks, ``rle`` (COCO's compressed run lengths).
-        class_names: Names of the classes.
-        size: Height and width of the frames the detections are for, None if unknown.
-        num_frames: Number of frames they are for, None if unknown.
-        name: Of the file, for error messages.
-        score_threshold: Weaker objects are left out.
-        rescale: Fits boxes to frames of another size with the same aspect ratio, instead of refusing them. Masks are
-            resampled with nearest neighbours.
+        rows: Objects of each frame by its index: dictionaries with ``bbox`` [x, y, width, height] in pixels, ``score``,
+            ``label`` (from 0) and, for masks, ``rle`` (COCO's compressed run lengths).
+        class_names: Names of the classes, None if unknown.
+        size: Height and width in pixels of the frames that the file is for, None if unknown.
+        num_frames: Number of frames that the file is for, None if unknown.
+        name: Name of the file, for error messages.
+        score_threshold: Minimum score of a detection.
+        rescale: True to scale boxes to frames of another size with the same aspect ratio, instead of refusing them.
+            Masks are resampled with nearest neighbours.
     """
 
     def __init__(
@@ -54,20 +53,27 @@ class PrecomputedDetector:
         score_threshold: float = 0.0,
         rescale: bool = False,
     ) -> Self:
-        """Reads detections; the format is recognised by the content, ``.gz`` by the name.
+        """Read a file of detections. Its content decides the format; a name in ``.gz`` is decompressed.
 
-        Known formats:
-
-        - *frames*: JSON, a list with one entry a frame: ``{"height", "width", MODEL: [{"category", "score", "bbox"
-          [x, y, w, h], "rle"}]}``. With several models in a file, the first whose objects have masks is taken, unless
-          ``model`` names one. Classes are numbered in alphabetical order of their names.
+        - *frames*: JSON, a list with one entry per frame: ``{"height", "width", MODEL: [{"category", "score", "bbox"
+          [x, y, w, h], "rle"}]}``. If the file has several models and ``model`` is None, the first whose objects
+          have masks is read, else the first. Classes are numbered in alphabetical order of their names.
         - *COCO results*: JSON, a list of ``{"image_id", "category_id", "bbox", "score", "segmentation"}`` with RLE
           segmentations or none. ``image_id`` is the frame, counted from ``first_frame`` (default 0); classes count
           from 1.
-        - *MOT*: text, ``frame, id, x, y, w, h, confidence, …`` a line, frames counted from ``first_frame`` (default 1).
+        - *MOT*: text, one line ``frame, id, x, y, w, h, confidence, …`` per object. Frames are counted from
+          ``first_frame`` (default 1).
+
+        Args:
+            path: File to read.
+            model: Name of the model in a file of *frames*.
+            first_frame: Number of the first frame in the file, None for the default of the format.
+            score_threshold: Minimum score of a detection.
+            rescale: True to scale boxes and masks to frames of another size with the same aspect ratio.
 
         Raises:
-            ValueError: If the file is none of these, or damaged.
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file has another format, or is damaged.
         """
         path = Path(path)
         if not path.is_file():
@@ -83,7 +89,7 @@ class PrecomputedDetector:
             raise ValueError(f"Expected readable detections in '{path}', got a damaged file: {error}") from error
         options: dict[str, Any] = {"name": path.name, "score_threshold": score_threshold, "rescale": rescale}
         if not text.strip():
-            raise ValueError(f"Expected detections in '{path}', got an empty file; no objects at all are '[]' in JSON")
+            raise ValueError(f"Expected detections in '{path}', got an empty file: write '[]' (JSON) for no objects")
         if not text.lstrip().startswith(("[", "{")):
             return cls(**_read_mot(text, path, 1 if first_frame is None else first_frame), **options)
         try:
@@ -93,7 +99,7 @@ class PrecomputedDetector:
         if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
             raise ValueError(
                 f"Expected a list of frames or of COCO results in '{path}', got a {type(content).__name__}; "
-                "a COCO data set's annotations are truth, not detections"
+                "annotations of a COCO data set are ground truth, not detections"
             )
         if content and "height" in content[0] and "image_id" not in content[0]:
             try:
@@ -106,10 +112,11 @@ class PrecomputedDetector:
         return cls(**_read_coco_results(content, path, first_frame or 0), **options)
 
     def detect(self, frame: Frame, context: Any = None) -> tuple[Detections, None]:
-        """The objects stored for ``frame``; see :class:`tltm_graph.detectors.Detector`.
+        """Return the stored objects of a frame, highest score first.
 
         Raises:
-            ValueError: If the detections are for another video: another size, fewer frames, objects outside the image.
+            ValueError: If the file is for another video: frames of another size, fewer frames, or boxes outside the
+                image; or if its values are not valid.
         """
         if self.num_frames is not None and frame.index >= self.num_frames:
             raise ValueError(
@@ -117,7 +124,8 @@ class PrecomputedDetector:
                 "it belongs to another video"
             )
         scale = self._scale(frame.size)
-        rows = [row for row in self.rows.get(frame.index, []) if not row["score"] < self.score_threshold]  # NaN stays
+        # A score of NaN is kept here: Detections reports it.
+        rows = [row for row in self.rows.get(frame.index, []) if not row["score"] < self.score_threshold]
         rows.sort(key=lambda row: -row["score"])
         boxes = torch.tensor([row["bbox"] for row in rows], dtype=torch.float32).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
@@ -155,18 +163,21 @@ class PrecomputedDetector:
         return detections, None
 
     def _scale(self, size: tuple[int, int]) -> tuple[float, float]:
-        """How much wider and higher frames of ``size`` are than those of the file."""
+        """Ratios of the width and height of a frame to those of the file's frames."""
         if self.size is None or self.size == size:
             return 1.0, 1.0
         y, x = size[0] / self.size[0], size[1] / self.size[1]
-        here, there = f"{size[0]}×{size[1]}", f"{self.size[0]}×{self.size[1]}"
+        frame_size, file_size = f"{size[0]}×{size[1]}", f"{self.size[0]}×{self.size[1]}"
         if not self.rescale:
             raise ValueError(
-                f"Expected detections for frames of {here} pixels (H×W), '{self.name}' has them for {there}: "
-                "take the file of this video, or ask for rescale=true if it is the same video at another size"
+                f"Expected detections for frames of {frame_size} pixels (H×W), '{self.name}' has them for "
+                f"{file_size}: take the file of this video, or set rescale=true if it is the same video at another size"
             )
         if abs(x / y - 1) > 0.02:
-            raise ValueError(f"Expected detections for frames shaped like {here} (H×W), '{self.name}' has {there}")
+            raise ValueError(
+                f"Expected detections for frames shaped like {frame_size} (H×W), '{self.name}' has {file_size}: take "
+                "the file of this video"
+            )
         return x, y
 
     def __repr__(self) -> str:
@@ -247,7 +258,7 @@ def _numbers(text: str, path: Path) -> Iterator[tuple[int, list[float]]]:
 
 
 def _row(bbox: Any, score: Any, label: int, counts: Any, size: tuple[int, int] | None, where: str) -> dict[str, Any]:
-    """One object, its types checked; its values are checked where they become :class:`Detections`."""
+    """Check the types of one object's fields. :class:`Detections` checks the values."""
     if not (isinstance(bbox, list) and len(bbox) == 4 and all(_is_number(value) for value in bbox)):
         raise ValueError(f"Expected 'bbox' as four numbers [x, y, width, height] in {where}, got {bbox}")
     if bbox[2] < 0 or bbox[3] < 0:

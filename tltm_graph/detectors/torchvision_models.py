@@ -8,27 +8,28 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import detection, get_model, get_model_weights, list_models
 
+from tltm_graph.detectors.detector import Detector
 from tltm_graph.ops.pyramid_pooling import equally_wide, pool_from_pyramid
 from tltm_graph.structures import Detections, Frame
 
 
-class TorchvisionDetector:
-    """Any detection model of torchvision, with or without masks.
+class TorchvisionDetector(Detector):
+    """Detector that wraps any detection model of torchvision, with or without masks.
 
-    The node features of an object are its region of the model's feature pyramid, pooled to 14×14: the pyramid is the
-    one the detection was made from, nothing is computed twice. Where the backbone's maps are not of one width (SSD),
-    those as wide as the finest are taken; models without a backbone give no features.
+    The features of an object are its region of the model's feature pyramid, pooled to 14×14. The pyramid is read from
+    the forward pass of the detection, not computed again. If levels differ in their number of channels (SSD), only
+    those with as many as the finest are read. A model without a backbone gives no features.
 
-    Class 0 of a torchvision model is the background: labels are one less, and what was found to be background (models
-    without a softmax can say so) is left out.
+    Class 0 of a torchvision model is the background. It is removed, and labels count from the first class after it.
 
     Args:
-        model: A model of :mod:`torchvision.models.detection`, or one that is called and answers the same way.
-        class_names: Names of the classes, background left out.
-        score_threshold: Weaker objects are left out.
-        max_objects: At most so many objects a frame, the most confident ones.
-        features: Whether to pool node features. Without a relation model nobody looks at them.
-        device: Where the model runs.
+        model: Model of :mod:`torchvision.models.detection`, or one with the same inputs and outputs. It is put into
+            evaluation mode.
+        class_names: Names of the classes without the background, None if unknown.
+        score_threshold: Minimum score of a detection, in [0, 1].
+        max_objects: Maximum number of detections per frame; those with the highest scores are kept.
+        features: True to pool features. Only an appearance model needs them.
+        device: Device of the model.
     """
 
     resolution = 14
@@ -60,24 +61,24 @@ class TorchvisionDetector:
         device: str | torch.device = "cpu",
         **model_options: Any,
     ) -> Self:
-        """Builds a model by its torchvision name.
+        """Build a model by its torchvision name.
 
         Args:
-            name: Such as ``"maskrcnn_resnet50_fpn_v2"``.
-            weights: A name of its weights, ``"none"`` for random ones, or the path of a ``state_dict`` to load.
-            score_threshold: As in the class.
-            max_objects: As in the class.
-            features: As in the class.
-            device: As in the class.
-            **model_options: Passed on to the model.
+            name: Name of a detection model, such as ``"maskrcnn_resnet50_fpn_v2"``.
+            weights: Name of torchvision's weights, ``"none"`` for random ones, or path of a ``state_dict``.
+            score_threshold: Minimum score of a detection, in [0, 1].
+            max_objects: Maximum number of detections per frame.
+            features: True to pool features.
+            device: Device of the model.
+            **model_options: Keyword arguments of the model.
 
         Raises:
-            ValueError: If torchvision has no such detection model or weights.
-            ConnectionError: If the weights are to be downloaded and cannot be.
+            ValueError: If torchvision has no such detection model or weights, or the file does not fit the model.
+            ConnectionError: If the weights cannot be downloaded.
         """
-        known = list_models(module=detection)
-        if name not in known:
-            raise ValueError(f"Expected one of torchvision's detection models {known}, got '{name}'")
+        names = list_models(module=detection)
+        if name not in names:
+            raise ValueError(f"Expected one of torchvision's detection models {names}, got '{name}'")
         options: dict[str, Any] = {
             "score_threshold": score_threshold,
             "max_objects": max_objects,
@@ -94,7 +95,7 @@ class TorchvisionDetector:
             except (URLError, OSError) as error:
                 raise ConnectionError(
                     f"Expected to download the weights {choice} from {choice.url}, got: {error}. Download them "
-                    f"elsewhere and name the file (weights=PATH), or take random ones (weights=none)"
+                    f"on another machine and name the file (weights=PATH), or use random ones (weights=none)"
                 ) from error
             categories = choice.meta["categories"]
             return cls(model, categories[1:], **options)  # torchvision's class 0 is the background
@@ -103,14 +104,14 @@ class TorchvisionDetector:
         model = get_model(name, weights=None, weights_backbone=None, **model_options)
         try:
             model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-        except Exception as error:  # torch.load and load_state_dict raise a dozen kinds for files that do not fit
+        except Exception as error:  # torch.load and load_state_dict raise many types of errors
             reason = str(error).splitlines()[0]
             raise ValueError(f"Expected a state_dict of {name} in '{weights}', got: {reason}") from error
         return cls(model, **options)
 
     @torch.no_grad()
     def detect(self, frame: Frame, context: Any = None) -> tuple[Detections, None]:
-        """See :class:`tltm_graph.detectors.Detector`."""
+        """Detect the objects of a frame, with features (N, C, 14, 14) and masks if the model has them."""
         image = frame.image.to(self.device).float() / 255
         with _Taps(self.model) as taps:
             (output,) = self.model([image])
@@ -128,12 +129,12 @@ class TorchvisionDetector:
         return detections, None
 
     def _pool(self, taps: "_Taps", boxes: Tensor, size: tuple[int, int]) -> Tensor | None:
-        """The pyramid's features of each box (N, C, 14, 14), or None where there is no pyramid."""
+        """Pool the features (N, C, 14, 14) of boxes in pixels of the frame; None if the model has no pyramid."""
         maps, strides = taps.pyramid()
         if not maps or taps.image_size is None:
             return None
         scale = boxes.new_tensor([taps.image_size[1] / size[1], taps.image_size[0] / size[0]]).repeat(2)
-        # Like the heads of these models: cell centres at whole pixels.
+        # The heads of these models pool with cell centres at whole pixels, too.
         return pool_from_pyramid(maps, strides, boxes * scale, self.resolution, aligned=False)
 
     def __repr__(self) -> str:
@@ -141,7 +142,7 @@ class TorchvisionDetector:
 
 
 class _Taps:
-    """Listens in on one forward pass: the feature maps of the backbone, the sizes of the resized and padded image."""
+    """Forward hooks of one detection: feature maps of the backbone, sizes of the resized and of the padded image."""
 
     def __init__(self, model: nn.Module) -> None:
         self.maps: dict[str, Tensor] = {}
@@ -151,7 +152,7 @@ class _Taps:
         self._handles: list[Any] = []
 
     def __enter__(self) -> "_Taps":
-        for name, hook in (("backbone", self._hear_backbone), ("transform", self._hear_transform)):
+        for name, hook in (("backbone", self._keep_maps), ("transform", self._keep_sizes)):
             module = getattr(self._model, name, None)
             if isinstance(module, nn.Module):
                 self._handles.append(module.register_forward_hook(hook))
@@ -162,18 +163,18 @@ class _Taps:
             handle.remove()
 
     def pyramid(self) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """The maps of a feature pyramid, finest first, without the pooled one; and the stride of each."""
+        """Return the maps of the feature pyramid, finest first, without the pooled one, and the stride of each."""
         maps = equally_wide(self.maps, [name for name in self.maps if name != "pool"])
         if self.padded_size is None:
             return maps, {}
-        # Maps are rounded up or down to whole cells; strides are powers of two. The longer side says it more exactly.
+        # Strides are powers of two, but sizes of maps are rounded: the longer side has the smaller relative error.
         longest = max(self.padded_size)
         return maps, {name: 2.0 ** round(math.log2(longest / max(m.shape[-2:]))) for name, m in maps.items()}
 
-    def _hear_backbone(self, module: nn.Module, args: Any, output: Any) -> None:
+    def _keep_maps(self, module: nn.Module, args: Any, output: Any) -> None:
         self.maps = dict(output) if isinstance(output, dict) else {"0": output}
 
-    def _hear_transform(self, module: nn.Module, args: Any, output: Any) -> None:
+    def _keep_sizes(self, module: nn.Module, args: Any, output: Any) -> None:
         images = output[0]
         height, width = images.image_sizes[0]
         self.image_size = int(height), int(width)

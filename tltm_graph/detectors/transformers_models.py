@@ -5,29 +5,31 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tltm_graph.detectors.detector import Detector
 from tltm_graph.ops import masks_to_boxes
 from tltm_graph.structures import Detections, Frame
 
 _SCORE_GRIDS = {"mask2former": (384, 384)}
-"""Where masks are averaged for their score: the library does it at this size for Mask2Former, whatever its input."""
+"""Size (h, w) at which the library averages a mask for its score, by model type. Other types use the model's own."""
 
 
-class TransformersDetector:
-    """Mask2Former and MaskFormer of Hugging Face's transformers, trained for instance segmentation.
+class TransformersDetector(Detector):
+    """Detector that wraps Mask2Former or MaskFormer of Hugging Face's transformers.
 
-    The objects, their labels and scores are those of the library's ``post_process_instance_segmentation``. Masks are
-    smoother: the model's logits are brought to the size of the frame before they are cut at zero, not after. Boxes are
-    the extent of the masks. Models for panoptic segmentation work too, and report stuff (sky, grass) as objects.
+    Objects, labels and scores are those of the library's ``post_process_instance_segmentation``. Masks are smoother:
+    logits are resized to the frame before the threshold, not after. Boxes fit the masks tightly. A model trained for
+    panoptic segmentation works too, but returns stuff (sky, grass) as objects.
 
-    The node features of an object are the embedding of its query (N, C), from which the model derives class and mask.
+    The features of an object are the embedding of its query (N, C), from which the model computes class and mask.
 
     Args:
-        model: A ``Mask2FormerForUniversalSegmentation`` or ``MaskFormerForInstanceSegmentation``.
-        image_processor: Its image processor, such as ``AutoImageProcessor.from_pretrained(…)``.
-        score_threshold: Weaker objects are left out. Below 0.5 one object can come out under several names.
-        max_objects: At most so many objects a frame, the most confident ones.
-        features: Whether to hand on the embeddings. Without a relation model nobody looks at them.
-        device: Where the model runs.
+        model: ``Mask2FormerForUniversalSegmentation`` or ``MaskFormerForInstanceSegmentation``. It is put into
+            evaluation mode.
+        image_processor: Image processor of the model, such as ``AutoImageProcessor.from_pretrained(…)``.
+        score_threshold: Minimum score of a detection, in [0, 1]. Below 0.5 an object may have several classes.
+        max_objects: Maximum number of detections per frame; those with the highest scores are kept.
+        features: True to return the query embeddings. Only an appearance model needs them.
+        device: Device of the model.
     """
 
     def __init__(
@@ -58,20 +60,20 @@ class TransformersDetector:
         features: bool = True,
         device: str | torch.device = "cpu",
     ) -> Self:
-        """Loads a model and its image processor.
+        """Load a model and its image processor.
 
         Args:
-            name_or_path: A name on the Hugging Face hub such as ``"facebook/mask2former-swin-tiny-coco-instance"``, or
-                a folder that ``save_pretrained`` wrote both to.
-            score_threshold: As in the class.
-            max_objects: As in the class.
-            features: As in the class.
-            device: As in the class.
+            name_or_path: Name on the Hugging Face hub, such as ``"facebook/mask2former-swin-tiny-coco-instance"``, or
+                folder that ``save_pretrained`` wrote both to.
+            score_threshold: Minimum score of a detection, in [0, 1].
+            max_objects: Maximum number of detections per frame.
+            features: True to return the query embeddings.
+            device: Device of the model.
 
         Raises:
             ImportError: If transformers is not installed.
-            ValueError: If there is a folder of that name without such a model in it, or the model is of another kind.
-            ConnectionError: If the model cannot be fetched from the hub.
+            ValueError: If the folder has no such model or image processor, or the model is of another type.
+            ConnectionError: If the model cannot be downloaded.
         """
         try:
             from transformers import AutoImageProcessor, AutoModelForUniversalSegmentation
@@ -91,7 +93,8 @@ class TransformersDetector:
                 ) from error
             raise ConnectionError(
                 f"Expected to find the folder '{name_or_path}' or to download the model of that name, got: {reason} "
-                "Check the name, or save model and image processor elsewhere with save_pretrained and name the folder"
+                "Check the name, or save model and image processor on another machine with save_pretrained and name "
+                "the folder"
             ) from error
         except ValueError as error:
             reason = str(error).splitlines()[0]
@@ -100,10 +103,10 @@ class TransformersDetector:
 
     @torch.no_grad()
     def detect(self, frame: Frame, context: Any = None) -> tuple[Detections, None]:
-        """See :class:`tltm_graph.detectors.Detector`.
+        """Detect the objects of a frame, with masks and features (N, C).
 
         Raises:
-            ValueError: If the model has no queries with a class and a mask each.
+            ValueError: If the model does not return classes and masks of queries.
         """
         inputs = self.image_processor(images=frame.image, return_tensors="pt", input_data_format="channels_first")
         pixels = inputs["pixel_values"].to(self.device, next(self.model.parameters()).dtype)
@@ -115,8 +118,8 @@ class TransformersDetector:
         queries, labels, scores = _ranked(classes[0].float(), logits, self._score_grid)
         keep = (scores >= self.score_threshold).nonzero().flatten()[: self.max_objects]
         masks = _resized(logits[queries[keep]], frame.size) > 0  # (N, H, W)
-        seen = masks.flatten(1).any(dim=1)
-        keep, masks = keep[seen], masks[seen]
+        visible = masks.flatten(1).any(dim=1)
+        keep, masks = keep[visible], masks[visible]
         features = None
         if self.features:
             features = output.transformer_decoder_last_hidden_state[0].float()[queries[keep]]  # (N, C)
@@ -130,38 +133,38 @@ class TransformersDetector:
 
 
 def _without_padding(logits: Tensor, pixel_mask: Tensor) -> Tensor:
-    """The part of the masks (Q, h, w) that shows the picture; processors may pad it to the right and below."""
-    shown = [int(pixel_mask.any(dim=1).sum()), int(pixel_mask.any(dim=0).sum())]
+    """Crop mask logits (Q, h, w) to the image: some image processors pad it at the right and at the bottom."""
+    image_size = [int(pixel_mask.any(dim=1).sum()), int(pixel_mask.any(dim=0).sum())]
     height, width = (
         max(1, round(cells * part / whole))
-        for cells, part, whole in zip(logits.shape[1:], shown, pixel_mask.shape, strict=True)
+        for cells, part, whole in zip(logits.shape[1:], image_size, pixel_mask.shape, strict=True)
     )
     return logits[:, :height, :width]
 
 
 def _ranked(classes: Tensor, logits: Tensor, grid: tuple[int, int] | None) -> tuple[Tensor, Tensor, Tensor]:
-    """As many pairs of a query and a label as there are queries, the best first.
+    """Rank the best Q pairs of a query and a class, highest score first.
 
     Args:
-        classes: Logits of the classes and, last, of no object (Q, K + 1).
-        logits: Logits of the masks (Q, h, w).
-        grid: Size at which a mask's confidence is averaged, None for its own.
+        classes: Class logits (Q, K + 1), the last one for "no object".
+        logits: Mask logits (Q, h, w).
+        grid: Size at which the pixels of a mask are averaged, None for (h, w).
 
     Returns:
-        Queries, labels and scores of the pairs, each (Q,). A score is the class's probability times the mean
-        probability of the mask's pixels; zero for a mask without pixels.
+        Queries, labels and scores of the pairs, each (Q,). A score is the probability of the class times the mean
+        probability of the mask's pixels, 0 for an empty mask.
     """
-    chances, pairs = classes.softmax(dim=-1)[:, :-1].flatten().topk(len(classes))
+    probabilities, pairs = classes.softmax(dim=-1)[:, :-1].flatten().topk(len(classes))
     queries, labels = pairs // (classes.shape[1] - 1), pairs % (classes.shape[1] - 1)
     logits = (logits if grid is None else _resized(logits, grid)).flatten(1)
     inside = logits > 0
-    sure = (logits.sigmoid() * inside).sum(dim=1) / (inside.sum(dim=1) + 1e-6)  # (Q,)
-    scores, order = (chances * sure[queries]).sort(descending=True, stable=True)
+    mask_scores = (logits.sigmoid() * inside).sum(dim=1) / (inside.sum(dim=1) + 1e-6)  # (Q,)
+    scores, order = (probabilities * mask_scores[queries]).sort(descending=True, stable=True)
     return queries[order], labels[order], scores
 
 
 def _resized(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """Masks (N, h, w) at another size, also for no masks at all."""
-    if len(logits) == 0:
+    """Resize mask logits (N, h, w) bilinearly."""
+    if len(logits) == 0:  # interpolate() refuses empty tensors
         return logits.new_zeros((0, *size))
     return F.interpolate(logits[None], size, mode="bilinear", align_corners=False)[0]

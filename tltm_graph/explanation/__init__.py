@@ -1,16 +1,13 @@
-"""The room explanation."""
+"""Saved decisions of a run: read, replay, explain, compare, and find mistakes."""
 
 from tltm_graph.explanation.association_graph import association_graph
 from tltm_graph.explanation.diff import Choice, Difference, differences
-from tltm_graph.explanation.explain import Candidate, Change, Explanation, explain
-from tltm_graph.explanation.mistakes import Cause, Mistake, mistakes
+from tltm_graph.explanation.explain import Explanation, explain
+from tltm_graph.explanation.mistakes import Mistake, mistakes
 from tltm_graph.explanation.replay import replay
-from tltm_graph.explanation.saved_graph import GraphWriter, SavedGraph, decision_of
+from tltm_graph.explanation.saved_graph import GraphWriter, SavedGraph
 
 __all__ = [
-    "Candidate",
-    "Cause",
-    "Change",
     "Choice",
     "Difference",
     "Explanation",
@@ -18,7 +15,6 @@ __all__ = [
     "Mistake",
     "SavedGraph",
     "association_graph",
-    "decision_of",
     "differences",
     "explain",
     "mistakes",

@@ -13,13 +13,13 @@ from tltm_graph.structures import Detections
 
 @dataclass(frozen=True)
 class Choice:
-    """What one run decided on an object.
+    """Decision of one run on a detection.
 
     Args:
-        row: Of the object.
-        track: The track it became, -1 for none.
-        before: The last object of this track, frame and row; None for the first of a track, and of no track.
-        margin: By how much the decision was better than the next best.
+        row: Row of the detection.
+        track: Track of the detection, -1 for none.
+        before: Frame and row of the track's last detection; None at the start of a track, and without a track.
+        margin: Margin of the decision over the next best.
     """
 
     row: int
@@ -28,7 +28,7 @@ class Choice:
     margin: float
 
     def text(self) -> str:
-        """The same in words."""
+        """Format as text."""
         if self.track < 0:
             return "no track"
         if self.before is None:
@@ -38,13 +38,13 @@ class Choice:
 
 @dataclass(frozen=True)
 class Difference:
-    """An object on which two runs decided otherwise.
+    """Detection on which two runs decided differently.
 
     Args:
         frame: Index of the frame.
-        label: Its class.
-        first: What the first run decided; None if it did not find the object.
-        second: What the second did.
+        label: Class index of the detection.
+        first: Decision of the first run; None if it has no such detection.
+        second: Decision of the second run; None if it has no such detection.
     """
 
     frame: int
@@ -53,19 +53,19 @@ class Difference:
     second: Choice | None
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain data, for JSON."""
+        """Convert to plain data, for JSON."""
         return asdict(self)
 
 
 def differences(first: SavedGraph, second: SavedGraph) -> Iterator[Difference]:
-    """The decisions that two runs on one video took differently, in the order of frames.
+    """Yield the decisions that differ between two runs on one video, in the order of frames.
 
-    Two objects are the same if they are of the same frame and have the same box, or the best overlap (an IoU of at
-    least 0.5). A decision is the same if both runs take the object to go on the same earlier object, or to be new, or
-    to be of no track: ids do not matter.
+    Two detections of a frame correspond if all boxes are equal, or by the best overlap, with an IoU of at least 0.5.
+    Decisions are equal if both runs continue the same earlier detection, start a track, or assign no track. Ids do not
+    matter.
 
     Raises:
-        ValueError: If the runs are of frames of different sizes or numbers.
+        ValueError: If the runs have frames of different sizes or numbers.
     """
     if first.size != second.size:
         raise ValueError(
@@ -77,51 +77,51 @@ def differences(first: SavedGraph, second: SavedGraph) -> Iterator[Difference]:
             f"Expected two runs on the same frames, got {len(first)} in '{first.path}' and {len(second)} in "
             f"'{second.path}': give both runs the same --max-frames"
         )
-    same: dict[tuple[int, int], tuple[int, int]] = {}  # object of the second run -> that of the first
-    last: tuple[dict[int, tuple[int, int]], ...] = ({}, {})  # of each run: track -> its last object
-    for one, other in zip(first, second, strict=True):
-        pairs = _pairs(one.current, other.current)
-        choices = [_choices(decision, seen) for decision, seen in zip((one, other), last, strict=True)]
-        for row in range(len(one.current)):
+    same: dict[tuple[int, int], tuple[int, int]] = {}  # detection of the second run -> that of the first
+    last: tuple[dict[int, tuple[int, int]], ...] = ({}, {})  # for each run: track -> its last detection
+    for decision, other in zip(first, second, strict=True):
+        pairs = _pairs(decision.current, other.current)
+        choices = [_choices(run, latest) for run, latest in zip((decision, other), last, strict=True)]
+        for row in range(len(decision.current)):
             partner = pairs.get(row)
-            mine, theirs = choices[0][row], None if partner is None else choices[1][partner]
-            if theirs is None or _earlier(mine, {}) != _earlier(theirs, same):
-                yield Difference(one.frame, int(one.current.labels[row]), mine, theirs)
+            choice, other_choice = choices[0][row], None if partner is None else choices[1][partner]
+            if other_choice is None or _outcome(choice, {}) != _outcome(other_choice, same):
+                yield Difference(decision.frame, int(decision.current.labels[row]), choice, other_choice)
         for row in sorted(set(range(len(other.current))) - set(pairs.values())):
             yield Difference(other.frame, int(other.current.labels[row]), None, choices[1][row])
-        same |= {(other.frame, theirs): (one.frame, mine) for mine, theirs in pairs.items()}
-        _forget(same, last[1])
+        same |= {(other.frame, column): (decision.frame, row) for row, column in pairs.items()}
+        _keep_latest(same, last[1])
 
 
-def _earlier(choice: Choice, same: dict[tuple[int, int], tuple[int, int]]) -> object:
-    """What a choice comes down to, in terms of the first run's objects."""
+def _outcome(choice: Choice, same: dict[tuple[int, int], tuple[int, int]]) -> object:
+    """Outcome of a choice, in terms of the first run's detections."""
     if choice.track < 0:
         return "none"
     return "new" if choice.before is None else same.get(choice.before, choice.before)
 
 
 def _choices(decision: Decision, last: dict[int, tuple[int, int]]) -> list[Choice]:
-    """What was decided on each object; ``last`` then has the objects of this frame."""
-    found = []
+    """List the decisions of a frame, and enter its detections into ``last``."""
+    choices = []
     for row, (track, margin) in enumerate(zip(decision.tracks.tolist(), decision.margins.tolist(), strict=True)):
-        found.append(Choice(row, track, last.get(track), margin))
+        choices.append(Choice(row, track, last.get(track), margin))
         if track >= 0:
             last[track] = decision.frame, row
-    return found
+    return choices
 
 
-def _forget(same: dict[tuple[int, int], tuple[int, int]], last: dict[int, tuple[int, int]]) -> None:
-    """What is the last of no track is not asked for again."""
+def _keep_latest(same: dict[tuple[int, int], tuple[int, int]], last: dict[int, tuple[int, int]]) -> None:
+    """Drop detections that are no longer the last of a track, which bounds the memory."""
     needed = set(last.values())
     for node in [node for node in same if node not in needed]:
         del same[node]
 
 
 def _pairs(first: Detections, second: Detections) -> dict[int, int]:
-    """Rows of the first to rows of the second that are the same object."""
+    """Map rows of the first detections to corresponding rows of the second."""
     if len(first) == len(second) and torch.equal(first.boxes, second.boxes):
         return {row: row for row in range(len(first))}
     overlap = box_iou(first.boxes, second.boxes).numpy()
     rows, columns = linear_sum_assignment(overlap, maximize=True)
-    good = overlap[rows, columns] >= 0.5
-    return dict(zip(rows[good].tolist(), columns[good].tolist(), strict=True))
+    matched = overlap[rows, columns] >= 0.5
+    return dict(zip(rows[matched].tolist(), columns[matched].tolist(), strict=True))

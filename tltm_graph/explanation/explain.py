@@ -4,53 +4,44 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch_geometric.data import HeteroData
 
-from tltm_graph.association import (
-    Counterfactual,
-    Decision,
-    EdgeScores,
-    Message,
-    counterfactual,
-    explain_edge,
-    runner_up,
-)
+from tltm_graph.association import Counterfactual, Decision, Message, counterfactual, runner_up
 from tltm_graph.detectors import Detector
-from tltm_graph.explanation.replay import Scorer, replay
-from tltm_graph.explanation.saved_graph import SavedGraph, decision_of
+from tltm_graph.explanation.replay import replay
+from tltm_graph.explanation.saved_graph import SavedGraph
 from tltm_graph.structures import class_name
-from tltm_graph.tracking.tracker import Relation, Tracker
+from tltm_graph.tracking import Tracker
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A track that an object was compared with.
+    """Track that a detection was compared with.
 
     Args:
-        track: Its id.
-        age: Frames since it was seen.
-        score: Of the transition.
-        gain: What it has over both ends being left alone: its score less those of the birth and of the miss.
-        chosen: Whether it was chosen.
-        goes_to: Row of the object that the track went to; None if to none.
+        track: Id of the track.
+        time_since_update: Frames since its last observation.
+        score: Score of the edge.
+        gain: Score minus the birth score of the detection and the miss score of the track.
+        chosen: True if the edge was chosen.
+        matched_row: Row of the detection that the track was matched with; None if it was missed.
     """
 
     track: int
-    age: int
+    time_since_update: float
     score: float
     gain: float
     chosen: bool
-    goes_to: int | None
+    matched_row: int | None
 
 
 @dataclass(frozen=True)
 class Change:
-    """Another decision on an object.
+    """Difference between the chosen and another assignment, for one detection.
 
     Args:
-        row: Of the object.
-        track: Which it was before.
-        then: The track it would go on; None for a new one.
+        row: Row of the detection.
+        track: Track of the detection in the chosen assignment.
+        then: Track that it would continue instead; None for a birth.
     """
 
     row: int
@@ -60,30 +51,30 @@ class Change:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a tracker decided on an object as it did: :func:`explain`.
+    """Explanation of a tracker's decision on one detection, from :func:`explain`.
 
     Args:
         frame: Index of the frame.
-        row: The object.
-        track: The track it became, -1 for none.
-        label: Its class, by name if that is known.
-        confidence: Its detection score.
-        continues: The track it goes on; None if it is new, or rejected.
-        about: The track whose transition is taken apart: the one that was missed, if such a one was asked for, else the
-            one it goes on, else the one that came nearest; None if there was no track.
-        score: Of this transition.
-        birth: Score of the object being new.
-        miss: Score of the track being gone; None if there was no track.
-        terms: What the score is the sum of, together with ``messages``.
-        messages: From other tracks (``"previous"``, with the track as row) and objects (``"current"``), the strongest
-            first.
-        candidates: All tracks it was compared with, the best first.
-        margin: By how much the assignment of the whole frame is better than the best one that decides otherwise here;
-            None if there is none.
-        runner_up: What would be different in that one.
-        flip: The smallest change of one transition that would have changed the decision; ``previous`` and ``then`` are
-            tracks here. None if no change would.
-        missed: The track that was asked for and not seen; the object is the one that came nearest to it.
+        row: Row of the detection.
+        track: Track of the detection, -1 for none.
+        label: Name of its class.
+        confidence: Detection score.
+        continues: Track that it continues; None for a birth or a rejected detection.
+        about: Track of the edge that is decomposed: the missed track if one was asked for, else the track that the
+            detection continues, else the track with the highest gain; None if there was no track.
+        score: Score of this edge.
+        birth: Birth score of the detection.
+        miss: Miss score of the track; None if there was no track.
+        terms: Named summands of the score; together with ``messages`` they add up to it.
+        messages: Contributions of other tracks (``"previous"``, with the track as row) and other detections
+            (``"current"``), strongest first.
+        candidates: Tracks that the detection was compared with, highest gain first.
+        margin: Score of the frame's assignment minus that of the best assignment with another decision here; None
+            without an alternative.
+        runner_up: Differences of that assignment.
+        flip: Smallest change of one edge score that changes the decision, with tracks as ``previous`` and ``then``;
+            None if no single change is enough.
+        missed: Missed track that was asked for; the detection is then the one with the highest gain for it.
     """
 
     frame: int
@@ -105,60 +96,64 @@ class Explanation:
     missed: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain data, for JSON."""
+        """Convert to plain data, for JSON."""
         return asdict(self)
 
     def text(self, num_messages: int = 4, num_candidates: int = 5) -> str:
-        """The same in words."""
+        """Format as lines of text."""
         place = f"frame {self.frame}, "
         lines = []
         if self.missed is not None:
-            lines, place = [f"frame {self.frame}: track {self.missed} is missed; nearest to it comes"], ""
+            lines, place = [f"frame {self.frame}: track {self.missed} is missed; the closest detection is"], ""
         lines.append(f"{place}object {self.row} ({self.label} {self.confidence:.2f}): {self._outcome()}")
         if self.about is not None and self.score is not None and self.miss is not None:
             gain = self.score - self.birth - self.miss
             lines += [
-                f"  score for track {self.about}: {self.score:+.2f}, less {self.birth:+.2f} for being new "
-                f"and {self.miss:+.2f} for the track being gone: {gain:+.2f}",
-                "  it is the sum of",
+                f"  score for track {self.about}: {self.score:+.2f}, minus birth {self.birth:+.2f} and miss "
+                f"{self.miss:+.2f}: gain {gain:+.2f}",
+                "  the score is the sum of",
                 *(f"    {value:+7.2f}  {name}" for name, value in self.terms.items()),
-                *(f"    {message.value:+7.2f}  from {_who(message)}" for message in self.messages[:num_messages]),
+                *(f"    {message.value:+7.2f}  from {_sender(message)}" for message in self.messages[:num_messages]),
             ]
             rest = sum(message.value for message in self.messages[num_messages:])
             if len(self.messages) > num_messages:
                 lines.append(f"    {rest:+7.2f}  from {len(self.messages) - num_messages} others")
-        lines += [
-            f"  {'chosen:' if one.chosen else 'or'} track {one.track} (last seen {one.age} "
-            f"{'frame' if one.age == 1 else 'frames'} ago{_where(one)}): score {one.score:+.2f}, gain {one.gain:+.2f}"
-            for one in self.candidates[:num_candidates]
-        ]
+        for candidate in self.candidates[:num_candidates]:
+            waited = round(candidate.time_since_update)
+            ago = "1 frame" if waited == 1 else f"{waited} frames"
+            lines.append(
+                f"  {'chosen:' if candidate.chosen else 'or'} track {candidate.track} (last seen {ago} ago"
+                f"{_match_of(candidate)}): score {candidate.score:+.2f}, gain {candidate.gain:+.2f}"
+            )
         if self.margin is not None:
-            others = "; ".join(
+            changes = "; ".join(
                 f"object {change.row} {'new' if change.then is None else f'to track {change.then}'}"
                 for change in self.runner_up
             )
             than = "better than the next best assignment" if self.margin >= 0 else "worse than the best assignment"
-            lines.append(f"  {abs(self.margin):.3f} {than} of the frame: {others}")
+            lines.append(f"  {abs(self.margin):.3f} {than} of the frame: {changes}")
         if self.flip is not None:
-            then = "none of the tracks" if self.flip.then < 0 else f"track {self.flip.then}"
-            way = "more" if self.flip.change > 0 else "less"
+            outcome = "unmatched" if self.flip.then < 0 else f"matched with track {self.flip.then}"
+            direction = "more" if self.flip.change > 0 else "less"
             lines.append(
-                f"  {abs(self.flip.change):.3f} {way} for object {self.flip.current} and track {self.flip.previous}, "
-                f"and it would have gone to {then}"
+                f"  with {abs(self.flip.change):.3f} {direction} for object {self.flip.current} and track "
+                f"{self.flip.previous} it would have been {outcome}"
             )
         return "\n".join(lines)
 
     def _outcome(self) -> str:
         if self.continues is not None:
-            return f"goes on track {self.continues}"
-        return f"begins track {self.track}" if self.track >= 0 else "belongs to no track"
+            return f"continues track {self.continues}"
+        return f"starts track {self.track}" if self.track >= 0 else "belongs to no track"
 
 
-def _where(candidate: Candidate) -> str:
-    return "" if candidate.chosen or candidate.goes_to is None else f", went to object {candidate.goes_to}"
+def _match_of(candidate: Candidate) -> str:
+    if candidate.chosen or candidate.matched_row is None:
+        return ""
+    return f", matched with object {candidate.matched_row}"
 
 
-def _who(message: Message) -> str:
+def _sender(message: Message) -> str:
     return f"{'track' if message.side == 'previous' else 'object'} {message.row}"
 
 
@@ -167,60 +162,56 @@ def explain(
     frame: int,
     track: int | None = None,
     row: int | None = None,
-    make_tracker: Callable[[Detector, Relation | None], Tracker] = Tracker,
-    scorer: Scorer | None = None,
+    make_tracker: Callable[[Detector], Tracker] = Tracker,
 ) -> Explanation:
-    """Why an object of a saved run was taken for what it was, or why a track was missed.
+    """Explain the decision on one detection of a saved run, or the miss of a track.
 
-    The run is taken up a few frames before and repeated up to ``frame``, so all that the tracker knew then is known
-    again.
+    The run is resumed a few frames before ``frame`` and repeated up to it, so that the tracker's state is known.
 
     Args:
-        graph: The saved run.
+        graph: Saved run.
         frame: Index of the frame.
-        track: The track whose object is asked for (if it was missed, the object that came nearest to it), or
-        row: the row of the object.
-        make_tracker: As that of the run: see :func:`tltm_graph.explanation.replay`.
-        scorer: The relation model of the run, if it had one.
+        track: Id of a track: its detection is explained or, if the track was missed, the detection closest to it.
+        row: Row of a detection, instead of ``track``.
+        make_tracker: Builds a tracker like that of the run: see :func:`tltm_graph.explanation.replay`.
 
     Raises:
-        ValueError: If there is no such frame, track or object, or the tracker decides other than that of the run.
+        ValueError: If there is no such frame, track or detection, or the tracker decides differently from that of the
+            run.
     """
     saved = graph[frame]
-    row, missed = _row(saved, track, row)
-    made: list[Tracker] = []
+    row, missed = _select_row(saved, track, row)
+    trackers: list[Tracker] = []
 
-    def make(found: Detector, relation: Relation | None) -> Tracker:
-        made.append(make_tracker(found, relation))
-        return made[0]
+    def make(detector: Detector) -> Tracker:
+        trackers.append(make_tracker(detector))
+        return trackers[0]
 
-    steps = list(replay(graph, make, scorer, until=frame, start=graph.state_before(frame)))
-    state, detections = steps[-1]
-    assert state.transition is not None
-    decision, tracker, pair = decision_of(state, detections), made[0], state.transition.graph
+    *_, (state, _) = replay(graph, make, since=frame, until=frame)
+    decision = state.decision
+    assert decision is not None
     if decision.tracks.tolist() != saved.tracks.tolist():
         raise ValueError(
             f"Expected a tracker that decides as that of '{graph.path}', got one that decides otherwise in frame "
             f"{frame}: give the parts and weights of the run, {graph.about.get('tracker', 'unknown')}"
         )
-    logits = None if tracker.relation is None else tracker.relation.score(pair)
-    return _explained(decision, row, missed, tracker, pair, logits, graph.class_names)
+    return _explain(decision, row, missed, trackers[0], graph.class_names)
 
 
-def _row(decision: Decision, track: int | None, row: int | None) -> tuple[int, int | None]:
-    """The object that is asked for, and the track that was missed, if one was."""
+def _select_row(decision: Decision, track: int | None, row: int | None) -> tuple[int, int | None]:
+    """Row to explain, and the missed track that was asked for."""
     if (track is None) == (row is None):
         raise ValueError(f"Expected a track or the row of an object, got track {track} and row {row}")
     if track is not None:
         row = decision.row(track)
         if row is None:
-            row = _nearest(decision, track)
+            row = _closest(decision, track)
             if row is not None:
                 return row, track
-            seen = sorted(one for one in decision.tracks.tolist() if one >= 0)
+            visible = sorted(other for other in decision.tracks.tolist() if other >= 0)
             raise ValueError(
-                f"Expected a track that is seen in frame {decision.frame}, one of {seen}, or one that is remembered "
-                f"and was compared with something, got {track}"
+                f"Expected a track that is visible in frame {decision.frame}, one of {visible}, or a lost one that was "
+                f"compared with a detection, got {track}"
             )
     assert row is not None
     if not 0 <= row < len(decision.current):
@@ -228,37 +219,33 @@ def _row(decision: Decision, track: int | None, row: int | None) -> tuple[int, i
     return row, None
 
 
-def _nearest(decision: Decision, track: int) -> int | None:
-    """The object that came nearest to a track that is remembered but was not seen."""
+def _closest(decision: Decision, track: int) -> int | None:
+    """Row of the detection with the highest gain for a missed track."""
     assert decision.previous.ids is not None
     rows = (decision.previous.ids == track).nonzero().flatten()
     own = torch.isin(decision.edge_index[0], rows).nonzero().flatten()
     return int(decision.edge_index[1, own[decision.gains[own].argmax()]]) if len(own) else None
 
 
-def _explained(
-    decision: Decision,
-    row: int,
-    missed: int | None,
-    tracker: Tracker,
-    pair: HeteroData,
-    logits: Tensor | None,
-    class_names: Sequence[str] | None,
+def _explain(
+    decision: Decision, row: int, missed: int | None, tracker: Tracker, class_names: Sequence[str] | None
 ) -> Explanation:
     scores, edge_index = decision.scores, decision.edge_index
     assert decision.previous.ids is not None
+    assert decision.graph is not None
     ids, sizes = decision.previous.ids.tolist(), (len(decision.previous), len(decision.current))
     partner = int(decision.partners[row])
     own = (edge_index[1] == row).nonzero().flatten()
     own = own[decision.gains[own].argsort(descending=True, stable=True)]
-    asked = partner if missed is None else ids.index(missed)
-    chosen = own[edge_index[0, own] == asked]
+    target = partner if missed is None else ids.index(missed)
+    chosen = own[edge_index[0, own] == target]
     about = int(chosen[0] if len(chosen) else own[0]) if len(own) else None
-    told = None if about is None else explain_edge(tracker.affinity, pair, about, logits)
+    explanation = None if about is None else tracker.affinity.explain(decision.graph, about)
     other = runner_up(edge_index, scores, sizes, decision.assignment, row)
-    flip = counterfactual(tracker.solver, edge_index, scores, sizes, row, None if missed is None else asked)
+    flip = counterfactual(tracker.solver, edge_index, scores, sizes, row, None if missed is None else target)
     previous = None if about is None else int(edge_index[0, about])
     score = None if about is None else float(scores.edges[about])
+    messages = () if explanation is None else explanation.messages
     return Explanation(
         frame=decision.frame,
         row=row,
@@ -270,13 +257,14 @@ def _explained(
         score=score,
         birth=float(scores.births[row]),
         miss=None if previous is None else float(scores.misses[previous]),
-        terms={} if told is None or score is None else _rounded_as(score, told.terms, told.total),
-        messages=()
-        if told is None
-        else tuple(
-            Message(one.side, ids[one.row] if one.side == "previous" else one.row, one.value) for one in told.messages
+        terms={}
+        if explanation is None or score is None
+        else _absorb_rounding(score, explanation.terms, explanation.total),
+        messages=tuple(
+            Message(message.side, ids[message.row] if message.side == "previous" else message.row, message.value)
+            for message in messages
         ),
-        candidates=_candidates(decision, own, scores, ids),
+        candidates=_candidates(decision, own, ids),
         margin=None if other is None else other.margin,
         runner_up=() if other is None else _changes(decision, {b: a for a, b in other.matches}, ids),
         flip=None
@@ -286,25 +274,32 @@ def _explained(
     )
 
 
-def _rounded_as(score: float, terms: dict[str, float], total: float) -> dict[str, float]:
-    """The terms, of which the first takes what single precision rounded of the score."""
+def _absorb_rounding(score: float, terms: dict[str, float], total: float) -> dict[str, float]:
+    """Add the single-precision rounding of the score to the first term."""
     first = next(iter(terms))
     return {**terms, first: terms[first] + score - total} if abs(score - total) < 1e-4 * max(1, abs(score)) else terms
 
 
-def _candidates(decision: Decision, own: Tensor, scores: EdgeScores, ids: list[int]) -> tuple[Candidate, ...]:
-    found = []
-    goes_to = {previous: row for row, previous in enumerate(decision.partners.tolist()) if previous >= 0}
+def _candidates(decision: Decision, own: Tensor, ids: list[int]) -> tuple[Candidate, ...]:
+    candidates = []
+    matched_rows = {previous: row for row, previous in enumerate(decision.partners.tolist()) if previous >= 0}
     for edge in own.tolist():
         previous, current = decision.edge_index[:, edge].tolist()
-        score, gain = float(scores.edges[edge]), float(decision.gains[edge])
-        chosen = bool(decision.partners[current] == previous)
-        found.append(Candidate(ids[previous], int(decision.age[previous]), score, gain, chosen, goes_to.get(previous)))
-    return tuple(found)
+        candidates.append(
+            Candidate(
+                track=ids[previous],
+                time_since_update=float(decision.time_since_update[previous]),
+                score=float(decision.scores.edges[edge]),
+                gain=float(decision.gains[edge]),
+                chosen=bool(decision.partners[current] == previous),
+                matched_row=matched_rows.get(previous),
+            )
+        )
+    return tuple(candidates)
 
 
 def _changes(decision: Decision, then: dict[int, int], ids: list[int]) -> tuple[Change, ...]:
-    """What another assignment, of rows to rows, decides otherwise."""
+    """Differences of another assignment, given as current row to previous row."""
     changes = []
     for row, (track, partner) in enumerate(zip(decision.tracks.tolist(), decision.partners.tolist(), strict=True)):
         if then.get(row, -1) != partner:

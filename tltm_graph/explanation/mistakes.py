@@ -4,23 +4,24 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from tltm_graph.association import Decision, best_total
+from tltm_graph.association import Decision
+from tltm_graph.association.margin import best_total
 
 Cause = Literal["edge", "solver", "memory", "detector"]
-"""Why a decision was wrong: see :func:`mistakes`."""
+"""Cause of a wrong decision: see :func:`mistakes`."""
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """A decision that was wrong.
+    """Wrong decision on a detection.
 
     Args:
         frame: Index of the frame.
-        row: The object.
-        track: What became of it, -1 for none.
-        new: Whether it was taken for a new one, or left without a track.
-        right: The track that it should have gone on; None if it should have gone on none.
-        cause: What was to blame.
+        row: Row of the detection.
+        track: Track of the detection, -1 for none.
+        new: True if it started a track or was left without one.
+        right: Track that it should have continued; None if it should have started one.
+        cause: Cause of the error.
     """
 
     frame: int
@@ -31,63 +32,64 @@ class Mistake:
     cause: Cause
 
     def text(self) -> str:
-        """The same in words."""
+        """Format as text."""
         became = "no track" if self.track < 0 else f"new, track {self.track}" if self.new else f"track {self.track}"
         return f"{became}, not {'new' if self.right is None else f'track {self.right}'}"
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain data, for JSON."""
+        """Convert to plain data, for JSON."""
         return asdict(self)
 
 
 def mistakes(decisions: Iterable[Decision], identities: Iterable[Tensor]) -> Iterator[Mistake]:
-    """The decisions of a tracker that were wrong, given what the objects really are.
+    """Yield the wrong decisions of a tracker, given the ground truth identity of each detection.
 
-    The right decision on an object is the track that it was given when it was last seen, if nothing else has gone on
-    that track since; else it is to be new. So one swap is two mistakes, and what follows from it is none. An object
-    that should be new may also be left without a track, or go on one that was never of an object. The cause is
+    The right track of a detection is the track that its object had when last seen, if no other object has continued
+    that track since; otherwise the detection should start a track. An ID switch of two tracks is therefore two
+    mistakes, and its consequences are none. A detection that should start a track may also be left without one, or
+    continue a track that never showed an object. The causes are
 
-    * ``"detector"``: a false positive or a duplicate of something went on the track of an object, or on the one
-      that this object should have gone on;
-    * ``"memory"``: the right track had been forgotten;
-    * ``"solver"``: the scores of the frame gain more where this object goes to the right place, births, misses and all
-      other objects included, but the solver chose otherwise;
-    * ``"edge"``: the scores gain more by the wrong decision.
+    * ``"detector"``: a false positive or a duplicate continued the track of an object, or the right track;
+    * ``"memory"``: the right track had been removed;
+    * ``"solver"``: with the right decision the scores of the frame, births and misses included, have a higher sum, but
+      the solver chose otherwise;
+    * ``"edge"``: with the wrong decision the scores have the higher sum.
 
     Args:
-        decisions: In the order of frames.
-        identities: For each decision, which true object each detection is (N,); below 0 for false positives and second
-            detections: :func:`tltm_graph.metrics.match_to_ground_truth`.
+        decisions: Decisions in the order of frames.
+        identities: For each decision the true object of each detection (N,); negative for false positives and
+            duplicates: :func:`tltm_graph.metrics.match_to_ground_truth`.
     """
-    given: dict[int, int] = {}  # true object -> the track it was last given
-    held: dict[int, int] = {}  # track -> the true object that was last on it, -1 for none
+    track_of: dict[int, int] = {}  # true object -> its last track
+    object_of: dict[int, int] = {}  # track -> the true object last on it, -1 for none
     for decision, identity in zip(decisions, identities, strict=True):
-        who, tracks, partners = identity.tolist(), decision.tracks.tolist(), decision.partners.tolist()
-        for row, (one, track, partner) in enumerate(zip(who, tracks, partners, strict=True)):
-            right = given.get(one) if one >= 0 and held.get(given.get(one, -1)) == one else None
-            goes_on = track if partner >= 0 else None
-            nobodys = goes_on is not None and held.get(goes_on, -1) < 0
-            if goes_on != right and not (right is None and nobodys):
-                cause = _cause(decision, row, right, who)
-                yield Mistake(decision.frame, row, track, goes_on is None, right, cause)
-        for one, track in zip(who, tracks, strict=True):
+        objects, tracks, partners = identity.tolist(), decision.tracks.tolist(), decision.partners.tolist()
+        for row, (true_object, track, partner) in enumerate(zip(objects, tracks, partners, strict=True)):
+            last = track_of.get(true_object)
+            right = last if true_object >= 0 and last is not None and object_of.get(last) == true_object else None
+            continued = track if partner >= 0 else None
+            without_object = continued is not None and object_of.get(continued, -1) < 0
+            if continued != right and not (right is None and without_object):
+                cause = _cause(decision, row, right, objects)
+                yield Mistake(decision.frame, row, track, continued is None, right, cause)
+        for true_object, track in zip(objects, tracks, strict=True):
             if track >= 0:
-                held[track] = one
-                if one >= 0:
-                    given[one] = track
+                object_of[track] = true_object
+                if true_object >= 0:
+                    track_of[true_object] = track
 
 
-def _cause(decision: Decision, row: int, right: int | None, who: list[int]) -> Cause:
+def _cause(decision: Decision, row: int, right: int | None, objects: list[int]) -> Cause:
     assert decision.previous.ids is not None
-    if who[row] < 0:
+    if objects[row] < 0:
         return "detector"
     place = None
     if right is not None:
-        known = decision.previous.ids.tolist()
-        if right not in known:
+        tracks = decision.previous.ids.tolist()
+        if right not in tracks:
             return "memory"
-        place = known.index(right)
-        if any(partner == place and who[other] < 0 for other, partner in enumerate(decision.partners.tolist())):
+        place = tracks.index(right)
+        if any(partner == place and objects[other] < 0 for other, partner in enumerate(decision.partners.tolist())):
             return "detector"
     sizes = len(decision.previous), len(decision.current)
     better = best_total(decision.edge_index, decision.scores, sizes, row, place)

@@ -1,15 +1,14 @@
-"""The association graph of a whole video in one file.
+"""Association graph of a whole video in one file.
 
-A zip archive: ``header.json`` says what was tracked and how, ``frames/NNNNNNNN.safetensors`` hold some frames each, and
-``index.json``, written last, says which. Every part begins with what the tracker remembered before its first frame, so
-that a run can be taken up again in its middle.
+A zip archive. ``header.json`` says what was tracked and how, ``frames/NNNNNNNN.safetensors`` hold some frames each, and
+``index.json``, written last, lists them. Every part starts with the tracker's memory before its first frame, so that a
+run can be resumed in its middle.
 """
 
 import json
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -20,76 +19,33 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from tltm_graph.association import Assignment, Decision, EdgeScores, margins
-from tltm_graph.detectors import Segmenter
-from tltm_graph.graph import TRANSITION
+from tltm_graph.association import Assignment, Decision, EdgeScores
 from tltm_graph.io import write_atomically
-from tltm_graph.ops.rle import Rle, decode_rle, encode_rle
+from tltm_graph.ops.rle import Rle, decode_rle, rles_from_tensors, rles_to_tensors
 from tltm_graph.structures import Detections
-from tltm_graph.tracking.memory import Memory
-from tltm_graph.tracking.motion import Motion
-from tltm_graph.tracking.tracker import Tracker, TrackerState
+from tltm_graph.tracking import Tracker, TrackerState, TrackManagement
 
-KIND, VERSION = "tltm_graph association graph", 1
+KIND, VERSION = "tltm_graph association graph", 2
 
-_BOOKKEEPING = ("ids", "hits", "confirmed", "misses", "last_seen")
-_SEEN = ("boxes", "scores", "labels")
-
-
-def decision_of(state: TrackerState, detections: Detections) -> Decision:
-    """What the step that led to ``state`` and gave ``detections`` decided, on the CPU.
-
-    Raises:
-        ValueError: If there was no step yet.
-    """
-    transition = state.transition
-    if transition is None or detections.ids is None:
-        raise ValueError("Expected the state and the detections of a step, got a state before the first frame")
-    graph, scores, assignment = transition.graph, transition.scores, transition.assignment
-    sizes = len(transition.previous_tracks), len(detections)
-    before, after = (
-        Detections(nodes.boxes, nodes.scores, nodes.labels, ids=ids.to(nodes.boxes.device)).to("cpu")
-        for nodes, ids in ((graph["previous"], transition.previous_tracks), (graph["current"], detections.ids))
-    )
-    edge_index = graph[TRANSITION].edge_index.cpu()
-    kept = EdgeScores(
-        scores.edges.detach().cpu(),
-        scores.births.detach().cpu(),
-        scores.misses.detach().cpu(),
-        {name: term.detach().cpu() for name, term in scores.terms.items()},
-        None if scores.objects is None else scores.objects.detach().cpu(),
-    )
-    return Decision(
-        frame=state.frame,
-        time=state.time,
-        previous=before,
-        age=graph["previous"].age.cpu(),
-        current=after,
-        edge_index=edge_index,
-        scores=kept,
-        assignment=assignment,
-        tracks=transition.current_tracks.cpu(),
-        margins=margins(edge_index, kept, sizes, assignment),
-        masks=None if detections.masks is None else encode_rle(detections.masks),
-    )
+_FIELDS = ("boxes", "scores", "labels", "ids")
 
 
 class GraphWriter:
-    """Writes every decision of a tracker to a file, frame by frame; memory does not grow.
+    """Writer of every decision of a tracker, frame by frame, in constant memory.
 
     >>> with GraphWriter("graph.zip", tracker) as writer:
     ...     for frame in frames:
     ...         state, detections = tracker.step(state, frame)
-    ...         writer.write(state, detections)
+    ...         writer.write(state)
 
-    The file appears when it is complete. If the ``with`` block fails, nothing half-written is left.
+    The file appears when it is complete. If the ``with`` block fails, no file is left.
 
     Args:
-        path: Where to.
-        tracker: Whose decisions they are.
-        about: What else is to be told of the run, for :attr:`SavedGraph.about`: anything that JSON can hold.
-        max_edges: So many transitions of each object are kept, those that gain most; and the chosen ones.
-        frames_each: So many frames go into one part of the file.
+        path: Path of the file to write.
+        tracker: Tracker whose decisions are written.
+        about: Further description of the run, for :attr:`SavedGraph.about`: anything that JSON can hold.
+        max_edges: Number of edges kept for each detection, those of highest gain; chosen edges are always kept.
+        frames_each: Number of frames in each part of the file.
     """
 
     def __init__(
@@ -101,19 +57,17 @@ class GraphWriter:
         frames_each: int = 64,
     ) -> None:
         self.max_edges, self.frames_each = max_edges, frames_each
-        detector = tracker.detector
-        self._draws_last: bool = getattr(detector, "draws_last", isinstance(detector, Segmenter))
+        self._detector = tracker.detector
         self._header = {
             "kind": KIND,
             "version": VERSION,
             "class_names": tracker.detector.class_names,
-            "draws_last": self._draws_last,
+            "masks_on_demand": tracker.detector.masks_on_demand,
             "about": {"tracker": repr(tracker), **(about or {})},
         }
         self._path = Path(path)
         self._stack = ExitStack()
-        self._state = TrackerState(Memory.empty())
-        self._before = self._state
+        self._state = self._before = tracker.start()
         self._waiting: list[tuple[Decision, dict[str, Tensor]]] = []
         self._index: list[dict[str, Any]] = []
 
@@ -123,16 +77,21 @@ class GraphWriter:
         self._file.writestr("header.json", json.dumps(self._header))
         return self
 
-    def write(self, state: TrackerState, detections: Detections) -> None:
-        """Takes in the step that led to ``state`` and gave ``detections``."""
-        decision = decision_of(state, detections).with_best_edges(self.max_edges)
-        assert state.transition is not None
-        nodes, more = state.transition.graph["current"], {}
-        if "x" in nodes:
-            more["x"] = nodes.x.cpu()
-        if self._draws_last:
-            more["drawn"] = detections.boxes.cpu()
-        self._waiting.append((decision, more))
+    def write(self, state: TrackerState) -> None:
+        """Add the step that led to ``state``.
+
+        Raises:
+            ValueError: If the state is that before the first frame.
+        """
+        decision = state.decision
+        if decision is None or decision.output is None:
+            raise ValueError("Expected the state after a step, got the state before the first frame")
+        more = {}
+        if decision.current.embeddings is not None:
+            more["embeddings"] = decision.current.embeddings.cpu()
+        if self._detector.masks_on_demand:
+            more["drawn"] = decision.output.boxes.cpu()
+        self._waiting.append((decision.compact().with_best_edges(self.max_edges), more))
         if len(self._waiting) == 1:
             self._before = self._state
         self._state = state
@@ -144,8 +103,10 @@ class GraphWriter:
             return
         decisions = [decision for decision, _ in self._waiting]
         name = f"frames/{decisions[0].frame:08d}.safetensors"
-        tensors, before = _packed_state(self._before), self._before
-        tensors |= _packed(decisions)
+        before = self._before
+        # Some tensors of a memory share storage, which safetensors refuses.
+        tensors = {f"memory.{key}": value.detach().cpu().clone() for key, value in before.memory.tensors().items()}
+        tensors |= _pack(decisions)
         for key in self._waiting[0][1]:
             tensors[f"current.{key}"] = torch.cat([more[key] for _, more in self._waiting])
         self._file.writestr(name, save({key: value.contiguous() for key, value in tensors.items()}))
@@ -163,28 +124,33 @@ class GraphWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._stack:  # if the end cannot be written, nothing is left either
+        with self._stack:  # if the index cannot be written, no file is left either
             if kind is None:
                 self._flush()
-                size = None if self._state.size is None else list(self._state.size)
-                self._file.writestr("index.json", json.dumps({"size": size, "parts": self._index}))
+                size = self._state.size
+                index = {
+                    "size": None if size is None else list(size),
+                    "scale": 1.0 if size is None else self._detector.scale(size),
+                    "parts": self._index,
+                }
+                self._file.writestr("index.json", json.dumps(index))
             self._stack.__exit__(kind, error, trace)
 
 
 class SavedGraph:
-    """The decisions of a tracker over a video, as :class:`GraphWriter` wrote them. Frames are read when asked for.
+    """Decisions of a tracker over a video, read from the file of a :class:`GraphWriter`. Frames are read on demand.
 
     >>> graph = SavedGraph("graph.zip")
     >>> for decision in graph: ...
-    >>> graph[12].graph()   # HeteroData
+    >>> graph[12].to_graph()   # HeteroData
     >>> association_graph(graph)  # networkx
 
     Args:
-        path: The file, or the folder that ``graph.zip`` is in.
+        path: The file, or the folder that contains ``graph.zip``.
 
     Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it is another file, was cut off, or is of a newer version.
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is another kind of file, truncated, or of another version.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -198,19 +164,26 @@ class SavedGraph:
             raise ValueError(f"Expected an association graph in '{path}', got another archive")
         if header["version"] > VERSION:
             raise ValueError(
-                f"Expected an association graph of version {VERSION} at most in '{path}', got version "
-                f"{header['version']}: it was written by a newer tltm-graph; pip install --upgrade tltm-graph"
+                f"Expected an association graph of version {VERSION} in '{path}', got version {header['version']} of a "
+                "newer tltm-graph: pip install --upgrade tltm-graph"
+            )
+        if header["version"] < VERSION:
+            raise ValueError(
+                f"Expected an association graph of version {VERSION} in '{path}', got version {header['version']}, "
+                "written by an older tltm-graph: track the video again with --save-graph"
             )
         self.about: dict[str, Any] = header["about"]
-        """What was told of the run."""
+        """Description of the run."""
         names = header["class_names"]
         self.class_names: tuple[str, ...] | None = None if names is None else tuple(names)
-        """Names of the classes."""
+        """Names of the classes, None if unknown."""
         self.size: tuple[int, int] | None = None if index["size"] is None else (index["size"][0], index["size"][1])
-        """Height and width of the frames, None if there are none."""
+        """Height and width of the frames in pixels, None if there are none."""
+        self.scale: float = index["scale"]
+        """Ratio of the detector's input size to the size of the frames."""
         self._parts: list[dict[str, Any]] = index["parts"]
-        self.draws_last: bool = header["draws_last"]
-        """Whether masks were drawn last, for objects that were shown: then association did not see them."""
+        self.masks_on_demand: bool = header["masks_on_demand"]
+        """True if the detector drew masks only for shown objects, so that the association did not see masks."""
         self._loaded: tuple[int, _Part] | None = None
 
     @cached_property
@@ -225,39 +198,39 @@ class SavedGraph:
         return self.decisions()
 
     def decisions(self, after: int = -1, until: int | None = None) -> Iterator[Decision]:
-        """The decisions of the frames after ``after``, up to ``until``."""
+        """Yield the decisions of the frames after ``after`` up to and including ``until``."""
         for number, part in enumerate(self._parts):
             for position, frame in enumerate(part["frames"]):
                 if frame > after and (until is None or frame <= until):
                     yield self._part(number).decision(position)
 
     def __getitem__(self, frame: int) -> Decision:
-        """The decision of the frame with this index; a ValueError if there is none."""
+        """Read the decision of one frame; a ValueError if there is no such frame."""
         number, position = self._place(frame)
         return self._part(number).decision(position)
 
-    def found(self, frame: int) -> Detections:
-        """The objects of a frame as the tracker got them: without ids, with the relation model's nodes as features."""
+    def detections(self, frame: int) -> Detections:
+        """Read the detections of a frame as the tracker got them: without ids, with embeddings."""
         number, position = self._place(frame)
-        return self._part(number).found(position, with_masks=not self.draws_last)
+        return self._part(number).detections(position, with_masks=not self.masks_on_demand)
 
     def drawn(self, frame: int) -> Detections:
-        """The objects of a frame as they were shown, masks included; an empty one where none was drawn."""
+        """Read the detections of a frame as they were shown, masks included; an undrawn mask is empty."""
         number, position = self._place(frame)
         return self._part(number).drawn(position)
 
-    def state_before(self, frame: int) -> TrackerState:
-        """What the tracker knew some frames before ``frame``: a state to go on from. Its ``frame`` says after which."""
+    def state_before(self, frame: int, track_manager: TrackManagement) -> TrackerState:
+        """Restore the last saved state before ``frame``; its ``frame`` says after which frame it was saved."""
         number, _ = self._place(frame)
-        return self._part(number).state(self.size)
+        return self._part(number).state(self.size, track_manager)
 
     def _place(self, frame: int) -> tuple[int, int]:
         for number, part in enumerate(self._parts):
             if part["frames"][0] <= frame <= part["frames"][-1] and frame in part["frames"]:
                 return number, part["frames"].index(frame)
         frames = self.frames
-        known = f"one of {len(frames)} from {frames[0]} to {frames[-1]}" if frames else "none, it is empty"
-        raise ValueError(f"Expected a frame that is in '{self.path}' ({known}), got {frame}")
+        available = f"one of {len(frames)} from {frames[0]} to {frames[-1]}" if frames else "none, it is empty"
+        raise ValueError(f"Expected a frame of '{self.path}' ({available}), got {frame}")
 
     def _part(self, number: int) -> "_Part":
         if self._loaded is None or self._loaded[0] != number:
@@ -265,7 +238,10 @@ class SavedGraph:
             try:
                 tensors = load(self._bytes(about["name"]))
             except SafetensorError as error:
-                raise ValueError(f"Expected frames in '{about['name']}' of '{self.path}', got: {error}") from error
+                raise ValueError(
+                    f"Expected frames in '{about['name']}' of '{self.path}', got: {error}. Track the video again with "
+                    "--save-graph"
+                ) from error
             self._loaded = number, _Part(about, tensors)
         return self._loaded[1]
 
@@ -282,8 +258,8 @@ class SavedGraph:
                 return file.read(name)
         except (zipfile.BadZipFile, KeyError, EOFError) as error:
             raise ValueError(
-                f"Expected an association graph in '{self.path}', got a file that was cut off, damaged, or is another: "
-                f"{error}. Track the video again with --save-graph"
+                f"Expected an association graph in '{self.path}', got a truncated, damaged or different file: {error}. "
+                "Track the video again with --save-graph"
             ) from error
 
     def __repr__(self) -> str:
@@ -291,16 +267,15 @@ class SavedGraph:
 
 
 class _Part:
-    """Some frames in a row, and what was known before them."""
+    """Some consecutive frames, and the tracker's memory before them."""
 
     def __init__(self, about: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         self.about, self.tensors = about, tensors
         self._frames = {side: _starts(tensors[f"count.{side}"]) for side in ("previous", "current", "edge")}
-        self._text = _starts(tensors["mask.length"]) if "mask.length" in tensors else []
-        self._letters = tensors["mask.text"].numpy().tobytes() if "mask.text" in tensors else b""
+        packed = {name: tensors[f"mask.{name}"] for name in ("length", "text", "size") if f"mask.{name}" in tensors}
+        self._rles = rles_from_tensors(packed) if packed else None
 
     def decision(self, position: int) -> Decision:
-        previous, current = self._detections("previous", position), self._detections("current", position)
         partner = self._rows("current", "partner", position)
         matched = (partner >= 0).nonzero().flatten()
         terms = {}
@@ -308,20 +283,20 @@ class _Part:
             values = self._rows("edge", "terms", position)
             terms = {name: values[:, column] for column, name in enumerate(self.about["terms"])}
         score = self._rows("edge", "score", position)
-        judged = "current.object" in self.tensors
+        has_objects = "current.object" in self.tensors
         return Decision(
             frame=self.about["frames"][position],
             time=float(self.tensors["time"][position]),
-            previous=previous,
-            age=self._rows("previous", "age", position).long(),
-            current=current,
+            previous=self._detections("previous", position),
+            current=self._detections("current", position),
+            time_since_update=self._rows("previous", "time_since_update", position),
             edge_index=self._rows("edge", "index", position).long().T,
             scores=EdgeScores(
                 edges=score,
                 births=self._rows("current", "birth", position),
                 misses=self._rows("previous", "miss", position),
                 terms=terms or dict.fromkeys(self.about["terms"], score),
-                objects=self._rows("current", "object", position) if judged else None,
+                objects=self._rows("current", "object", position) if has_objects else None,
             ),
             assignment=Assignment(
                 partner[matched].long(),
@@ -330,93 +305,71 @@ class _Part:
                 self._rows("previous", "missed", position).nonzero().flatten(),
             ),
             tracks=self._rows("current", "track", position).long(),
-            margins=self._rows("current", "margin", position),
-            masks=self._masks(position),
+            stored_margins=self._rows("current", "margin", position),
+            stored_masks=self._masks(position),
         )
 
-    def found(self, position: int, with_masks: bool) -> Detections:
-        features = self._rows("current", "x", position) if "current.x" in self.tensors else None
-        seen = self._detections("current", position).replace(ids=None, features=features)
+    def detections(self, position: int, with_masks: bool) -> Detections:
+        embeddings = self._rows("current", "embeddings", position) if "current.embeddings" in self.tensors else None
+        plain = self._detections("current", position).replace(ids=None, embeddings=embeddings)
         masks = self._masks(position) if with_masks else None
-        return seen if masks is None else seen.replace(masks=self._decoded(masks))
+        return plain if masks is None else plain.replace(masks=self._decode(masks))
 
     def drawn(self, position: int) -> Detections:
         shown, masks = self._detections("current", position), self._masks(position)
         if "current.drawn" in self.tensors:
             shown = shown.replace(boxes=self._rows("current", "drawn", position))
-        return shown if masks is None else shown.replace(masks=self._decoded(masks))
+        return shown if masks is None else shown.replace(masks=self._decode(masks))
 
-    def _decoded(self, masks: Sequence[Rle]) -> Tensor:
+    def state(self, size: tuple[int, int] | None, track_manager: TrackManagement) -> TrackerState:
+        saved = self.about["state"]
+        tensors = {
+            key.removeprefix("memory."): value for key, value in self.tensors.items() if key.startswith("memory.")
+        }
+        return TrackerState(
+            track_manager.restore(tensors, saved["next_id"]),
+            frame=saved["frame"],
+            size=size if saved["frame"] >= 0 else None,
+            now=saved["now"],
+            pace=saved["pace"],
+            time=saved["time"],
+        )
+
+    def _decode(self, masks: Sequence[Rle]) -> Tensor:
         height, width = self.tensors["mask.size"].tolist()
         return decode_rle(masks, (height, width))
-
-    def state(self, size: tuple[int, int] | None) -> TrackerState:
-        told, tensors = self.about["state"], self.tensors
-        memory = Memory(
-            **{name: tensors[f"memory.{name}"] for name in _BOOKKEEPING},
-            motion=Motion(*(tensors[f"motion.{field.name}"] for field in fields(Motion))),
-            detections=Detections(
-                tensors["known.boxes"],
-                tensors["known.scores"],
-                tensors["known.labels"],
-                features=tensors.get("known.x"),
-            ),
-            next_id=told["next_id"],
-            looks=tensors.get("known.looks", tensors.get("known.x")),  # files of before do not have them
-        )
-        known = size if told["frame"] >= 0 else None
-        return TrackerState(memory, None, told["frame"], known, told["now"], told["pace"], told["time"])
 
     def _rows(self, side: str, name: str, position: int) -> Tensor:
         starts = self._frames[side]
         return self.tensors[f"{side}.{name}"][starts[position] : starts[position + 1]]
 
     def _detections(self, side: str, position: int) -> Detections:
-        values = (self._rows(side, name, position) for name in (*_SEEN, "ids"))
-        boxes, scores, labels, ids = values
+        boxes, scores, labels, ids = (self._rows(side, name, position) for name in _FIELDS)
         return Detections(boxes, scores, labels.long(), ids=ids.long())
 
     def _masks(self, position: int) -> list[Rle] | None:
-        if not self._text:
-            return None
-        size = self.tensors["mask.size"].tolist()
         starts = self._frames["current"]
-        return [
-            {"size": size, "counts": self._letters[self._text[row] : self._text[row + 1]].decode("ascii")}
-            for row in range(starts[position], starts[position + 1])
-        ]
+        return None if self._rles is None else self._rles[starts[position] : starts[position + 1]]
 
 
 def _starts(counts: Tensor) -> list[int]:
     return [0, *counts.cumsum(dim=0).tolist()]
 
 
-def _packed_state(state: TrackerState) -> dict[str, Tensor]:
-    memory = state.memory
-    tensors = {f"memory.{name}": getattr(memory, name) for name in _BOOKKEEPING}
-    tensors |= {f"motion.{field.name}": getattr(memory.motion, field.name) for field in fields(Motion)}
-    tensors |= {f"known.{name}": getattr(memory.detections, name) for name in _SEEN}
-    if memory.detections.features is not None:
-        tensors["known.x"] = memory.detections.features
-    if memory.looks is not None:
-        tensors["known.looks"] = memory.looks
-    return {name: value.detach().cpu().clone() for name, value in tensors.items()}  # some share their numbers
-
-
-def _packed(decisions: Sequence[Decision]) -> dict[str, Tensor]:
-    """All frames of a part, field by field, one after the other."""
+def _pack(decisions: Sequence[Decision]) -> dict[str, Tensor]:
+    """Concatenate the frames of a part, field by field."""
     tensors = {
         "time": torch.tensor([decision.time for decision in decisions], dtype=torch.float64),
         "count.previous": torch.tensor([len(decision.previous) for decision in decisions]),
         "count.current": torch.tensor([len(decision.current) for decision in decisions]),
         "count.edge": torch.tensor([decision.edge_index.shape[1] for decision in decisions]),
     }
-    for side, found in (("previous", [d.previous for d in decisions]), ("current", [d.current for d in decisions])):
-        for name in (*_SEEN, "ids"):
-            values = torch.cat([getattr(part, name) for part in found])
+    for side, parts in (("previous", [d.previous for d in decisions]), ("current", [d.current for d in decisions])):
+        for name in _FIELDS:
+            values = torch.cat([getattr(part, name) for part in parts])
             tensors[f"{side}.{name}"] = values if values.is_floating_point() else values.int()
     joined: dict[str, Iterable[Tensor]] = {
-        "previous.age": (decision.age.int() for decision in decisions),
+        "previous.time_since_update": (decision.time_since_update.float() for decision in decisions),
         "previous.miss": (decision.scores.misses for decision in decisions),
         "previous.missed": (_flags(d.assignment.misses, len(d.previous)) for d in decisions),
         "current.birth": (decision.scores.births for decision in decisions),
@@ -434,10 +387,7 @@ def _packed(decisions: Sequence[Decision]) -> dict[str, Tensor]:
     tensors |= {name: torch.cat(list(parts)) for name, parts in joined.items()}
     if all(decision.masks is not None for decision in decisions):
         masks = [mask for decision in decisions for mask in decision.masks or ()]
-        text = "".join(mask["counts"] for mask in masks).encode("ascii")
-        tensors["mask.length"] = torch.tensor([len(mask["counts"]) for mask in masks], dtype=torch.int64)
-        tensors["mask.text"] = torch.frombuffer(bytearray(text or b"\0"), dtype=torch.uint8)
-        tensors["mask.size"] = torch.tensor(masks[0]["size"] if masks else [1, 1])
+        tensors |= {f"mask.{name}": value for name, value in rles_to_tensors(masks).items()}
     return tensors
 
 

@@ -1,52 +1,49 @@
-"""Single entries of annotation files, whose ways of writing boxes and masks many formats share."""
+"""Shared parts of the JSON formats: conversions and checks of single values, and the base of their writers.
 
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeGuard
+In all functions ``where`` is the place of the value in its file. An invalid value raises a ValueError that names it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, TypeGuard
 
 from pycocotools import mask as coco_mask
 
-from tltm_graph.formats.text_files import extent
-from tltm_graph.ops import Rle, rle_to_box
+from tltm_graph.formats.video import Video
+from tltm_graph.formats.writer import TracksWriter, extent
+from tltm_graph.io.json_lists import JsonListWriter
+from tltm_graph.ops.rle import Rle, check_rles, rle_to_box
 from tltm_graph.structures.tracks import Box
 
 
 def to_rle(segmentation: Any, size: tuple[int, int], where: str) -> Rle:
-    """A mask as compressed run lengths, from any of COCO's three ways to write one.
+    """Convert a mask in any of COCO's three encodings to compressed run lengths.
+
+    Compressed runs are not checked here: :func:`check_masks` does it for many masks at once.
 
     Args:
-        segmentation: Compressed run lengths (a string of counts), uncompressed ones (a list of counts), or a list of
-            polygons [x0, y0, x1, y1, …] in pixels.
-        size: Height and width of the frame.
-        where: It comes from, for the error.
-
-    Raises:
-        ValueError: If it is none of these, or for a frame of another size. Whether the runs of a compressed encoding
-            fit is left to :func:`tltm_graph.ops.check_rles`, which looks at many at once.
+        segmentation: Compressed run lengths (``counts`` is a string), uncompressed ones (``counts`` is a list), or a
+            list of polygons [x0, y0, x1, y1, …] in pixels.
+        size: Height and width of the frame in pixels, which must be those of the mask.
+        where: Place of the mask in its file.
     """
     height, width = size
     if isinstance(segmentation, dict):
-        counts = segmentation.get("counts")
-        if segmentation.get("size") != [height, width]:
-            raise ValueError(
-                f"Expected a mask of {height}×{width} pixels (H×W), got one of size {segmentation.get('size')} in "
-                f"{where}"
-            )
+        counts, mask_size = segmentation.get("counts"), segmentation.get("size")
+        if mask_size != [height, width]:
+            raise ValueError(f"Expected a mask of {height}×{width} pixels (H×W), got size {mask_size} in {where}")
         if isinstance(counts, str) and counts.isascii():
             return Rle(size=[height, width], counts=counts)
         if isinstance(counts, list) and all(isinstance(run, int) and run >= 0 for run in counts):
             if sum(counts) != height * width:
-                raise ValueError(
-                    f"Expected runs that cover the {height}×{width} pixels of the frame, got {sum(counts)} pixels in "
-                    f"{where}"
-                )
+                raise ValueError(f"Expected runs that cover {height}×{width} pixels, got {sum(counts)} in {where}")
             return _compressed(coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width))
     if isinstance(segmentation, list) and segmentation and all(isinstance(part, list) for part in segmentation):
         for part in segmentation:
-            numbers = all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e6 for v in part)
-            if not numbers or len(part) < 6 or len(part) % 2:
+            numeric = all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e6 for v in part)
+            if not numeric or len(part) < 6 or len(part) % 2:
                 raise ValueError(
-                    f"Expected polygons [x0, y0, x1, y1, x2, y2, …] of at least three corners, got {str(part)[:60]} in "
-                    f"{where}"
+                    f"Expected polygons [x0, y0, …] of at least three corners, got {str(part)[:60]} in {where}"
                 )
         return _compressed(coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width)))
     raise ValueError(
@@ -54,12 +51,15 @@ def to_rle(segmentation: Any, size: tuple[int, int], where: str) -> Rle:
     )
 
 
-def to_box(box: Any, mask: Rle | None, where: str) -> Box:
-    """Corners (x0, y0, x1, y1) from [x, y, width, height]; tight around the mask where no box is given.
+def check_masks(masks: Sequence[Rle | None], size: tuple[int, int] | None, where: Callable[[int], str]) -> None:
+    """Check the runs of all masks that are not None; ``where`` gives the place of the mask at an index."""
+    masked = [index for index, mask in enumerate(masks) if mask is not None]
+    if size is not None:
+        check_rles([mask for mask in masks if mask is not None], size, lambda index: where(masked[index]))
 
-    Raises:
-        ValueError: If the box is not four finite numbers with a width and height of at least 0, or there is nothing.
-    """
+
+def to_box(box: Any, mask: Rle | None, where: str) -> Box:
+    """Convert [x, y, width, height] to corners (x0, y0, x1, y1); without a box, take the tight box of the mask."""
     if box is None:
         if mask is None:
             raise ValueError(f"Expected a box or a mask, got neither in {where}")
@@ -73,73 +73,51 @@ def to_box(box: Any, mask: Rle | None, where: str) -> Box:
 
 
 def from_box(box: Box) -> list[float]:
-    """[x, y, width, height] of corners, from which :func:`to_box` makes the same corners again, to the last bit."""
+    """Convert corners to [x, y, width, height], from which :func:`to_box` restores the corners to the last bit."""
     x0, y0, x1, y1 = box
     return [x0, y0, extent(x0, x1), extent(y0, y1)]
 
 
 def to_score(value: Any, where: str) -> float:
-    """A confidence.
-
-    Raises:
-        ValueError: If it is no finite number.
-    """
+    """Check that a score is a finite number."""
     if not _is_finite(value):
         raise ValueError(f"Expected a score as a finite number, got {value!r} in {where}")
     return value
 
 
 def to_crowd(value: Any, where: str) -> bool:
-    """Whether an annotation is of a crowd: 0 or 1, false or true; nothing said is no.
-
-    Raises:
-        ValueError: If it is anything else.
-    """
+    """Convert ``iscrowd`` to a bool: 0, 1, false, true, or None for 0."""
     if value not in (0, 1, None) or isinstance(value, float):
         raise ValueError(f"Expected 'iscrowd' as 0 or 1, got {value!r} in {where}")
     return bool(value)
 
 
-def is_whole(value: Any) -> TypeGuard[int]:
-    """Whether it is a whole number, which true and false are not."""
+def is_integer(value: Any) -> TypeGuard[int]:
+    """Check for an integer that is not a bool."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def to_id(value: Any, what: str, where: str) -> int:
-    """A number that tells objects apart.
-
-    Raises:
-        ValueError: If it is no whole number from 0 to 2⁶³ - 1.
-    """
-    if not is_whole(value) or not 0 <= value < 2**63:
-        raise ValueError(f"Expected a whole number of at least 0 as '{what}', got {value!r} in {where}")
+def to_id(value: Any, name: str, where: str) -> int:
+    """Check that an id, the field ``name`` of a file, is an integer from 0 to 2⁶³ - 1."""
+    if not is_integer(value) or not 0 <= value < 2**63:
+        raise ValueError(f"Expected a whole number of at least 0 as '{name}', got {value!r} in {where}")
     return value
 
 
 def to_label(category_id: Any, labels: Mapping[int, int], where: str) -> int:
-    """The label of a category.
-
-    Raises:
-        ValueError: If the file does not list the category.
-    """
-    if not isinstance(category_id, int) or isinstance(category_id, bool) or category_id not in labels:
-        raise ValueError(f"Expected a category of {_shortened(list(labels))}, got {category_id!r} in {where}")
+    """Look up the label of a category id in ``labels``, which has all categories of the file."""
+    if not is_integer(category_id) or category_id not in labels:
+        listed = str(list(labels)) if len(labels) <= 12 else f"{list(labels)[:10]} and {len(labels) - 10} others"
+        raise ValueError(f"Expected a category of {listed}, got {category_id!r} in {where}")
     return labels[category_id]
 
 
-def categories_of(content: Any, path: object) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Names and ids of the categories of a COCO-like file, in the order of their ids.
-
-    Raises:
-        ValueError: If they are missing or not of these types, or an id or a name occurs twice.
-    """
+def read_categories(content: Any, path: object) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Read the names and ids of the categories of a COCO-like file, each unique, in the order of the ids."""
     try:
         pairs = sorted((entry["id"], entry["name"]) for entry in content["categories"])
     except (KeyError, TypeError) as error:
-        raise ValueError(
-            f"Expected 'categories', a list of objects with 'id' and 'name', in '{path}', got {type(error).__name__}: "
-            f"{error}"
-        ) from error
+        raise ValueError(f"Expected 'categories' with 'id' and 'name' in '{path}', got {error!r}") from error
     wrong = next((pair for pair in pairs if not isinstance(pair[0], int) or not isinstance(pair[1], str)), None)
     if wrong is not None:
         raise ValueError(f"Expected whole numbers as 'id' and texts as 'name' of categories in '{path}', got {wrong}")
@@ -157,5 +135,41 @@ def _is_finite(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e7  # NaN is not
 
 
-def _shortened(values: list[Any]) -> str:
-    return str(values) if len(values) <= 12 else f"{values[:10]} and {len(values) - 10} others"
+class JsonEntriesWriter(TracksWriter):
+    """Base of the writers of one JSON file with one long list of entries.
+
+    The file is opened for the first video, or on closing if there is none.
+    """
+
+    _head: ClassVar[str] = "["
+    _list: JsonListWriter | None = None
+
+    @property
+    def _list_path(self) -> Path:
+        return self.path
+
+    def _opened(self) -> JsonListWriter:
+        if self._list is None:
+            self._list = JsonListWriter(self._list_path, self._head)
+        return self._list
+
+    def _begin(self, video: Video) -> None:
+        self._opened()
+
+    def _end(self) -> None:
+        """Write nothing: the entries of the video are complete."""
+
+    def _categories(self) -> list[dict[str, Any]]:
+        return [{"id": self.category_id(label), "name": name} for label, name in enumerate(self.class_names or ())]
+
+    def _tail(self) -> str:
+        return "]\n"
+
+    def _close(self) -> None:
+        self._opened().end(self._tail())
+        self._opened().publish()
+
+    def _discard(self) -> None:
+        if self._list is not None:
+            self._list.discard()
+            self._list = None

@@ -1,18 +1,16 @@
+"""BDD100K segmentation tracks, in the JSON of Scalabel."""
+
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from pycocotools import mask as coco_mask
-
-from tltm_graph.formats.annotations import to_rle, to_score
-from tltm_graph.formats.text_files import exact_number, extent
+from tltm_graph.formats.annotations import JsonEntriesWriter, check_masks, to_box, to_rle, to_score
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.formats.writer import TracksWriter
-from tltm_graph.io import JsonListWriter, read_json
-from tltm_graph.ops import Rle, check_rles, to_coco
+from tltm_graph.formats.writer import exact_number, extent
+from tltm_graph.io import read_json
+from tltm_graph.ops import Rle
 from tltm_graph.structures import Observation, Tracks
 from tltm_graph.structures.tracks import Box
 
@@ -21,27 +19,27 @@ BDD100K_CLASSES = ("pedestrian", "rider", "car", "truck", "bus", "train", "motor
 
 
 def read_bdd100k(path: str | Path) -> VideoSet:
-    """Opens tracks of BDD100K, truth and results alike, as Scalabel writes them.
+    """Open BDD100K tracks, ground truth or results, as Scalabel writes them.
 
     A file is a list of frames, or an object with such a list as ``frames``: ``{"name", "videoName", "frameIndex",
     "labels": [{"id", "category", "rle": {"counts", "size"}, "box2d": {"x1", "y1", "x2", "y2"}, "score",
-    "attributes": {"crowd"}}]}``. Where there is only one of ``rle`` and ``box2d``, the track has no masks, or boxes
-    tight around them. The corner (x2, y2) is the last pixel of a box, as in Scalabel, which adds 1 for its size; so
-    does this. A missing score is 1.
+    "attributes": {"crowd"}}]}``. A label without ``rle`` gives a track without masks. A label without ``box2d`` gets
+    the tight box of its mask. The corner (x2, y2) is the last pixel of a box, so 1 is added to it, as Scalabel does.
+    A missing score is 1.
 
-    Ids are strings there: if all of a video are whole numbers, they are the ids of the tracks, else the tracks are
-    numbered from 1 in the order of the strings. Objects with the attribute ``crowd`` or ``ignored``, and those of other
-    classes ("other person", "trailer", …), are regions that are not to be scored: ``crowd``, the latter with label 0.
-    If an object is such a region in some of its frames only, these become a track with a number after all others.
+    Ids are strings. If all ids of a video are whole numbers, they are the ids of the tracks. Otherwise the tracks are
+    numbered from 1 in the order of the strings. Objects with the attribute ``crowd`` or ``ignored``, and objects of
+    other classes ("other person", "trailer", …, label 0), are regions that are not scored: ``crowd``. If an object is
+    such a region in some frames only, these frames become a second track, numbered after all others.
 
     Args:
-        path: A file, or a folder of them (``.json``, ``.json.gz``). A file of one video is read again when its tracks
-            are asked for; one of several videos is kept.
+        path: A file (``.json``, ``.json.gz``), or a folder of files. A file with one video is read again for its
+            tracks; a file with several videos is kept in memory.
 
     Raises:
         FileNotFoundError: If there are no such files.
-        ValueError: If a file is damaged or no list of frames, or the frames of a video are not numbered 0, 1, 2, …
-            What is wrong with a label is said when the tracks of its video are asked for.
+        ValueError: If a file is damaged or not a list of frames, or the frames of a video are not numbered 0, 1, 2, ….
+            An error in a label is raised when the tracks of its video are read.
     """
     path = Path(path)
     files = [path] if not path.is_dir() else sorted(f for f in path.iterdir() if f.name.endswith((".json", ".json.gz")))
@@ -49,126 +47,50 @@ def read_bdd100k(path: str | Path) -> VideoSet:
         raise FileNotFoundError(f"Expected files of BDD100K tracks (.json, .json.gz) in '{path}', found none")
     videos: list[Video] = []
     for file in files:
-        grouped = _read_frames(file)
-        for name, frames in grouped.items():
-            again = partial(_read_video, file, name) if len(grouped) == 1 else partial(list, frames)
-            size = _size_of(frames)
+        by_video = _read_frames(file)
+        for name, frames in by_video.items():
+            read = partial(_read_video, file, name) if len(by_video) == 1 else partial(list, frames)
+            size = _frame_size(frames)
             stems = tuple(str(frame.get("name", index)).rsplit(".", 1)[0] for index, frame in enumerate(frames))
-            load = partial(_load, again, size, f"'{file}', video '{name}'")
+            load = partial(_load_tracks, read, size, f"'{file}', video '{name}'")
             videos.append(Video(name, len(frames), size, len(videos) + 1, frame_names=stems, load=load))
     return VideoSet(videos, BDD100K_CLASSES, name=str(path))
 
 
-class Bdd100kWriter(TracksWriter):
-    """Writes one list of frames, as the evaluation of BDD100K takes it; read back by :func:`read_bdd100k`.
-
-    Every frame is written, those without objects too. Masks, boxes, ids, classes, ``crowd`` and scores come back as
-    they were; only the right and lower edges of boxes that end before the second pixel may move by 1e-16, because the
-    format has them less 1.
-
-    Args:
-        path: The file.
-        class_names: Names of the classes by label; those of BDD100K, or "person" for "pedestrian".
-        category_ids: Not used; the format has none.
-
-    Raises:
-        ValueError: At an object of another class, unless it is ``crowd``, or whose box or score is not finite.
-    """
-
-    def __init__(
-        self, path: str | Path, class_names: Sequence[str] | None = None, category_ids: Sequence[int] | None = None
-    ) -> None:
-        super().__init__(path, class_names, category_ids)
-        self._frames = JsonListWriter(self.path)
-
-    def _begin(self, video: Video) -> None:
-        """Nothing precedes the frames of a video."""
-
-    def _end(self) -> None:
-        """Nothing follows them."""
-
-    def _close(self) -> None:
-        self._frames.end()
-        self._frames.publish()
-
-    def _discard(self) -> None:
-        self._frames.discard()
-
-    def _write(self, frame: int, observations: list[Observation]) -> None:
-        assert self.video is not None
-        names = self.video.frame_names
-        content = {
-            "name": (f"{self.video.name}-{frame + 1:07d}" if names is None else names[frame]) + ".jpg",
-            "videoName": self.video.name,
-            "frameIndex": frame,
-            "labels": [self._label(row, f"frame {frame} of video '{self.video.name}'") for row in observations],
-        }
-        self._frames.add(content, f"frame {frame} of video '{self.video.name}'")
-
-    def _label(self, row: Observation, where: str) -> dict[str, Any]:
-        name = "unknown" if self.class_names is None else self.class_names[row.label]
-        category = "pedestrian" if name == "person" else name
-        if category not in BDD100K_CLASSES and not row.crowd:
-            raise ValueError(
-                f"Expected a class of BDD100K ({', '.join(BDD100K_CLASSES)}), got '{name}' for object {row.id} in "
-                f"{where}: name the classes, or leave such objects out"
-            )
-        x0, y0, x1, y1 = row.box
-        corners = exact_number(x0), exact_number(y0), _last_pixel(x0, x1), _last_pixel(y0, y1)
-        label: dict[str, Any] = {
-            "id": str(row.id),
-            "category": category,
-            "box2d": dict(zip(("x1", "y1", "x2", "y2"), corners, strict=True)),
-            "score": exact_number(row.score),
-            "attributes": {"crowd": row.crowd},
-        }
-        if row.mask is not None:
-            label["rle"] = {"counts": row.mask["counts"], "size": row.mask["size"]}
-        return label
-
-
-def _last_pixel(low: float, high: float) -> int | float:
-    """The number that gives ``high`` when 1 is added, or a hair more if it would give less than ``low`` else."""
-    last = extent(1.0, high)
-    return last if 1.0 + last >= low else math.nextafter(last, math.inf)
-
-
 def _read_frames(file: Path) -> dict[str, list[dict[str, Any]]]:
-    """The frames of each video of a file, in order."""
+    """Read the frames of each video of a file, in order."""
     content = read_json(file, "BDD100K tracks")
     frames = content.get("frames") if isinstance(content, dict) else content
     if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
         raise ValueError(
-            f"Expected a list of frames, or an object with 'frames', in '{file}': it is no file of BDD100K"
+            f"Expected a list of frames, or an object with 'frames', in '{file}', got {str(frames)[:60]}: it is no "
+            "file of BDD100K"
         )
     stem = file.name.removesuffix(".gz").removesuffix(".json")
-    grouped: dict[str, list[dict[str, Any]]] = {}
+    by_video: dict[str, list[dict[str, Any]]] = {}
     for frame in frames:
-        grouped.setdefault(str(frame.get("videoName") or stem), []).append(frame)
-    for name, group in grouped.items():
+        by_video.setdefault(str(frame.get("videoName") or stem), []).append(frame)
+    for name, group in by_video.items():
         indices: list[Any] = [frame.get("frameIndex") for frame in group]
         if not all(type(index) is int for index in indices) or sorted(indices) != list(range(len(group))):
             raise ValueError(
                 f"Expected 'frameIndex' 0 to {len(group) - 1}, each once, in the {len(group)} frames of video '{name}' "
-                f"in '{file}', got {str(indices)[:60]}: a frame without objects must be listed, too"
+                f"in '{file}', got {str(indices)[:60]}: list the frames without objects, too"
             )
         group.sort(key=lambda frame: frame["frameIndex"])
-    return grouped
+    return by_video
 
 
 def _read_video(file: Path, name: str) -> list[dict[str, Any]]:
     return _read_frames(file)[name]
 
 
-def _size_of(frames: list[dict[str, Any]]) -> tuple[int, int] | None:
-    """Height and width by the first frame or mask that says them."""
+def _frame_size(frames: list[dict[str, Any]]) -> tuple[int, int] | None:
+    """Height and width from the first frame or mask that has them."""
     for frame in frames:
-        size = frame.get("size")
+        size, labels = frame.get("size"), frame.get("labels")
         sizes: list[Any] = [[size.get("height"), size.get("width")]] if isinstance(size, dict) else []
-        labels = frame.get("labels")
-        rles = (
-            [label.get("rle") for label in labels or () if isinstance(label, dict)] if isinstance(labels, list) else []
-        )
+        rles = [label.get("rle") for label in labels if isinstance(label, dict)] if isinstance(labels, list) else []
         sizes += [rle.get("size") for rle in rles if isinstance(rle, dict)]
         for pair in sizes:
             if isinstance(pair, list) and len(pair) == 2 and all(type(value) is int for value in pair):
@@ -176,9 +98,9 @@ def _size_of(frames: list[dict[str, Any]]) -> tuple[int, int] | None:
     return None
 
 
-def _load(again: Callable[[], list[dict[str, Any]]], size: tuple[int, int] | None, where: str) -> Tracks:
-    labels: list[tuple[int, dict[str, Any], str]] = []
-    frames = again()
+def _load_tracks(read: Callable[[], list[dict[str, Any]]], size: tuple[int, int] | None, where: str) -> Tracks:
+    labels: list[tuple[int, dict[str, Any], str]] = []  # frame, label, place for error messages
+    frames = read()
     for index, frame in enumerate(frames):
         entries = frame.get("labels") or []
         if not isinstance(entries, list):
@@ -188,25 +110,21 @@ def _load(again: Callable[[], list[dict[str, Any]]], size: tuple[int, int] | Non
                 raise ValueError(f"Expected labels with an 'id', got {str(label)[:60]} in {where}, frame {index}")
             labels.append((index, label, f"{where}, frame {index}, object '{label['id']}'"))
     ignored = [_is_ignored(label, place) for _, label, place in labels]
-    numbers = _numbers([(str(label["id"]), crowd) for (_, label, _), crowd in zip(labels, ignored, strict=True)])
+    track_ids = _track_ids([(str(label["id"]), crowd) for (_, label, _), crowd in zip(labels, ignored, strict=True)])
     masks = [_mask(label, size, place) for _, label, place in labels]
-    tight = _tight_boxes(masks, size, [place for *_, place in labels])
+    check_masks(masks, size, lambda i: labels[i][2])
     rows = []
-    for (index, label, place), crowd, number, mask, box in zip(labels, ignored, numbers, masks, tight, strict=True):
+    for i, (index, label, place) in enumerate(labels):
         category = label["category"]
-        rows.append(
-            (
-                index,
-                Observation(
-                    id=number,
-                    box=_box(label.get("box2d"), box, place),
-                    score=1.0 if label.get("score") is None else float(to_score(label["score"], place)),
-                    label=BDD100K_CLASSES.index(category) if category in BDD100K_CLASSES else 0,
-                    mask=mask,
-                    crowd=crowd,
-                ),
-            )
+        observation = Observation(
+            id=track_ids[i],
+            box=_box(label.get("box2d"), masks[i], place),
+            score=1.0 if label.get("score") is None else float(to_score(label["score"], place)),
+            label=BDD100K_CLASSES.index(category) if category in BDD100K_CLASSES else 0,
+            mask=masks[i],
+            crowd=ignored[i],
         )
+        rows.append((index, observation))
     try:
         return Tracks.from_observations(rows, size, len(frames))
     except ValueError as error:
@@ -216,22 +134,25 @@ def _load(again: Callable[[], list[dict[str, Any]]], size: tuple[int, int] | Non
 def _is_ignored(label: dict[str, Any], where: str) -> bool:
     category, attributes = label.get("category"), label.get("attributes") or {}
     if not isinstance(category, str) or not isinstance(attributes, dict):
-        raise ValueError(f"Expected a 'category', a text, and 'attributes', an object, in {where}")
+        raise ValueError(
+            f"Expected a 'category', a text, and 'attributes', an object, got {str(category)[:60]} and "
+            f"{str(attributes)[:60]} in {where}"
+        )
     return category not in BDD100K_CLASSES or bool(attributes.get("crowd")) or bool(attributes.get("ignored"))
 
 
-def _numbers(owners: list[tuple[str, bool]]) -> list[int]:
-    """The id of each label, from its text and whether it is a region that is not to be scored."""
-    texts = sorted({text for text, _ in owners})
+def _track_ids(labels: list[tuple[str, bool]]) -> list[int]:
+    """Track id of each label, from its id in the file and whether it is ignored."""
+    texts = sorted({text for text, _ in labels})
     if all(text.isdecimal() and text == str(int(text)) for text in texts):
         numbers = {text: int(text) for text in texts}
     else:
         numbers = {text: number for number, text in enumerate(texts, start=1)}
-    scored = {text for text, ignored in owners if not ignored}
-    mixed = sorted({text for text, ignored in owners if ignored and text in scored}, key=lambda text: numbers[text])
-    beyond = max(numbers.values(), default=0) + 1
-    regions = {**numbers, **{text: number for number, text in enumerate(mixed, start=beyond)}}
-    return [regions[text] if ignored else numbers[text] for text, ignored in owners]
+    scored = {text for text, ignored in labels if not ignored}
+    partly_ignored = {text for text, ignored in labels if ignored and text in scored}
+    first_free = max(numbers.values(), default=0) + 1
+    new_numbers = {text: first_free + i for i, text in enumerate(sorted(partly_ignored, key=numbers.__getitem__))}
+    return [new_numbers.get(text, numbers[text]) if ignored else numbers[text] for text, ignored in labels]
 
 
 def _mask(label: dict[str, Any], size: tuple[int, int] | None, where: str) -> Rle | None:
@@ -247,23 +168,9 @@ def _mask(label: dict[str, Any], size: tuple[int, int] | None, where: str) -> Rl
     return None
 
 
-def _tight_boxes(masks: list[Rle | None], size: tuple[int, int] | None, where: list[str]) -> list[Box | None]:
-    known = [index for index, mask in enumerate(masks) if mask is not None]
-    boxes: list[Box | None] = [None] * len(masks)
-    if size is not None:
-        rles = [mask for mask in masks if mask is not None]
-        check_rles(rles, size, lambda index: where[known[index]])
-        corners = np.asarray(coco_mask.toBbox(to_coco(rles))).reshape(-1, 4)
-        corners[:, 2:] += corners[:, :2]
-        for index, box in zip(known, corners.tolist(), strict=True):
-            boxes[index] = tuple(box)
-    return boxes
-
-
-def _box(box2d: Any, tight: Box | None, where: str) -> Box:
+def _box(box2d: Any, mask: Rle | None, where: str) -> Box:
     if box2d is None:
-        assert tight is not None  # there is one of the two
-        return tight
+        return to_box(None, mask, where)
     corners: list[Any] = [box2d.get(key) for key in ("x1", "y1", "x2", "y2")] if isinstance(box2d, dict) else []
     if len(corners) != 4 or not all(isinstance(v, int | float) and abs(v) < 1e7 for v in corners):  # NaN is not
         raise ValueError(f"Expected 'box2d' with finite x1, y1, x2 and y2, got {str(box2d)[:80]} in {where}")
@@ -271,3 +178,62 @@ def _box(box2d: Any, tight: Box | None, where: str) -> Box:
     if x1 + 1 < x0 or y1 + 1 < y0:
         raise ValueError(f"Expected 'box2d' with a size of at least 0, got {str(box2d)[:80]} in {where}")
     return x0, y0, x1 + 1, y1 + 1
+
+
+class Bdd100kWriter(JsonEntriesWriter):
+    """Write one list of frames, as the evaluation of BDD100K takes it; :func:`read_bdd100k` reads it back.
+
+    Every frame is written, also frames without objects. Masks, boxes, ids, classes, ``crowd`` and scores are read back
+    exactly. One exception: right and lower edges below 1 may move by 1e-16, because the format subtracts 1 from them.
+
+    Args:
+        path: The file.
+        class_names: Names of the classes by label: those of BDD100K, or "person" for "pedestrian".
+        category_ids: Unused; the format has none.
+
+    Raises:
+        ValueError: For an object of another class that is not ``crowd``, or one whose box or score is not finite.
+    """
+
+    def _write(self, frame: int, observations: list[Observation]) -> None:
+        assert self.video is not None
+        names = self.video.frame_names
+        where = f"frame {frame} of video '{self.video.name}'"
+        entry = {
+            "name": (f"{self.video.name}-{frame + 1:07d}" if names is None else names[frame]) + ".jpg",
+            "videoName": self.video.name,
+            "frameIndex": frame,
+            "labels": [self._label(observation, where) for observation in observations],
+        }
+        self._opened().add(entry, where)
+
+    def _label(self, observation: Observation, where: str) -> dict[str, Any]:
+        name = "unknown" if self.class_names is None else self.class_names[observation.label]
+        category = "pedestrian" if name == "person" else name
+        if category not in BDD100K_CLASSES and not observation.crowd:
+            raise ValueError(
+                f"Expected a class of BDD100K ({', '.join(BDD100K_CLASSES)}), got '{name}' for object {observation.id} "
+                f"in {where}: name the classes, or leave such objects out"
+            )
+        x0, y0, x1, y1 = observation.box
+        label: dict[str, Any] = {
+            "id": str(observation.id),
+            "category": category,
+            "box2d": {
+                "x1": exact_number(x0),
+                "y1": exact_number(y0),
+                "x2": _last_pixel(x0, x1),
+                "y2": _last_pixel(y0, y1),
+            },
+            "score": exact_number(observation.score),
+            "attributes": {"crowd": observation.crowd},
+        }
+        if observation.mask is not None:
+            label["rle"] = {"counts": observation.mask["counts"], "size": observation.mask["size"]}
+        return label
+
+
+def _last_pixel(low: float, high: float) -> int | float:
+    """Number that gives ``high`` when 1 is added, or the next larger one if the sum would be below ``low``."""
+    last = extent(1.0, high)
+    return last if 1.0 + last >= low else math.nextafter(last, math.inf)

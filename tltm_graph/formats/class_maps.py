@@ -1,4 +1,4 @@
-"""The classes of the public datasets, in the order of their labels."""
+"""Class names of public data sets, and maps from one data set to another."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -29,28 +29,28 @@ COCO = (
     "refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
 )  # fmt: skip
 
-
 _FOLDER = files("tltm_graph.formats") / "tables"
 
 
 def class_map_names() -> list[str]:
-    """Names of the class maps that come with the package."""
+    """Names of the class maps in the package."""
     return sorted(path.name.removesuffix(".json") for path in _FOLDER.iterdir() if path.name.endswith(".json"))
 
 
 def read_class_map(name: str | Path) -> dict[str, str]:
-    """A table from the class names of one data set to those of another.
+    """Read a map from the class names of one data set to those of another.
+
+    ``coco_to_youtube_vis_2019`` has the 19 classes that both data sets have. ``open_images_to_youtube_vis_2019`` maps
+    60 boxable classes of Open Images to 39 of the 40 YouTube-VIS classes: the class itself, kinds of it (a taxi is a
+    sedan, a canoe a boat), and a few similar ones that help in training (mule for horse, falcon for eagle, racket for
+    tennis racket). Open Images has no ape. ``coco_to_mot``, ``coco_to_mots`` and ``coco_to_bdd100k`` serve to score the
+    tracks of a COCO detector on these data sets.
 
     Args:
-        name: One of :func:`class_map_names`, or a JSON file of one's own: ``{"classes": {"from": "to", …}}``.
-            ``coco_to_youtube_vis_2019`` has the 19 classes that both name. ``open_images_to_youtube_vis_2019`` has the
-            60 boxable classes of Open Images that are one of 39 YouTube-VIS classes, or a kind of one (a taxi is a
-            sedan, a canoe a boat), or look so much like one that they help training (a mule beside horses, a falcon
-            beside eagles, a racket beside tennis rackets). Nothing there is an ape. ``coco_to_mot``, ``coco_to_mots``
-            and ``coco_to_bdd100k`` are for scoring the tracks of a COCO detector on these.
+        name: One of :func:`class_map_names`, or a JSON file ``{"classes": {"from": "to", …}}``.
 
     Raises:
-        ValueError: If the file is not of this kind, or there is no map of that name.
+        ValueError: If the file has another form, or there is no map of that name.
     """
     if isinstance(name, str) and name in class_map_names():
         content = json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
@@ -60,12 +60,14 @@ def read_class_map(name: str | Path) -> dict[str, str]:
         raise ValueError(f"Expected a class map of {class_map_names()} or a JSON file, got '{name}'")
     table = content.get("classes") if isinstance(content, dict) else None
     if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
-        raise ValueError(f'Expected {{"classes": {{"from": "to"}}}} in the class map \'{name}\'')
+        raise ValueError(
+            f'Expected {{"classes": {{"from": "to"}}}} in the class map \'{name}\', got {str(content)[:60]}'
+        )
     return dict(table)
 
 
 def same_classes(class_names: Sequence[str]) -> dict[str, str]:
-    """The table that maps each of the classes to itself."""
+    """Map each of the classes to itself."""
     return {name: name for name in class_names}
 
 
@@ -75,19 +77,19 @@ def map_classes(
     class_names: tuple[str, ...],
     category_ids: tuple[int, ...] | None = None,
 ) -> VideoSet:
-    """The same videos with the classes of another data set.
+    """Give videos the classes of another data set.
 
-    Observations of classes that the table does not name are left out, even if the other data set has a class of the same
-    name: COCO's mouse is a computer's.
+    Observations of classes that are not in the table are left out, even if the other data set has a class of that name:
+    COCO's mouse is a computer mouse.
 
     Args:
-        videos: With class names.
-        table: From their class names to those of ``class_names``.
-        class_names: The classes wanted.
-        category_ids: The numbers that files give to them; by default 1, 2, 3, ….
+        videos: Videos with class names.
+        table: Map from their class names to those of ``class_names``.
+        class_names: Classes of the result, by label.
+        category_ids: Number of each class in files; by default 1, 2, 3, ….
 
     Raises:
-        ValueError: If the videos have no class names, or the table leads to a class that is not wanted.
+        ValueError: If the videos have no class names, or the table maps to a class that is not in ``class_names``.
     """
     if videos.class_names is None:
         raise ValueError(f"Expected class names to map in '{videos.name}', got objects without classes")
@@ -97,25 +99,25 @@ def map_classes(
     labels = {label: class_names.index(table[name]) for label, name in enumerate(videos.class_names) if name in table}
 
     def mapped(video: Video) -> Video:
-        load = None if video.load is None else partial(_relabelled, video.load, labels)
-        return replace(video, load=load, label_map=None)  # its maps have what is left out
+        load = None if video.load is None else partial(_load_mapped, video.load, labels)
+        return replace(video, load=load, label_map=None)  # label maps would still have the objects that are left out
 
     return VideoSet([mapped(video) for video in videos], class_names, category_ids, videos.name)
 
 
-def _relabelled(load: Callable[[], Tracks], labels: Mapping[int, int]) -> Tracks:
+def _load_mapped(load: Callable[[], Tracks], labels: Mapping[int, int]) -> Tracks:
     tracks = load()
-    kept: dict[int, Track] = {}
+    mapped: dict[int, Track] = {}
     for track_id, track in tracks.items():
-        rows = [i for i, label in enumerate(track.labels) if label in labels]
-        if rows:
-            kept[track_id] = replace(
+        kept = [i for i, label in enumerate(track.labels) if label in labels]
+        if kept:
+            mapped[track_id] = replace(
                 track,
-                frames=tuple(track.frames[i] for i in rows),
-                boxes=tuple(track.boxes[i] for i in rows),
-                scores=tuple(track.scores[i] for i in rows),
-                labels=tuple(labels[track.labels[i]] for i in rows),
-                masks=None if track.masks is None else tuple(track.masks[i] for i in rows),
-                areas=None if track.areas is None else tuple(track.areas[i] for i in rows),
+                frames=tuple(track.frames[i] for i in kept),
+                boxes=tuple(track.boxes[i] for i in kept),
+                scores=tuple(track.scores[i] for i in kept),
+                labels=tuple(labels[track.labels[i]] for i in kept),
+                masks=None if track.masks is None else tuple(track.masks[i] for i in kept),
+                areas=None if track.areas is None else tuple(track.areas[i] for i in kept),
             )
-    return replace(tracks, tracks=kept)
+    return replace(tracks, tracks=mapped)

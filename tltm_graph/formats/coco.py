@@ -1,4 +1,4 @@
-"""What the writers of COCO's files have in common."""
+"""COCO data sets of still images."""
 
 import json
 from abc import abstractmethod
@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from tltm_graph.formats.annotations import (
-    categories_of,
+    JsonEntriesWriter,
+    check_masks,
     from_box,
-    is_whole,
+    is_integer,
+    read_categories,
     to_box,
     to_crowd,
     to_label,
@@ -19,83 +21,33 @@ from tltm_graph.formats.annotations import (
     to_score,
 )
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.formats.writer import TracksWriter
-from tltm_graph.io import JsonListWriter, read_json
-from tltm_graph.ops import check_rles, rle_areas
+from tltm_graph.io import read_json
+from tltm_graph.ops.rle import rle_areas
 from tltm_graph.structures import Observation, Tracks
 
-
-class CocoEntriesWriter(TracksWriter):
-    """A writer of one file whose entries do not wait for the end of the video."""
-
-    _head = "["
-
-    def __init__(
-        self, path: str | Path, class_names: Sequence[str] | None = None, category_ids: Sequence[int] | None = None
-    ) -> None:
-        super().__init__(path, class_names, category_ids)
-        self._entries: JsonListWriter | None = None
-
-    def _opened(self) -> JsonListWriter:
-        if self._entries is None:
-            self._entries = JsonListWriter(self.path, self._head)
-        return self._entries
-
-    def _begin(self, video: Video) -> None:
-        self._opened()
-
-    def _write(self, frame: int, observations: list[Observation]) -> None:
-        assert self.video is not None
-        for row in observations:
-            where = f"object {row.id} in frame {frame} of video '{self.video.name}'"
-            self._opened().add(self._entry(frame, row, where), where)
-
-    def _end(self) -> None:
-        pass
-
-    def _close(self) -> None:
-        self._opened().end(self._tail())
-        self._opened().publish()
-
-    def _discard(self) -> None:
-        if self._entries is not None:
-            self._entries.discard()
-            self._entries = None
-
-    @abstractmethod
-    def _entry(self, frame: int, row: Observation, where: str) -> dict[str, Any]: ...
-
-    @abstractmethod
-    def _tail(self) -> str: ...
-
-
-def check_still(video: Video) -> None:
-    if video.num_frames != 1:
-        raise ValueError(f"Expected still images (videos of one frame), got {video.num_frames} in '{video.name}'")
-
-
-_MARGIN = 1.0  # pixels that boxes reach over the edge where annotations were rounded
+_MARGIN = 1.0  # pixels: rounded boxes may reach over the edge of the image
 
 
 def read_coco(path: str | Path, images: str | Path | None = None) -> VideoSet:
-    """The still images of a COCO file, each a video of one frame; masks are made when its tracks are asked for.
+    """Open the still images of a COCO file, each a video of one frame.
 
-    An image is named by its file without suffix, with the folder where that is not unique, and keeps its id. Its
-    objects have the ids 0, 1, … in the order of the file. Boxes and areas are the annotated ones; a box that is missing
-    is the tight one of the mask. Labels follow the order of the category ids, which the set keeps.
+    The name of an image is its file name without suffix, with the folder where that is not unique; it keeps its id.
+    Its objects have the ids 0, 1, … in the order of the file. Boxes and areas are the annotated ones; a missing box is
+    the tight box of the mask. Labels follow the order of the category ids, which the set keeps. Masks are converted
+    when the tracks of their image are read.
 
     Args:
         path: ``{"images": [{"id", "file_name", "width", "height"}], "categories": [{"id", "name"}], "annotations":
             [{"id", "image_id", "category_id", "bbox" [x, y, w, h], "segmentation", "iscrowd", "area"}]}``. Masks are
-            polygons or run lengths, compressed or not; the annotations of an image may all be without. A file without
-            ``annotations`` has images without tracks.
-        images: Folder that the ``file_name`` start from; images with a ``dataset``, as in the files of the TLTM
-            authors, lie in the folder of that name in it.
+            polygons or run lengths, compressed or not. Either all annotations of an image have one, or none has. A file
+            without ``annotations`` has images without tracks.
+        images: Folder that the ``file_name`` are relative to. Images with a ``dataset``, as in the files of the TLTM
+            authors, are in the subfolder of that name.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged or of another kind, an id occurs twice, or an annotation is of an unknown image or
-            category. What is wrong with boxes and masks is said when the tracks of the image are asked for.
+            category. An error in a box or mask is raised when the tracks of its image are read.
     """
     content = read_json(path, "a COCO data set")
     entries = content.get("images") if isinstance(content, dict) else None
@@ -106,31 +58,28 @@ def read_coco(path: str | Path, images: str | Path | None = None) -> VideoSet:
     annotations = content.get("annotations")
     if annotations is not None and not isinstance(annotations, list):
         raise ValueError(f"Expected 'annotations' as a list in '{path}', got a {type(annotations).__name__}")
-    names, category_ids = categories_of(content, path) if content.get("categories") or annotations else ((), ())
+    names, category_ids = read_categories(content, path) if content.get("categories") or annotations else ((), ())
     labels = {category_id: label for label, category_id in enumerate(category_ids)}
-    files = [_image(entry, number, path) for number, entry in enumerate(entries)]
+    files = [_image(entry, f"image {number} of '{path}'") for number, entry in enumerate(entries)]
     by_image: dict[int, list[dict[str, Any]]] = {image_id: [] for image_id, _, _ in files}
     if len(by_image) < len(files):
-        twice = Counter(image_id for image_id, _, _ in files).most_common(1)[0][0]
-        raise ValueError(f"Expected each image once in '{path}', got id {twice} twice")
-    seen: set[int] = set()
+        duplicate = Counter(image_id for image_id, _, _ in files).most_common(1)[0][0]
+        raise ValueError(f"Expected each image once in '{path}', got id {duplicate} twice")
+    annotation_ids: set[int] = set()
     for number, annotation in enumerate(annotations or ()):
         annotation_id = annotation.get("id") if isinstance(annotation, dict) else None
-        if not is_whole(annotation_id) or annotation_id in seen:
+        if not is_integer(annotation_id) or annotation_id in annotation_ids:
             raise ValueError(
-                f"Expected annotations with a number each as 'id', no two alike, in '{path}', got {annotation_id!r} in "
-                f"annotation {number}"
+                f"Expected a unique number as 'id' in annotation {number} of '{path}', got {annotation_id!r}"
             )
-        seen.add(annotation_id)
-        image_id = annotation.get("image_id")
-        if not is_whole(image_id) or image_id not in by_image:
-            raise ValueError(
-                f"Expected annotations of images in '{path}', got image {image_id!r} in annotation {annotation_id}"
-            )
-        to_label(annotation.get("category_id"), labels, f"annotation {annotation_id} of '{path}'")
+        annotation_ids.add(annotation_id)
+        image_id, where = annotation.get("image_id"), f"annotation {annotation_id} of '{path}'"
+        if not is_integer(image_id) or image_id not in by_image:
+            raise ValueError(f"Expected the id of an image in the file, got image {image_id!r} in {where}")
+        to_label(annotation.get("category_id"), labels, where)
         by_image[image_id].append(annotation)
     videos = []
-    for (image_id, file, size), name in zip(files, _names([file for _, file, _ in files]), strict=True):
+    for (image_id, file, size), name in zip(files, _unique_names([file for _, file, _ in files]), strict=True):
         where = f"image {image_id} ('{file}') of '{path}'"
         videos.append(
             Video(
@@ -140,26 +89,23 @@ def read_coco(path: str | Path, images: str | Path | None = None) -> VideoSet:
                 id=image_id,
                 images=None if images is None else (Path(images) / file,),
                 frame_names=(file.stem,),
-                load=None if annotations is None else partial(_annotated, by_image[image_id], size, labels, where),
+                load=None if annotations is None else partial(_load_tracks, by_image[image_id], size, labels, where),
             )
         )
     return VideoSet(videos, names, category_ids, name=str(path))
 
 
-def _image(entry: Any, number: int, path: str | Path) -> tuple[int, Path, tuple[int, int]]:
-    """Id, file and size of an image."""
+def _image(entry: Any, where: str) -> tuple[int, Path, tuple[int, int]]:
+    """Id, file and size (H, W) of an image."""
     if isinstance(entry, dict):
         image_id, name, height, width = (entry.get(key) for key in ("id", "file_name", "height", "width"))
-        if is_whole(image_id) and is_whole(height) and is_whole(width) and min(height, width) > 0 and name:
+        if is_integer(image_id) and is_integer(height) and is_integer(width) and min(height, width) > 0 and name:
             return image_id, Path(str(entry.get("dataset", ""))) / str(name), (height, width)
-    raise ValueError(
-        f"Expected images with 'id', 'file_name', 'height' and 'width' in '{path}', got {str(entry)[:80]} as image "
-        f"{number}"
-    )
+    raise ValueError(f"Expected 'id', 'file_name', 'height' and 'width' in {where}, got {str(entry)[:80]}")
 
 
-def _names(files: list[Path]) -> list[str]:
-    """Names of the images: the stems, or, where these are not unique, the paths without or even with their suffix."""
+def _unique_names(files: list[Path]) -> list[str]:
+    """Stem of each file; where it is not unique, the path without its suffix, or else the whole path."""
     names = [file.stem for file in files]
     for longer in (lambda file: file.with_suffix("").as_posix(), lambda file: file.as_posix()):
         counts = Counter(names)
@@ -167,52 +113,67 @@ def _names(files: list[Path]) -> list[str]:
     return names
 
 
-def _annotated(
+def _load_tracks(
     annotations: list[dict[str, Any]], size: tuple[int, int], labels: Mapping[int, int], where: str
 ) -> Tracks:
-    """The objects of an image, as tracks of one frame."""
-    rows = []
-    for index, annotation in enumerate(annotations):
-        here = f"annotation {annotation['id']}, {where}"
-        crowd, area = to_crowd(annotation.get("iscrowd"), here), annotation.get("area")
-        mask = to_rle(annotation["segmentation"], size, here) if annotation.get("segmentation") else None
-        box = to_box(annotation.get("bbox"), mask, here)
+    places = [f"annotation {annotation['id']}, {where}" for annotation in annotations]
+    observations = []
+    for index, (annotation, place) in enumerate(zip(annotations, places, strict=True)):
+        crowd, area = to_crowd(annotation.get("iscrowd"), place), annotation.get("area")
+        mask = to_rle(annotation["segmentation"], size, place) if annotation.get("segmentation") else None
+        box = to_box(annotation.get("bbox"), mask, place)
         if min(box[:2]) < -_MARGIN or box[2] > size[1] + _MARGIN or box[3] > size[0] + _MARGIN:
             raise ValueError(
                 f"Expected boxes in an image of {size[0]}×{size[1]} pixels (H×W), got {list(box)} (x0, y0, x1, y1) in "
-                f"{here}: it belongs to another image, or has other units"
+                f"{place}: it belongs to another image, or has other units"
             )
-        rows.append(
+        observations.append(
             Observation(
                 id=index,
                 box=box,
                 label=labels[annotation["category_id"]],
                 mask=mask,
-                crowd=bool(crowd),
-                area=None if area is None else float(to_score(area, f"'area' of {here}")),
+                crowd=crowd,
+                area=None if area is None else float(to_score(area, f"'area' of {place}")),
             )
         )
-    masks = [row.mask for row in rows if row.mask is not None]
-    if masks and len(masks) < len(rows):
-        lacking = next(a["id"] for a, row in zip(annotations, rows, strict=True) if row.mask is None)
-        raise ValueError(
-            f"Expected 'segmentation' in all annotations of an image or in none, got none in annotation {lacking}, "
-            f"{where}"
-        )
-    check_rles(masks, size, lambda index: f"annotation {annotations[index]['id']}, {where}")
-    return Tracks.from_observations(((0, row) for row in rows), size, 1)
+    masks = [observation.mask for observation in observations]
+    if None in masks and any(mask is not None for mask in masks):
+        where = places[masks.index(None)]
+        raise ValueError(f"Expected 'segmentation' in all annotations of an image or in none, got none in {where}")
+    check_masks(masks, size, places.__getitem__)
+    return Tracks.from_observations(((0, observation) for observation in observations), size, 1)
+
+
+class CocoEntriesWriter(JsonEntriesWriter):
+    """Base of the writers of one entry for each object in each frame."""
+
+    def _write(self, frame: int, observations: list[Observation]) -> None:
+        assert self.video is not None
+        for observation in observations:
+            where = f"object {observation.id} in frame {frame} of video '{self.video.name}'"
+            self._opened().add(self._entry(frame, observation, where), where)
+
+    @abstractmethod
+    def _entry(self, frame: int, observation: Observation, where: str) -> dict[str, Any]: ...
+
+
+def check_still(video: Video) -> None:
+    """Raise a ValueError if a video does not have exactly one frame."""
+    if video.num_frames != 1:
+        raise ValueError(f"Expected still images (videos of one frame), got {video.num_frames} in '{video.name}'")
 
 
 class CocoWriter(CocoEntriesWriter):
-    """Writes still images with their objects as a COCO data set.
+    """Write still images with their objects as a COCO data set.
 
-    ``file_name`` is the name of the video and the suffix of its image (.jpg where it is not at hand), masks are
-    compressed run lengths. Areas that are not annotated are those of the masks, or of the boxes where there are none.
-    Annotations are numbered from 1 on; ids and scores of objects have no place in the format.
+    ``file_name`` is the name of the video with the suffix of its image (.jpg if the image is not available). Masks are
+    compressed run lengths. A missing area is that of the mask, or of the box if there is no mask. Annotations are
+    numbered from 1. The format has no ids and scores of objects.
 
     Raises:
-        ValueError: Beside what all writers raise: if there are no class names, a video is not of one frame, an image
-            comes twice or its size is not known.
+        ValueError: If there are no class names, a video does not have one frame, an image comes twice or its size is
+            unknown; also as in :meth:`tltm_graph.formats.TracksWriter.write`.
     """
 
     _head = '{"annotations":['
@@ -237,26 +198,22 @@ class CocoWriter(CocoEntriesWriter):
         self._images[video.id] = {"id": video.id, "file_name": video.name + suffix, "height": height, "width": width}
         super()._begin(video)
 
-    def _entry(self, frame: int, row: Observation, where: str) -> dict[str, Any]:
+    def _entry(self, frame: int, observation: Observation, where: str) -> dict[str, Any]:
         assert self.video is not None
         self._count += 1
-        box = from_box(row.box)
-        area = row.area
+        box, area, mask = from_box(observation.box), observation.area, observation.mask
         if area is None:
-            area = box[2] * box[3] if row.mask is None else int(rle_areas([row.mask])[0])
+            area = box[2] * box[3] if mask is None else int(rle_areas([mask])[0])
         return {
             "id": self._count,
             "image_id": self.video.id,
-            "category_id": self.category_id(row.label),
+            "category_id": self.category_id(observation.label),
             "bbox": box,
             "area": area,
-            "iscrowd": int(row.crowd),
-            **({} if row.mask is None else {"segmentation": row.mask}),
+            "iscrowd": int(observation.crowd),
+            **({} if mask is None else {"segmentation": mask}),
         }
 
     def _tail(self) -> str:
-        categories = [
-            {"id": self.category_id(label), "name": name} for label, name in enumerate(self.class_names or ())
-        ]
-        images = list(self._images.values())
-        return f'],"images":{json.dumps(images)},"categories":{json.dumps(categories)}}}\n'
+        images = json.dumps(list(self._images.values()))
+        return f'],"images":{images},"categories":{json.dumps(self._categories())}}}\n'

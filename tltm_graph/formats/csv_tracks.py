@@ -1,3 +1,5 @@
+"""Tracks in one table, one row for each object in each frame."""
+
 import csv
 import gzip
 from collections.abc import Callable, Sequence
@@ -9,18 +11,18 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tltm_graph.formats.text_files import discard, exact_number, extent
+from tltm_graph.formats.annotations import check_masks
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.formats.writer import TracksWriter
+from tltm_graph.formats.writer import TracksWriter, exact_number, extent, roll_back
 from tltm_graph.io import read_text, write_atomically
-from tltm_graph.ops import Rle, check_rles
+from tltm_graph.ops import Rle
 from tltm_graph.structures import Observation, Tracks
 
 CSV_COLUMNS = (
     "video", "video_id", "num_frames", "image_height", "image_width", "frame", "time", "track_id", "x", "y", "width",
     "height", "score", "label", "class_name", "crowd", "area", "rle_counts",
 )  # fmt: skip
-"""A row is an object in a frame; cells of what is not known are empty. A video without objects has one row without."""
+"""Columns of a row, which is an object in a frame; unknown cells are empty. A video without objects has one row."""
 
 _REQUIRED = ("video", "frame", "track_id", "x", "y", "width", "height")
 
@@ -29,28 +31,28 @@ Row = dict[str, str]
 
 
 def read_csv_tracks(path: str | Path) -> VideoSet:
-    """Opens a table of tracks, one row for each object in each frame, with the columns of :data:`CSV_COLUMNS`.
+    """Open a table of tracks, one row for each object in each frame, with the columns of :data:`CSV_COLUMNS`.
 
-    The first line names the columns, in any order; columns of other names and ``time`` are passed over. ``video``,
-    ``frame`` (from 0), ``track_id``, ``x``, ``y`` (upper left corner), ``width`` and ``height`` (pixels) must be there;
-    an empty or missing ``score`` is 1, ``label`` 0, ``crowd`` 0. ``rle_counts`` is COCO's compressed run-length string
-    of a mask of ``image_height`` × ``image_width``. Rows may come in any order. The classes are called by
-    ``class_name``; labels between them that no row has are called ``label_0``, ``label_1``, ….
+    The first line names the columns, in any order; rows may come in any order. Other columns and ``time`` are ignored.
+    ``video``, ``frame`` (from 0), ``track_id``, ``x``, ``y`` (upper left corner), ``width`` and ``height`` (pixels) are
+    required. A missing ``score`` is 1, a missing ``label`` or ``crowd`` is 0. ``rle_counts`` is COCO's compressed
+    run-length string of a mask of ``image_height`` × ``image_width``. Classes are named by ``class_name``; unnamed
+    labels between them become ``label_0``, ``label_1``, ….
 
     Args:
-        path: The file; unpacked if its name ends in ``.gz``. It is kept as text; numbers are read when the tracks of a
-            video are asked for.
+        path: The file; unpacked if its name ends in ``.gz``. It is kept as text; numbers are parsed when the tracks of
+            a video are read.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no such table, or a label has two names. What is wrong with a row is said, with the line,
-            when the tracks of its video are asked for.
+        ValueError: If the file is not such a table, or a label has two names. Errors in a row are raised, with the
+            line, when the tracks of its video are read.
     """
     path = Path(path)
-    by_video: dict[str, list[tuple[int, Row]]] = {}
+    rows_by_video: dict[str, list[tuple[int, Row]]] = {}
     names: dict[int, str] = {}
     for line, row in _rows(read_text(path, "a table of tracks").removeprefix("\ufeff"), path):
-        by_video.setdefault(row["video"], []).append((line, row))
+        rows_by_video.setdefault(row["video"], []).append((line, row))
         if row.get("class_name"):
             label = _label(row, f"'{path}', line {line}")
             if names.setdefault(label, row["class_name"]) != row["class_name"]:
@@ -60,9 +62,9 @@ def read_csv_tracks(path: str | Path) -> VideoSet:
                 )
     videos: list[Video] = []
     ids: list[Any] = []
-    for number, (name, rows) in enumerate(by_video.items(), start=1):
+    for number, (name, rows) in enumerate(rows_by_video.items(), start=1):
         columns = ("num_frames", "image_height", "image_width", "video_id")
-        num_frames, height, width, video_id = (_shared(rows, c, path) for c in columns)
+        num_frames, height, width, video_id = (_shared(rows, column, path) for column in columns)
         size = None if height is None or width is None else (height, width)
         objects = [(line, row) for line, row in rows if any(row[column] for column in _REQUIRED[1:])]
         load = partial(_read_tracks, objects, size, num_frames, path)
@@ -75,16 +77,15 @@ def read_csv_tracks(path: str | Path) -> VideoSet:
 
 
 class CsvWriter(TracksWriter):
-    """Writes one table for all videos with the columns of :data:`CSV_COLUMNS`, read back by :func:`read_csv_tracks`.
+    """Writer of one table for all videos, with the columns of :data:`CSV_COLUMNS`, which :func:`read_csv_tracks` reads.
 
-    Everything that is known of an object comes back to the last bit, see :func:`~tltm_graph.formats.mot.extent` for boxes.
-    The length of a stream after its last object is lost, and so are the frame rate (``time`` is there to be looked at),
-    the names of frames, and those of classes of which there is no object. Spreadsheets take an ``rle_counts`` that
-    begins with ``=`` for a formula: look at masks there, but do not save them.
+    Objects read back exactly, see :func:`~tltm_graph.formats.writer.extent` for boxes. The frames of a stream after
+    its last object, the frame rate (``time`` is for humans), frame names, and names of classes without objects are
+    lost. Spreadsheets take an ``rle_counts`` that begins with ``=`` for a formula: do not save the table there.
 
     Args:
-        path: The file.
-        class_names: Names of the classes by label, None where objects have no class.
+        path: The file; packed if its name ends in ``.gz``.
+        class_names: Names of the classes by label; None if objects have no class.
         category_ids: Not used; the table has labels.
 
     Raises:
@@ -104,60 +105,52 @@ class CsvWriter(TracksWriter):
         self._table.writerow(CSV_COLUMNS)
 
     def _begin(self, video: Video) -> None:
-        self._any = False
+        self._is_empty = True
 
     def _write(self, frame: int, observations: list[Observation]) -> None:
-        video = self.video
-        assert video is not None
-        for row in observations:
-            x0, y0, x1, y1 = row.box
-            height, width = video.size or ((None, None) if row.mask is None else row.mask["size"])
+        assert self.video is not None
+        for observation in observations:
+            x0, y0, x1, y1 = observation.box
+            mask = observation.mask
             cells = {
-                **self._of_video(height, width),
                 "frame": frame,
-                "time": None if video.fps is None else round(frame / video.fps, 6),
-                "track_id": row.id,
+                "time": None if self.video.fps is None else round(frame / self.video.fps, 6),
+                "track_id": observation.id,
                 "x": exact_number(x0),
                 "y": exact_number(y0),
                 "width": extent(x0, x1),
                 "height": extent(y0, y1),
-                "score": exact_number(row.score),
-                "label": row.label,
-                "class_name": None if self.class_names is None else self.class_names[row.label],
-                "crowd": int(row.crowd),
-                "area": None if row.area is None else exact_number(row.area),
-                "rle_counts": None if row.mask is None else row.mask["counts"],
+                "score": exact_number(observation.score),
+                "label": observation.label,
+                "class_name": None if self.class_names is None else self.class_names[observation.label],
+                "crowd": int(observation.crowd),
+                "area": None if observation.area is None else exact_number(observation.area),
+                "rle_counts": None if mask is None else mask["counts"],
             }
-            self._table.writerow(cells[column] for column in CSV_COLUMNS)
-            self._any = True
+            self._write_row(self.video.size or (None if mask is None else mask["size"]), cells)
 
-    def _of_video(self, height: int | None, width: int | None) -> dict[str, Any]:
+    def _write_row(self, size: Sequence[int] | None, cells: dict[str, Any]) -> None:
         assert self.video is not None
-        video = self.video
-        return {
-            "video": video.name,
-            "video_id": video.id,
-            "num_frames": video.num_frames,
-            "image_height": height,
-            "image_width": width,
-        }
+        height, width = size or (None, None)
+        video_cells = self.video.name, self.video.id, self.video.num_frames, height, width
+        self._table.writerow([*video_cells, *(cells.get(column) for column in CSV_COLUMNS[len(video_cells) :])])
+        self._is_empty = False
 
     def _end(self) -> None:
         assert self.video is not None
-        if not self._any:
-            cells = self._of_video(*(self.video.size or (None, None)))
-            self._table.writerow(cells.get(column) for column in CSV_COLUMNS)
+        if self._is_empty:
+            self._write_row(self.video.size, {})
 
     def _close(self) -> None:
         self._output.close()
 
     def _discard(self) -> None:
-        discard(self._output)
+        roll_back(self._output)
 
 
 def _rows(text: str, path: Path) -> list[tuple[int, Row]]:
-    """The rows by the names of their columns, each with the number of its line."""
-    limit = csv.field_size_limit(len(text) + 1)  # masks may be longer than the 131072 characters that it is by default
+    """Parse the rows by column name, each with its line number."""
+    limit = csv.field_size_limit(len(text) + 1)  # masks may be longer than the default of 131072 characters
     try:
         reader = csv.reader(StringIO(text, newline=""), strict=True)
         header, *lines = [(reader.line_num, cells) for cells in reader if cells] or [(1, [])]
@@ -181,8 +174,6 @@ def _read_tracks(
     rows: list[tuple[int, Row]], size: tuple[int, int] | None, num_frames: int | None, path: Path
 ) -> Tracks:
     observations: list[tuple[int, Observation]] = []
-    masks: list[Rle] = []
-    lines: list[int] = []
     for line, row in rows:
         where = f"'{path}', line {line}"
         frame = _number(row, "frame", int, 0, where)
@@ -195,8 +186,6 @@ def _read_tracks(
             if size is None:
                 raise ValueError(f"Expected 'image_height' and 'image_width' with a mask, got none in {where}")
             mask = Rle(size=list(size), counts=row["rle_counts"])
-            masks.append(mask)
-            lines.append(line)
         crowd = row.get("crowd") or "0"
         if crowd not in ("0", "1"):
             raise ValueError(f"Expected 'crowd' as 0 or 1, got '{crowd}' in {where}")
@@ -210,8 +199,8 @@ def _read_tracks(
             area=_number(row, "area", float, 0, where) if row.get("area") else None,
         )
         observations.append((frame, observation))
-    if size is not None:
-        check_rles(masks, size, lambda index: f"'{path}', line {lines[index]}")
+    masks = [observation.mask for _, observation in observations]
+    check_masks(masks, size, lambda index: f"'{path}', line {rows[index][0]}")
     try:
         return Tracks.from_observations(observations, size, num_frames)
     except ValueError as error:
@@ -223,7 +212,7 @@ def _label(row: Row, where: str) -> int:
 
 
 def _shared(rows: list[tuple[int, Row]], column: str, path: Path) -> int | None:
-    """What all rows of a video that say something say in a column, None if none does."""
+    """Return the one value of a column in all rows of a video that fill it; None if none does."""
     values = {_number(row, column, int, 0, f"'{path}', line {line}") for line, row in rows if row.get(column)}
     if len(values) > 1:
         raise ValueError(
@@ -240,7 +229,7 @@ def _number(row: Row, column: str, kind: Callable[[Any], Value], least: float | 
     except ValueError:
         value = None
     if value is None or not isfinite(value) or (least is not None and value < least):
-        what = "a whole number" if kind is int else "a finite number"
+        type_name = "a whole number" if kind is int else "a finite number"
         bound = "" if least is None else f" of at least {least}"
-        raise ValueError(f"Expected '{column}' as {what}{bound}, got '{row[column]}' in {where}")
+        raise ValueError(f"Expected '{column}' as {type_name}{bound}, got '{row[column]}' in {where}")
     return value

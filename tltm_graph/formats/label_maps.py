@@ -1,6 +1,6 @@
-"""Label maps: pictures in which the value of a pixel is the id of the object that it belongs to."""
+"""Label maps: images in which the value of a pixel is the id of its object."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -11,46 +11,46 @@ from PIL import Image, UnidentifiedImageError
 from pycocotools import mask as coco_mask
 
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.io import natural_order
+from tltm_graph.io.video import natural_order
 from tltm_graph.ops import Rle
 from tltm_graph.structures import Observation, Tracks
 
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-_SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations of pictures that lie on their side
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+_ROTATED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
+_DAMAGED = (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError)
 
 
 def read_label_map(path: str | Path) -> np.ndarray:
-    """The ids of the pixels of a picture, (H, W), uint8 or uint16.
+    """Read the ids of the pixels of an image, (H, W), uint8 or uint16.
 
-    Palette pictures give the index of the colour, gray ones the gray value, pictures of one bit 0 and 1.
+    The id is the palette index, the gray value, or 0 and 1 for images of one bit.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, or shows colours instead of ids, or was compressed in a way that changes ids.
+        ValueError: If the image is damaged, has colours instead of ids, or is a JPEG, which changes ids.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"Expected a label map at '{path}', found none")
     try:
         with Image.open(path) as image:
-            image.verify()  # checksums, which load() does not look at: one wrong bit would pass as other ids
+            image.verify()  # checksums, which load() ignores: one wrong bit would change ids
         with Image.open(path) as image:
             kind, mode = image.format, image.mode
             raw_mode = str(image.tile[0][3]) if image.tile else mode
             image.load()
             pixels = np.asarray(image)
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"Expected a label map in '{path}', got a damaged file or no picture: {error}") from error
+    except _DAMAGED as error:
+        raise ValueError(f"Expected a label map in '{path}', got a damaged file or no image: {error}") from error
     if kind == "JPEG":
-        raise ValueError(f"Expected a label map in '{path}', got a JPEG, which changes ids: save them as PNG")
+        raise ValueError(f"Expected a label map in '{path}', got a JPEG, which changes ids: save it as PNG")
     if mode == "1":
         return pixels.astype(np.uint8)
-    if raw_mode in ("L;2", "L;4"):
-        # Whether 1 of 15 is id 1, or what an optimiser made of id 17, cannot be told.
+    if raw_mode in ("L;2", "L;4"):  # Pillow scales these: id 1 of 15 and an optimised id 17 look the same
         raise ValueError(f"Expected 8 or 16 bits a pixel in '{path}', got gray of {raw_mode[2]} bits: save it with 8")
     if mode not in ("P", "L") and pixels.dtype not in (np.uint16, np.int32):
         raise ValueError(
-            f"Expected a label map (palette or gray) in '{path}', got a picture of mode {mode}: "
+            f"Expected a label map (palette or gray) in '{path}', got an image of mode {mode}: "
             "save the id of each object, not its colour"
         )
     if pixels.dtype == np.int32:
@@ -61,11 +61,11 @@ def read_label_map(path: str | Path) -> np.ndarray:
 
 
 def read_image_size(path: str | Path) -> tuple[int, int]:
-    """Height and width of a picture, upright, by its header; the pixels are not read.
+    """Read height and width of the upright image from the header, without its pixels.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no picture.
+        ValueError: If it is not an image.
     """
     path = Path(path)
     if not path.is_file():
@@ -73,22 +73,22 @@ def read_image_size(path: str | Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            exif = {} if image.format == "PNG" else image.getexif()  # of a PNG it takes all pixels to look for it
-            sideways = exif.get(0x0112) in _SIDEWAYS
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"Expected an image in '{path}', got a damaged file or no picture: {error}") from error
-    return (width, height) if sideways else (height, width)
+            exif = {} if image.format == "PNG" else image.getexif()  # in a PNG it may follow the pixels
+            rotated = exif.get(0x0112) in _ROTATED
+    except _DAMAGED as error:
+        raise ValueError(f"Expected an image in '{path}', got a damaged file or no image: {error}") from error
+    return (width, height) if rotated else (height, width)
 
 
 def label_map_observations(labels: np.ndarray, void: int | None = None) -> list[Observation]:
-    """The objects of a label map with masks and tight boxes, in the order of their ids.
+    """Convert a label map to objects with masks and tight boxes, in the order of their ids.
 
-    The map is cut into runs of one id down its columns, which are the runs of COCO's encoding; sorted by id, those of
-    an object lie together. One pass over the pixels serves all objects.
+    The map is cut into runs of one id down its columns, which are the runs of COCO's encoding. Sorted by id, the runs
+    of an object are adjacent, so one pass over the pixels serves all objects.
 
     Args:
         labels: Ids of the pixels, integers (H, W); 0 is background.
-        void: The id of pixels that are not to be scored: one row that is ``crowd``. None if there is no such id.
+        void: Id of pixels that are not scored, which becomes one ``crowd`` observation; None if there is no such id.
     """
     height, width = labels.shape
     flat = labels.ravel(order="F")
@@ -104,8 +104,8 @@ def label_map_observations(labels: np.ndarray, void: int | None = None) -> list[
     if len(ids) == 0:
         return []
     left, right = starts // height, (ends - 1) // height
-    whole = left != right  # such a run goes over the foot of one column to the head of the next
-    top, bottom = np.where(whole, 0, starts % height), np.where(whole, height - 1, (ends - 1) % height)
+    wraps = left != right  # the run continues at the top of the next column
+    top, bottom = np.where(wraps, 0, starts % height), np.where(wraps, height - 1, (ends - 1) % height)
     x0, y0 = np.minimum.reduceat(left, first), np.minimum.reduceat(top, first)
     x1, y1 = np.maximum.reduceat(right, first) + 1, np.maximum.reduceat(bottom, first) + 1
     boxes = np.stack([x0, y0, x1, y1], axis=1).astype(float).tolist()  # (N, 4)
@@ -118,7 +118,7 @@ def label_map_observations(labels: np.ndarray, void: int | None = None) -> list[
 
 
 def _encode(edges: np.ndarray, size: tuple[int, int]) -> Rle:
-    """Run lengths of the mask that begins and ends at ``edges`` in turn."""
+    """Encode the mask that begins and ends at alternate ``edges``."""
     height, width = size
     if edges[-1] < height * width:
         edges = np.append(edges, height * width)
@@ -129,13 +129,13 @@ def _encode(edges: np.ndarray, size: tuple[int, int]) -> Rle:
 
 @dataclass(frozen=True, eq=False)
 class LabelMaps:
-    """The label maps of one video, read when asked for.
+    """Label maps of one video, read on request.
 
     Args:
-        name: Of the video.
-        paths: Of the maps in the order of the frames.
-        void: See :func:`label_map_observations`.
-        read: Reads one of them.
+        name: Name of the video.
+        paths: Files of the maps, in the order of the frames.
+        void: Id of pixels that are not scored; None if there is no such id.
+        read: Function that reads one map.
     """
 
     name: str
@@ -145,14 +145,14 @@ class LabelMaps:
 
     @cached_property
     def size(self) -> tuple[int, int] | None:
-        """Height and width, by the header of the first map; None without frames."""
+        """Height and width from the header of the first map; None without frames."""
         return read_image_size(self.paths[0]) if self.paths else None
 
     def __call__(self, frame: int) -> np.ndarray:
-        """The map of one frame, (H, W).
+        """Read the map of one frame, (H, W).
 
         Raises:
-            ValueError: If there is no such frame, or the map cannot be read or is not of the size of the first.
+            ValueError: If there is no such frame, or its map is damaged or differs in size from the first map.
         """
         if not 0 <= frame < len(self.paths):
             raise ValueError(f"Expected a frame from 0 to {len(self.paths) - 1} of video '{self.name}', got {frame}")
@@ -165,22 +165,22 @@ class LabelMaps:
         return labels
 
     def tracks(self) -> Tracks:
-        """All objects of the video."""
-        return Tracks.from_observations(self._rows(), self.size, len(self.paths))
-
-    def _rows(self) -> Iterator[tuple[int, Observation]]:
-        for frame in range(len(self.paths)):
-            for observation in label_map_observations(self(frame), self.void):
-                yield frame, observation
+        """Read all objects of the video."""
+        observations = (
+            (frame, observation)
+            for frame in range(len(self.paths))
+            for observation in label_map_observations(self(frame), self.void)
+        )
+        return Tracks.from_observations(observations, self.size, len(self.paths))
 
     def video(self, number: int, images: Sequence[Path] | None = None) -> Video:
-        """The video with that ``id``, of as many frames as there are maps.
+        """Make the video with ``number`` as id and a frame for each map.
 
         Raises:
-            ValueError: If there are no images to tell the frames, and the maps are numbered with a gap.
+            ValueError: If there are no images, and the numbers of the maps have a gap, so a frame may be missing.
         """
         if images is None:
-            _check_even(self.name, self.paths)
+            _check_spacing(self.name, self.paths)
         return Video(
             name=self.name,
             num_frames=len(self.paths),
@@ -196,18 +196,18 @@ class LabelMaps:
 def read_label_map_folders(
     path: str | Path, images: str | Path | None = None, void: int | None = None, every: int = 1
 ) -> VideoSet:
-    """Videos as plain folders of label maps: ``path/<video>/<frame>.png``, or ``path/<frame>.png`` for a single one.
+    """Open plain folders of label maps: ``path/<video>/<frame>.png``, or ``path/<frame>.png`` for a single video.
 
     Frames are in the order of the numbers in their names (frame2 before frame10). Without images, an empty folder is a
-    video of no frames.
+    video without frames.
 
     Args:
-        path: The folder of one video, or one with a folder for each.
-        images: The same layout with .jpg or .png images; videos without label maps are passed over. Frames match by
-            name, and each must have its map.
-        void: The id of pixels that are not to be scored (255 in many data sets); by default every id is an object.
-        every: With images: only each n-th has a map, from the first on (5 for all frames of YouTube-VOS). The others
-            are left out, for nobody knows what is in them.
+        path: Folder of one video, or folder with a folder for each video.
+        images: Folder of the same layout with .jpg or .png images. Frames match by name, and each needs a map. Videos
+            without label maps are ignored.
+        void: Id of pixels that are not scored (255 in many data sets); by default every id is an object.
+        every: With images: only each n-th has a map, starting with the first (5 for all frames of YouTube-VOS). The
+            other images are left out, as their objects are unknown.
 
     Raises:
         FileNotFoundError: If a folder is missing.
@@ -216,21 +216,21 @@ def read_label_map_folders(
     if every < 1:
         raise ValueError(f"Expected every=1 or more, got {every}")
     root = Path(path)
-    pictures = None if images is None else Path(images)
     folders = video_folders(root)
     videos = []
     for number, folder in enumerate(folders, start=1):
         maps = LabelMaps(folder.name, tuple(frame_files(folder, (".png",))), void)
-        files: list[Path] | None = None
-        if pictures is not None:
-            files = frame_files(pictures if folder == root else pictures / folder.name, _IMAGE_SUFFIXES)[::every]
-            match_frames(maps.paths, files, maps.name)
-        videos.append(maps.video(number, files))
+        frames: list[Path] | None = None
+        if images is not None:
+            image_folder = Path(images) if folder == root else Path(images) / folder.name
+            frames = frame_files(image_folder, IMAGE_SUFFIXES)[::every]
+            match_frames(maps.name, [path.stem for path in maps.paths], frames)
+        videos.append(maps.video(number, frames))
     return VideoSet(videos, name=str(path))
 
 
-def _check_even(video: str, paths: Sequence[Path]) -> None:
-    """A map that is missing would shift all that come after it to another frame, and nobody would notice."""
+def _check_spacing(video: str, paths: Sequence[Path]) -> None:
+    """Raise ValueError if a map seems to be missing, which would shift all later maps to another frame."""
     numbers = [int(path.stem) for path in paths if path.stem.isdigit()]
     if len(numbers) < max(len(paths), 3):
         return
@@ -239,13 +239,13 @@ def _check_even(video: str, paths: Sequence[Path]) -> None:
         if int(after.stem) - int(before.stem) != step:
             raise ValueError(
                 f"Expected label maps of all frames of video '{video}', got none between '{before.name}' and "
-                f"'{after.name}' in '{before.parent}': add them (black where nothing is), or name the folder of the "
-                "images, which tells the frames"
+                f"'{after.name}' in '{before.parent}': add them (black for no objects), or name the folder of the "
+                "images, which shows all frames"
             )
 
 
 def video_folders(root: Path) -> list[Path]:
-    """The folders of the videos in ``root``, in the order of their names, or ``root`` itself if it is one.
+    """List the folders of the videos in ``root`` by name, or ``root`` itself if it is a video.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -265,43 +265,43 @@ def video_folders(root: Path) -> list[Path]:
 
 
 def frame_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """The frames of a video, frame2 before frame10.
+    """List the frames of a video in the order of the numbers in their names.
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If two files are of one frame, or there are none but other ones.
+        ValueError: If two files are of one frame, or the folder holds only other files.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"Expected a folder with the frames of a video at '{folder}', found none")
     files = _files(folder, suffixes)
     if not files and any(folder.iterdir()):
-        raise ValueError(f"Expected frames ({', '.join(suffixes)}) in '{folder}', got other files only")
+        raise ValueError(f"Expected frames ({', '.join(suffixes)}) in '{folder}', got only other files")
     by_stem: dict[str, Path] = {}
     for file in files:
-        if file.stem in by_stem:
+        if by_stem.setdefault(file.stem, file) is not file:
             raise ValueError(f"Expected each frame once, got '{by_stem[file.stem]}' and '{file}'")
-        by_stem[file.stem] = file
     return sorted(files, key=lambda file: (natural_order(file.stem), file.stem))
 
 
-def match_frames(maps: Sequence[Path], images: Sequence[Path], video: str) -> None:
-    """Raises ValueError, with their names, if images are without label maps or maps without an image."""
-    map_stems, image_stems = {file.stem for file in maps}, {file.stem for file in images}
-    if map_stems == image_stems:
-        return
-    lacking = [file.name for file in images if file.stem not in map_stems]
-    extra = [file.name for file in maps if file.stem not in image_stems]
+def match_frames(video: str, map_names: Sequence[str], images: Sequence[Path]) -> None:
+    """Raise ValueError, with names, if an image has no label map of its name or a label map has no image."""
+    maps, stems = set(map_names), {image.stem for image in images}
+    unmatched = {
+        "images without a map": [image.name for image in images if image.stem not in maps],
+        "maps without an image": [name for name in map_names if name not in stems],
+    }
     parts = [
-        f"{len(names)} {what} ({', '.join(names[:5])}{', …' if len(names) > 5 else ''})"
-        for names, what in ((lacking, "images without a map"), (extra, "maps without an image"))
-        if names
+        f"{len(files)} {problem} ({', '.join(files[:5])}{', …' if len(files) > 5 else ''})"
+        for problem, files in unmatched.items()
+        if files
     ]
-    raise ValueError(
-        f"Expected one label map for each frame of video '{video}', got {' and '.join(parts)}: "
-        "complete the folder, or, if only every n-th frame is annotated, say every=n (--every n)"
-    )
+    if parts:
+        raise ValueError(
+            f"Expected one label map for each frame of video '{video}', got {' and '.join(parts)}: complete the "
+            "folder, or, if only every n-th frame is annotated, open it as label_maps with every=n (--every n)"
+        )
 
 
 def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files in a folder that end in one of ``suffixes``; the hidden ones that some systems put there are no frames."""
+    """List the files with one of the suffixes, without the hidden files that some systems create."""
     return [f for f in folder.iterdir() if f.suffix.lower() in suffixes and not f.name.startswith(".")]

@@ -1,3 +1,5 @@
+"""Masks of MOTSChallenge and KITTI-MOTS in text files, and masks made disjoint, as these formats demand."""
+
 import gzip
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,40 +8,96 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+import torch
 from pycocotools import mask as coco_mask
 
-from tltm_graph.formats.disjoint import disjoint, overlapping
-from tltm_graph.formats.mot import find_sequences
-from tltm_graph.formats.text_files import TextFilesWriter
+from tltm_graph.formats.mot import class_number, find_sequences
 from tltm_graph.formats.video import Video, VideoSet
+from tltm_graph.formats.writer import TextFilesWriter
 from tltm_graph.io import read_text
-from tltm_graph.ops import Rle, check_rles, to_coco
+from tltm_graph.ops.rle import Rle, check_rles, encode_rle, rle_to_box, to_coco
 from tltm_graph.structures import Observation, Tracks
 
 MOTS_CLASSES = ("car", "pedestrian")
-"""The classes of MOTSChallenge and KITTI-MOTS, numbered from 1 in their files."""
+"""Classes of MOTSChallenge and KITTI-MOTS, numbered from 1 in their files."""
 
 IGNORE_CLASS = 10
-"""The class of regions that are not to be scored; their id is 10000."""
+"""Class of regions that are not scored; their id is 10000."""
+
+
+def disjoint(observations: Sequence[Observation], where: str) -> list[Observation]:
+    """Give every pixel of a frame to one object, for formats that forbid overlap.
+
+    A pixel of several masks goes to the object of the highest score; of equal scores, to the first. The rest of a mask
+    keeps its holes and parts and gets a tight box; its annotated ``area`` is dropped. Objects without a remaining
+    pixel are left out. Objects that overlap no other are returned unchanged.
+
+    Args:
+        observations: Objects of one frame, all with masks of one size.
+        where: Name of the frame, for error messages.
+
+    Returns:
+        The remaining objects, in the given order.
+
+    Raises:
+        ValueError: If an object has no mask, or the masks differ in size.
+    """
+    masks = [observation.mask for observation in observations if observation.mask is not None]
+    if len(masks) < len(observations):
+        first = next(observation.id for observation in observations if observation.mask is None)
+        raise ValueError(
+            f"Expected a mask of every object, got only a box of object {first} in {where}: write a box format"
+        )
+    for observation, mask in zip(observations, masks, strict=True):
+        if list(mask["size"]) != list(masks[0]["size"]):
+            raise ValueError(
+                f"Expected masks of one size (H, W) in a frame, got {mask['size']} for object {observation.id} and "
+                f"{masks[0]['size']} for object {observations[0].id} in {where}"
+            )
+    if not masks:
+        return []
+    encoded = to_coco(masks)
+    taken = np.zeros(masks[0]["size"], dtype=bool)  # (H, W)
+    result: dict[int, Observation | None] = dict(enumerate(observations))
+    contested = np.flatnonzero(_overlaps(masks).any(axis=1)).tolist()
+    for index in sorted(contested, key=lambda index: -observations[index].score):  # stable: the first of equals wins
+        pixels = coco_mask.decode(encoded[index]).astype(bool)
+        visible = pixels & ~taken
+        if not visible.any():
+            result[index] = None
+        elif (visible != pixels).any():
+            rle = encode_rle(torch.from_numpy(visible)[None])[0]
+            x, y, width, height = rle_to_box(rle)
+            result[index] = observations[index]._replace(box=(x, y, x + width, y + height), mask=rle, area=None)
+        taken |= pixels
+    return [observation for observation in result.values() if observation is not None]
+
+
+def _overlaps(masks: Sequence[Rle]) -> np.ndarray:
+    """Find the pairs of masks of one size that share pixels, bool (N, N), False on the diagonal."""
+    encoded = to_coco(masks)
+    shared = np.asarray(coco_mask.iou(encoded, encoded, [0] * len(masks))).reshape(len(masks), len(masks)) > 0
+    np.fill_diagonal(shared, False)
+    return shared
 
 
 def read_mots(path: str | Path, first_frame: int = 1) -> VideoSet:
-    """Opens masks of MOTSChallenge or KITTI-MOTS in text files, truth and results alike.
+    """Open masks of MOTSChallenge or KITTI-MOTS in text files, ground truth or results.
 
-    A line is ``frame id class height width rle``, separated by spaces. Class 1 is a car (label 0), 2 a pedestrian
-    (label 1); 10 is a region that is not to be scored, for either class: a track that is ``crowd``, with label 1. Ids
-    stay as they are (the truth has class · 1000 + number). Boxes are tight around the masks, scores are 1. No two masks
-    of a frame may overlap, regions of class 10 included: the format is for maps in which a pixel has one owner.
+    A line is ``frame id class height width rle``, separated by spaces. Class 1 is a car (label 0) and class 2 a
+    pedestrian (label 1). Class 10 is a region that is not scored, for either class: a ``crowd`` track of label 1. Ids
+    are kept; in ground truth they are class · 1000 + number. Boxes are tight around the masks and scores are 1. The
+    masks of a frame, regions of class 10 included, must not overlap.
 
     Args:
-        path: One of those that :func:`~tltm_graph.formats.mot.find_sequences` takes.
-        first_frame: The number of the first frame: 1 in MOTSChallenge, 0 in KITTI-MOTS. It cannot be told from a file.
+        path: Sequence, text file, or folder of these, as for :func:`~tltm_graph.formats.mot.find_sequences`.
+        first_frame: Number of the first frame: 1 in MOTSChallenge, 0 in KITTI-MOTS. Files do not state it.
 
     Raises:
-        FileNotFoundError: If there is nothing of the kind.
-        ValueError: If a ``seqinfo.ini`` is damaged. What is wrong with the lines of a file is said, with the line, when
-            the tracks of its video are asked for: not six columns, a frame that the video does not have, an unknown
-            class, an id twice in a frame or of two classes, masks that are damaged, of several sizes or overlap.
+        FileNotFoundError: If there is no sequence and no text file.
+        ValueError: If a ``seqinfo.ini`` is damaged. Errors in the lines of a file are raised, with the line number,
+            when the tracks of its video are read: not six columns, a frame beyond the video, an unknown class, an id
+            twice in a frame or of two classes, masks that are damaged, of several sizes, or overlap.
     """
     videos = []
     for video, file in find_sequences(path):
@@ -52,20 +110,19 @@ def read_mots(path: str | Path, first_frame: int = 1) -> VideoSet:
 
 
 class MotsWriter(TextFilesWriter):
-    """Writes masks as MOTSChallenge and KITTI-MOTS take them: ``path/<video>.txt``, read back by :func:`read_mots`.
+    """Writer of masks for MOTSChallenge and KITTI-MOTS, ``path/<video>.txt``, which :func:`read_mots` reads.
 
-    Masks may not overlap: the better score gets the pixel, see :func:`~tltm_graph.formats.disjoint.disjoint`. Ids are
-    written as they are; TrackEval does not mind whether they tell the class. Boxes and scores have no place in the
-    format and are lost, and so is the length of a video after its last object.
+    Masks are made disjoint by :func:`disjoint`. Ids are kept; TrackEval does not need the class in them. Boxes,
+    scores and the frames after the last object are lost.
 
     Args:
         path: Folder of the files.
         class_names: Names of the classes by label: "car" and "pedestrian" or "person".
         category_ids: Not used; the format has its own.
-        first_frame: The number of the first frame: 1 in MOTSChallenge, 0 in KITTI-MOTS.
+        first_frame: Number of the first frame: 1 in MOTSChallenge, 0 in KITTI-MOTS.
 
     Raises:
-        ValueError: At an object of another class, or without a mask, or with one of another size than those before.
+        ValueError: At an object of another class, without a mask, or with a mask of another size than before.
     """
 
     def __init__(
@@ -84,42 +141,25 @@ class MotsWriter(TextFilesWriter):
         return self.path / f"{video.name}.txt"
 
     def _write(self, frame: int, observations: list[Observation]) -> None:
-        assert self.video is not None
-        where = f"frame {frame} of video '{self.video.name}'"
-        for row in disjoint_masks(observations, where):
-            assert row.mask is not None
-            height, width = row.mask["size"]
+        where = self._where(frame)
+        for observation in disjoint(observations, where):
+            assert observation.mask is not None
+            height, width = observation.mask["size"]
             self._size = self._size or (height, width)
             if self._size != (height, width):
                 raise ValueError(f"Expected masks of {self._size} pixels (H, W), got {height}×{width} in {where}")
-            number = mots_class(row, self.class_names, where)
-            self._text.write(f"{frame + self.first_frame} {row.id} {number} {height} {width} {row.mask['counts']}\n")
+            number = mots_class(observation, self.class_names, where)
+            columns = frame + self.first_frame, observation.id, number, height, width, observation.mask["counts"]
+            self._text.write(" ".join(map(str, columns)) + "\n")
 
 
-def mots_class(row: Observation, class_names: tuple[str, ...] | None, where: str) -> int:
-    """The class number of an object: 1 for a car, 2 for a pedestrian, 10 for ``crowd``.
+def mots_class(observation: Observation, class_names: tuple[str, ...] | None, where: str) -> int:
+    """Return the class number of an object: 1 for a car, 2 for a pedestrian, 10 for ``crowd``.
 
     Raises:
-        ValueError: If it is of another class, or classes have no names.
+        ValueError: If the object has another class, or classes have no names.
     """
-    if row.crowd:
-        return IGNORE_CLASS
-    name = "unknown" if class_names is None else class_names[row.label]
-    known = "pedestrian" if name == "person" else name
-    if known not in MOTS_CLASSES:
-        raise ValueError(
-            f"Expected 'car', 'pedestrian' or 'person' as class of each object, got '{name}' for object {row.id} in "
-            f"{where}: MOTS has no others; name the classes, or leave such objects out"
-        )
-    return MOTS_CLASSES.index(known) + 1
-
-
-def disjoint_masks(observations: Sequence[Observation], where: str) -> list[Observation]:
-    """As :func:`~tltm_graph.formats.disjoint.disjoint`, with the place in the errors."""
-    try:
-        return disjoint(observations)
-    except ValueError as error:
-        raise ValueError(f"{error}, in {where}") from error
+    return IGNORE_CLASS if observation.crowd else class_number(observation, class_names, MOTS_CLASSES, where)
 
 
 def _read_tracks(file: Path, first_frame: int, num_frames: int | None, size: tuple[int, int] | None) -> Tracks:
@@ -149,18 +189,15 @@ def _read_tracks(file: Path, first_frame: int, num_frames: int | None, size: tup
     boxes = np.asarray(coco_mask.toBbox(to_coco(masks))).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     observations = (
-        (
-            frame,
-            Observation(track_id, tuple(box), 1.0, min(number, 2) - 1, mask, crowd=number == IGNORE_CLASS),
-        )
+        (frame, Observation(track_id, tuple(box), 1.0, min(number, 2) - 1, mask, crowd=number == IGNORE_CLASS))
         for (frame, track_id, number, _), box, mask in zip(rows, boxes.tolist(), masks, strict=True)
     )
     return Tracks.from_observations(observations, size, num_frames)
 
 
 def _check_rows(rows: list[tuple[int, int, int, int]], file: Path, first_frame: int, num_frames: int | None) -> None:
-    seen: set[tuple[int, int]] = set()
-    numbers: dict[int, int] = {}
+    ids: set[tuple[int, int]] = set()
+    classes: dict[int, int] = {}
     for frame, track_id, number, line in rows:
         where = f"in '{file}', line {line}"
         if frame < 0 or (num_frames is not None and frame >= num_frames):
@@ -169,32 +206,30 @@ def _check_rows(rows: list[tuple[int, int, int, int]], file: Path, first_frame: 
                 f"Expected frames from {first_frame} {last}, got frame {frame + first_frame} {where}: MOTSChallenge "
                 "counts from 1 (first_frame=1), KITTI-MOTS from 0 (first_frame=0)"
             )
-        if track_id < 0 or (frame, track_id) in seen:
+        if track_id < 0 or (frame, track_id) in ids:
             raise ValueError(f"Expected ids of at least 0, each once in a frame, got id {track_id} {where}")
-        seen.add((frame, track_id))
+        ids.add((frame, track_id))
         if number not in (1, 2, IGNORE_CLASS):
             raise ValueError(f"Expected class 1 (car), 2 (pedestrian) or 10 (not scored), got {number} {where}")
-        if numbers.setdefault(track_id, number) != number:
-            raise ValueError(
-                f"Expected one class of each id, got {numbers[track_id]} and {number} of {track_id} {where}"
-            )
+        if classes.setdefault(track_id, number) != number:
+            raise ValueError(f"Expected one class of id {track_id}, got {classes[track_id]} and {number} {where}")
 
 
 def _check_disjoint(rows: list[tuple[int, int, int, int]], masks: list[Rle], file: Path) -> None:
     order = sorted(range(len(rows)), key=lambda index: rows[index][0])
     for frame, group in groupby(order, key=lambda index: rows[index][0]):
-        here = list(group)
-        pairs = overlapping([masks[index] for index in here])
-        if pairs.any():
-            one, other = (rows[here[index]][1] for index in np.argwhere(pairs)[0])
+        indices = list(group)
+        pairs = np.argwhere(_overlaps([masks[index] for index in indices]))
+        if len(pairs):
+            first, second = (rows[indices[position]][1] for position in pairs[0])
             raise ValueError(
-                f"Expected masks that do not overlap, got objects {one} and {other} on one pixel in frame {frame} "
+                f"Expected masks that do not overlap, got objects {first} and {second} on one pixel in frame {frame} "
                 f"(from 0) of '{file}': the format forbids it, and the official evaluation refuses it"
             )
 
 
 def _size_in(file: Path) -> tuple[int, int] | None:
-    """Height and width in the first line, None if they are not there: what is wrong is said with the tracks."""
+    """Read height and width from the first line; None if it has none, as reading the tracks reports the error."""
     try:
         with gzip.open(file, "rt") if file.suffix == ".gz" else file.open(encoding="utf-8") as lines:
             cells = next((line.split() for line in lines if line.strip()), [])

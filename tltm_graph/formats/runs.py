@@ -12,18 +12,18 @@ from tltm_graph.structures import Tracks
 
 
 def read_runs(path: str | Path) -> VideoSet:
-    """The tracks that ``tltm-graph track`` wrote, of one video or of many.
+    """Open the tracks that ``tltm-graph track`` wrote, of one video or of many.
 
-    Runs may know different classes: those of the set are the classes of all runs together, by name.
+    Runs may have different classes. The classes of the set are those of all runs together, by name.
 
     Args:
-        path: An output folder with ``tracks.json`` and ``run.json`` (or this ``tracks.json``), or a folder of such
-            folders, each called like its video.
+        path: Output folder with ``tracks.json`` and ``run.json`` (or this ``tracks.json``), or a folder of such
+            folders, each named like its video.
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If no run is in it, a file is damaged, or some runs have class names and others none. That tracks
-            and report are of different runs is said when the tracks of the video are asked for.
+        ValueError: If it contains no run, a file is damaged, or only some runs have class names. If tracks and report
+            are of different runs, the error is raised when the tracks of the video are read.
     """
     root = Path(path)
     if root.name == "tracks.json":
@@ -40,28 +40,28 @@ def read_runs(path: str | Path) -> VideoSet:
                 f"Expected a report of tltm-graph track with the number of 'frames' in '{folder / 'run.json'}', got "
                 f"{str(report)[:60]}"
             )
-    names = [tuple(report.get("class_names") or ()) for report in reports]
-    if len({known == () for known in names}) > 1:
+    names_by_run = [tuple(report.get("class_names") or ()) for report in reports]
+    if len({bool(names) for names in names_by_run}) > 1:
         raise ValueError(f"Expected class names in all runs of '{path}' or in none, got them in some")
-    class_names = tuple(dict.fromkeys(name for known in names for name in known))
+    class_names = tuple(dict.fromkeys(name for names in names_by_run for name in names))
     videos = []
     for number, (folder, report) in enumerate(zip(folders, reports, strict=True), start=1):
-        load = partial(_tracks, folder / "tracks.json", report["frames"])
+        load = partial(_read_tracks, folder / "tracks.json", report["frames"])
         videos.append(Video(folder.resolve().name, report["frames"], id=number, load=load))
     if not class_names:
         return VideoSet(videos, name=str(path))
     sets = [
-        map_classes(VideoSet([video], known), same_classes(known), class_names)
-        for video, known in zip(videos, names, strict=True)
+        map_classes(VideoSet([video], names), same_classes(names), class_names)
+        for video, names in zip(videos, names_by_run, strict=True)
     ]
     return VideoSet([video for (video,) in sets], class_names, name=str(path))
 
 
-def _tracks(path: Path, num_frames: int) -> Tracks:
+def _read_tracks(path: Path, num_frames: int) -> Tracks:
     tracks = read_tracks(path)
     if tracks and tracks.num_frames != num_frames:
         raise ValueError(
-            f"Expected tracks over the {num_frames} frames that 'run.json' tells of, got {tracks.num_frames} in "
-            f"'{path}': the two are of different runs"
+            f"Expected tracks over the {num_frames} frames of 'run.json', got {tracks.num_frames} in '{path}': the two "
+            "files are of different runs"
         )
     return replace(tracks, num_frames=num_frames)

@@ -1,54 +1,52 @@
-"""The JSON of the TLTM authors: frames with the annotations of each."""
+"""JSON files of the TLTM authors: videos, their frames, and the annotations of each frame."""
 
 import gzip
 import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from tltm_graph.formats.annotations import from_box, to_box, to_crowd, to_id, to_label, to_rle
+from tltm_graph.formats.annotations import check_masks, from_box, to_box, to_crowd, to_id, to_label, to_rle
 from tltm_graph.formats.class_maps import YOUTUBE_VIS_2019
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.formats.writer import TracksWriter
+from tltm_graph.formats.writer import TracksWriter, roll_back
 from tltm_graph.io import read_json, write_atomically
-from tltm_graph.ops import check_rles
 from tltm_graph.structures import Observation, Tracks
 
 
 def read_tltm_json(
     path: str | Path, images: str | Path | None = None, class_names: Sequence[str] = YOUTUBE_VIS_2019
 ) -> VideoSet:
-    """Opens a video file of the TLTM authors.
+    """Open a video file of the TLTM authors.
 
     Args:
         path: ``{"videos": [{"video_id", "width", "height", "frames": [{"frame_name", "annotations": [{"bbox" [x, y, w,
-            h], "category_id" from 1, "track_id", "segmentation", "iscrowd"}]}]}]}``. A video without ``video_id`` (or
-            with the -1 that stands for none) is numbered on after the others; one without any ``annotations`` has no
-            tracks. Masks may be run lengths or polygons.
-        images: Folder that the ``frame_name`` start from.
-        class_names: Names of the categories from 1 on, which the file does not have.
+            h], "category_id" from 1, "track_id", "segmentation", "iscrowd"}]}]}]}``. A video without ``video_id``, or
+            with -1, gets a number after all others. A video without any ``annotations`` has no tracks. Masks are run
+            lengths or polygons.
+        images: Folder that the ``frame_name`` are relative to.
+        class_names: Names of the categories from 1; the file does not have them.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged or of another kind; what is wrong with an annotation is said, with file, video,
-            frame and track, when the tracks of its video are asked for.
+        ValueError: If it is damaged or of another kind. An error in an annotation is raised, with file, video, frame
+            and track, when the tracks of its video are read.
     """
     content = read_json(path, "videos in the TLTM authors' format")
     entries = content.get("videos") if isinstance(content, dict) else None
     if not isinstance(entries, list):
         raise ValueError(f"Expected videos in the TLTM authors' format in '{path}', got no list of 'videos'")
     names = tuple(class_names)
-    given = [entry.get("video_id", -1) if isinstance(entry, dict) else -1 for entry in entries]
-    unused = iter(range(max((number for number in given if isinstance(number, int)), default=0) + 1, 1 << 60))
+    ids = [entry.get("video_id", -1) if isinstance(entry, dict) else -1 for entry in entries]
+    next_id = max((video_id for video_id in ids if isinstance(video_id, int)), default=0) + 1
     videos = []
-    for number, entry in enumerate(entries):
-        where = f"video {number} of '{path}'"
-        video_id = given[number] if isinstance(given[number], int) and given[number] >= 0 else next(unused)
-        videos.append(_video(entry, video_id, images, len(names), where))
+    for number, (entry, video_id) in enumerate(zip(entries, ids, strict=True)):
+        if not isinstance(video_id, int) or video_id < 0:
+            video_id, next_id = next_id, next_id + 1
+        videos.append(_video(entry, video_id, images, len(names), f"video {number} of '{path}'"))
     if len({video.name for video in videos}) < len(videos):
         videos = [replace(video, name=str(video.id)) for video in videos]
     return VideoSet(videos, names, name=str(path))
@@ -61,12 +59,11 @@ def _video(entry: Any, video_id: int, images: str | Path | None, num_classes: in
         size = (int(entry["height"]), int(entry["width"]))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"Expected 'width', 'height' and 'frames' with a 'frame_name' in {where}, got {type(error).__name__}: "
-            f"{error}"
+            f"Expected 'width', 'height' and 'frames' with a 'frame_name' in {where}, got {error!r}"
         ) from error
     name = Path(names[0]).parent.name if names else ""
     labels = {category: category - 1 for category in range(1, num_classes + 1)}
-    known = any("annotations" in frame for frame in frames)
+    annotated = any("annotations" in frame for frame in frames)
     return Video(
         name=name or str(video_id),
         num_frames=len(frames),
@@ -74,15 +71,15 @@ def _video(entry: Any, video_id: int, images: str | Path | None, num_classes: in
         id=video_id,
         images=None if images is None else tuple(Path(images) / file for file in names),
         frame_names=tuple(Path(file).stem for file in names),
-        load=partial(_tracks, frames, size, labels, f"{where} ('{name}')") if known else None,
+        load=partial(_load_tracks, frames, size, labels, f"{where} ('{name}')") if annotated else None,
     )
 
 
-def _tracks(frames: list[dict[str, Any]], size: tuple[int, int], labels: Mapping[int, int], where: str) -> Tracks:
+def _load_tracks(frames: list[dict[str, Any]], size: tuple[int, int], labels: Mapping[int, int], where: str) -> Tracks:
     rows: list[tuple[int, Observation]] = []
     places: list[str] = []
     for frame, content in enumerate(frames):
-        seen: set[int] = set()
+        track_ids: set[int] = set()
         entries = content.get("annotations") or []
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise ValueError(
@@ -91,16 +88,15 @@ def _tracks(frames: list[dict[str, Any]], size: tuple[int, int], labels: Mapping
         for entry in entries:
             track_id = entry.get("track_id")
             place = f"track {track_id} in frame {frame} of {where}"
-            if to_id(track_id, "track_id", place) in seen:
+            if to_id(track_id, "track_id", place) in track_ids:
                 raise ValueError(f"Expected each 'track_id' once in a frame, got it again: {place}")
-            seen.add(track_id)
+            track_ids.add(track_id)
             mask = None if entry.get("segmentation") is None else to_rle(entry["segmentation"], size, place)
             label = to_label(entry.get("category_id"), labels, place)
             box = to_box(entry.get("bbox"), mask, place)
             rows.append((frame, Observation(track_id, box, 1.0, label, mask, to_crowd(entry.get("iscrowd"), place))))
             places.append(place)
-    masked = [i for i, (_, row) in enumerate(rows) if row.mask is not None]
-    check_rles([row.mask for _, row in rows if row.mask is not None], size, lambda i: places[masked[i]])
+    check_masks([observation.mask for _, observation in rows], size, places.__getitem__)
     try:
         return Tracks.from_observations(rows, size, len(frames))
     except ValueError as error:
@@ -108,15 +104,16 @@ def _tracks(frames: list[dict[str, Any]], size: tuple[int, int], labels: Mapping
 
 
 class TltmJsonWriter(TracksWriter):
-    """Writes videos in the format of the TLTM authors, whose code reads no other; see :func:`read_tltm_json`."""
+    """Write videos in the format of the TLTM authors, the only one their code reads; see :func:`read_tltm_json`."""
 
     def __init__(
         self, path: str | Path, class_names: Sequence[str] | None = None, category_ids: Sequence[int] | None = None
     ) -> None:
         super().__init__(path, class_names, category_ids)
-        self._partial = self.path.with_name(f".{self.path.stem}.{os.getpid()}.videos{self.path.suffix}")
+        self._output = ExitStack()
+        temporary = self._output.enter_context(write_atomically(self.path))
         opening = gzip.open if self.path.suffix == ".gz" else open
-        self._file: IO[str] = opening(self._partial, "wt", encoding="utf-8")
+        self._file: IO[str] = self._output.enter_context(opening(temporary, "wt", encoding="utf-8"))
         self._separator = '{"videos": [\n'
         self._size: tuple[int, int] | None = None
 
@@ -128,16 +125,17 @@ class TltmJsonWriter(TracksWriter):
     def _write(self, frame: int, observations: list[Observation]) -> None:
         assert self.video is not None
         entries = []
-        for row in observations:
-            if row.mask is not None:
-                self._size = self._size or (row.mask["size"][0], row.mask["size"][1])
+        for observation in observations:
+            mask = observation.mask
+            if self._size is None and mask is not None:
+                self._size = mask["size"][0], mask["size"][1]
             entries.append(
                 {
-                    "bbox": from_box(row.box),
-                    "category_id": row.label + 1,
-                    "track_id": row.id,
-                    "segmentation": row.mask,
-                    "iscrowd": int(row.crowd),
+                    "bbox": from_box(observation.box),
+                    "category_id": observation.label + 1,
+                    "track_id": observation.id,
+                    "segmentation": mask,
+                    "iscrowd": int(observation.crowd),
                 }
             )
         stem = self.video.frame_names[frame] if self.video.frame_names else f"{frame:05d}"
@@ -153,10 +151,7 @@ class TltmJsonWriter(TracksWriter):
 
     def _close(self) -> None:
         self._file.write('{"videos": []}\n' if self._separator.startswith("{") else "]}\n")
-        self._file.close()
-        with write_atomically(self.path) as temporary:
-            shutil.move(self._partial, temporary)
+        self._output.close()
 
     def _discard(self) -> None:
-        self._file.close()
-        self._partial.unlink(missing_ok=True)
+        roll_back(self._output)

@@ -1,3 +1,5 @@
+"""Checks of a data set for mistakes that make training or scoring fail or give wrong results."""
+
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -10,23 +12,24 @@ from torchvision.ops import box_iou
 
 from tltm_graph.formats.label_maps import read_image_size
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.ops import rle_areas, to_coco
-from tltm_graph.structures import Observation, Tracks
+from tltm_graph.ops.rle import rle_areas, to_coco
+from tltm_graph.structures import Observation, Track, Tracks
 
-DUPLICATE = 0.9
-"""IoU from which two objects of a frame are taken for one annotated twice."""
+DUPLICATE_IOU = 0.9
+"""Minimum IoU of two objects in a frame that count as one object annotated twice."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong with a data set.
+    """A mistake in a data set.
 
     Args:
-        kind: An "error" makes training or scoring fail or lie; a "warning" is legal, and mostly a mistake.
-        video: Name of the video, empty for the set as a whole.
-        where: Frame and object, as far as they are known.
-        what: What was expected, and what is there.
-        remedy: What to do about it.
+        kind: An "error" makes training or scoring fail or give wrong results; a "warning" is valid, but usually a
+            mistake.
+        video: Name of the video; empty for the set as a whole.
+        where: Frame and object, if known.
+        what: Expected and actual content.
+        remedy: Advice on correcting it.
     """
 
     kind: Literal["error", "warning"]
@@ -36,47 +39,45 @@ class Problem:
     remedy: str
 
     def named(self) -> dict[str, str]:
-        """The fields by name."""
+        """Return the fields by name."""
         return asdict(self)
 
 
 def validate(videos: VideoSet, one_by_one: Iterable[Video] | None = None) -> Iterator[Problem]:
-    """Looks for everything that makes a data set of one's own fail later, or be scored otherwise than meant.
+    """Find the mistakes in a data set that cause errors or wrong scores later.
 
-    Every video is read once, one after the other. Of each kind of problem in a video the first is told, with how many
-    there are. What keeps a video from being read is one problem: the next comes to light when it is mended.
+    Every video is read once, one after the other. Of each kind of problem in a video the first is reported, with the
+    number of all. An error that keeps a video from being read hides the problems after it.
 
     Args:
-        videos: With frames, tracks or both.
-        one_by_one: The same videos as something to go through, such as a bar that shows how far it is.
+        videos: Videos with frames, tracks or both.
+        one_by_one: Iterable over the same videos, such as a progress bar; by default ``videos``.
 
     Yields:
         The problems, video by video, then those of the set as a whole.
     """
-    seen: Counter[int] = Counter()
+    label_counts: Counter[int] = Counter()
     for video in videos if one_by_one is None else one_by_one:
-        yield from validate_video(video, videos.class_names, seen)
-    yield from validate_set(videos, seen)
+        yield from validate_video(video, videos.class_names, label_counts)
+    yield from validate_set(videos, label_counts)
 
 
-def validate_set(videos: VideoSet, seen: Counter[int]) -> Iterator[Problem]:
-    """The problems of the set as a whole, after all its videos were looked at."""
+def validate_set(videos: VideoSet, label_counts: Counter[int]) -> Iterator[Problem]:
+    """Find the problems of the set as a whole, from the number of tracks of each label."""
     if len(videos) == 0:
         yield Problem("error", "", "", f"Expected at least one video, got none in '{videos.name}'", "check the path")
-    absent = [name for label, name in enumerate(videos.class_names or ()) if not seen[label]]
-    if seen and absent:
-        which = f"{len(absent)} of {len(videos.class_names or ())} classes ({', '.join(absent)})"
-        yield Problem(
-            "warning", "", "", f"No object of {which}",
-            "leave them out, or expect no score for them",
-        )  # fmt: skip
+    class_names = videos.class_names or ()
+    absent = [name for label, name in enumerate(class_names) if not label_counts[label]]
+    if label_counts and absent:
+        what = f"No object of {len(absent)} of {len(class_names)} classes ({', '.join(absent)})"
+        yield Problem("warning", "", "", what, "leave them out, or expect no score for them")
 
 
-def validate_video(video: Video, class_names: tuple[str, ...] | None, seen: Counter[int]) -> Iterator[Problem]:
-    """The problems of one video; counts the labels of its tracks in ``seen``."""
+def validate_video(video: Video, class_names: tuple[str, ...] | None, label_counts: Counter[int]) -> Iterator[Problem]:
+    """Find the problems of one video, and add the labels of its tracks to ``label_counts``."""
     first: dict[tuple[object, str], Problem] = {}
     counts: Counter[tuple[object, str]] = Counter()
-    for problem in _all(video, class_names, seen):
+    for problem in _all_problems(video, class_names, label_counts):
         key: tuple[object, str] = (problem.kind, problem.remedy)
         first.setdefault(key, problem)
         counts[key] += 1
@@ -85,130 +86,129 @@ def validate_video(video: Video, class_names: tuple[str, ...] | None, seen: Coun
         yield replace(problem, where=problem.where + more)
 
 
-def _all(video: Video, class_names: tuple[str, ...] | None, seen: Counter[int]) -> Iterator[Problem]:
-    yield from _frames(video)
+def _all_problems(video: Video, class_names: tuple[str, ...] | None, label_counts: Counter[int]) -> Iterator[Problem]:
+    yield from _frame_problems(video)
     if video.load is None:
         return
     try:
         tracks = video.tracks()
     except (ValueError, OSError) as error:
-        yield Problem("error", video.name, "", str(error), "mend the file at this place, then run this again")
+        yield Problem("error", video.name, "", str(error), "correct the file at this place, then run this again")
         return
-    seen.update(track.label for track in tracks.values())
+    label_counts.update(track.label for track in tracks.values())
     if not tracks:
-        yield Problem("warning", video.name, "", "No object in any frame", "every prediction in it will count as false")
+        yield Problem(
+            "warning", video.name, "", "No object in any frame", "every prediction in it will count as a false positive"
+        )
     if len({track.masks is None for track in tracks.values() if not track.crowd}) > 1:
         yield Problem(
             "warning", video.name, "", "Some objects have masks and others only boxes",
-            "give all of them masks, or take boxes alone",
+            "give all of them masks, or use only boxes",
         )  # fmt: skip
-    corners = [value for track in tracks.values() for box in track.boxes for value in box] or [2.0]
-    extent = max(corners)
-    if min(corners) >= -0.5 and extent <= 1.5:
+    coordinates = [value for track in tracks.values() for box in track.boxes for value in box] or [2.0]
+    if min(coordinates) >= -0.5 and max(coordinates) <= 1.5:
         yield Problem(
-            "error", video.name, "", f"All coordinates are below {extent:g}: they look like shares of the picture",
+            "error", video.name, "",
+            f"All coordinates are below {max(coordinates):g}: they look like fractions of the image",
             "multiply them by its width and height",
         )  # fmt: skip
-    yield from _tracks(video.name, tracks, class_names)
-    yield from _pairs(video.name, tracks)
+    for track_id, track in tracks.items():
+        yield from _track_problems(video.name, f"track {track_id}", track, tracks.size, class_names)
+    yield from _duplicate_problems(video.name, tracks)
 
 
-def _frames(video: Video) -> Iterator[Problem]:
+def _frame_problems(video: Video) -> Iterator[Problem]:
     if video.num_frames == 0:
         yield Problem("error", video.name, "", "Expected at least one frame, got none", "leave the video out")
     for frame, path in enumerate(video.images or ()):
         try:
             size = read_image_size(path)
         except (ValueError, OSError) as error:
-            yield Problem("error", video.name, f"frame {frame}", str(error), "restore the picture, or name its folder")
+            yield Problem("error", video.name, f"frame {frame}", str(error), "restore the image, or name its folder")
             continue
         if video.size is not None and size != video.size:
             yield Problem(
                 "error", video.name, f"frame {frame}",
-                f"Expected pictures of {video.size[0]}×{video.size[1]} pixels (H×W), got {size[0]}×{size[1]}: '{path}'",
-                "masks and boxes are for the size in the annotations: resize the pictures, or the annotations",
+                f"Expected images of {video.size[0]}×{video.size[1]} pixels (H×W), got {size[0]}×{size[1]}: '{path}'",
+                "masks and boxes are for the size in the annotations: resize the images, or the annotations",
             )  # fmt: skip
 
 
-def _tracks(video: str, tracks: Tracks, class_names: tuple[str, ...] | None) -> Iterator[Problem]:
-    for track_id, track in tracks.items():
-        where = f"track {track_id}"
-        if class_names is not None and not 0 <= track.label < len(class_names):
-            yield Problem(
-                "error", video, where, f"Expected a label below {len(class_names)}, got {track.label}",
-                "add the class to the list, or correct the label",
-            )  # fmt: skip
-        if len(set(track.labels)) > 1:
-            yield Problem(
-                "warning", video, where, f"The class changes within the track: {dict(Counter(track.labels))}",
-                "an object is of one class; the one seen most often counts",
-            )  # fmt: skip
-        boxes = np.array(track.boxes, dtype=np.float64).reshape(-1, 4)
-        areas = None if track.masks is None else rle_areas(track.masks)
-        flat = ~((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))  # NaN is flat
-        yield from _first(
-            video, where, track.frames, flat if areas is None else flat & (areas > 0), "error",
-            "The box has no area", "give the object its box, or remove it from this frame",
+def _track_problems(
+    video: str, where: str, track: Track, size: tuple[int, int] | None, class_names: tuple[str, ...] | None
+) -> Iterator[Problem]:
+    if class_names is not None and not 0 <= track.label < len(class_names):
+        yield Problem(
+            "error", video, where, f"Expected a label below {len(class_names)}, got {track.label}",
+            "add the class to the list, or correct the label",
         )  # fmt: skip
-        if tracks.size is not None:
-            height, width = tracks.size
-            outside = (boxes[:, 2] <= 0) | (boxes[:, 3] <= 0) | (boxes[:, 0] >= width) | (boxes[:, 1] >= height)
-            yield from _first(
-                video, where, track.frames, outside, "warning",
-                f"The box lies outside the picture of {height}×{width} pixels (H×W)",
-                "boxes are in pixels, x before y: look for swapped or normalised coordinates",
-            )  # fmt: skip
-        if track.masks is not None and areas is not None:
-            yield from _first(
-                video, where, track.frames, areas == 0, "error", "The mask is empty",
-                "remove the object from this frame",
-            )  # fmt: skip
-            tight = np.asarray(coco_mask.toBbox(to_coco(track.masks))).reshape(-1, 4)
-            tight[:, 2:] += tight[:, :2]
-            off = (np.abs(tight - boxes).max(axis=1, initial=0) > 2) & (areas > 0)
-            yield from _first(
-                video, where, track.frames, off, "warning", "The box differs from the mask's by more than 2 pixels",
-                "take one of them for granted and compute the other from it",
-            )  # fmt: skip
-            if track.areas is not None:
-                stated = np.array(track.areas)
-                yield from _first(
-                    video, where, track.frames, np.abs(stated - areas) > np.maximum(2, 0.02 * areas), "warning",
-                    "The stated area is not that of the mask",
-                    "scores of small, medium and large objects go by the stated area: correct it",
-                )  # fmt: skip
+    if len(set(track.labels)) > 1:
+        yield Problem(
+            "warning", video, where, f"The class changes within the track: {dict(Counter(track.labels))}",
+            "an object is of one class; the most frequent one counts",
+        )  # fmt: skip
+
+    def first(kind: Literal["error", "warning"], bad: np.ndarray, what: str, remedy: str) -> Iterator[Problem]:
+        """Report the first bad frame of the track, with the number of the others."""
+        frames = [frame for frame, is_bad in zip(track.frames, bad.tolist(), strict=True) if is_bad]
+        if frames:
+            more = f" (and in {len(frames) - 1} other frames)" if len(frames) > 1 else ""
+            yield Problem(kind, video, f"frame {frames[0]}, {where}{more}", what, remedy)
+
+    boxes = np.array(track.boxes, dtype=np.float64).reshape(-1, 4)
+    areas = None if track.masks is None else rle_areas(track.masks)
+    flat = ~((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))  # also true for NaN
+    visible_flat = flat if areas is None else flat & (areas > 0)
+    yield from first(
+        "error", visible_flat, "The box has no area", "give the object its box, or remove it from this frame"
+    )
+    if size is not None:
+        height, width = size
+        outside = (boxes[:, 2] <= 0) | (boxes[:, 3] <= 0) | (boxes[:, 0] >= width) | (boxes[:, 1] >= height)
+        yield from first(
+            "warning", outside, f"The box lies outside the image of {height}×{width} pixels (H×W)",
+            "boxes are in pixels, x before y: check for swapped or normalised coordinates",
+        )  # fmt: skip
+    if track.masks is None or areas is None:
+        return
+    yield from first("error", areas == 0, "The mask is empty", "remove the object from this frame")
+    tight = np.asarray(coco_mask.toBbox(to_coco(track.masks))).reshape(-1, 4)
+    tight[:, 2:] += tight[:, :2]
+    differs = (np.abs(tight - boxes).max(axis=1, initial=0) > 2) & (areas > 0)
+    yield from first(
+        "warning", differs, "The box differs from the mask's by more than 2 pixels",
+        "decide which is right and compute the other from it",
+    )  # fmt: skip
+    if track.areas is not None:
+        yield from first(
+            "warning", np.abs(np.array(track.areas) - areas) > np.maximum(2, 0.02 * areas),
+            "The stated area is not that of the mask",
+            "scores of small, medium and large objects use the stated area: correct it",
+        )  # fmt: skip
 
 
-def _first(
-    video: str, track: str, frames: Iterable[int], bad: np.ndarray, kind: Literal["error", "warning"], what: str,
-    remedy: str,
-) -> Iterator[Problem]:  # fmt: skip
-    places = [frame for frame, wrong in zip(frames, bad.tolist(), strict=True) if wrong]
-    if places:
-        more = f" (and in {len(places) - 1} other frames)" if len(places) > 1 else ""
-        yield Problem(kind, video, f"frame {places[0]}, {track}{more}", what, remedy)
-
-
-def _pairs(video: str, tracks: Tracks) -> Iterator[Problem]:
-    """Objects of one frame that are one: told once for each pair of tracks."""
-    told: set[tuple[int, int]] = set()
-    for frame, rows in tracks.observations():
-        for first, second in _duplicates([row for row in rows if not row.crowd]):
-            if (first, second) not in told:
-                told.add((first, second))
+def _duplicate_problems(video: str, tracks: Tracks) -> Iterator[Problem]:
+    """Report objects annotated twice, once for each pair of tracks."""
+    reported: set[tuple[int, int]] = set()
+    for frame, observations in tracks.observations():
+        for pair in _duplicates([observation for observation in observations if not observation.crowd]):
+            if pair not in reported:
+                reported.add(pair)
                 yield Problem(
-                    "warning", video, f"frame {frame}, tracks {first} and {second}",
-                    f"Two objects are the same to an IoU of {DUPLICATE}", "remove one of them",
+                    "warning", video, f"frame {frame}, tracks {pair[0]} and {pair[1]}",
+                    f"Two objects are the same to an IoU of {DUPLICATE_IOU}", "remove one of them",
                 )  # fmt: skip
 
 
-def _duplicates(rows: list[Observation]) -> list[tuple[int, int]]:
-    if len(rows) < 2:
+def _duplicates(observations: list[Observation]) -> list[tuple[int, int]]:
+    """Find the pairs of ids with an IoU of at least :data:`DUPLICATE_IOU`, of masks if all objects have them."""
+    if len(observations) < 2:
         return []
-    masks = to_coco([row.mask for row in rows if row.mask is not None])
-    if len(masks) == len(rows):
+    masks = to_coco([observation.mask for observation in observations if observation.mask is not None])
+    if len(masks) == len(observations):
         iou = np.asarray(coco_mask.iou(masks, masks, [0] * len(masks)))
     else:
-        boxes = torch.tensor([row.box for row in rows], dtype=torch.float64)
+        boxes = torch.tensor([observation.box for observation in observations], dtype=torch.float64)
         iou = box_iou(boxes, boxes).numpy()
-    return [(rows[i].id, rows[j].id) for i, j in np.argwhere(np.triu(iou, k=1) >= DUPLICATE).tolist()]
+    pairs = np.argwhere(np.triu(iou, k=1) >= DUPLICATE_IOU).tolist()
+    return [(observations[i].id, observations[j].id) for i, j in pairs]

@@ -1,3 +1,5 @@
+"""Videos of a data set, and a fixed split of them into parts for training and validation."""
+
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,19 +14,19 @@ from tltm_graph.structures import Tracks
 
 @dataclass(frozen=True, eq=False)
 class Video:
-    """One video of a data set: where its frames are, and what is known to be in it. Nothing is read until asked for.
+    """One video of a data set: its frames and its tracks, which are read only on request.
 
     Args:
-        name: Of the video, the same in every format: mostly the name of its folder.
-        num_frames: Length, None for a stream that may go on.
-        size: Height and width in pixels, None if unknown.
-        id: Number of the video in formats that count videos.
-        images: Files of the frames in order, None where they are not at hand.
-        frame_names: What the format calls its frames, without suffix; None where it only counts them.
-        fps: Frames a second, None if unknown.
-        load: Reads its tracks, true or predicted; None where there are none.
-        label_map: Reads the label map of a frame, uint8 or wider (H, W), 0 for background and the track's id elsewhere:
-            for formats that are label maps, so that nothing has to be encoded and decoded on the way.
+        name: Name of the video, the same in every format; usually the name of its folder.
+        num_frames: Length in frames; None for a stream of unknown length.
+        size: Height and width in pixels; None if unknown.
+        id: Number of the video in formats that number videos.
+        images: Files of the frames in order; None if they are not available.
+        frame_names: Names of the frames in the format, without suffix; None if it only counts them.
+        fps: Frames per second; None if unknown.
+        load: Function that reads the tracks, ground truth or predictions; None if there are none.
+        label_map: Function that reads the label map of a frame, uint8 or wider (H, W), 0 for background and otherwise
+            the id of the track. Formats of label maps set it, to avoid encoding and decoding masks.
     """
 
     name: str
@@ -38,23 +40,25 @@ class Video:
     label_map: Callable[[int], np.ndarray] | None = field(default=None, repr=False)
 
     def frames(self) -> FrameReader:
-        """The pictures, one at a time.
+        """Read the images, one at a time.
 
         Raises:
-            FileNotFoundError: If they are not at hand.
+            FileNotFoundError: If they are not available.
         """
         if self.images is None:
-            raise FileNotFoundError(f"Expected the frames of video '{self.name}', got its tracks only: name the folder")
+            raise FileNotFoundError(
+                f"Expected the frames of video '{self.name}', got its tracks only: name the folder of its images"
+            )
         missing = next((path for path in self.images if not path.exists()), None)
         if missing is not None:
             raise FileNotFoundError(f"Expected a frame of video '{self.name}' at '{missing}', found none")
         return read_frames(self.images, fps=self.fps or 30.0)
 
     def blank_frames(self) -> FrameReader:
-        """Black pictures of its length and size, to associate detections that are at hand when the frames are not.
+        """Make black images of the video's length and size, to associate saved detections without the frames.
 
         Raises:
-            ValueError: If the length or the size is not known.
+            ValueError: If the length or the size is unknown.
         """
         if self.num_frames is None or self.size is None:
             raise ValueError(
@@ -62,11 +66,11 @@ class Video:
             )
         black = np.zeros((*self.size, 3), dtype=np.uint8)
         fps = self.fps or 30.0
-        pictures = ((black, index / fps, f"frame {index}") for index in range(self.num_frames))
-        return FrameReader(pictures, self.name, fps, self.num_frames)
+        images = ((black, index / fps, f"frame {index}") for index in range(self.num_frames))
+        return FrameReader(images, self.name, fps, self.num_frames)
 
     def tracks(self) -> Tracks:
-        """Its tracks, read anew at each call.
+        """Read the tracks; each call reads them again.
 
         Raises:
             ValueError: If there are none, or they are not valid.
@@ -77,13 +81,13 @@ class Video:
 
 
 class VideoSet(Sequence[Video]):
-    """The videos of a data set, or of a file of results, with its classes.
+    """Videos of a data set or of a file of results, with their classes.
 
     Args:
-        videos: In the order of the file.
-        class_names: Names of the classes by label; None where objects have no class.
-        category_ids: The number a file gives to each label; by default 1, 2, 3, ….
-        name: Of the file or folder, for error messages.
+        videos: The videos, in the order of the file.
+        class_names: Names of the classes by label; None if objects have no class.
+        category_ids: Number that a file gives to each label; by default 1, 2, 3, ….
+        name: Name of the file or folder, for error messages.
 
     Raises:
         ValueError: If a name or an id of a video occurs twice, or not every class has a number.
@@ -106,15 +110,15 @@ class VideoSet(Sequence[Video]):
                 f"{len(self.category_ids or ())}"
             )
         self._by_name = {video.name: video for video in self.videos}
-        for what in ("name", "id"):
-            seen: set[object] = set()
-            for video in self.videos:
-                if getattr(video, what) in seen:
-                    raise ValueError(f"Expected each video once in '{name}', got {what} {getattr(video, what)!r} twice")
-                seen.add(getattr(video, what))
+        for attribute in ("name", "id"):
+            values: set[object] = set()
+            for value in (getattr(video, attribute) for video in self.videos):
+                if value in values:
+                    raise ValueError(f"Expected each video once in '{name}', got {attribute} {value!r} twice")
+                values.add(value)
 
     def named(self, name: str) -> Video | None:
-        """The video of that name, None if there is none."""
+        """Return the video of that name, None if there is none."""
         return self._by_name.get(name)
 
     @overload
@@ -127,7 +131,7 @@ class VideoSet(Sequence[Video]):
         return self.videos[index]
 
     def select(self, videos: Sequence[Video]) -> "VideoSet":
-        """A set of the same classes with other videos."""
+        """Return a set of other videos with the same classes."""
         return VideoSet(videos, self.class_names, self.category_ids, self.name)
 
     def __len__(self) -> int:
@@ -148,18 +152,18 @@ HELD_OUT = 0.1
 
 
 def local_split(videos: VideoSet, part: Part) -> VideoSet:
-    """A fixed part of a training set, to validate on where the truth of the official validation set is withheld.
+    """Select a fixed part of a training set, to validate without the withheld truth of the official validation set.
 
-    A video is in "val" if the SHA-256 of its name, read as a number in [0, 1), is below :data:`HELD_OUT`. So the split
-    is the same everywhere and for ever, needs no list, and stays what it was when videos are added or left out.
+    A video is in "val" if the SHA-256 of its name, read as a number in [0, 1), is below :data:`HELD_OUT`. The split is
+    the same on every machine, needs no list, and does not change when videos are added or removed.
 
     Args:
-        videos: The set, whose names must be its own: YouTube-VIS and OVIS call videos by the hash of their folder.
+        videos: The training set, with unique names; YouTube-VIS and OVIS name videos by the hash of their folder.
         part: "train" or "val".
     """
     return videos.select([video for video in videos if is_held_out(video.name) == (part == "val")])
 
 
 def is_held_out(name: str) -> bool:
-    """Whether the video of that name belongs to "val"."""
+    """Tell whether the video of that name belongs to "val"."""
     return int.from_bytes(hashlib.sha256(name.encode("utf-8")).digest()[:8]) / 2**64 < HELD_OUT

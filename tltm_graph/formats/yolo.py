@@ -1,4 +1,4 @@
-"""YOLO: a text file with polygons or boxes beside each still image."""
+"""YOLO: still images, each with a text file of polygons or boxes."""
 
 import warnings
 from collections import Counter
@@ -12,33 +12,34 @@ import yaml
 from tltm_graph.formats.annotations import to_rle
 from tltm_graph.formats.label_maps import read_image_size
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.io import natural_order, read_text
+from tltm_graph.io import read_text
+from tltm_graph.io.video import natural_order
 from tltm_graph.structures import Observation, Tracks
 
 _SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-_MARGIN = 1e-3  # of the image's side, that coordinates reach over the edge where they were rounded
+_MARGIN = 1e-3  # share of the image's side: rounded coordinates may reach over the edge
 
 
 def read_yolo(path: str | Path, class_names: Sequence[str] | None = None) -> VideoSet:
-    """Still images with their objects, each a video of one frame; nothing but names is read before it is asked for.
+    """Open the still images of a YOLO data set, each a video of one frame.
 
-    An image ``images/<split>/<name>.jpg`` has its objects in ``labels/<split>/<name>.txt``, one on each line:
-    ``class x0 y0 x1 y1 x2 y2 …``, a polygon in shares of width and height, or ``class cx cy w h``, a box by its centre;
-    all objects of an image are of one kind. As is the format's custom, an image without a text file has no objects. A
-    text file without an image is left out, with a warning that names it.
+    An image ``images/<split>/<name>.jpg`` has its objects in ``labels/<split>/<name>.txt``, one in each line: ``class
+    x0 y0 x1 y1 x2 y2 …``, a polygon in shares of width and height, or ``class cx cy w h``, a box by its centre. All
+    objects of an image are of one kind. An image without a text file has no objects, as usual in this format. A text
+    file without an image is left out, with a warning that names it.
 
-    Objects have the ids 0, 1, … in the order of the lines; boxes are those of the polygons. Images are named by their
-    file without suffix, with the folder where that is not unique.
+    Objects have the ids 0, 1, … in the order of the lines; boxes are those of the polygons. The name of an image is its
+    file name without suffix, with the folder where that is not unique. Only file names are read here; objects are read
+    when the tracks of their image are.
 
     Args:
-        path: The folder with ``images`` and ``labels``, with or without folders in them.
-        class_names: Names of the classes from 0 on; :data:`tltm_graph.formats.COCO` for those trained on COCO. By default
-            the lines of ``path/classes.txt``.
+        path: Folder with ``images`` and ``labels``, with or without subfolders.
+        class_names: Names of the classes from 0, such as :data:`tltm_graph.formats.COCO` for data sets numbered like
+            it. By default the lines of ``path/classes.txt``, or ``names`` in a .yaml file.
 
     Raises:
-        FileNotFoundError: If a folder is missing, or the names of the classes.
-        ValueError: If there are no images; what is wrong with a line is said when the tracks of its image are asked
-            for.
+        FileNotFoundError: If a folder or the names of the classes are missing.
+        ValueError: If there are no images. An error in a line is raised when the tracks of its image are read.
     """
     root = Path(path)
     images, labels = root / "images", root / "labels"
@@ -51,34 +52,34 @@ def read_yolo(path: str | Path, class_names: Sequence[str] | None = None) -> Vid
     if not files:
         raise ValueError(f"Expected images ({', '.join(_SUFFIXES)}) in '{images}', got none")
     files.sort(key=lambda file: (natural_order(file.as_posix()), file.as_posix()))
+    image_names = Counter(file.with_suffix("") for file in files)
+    duplicate = next((name for name, count in image_names.items() if count > 1), None)
+    if duplicate is not None:
+        raise ValueError(f"Expected each image once in '{images}', got '{duplicate}' with two suffixes")
+    text_names = {file.relative_to(labels).with_suffix("") for file in labels.rglob("*.txt") if file.name[0] != "."}
+    lone_texts = sorted(f"{name.as_posix()}.txt" for name in text_names - set(image_names) if name.name != "classes")
+    if lone_texts:
+        warnings.warn(f"left out texts without an image in '{labels}': {', '.join(lone_texts)}", stacklevel=2)
     stems = Counter(file.stem for file in files)
-    twice = next((f for f, count in Counter(f.with_suffix("") for f in files).items() if count > 1), None)
-    if twice is not None:
-        raise ValueError(f"Expected each image once in '{images}', got '{twice}' with two suffixes")
-    known = {file.with_suffix("") for file in files}
-    found = {file.relative_to(labels).with_suffix("") for file in labels.rglob("*.txt") if file.name[0] != "."}
-    lost = sorted(f"{file.as_posix()}.txt" for file in found - known if file.name != "classes")
-    if lost:
-        warnings.warn(f"left out of '{labels}', for want of an image: {', '.join(lost)}", stacklevel=2)
     videos = []
     for number, file in enumerate(files, start=1):
-        stem = file.with_suffix("")
-        text = labels / stem.parent / f"{stem.name}.txt" if stem in found else None
+        name = file.with_suffix("")
+        text = labels / name.parent / f"{name.name}.txt" if name in text_names else None
         videos.append(
             Video(
-                name=stem.name if stems[stem.name] == 1 else stem.as_posix(),
+                name=file.stem if stems[file.stem] == 1 else name.as_posix(),
                 num_frames=1,
                 id=number,
                 images=(images / file,),
-                frame_names=(stem.name,),
-                load=partial(_annotated, images / file, text, len(class_names)),
+                frame_names=(file.stem,),
+                load=partial(_load_tracks, images / file, text, len(class_names)),
             )
         )
     return VideoSet(videos, tuple(class_names), name=str(path))
 
 
 def _class_names(root: Path) -> list[str]:
-    """The names of the classes, from the files that data sets in this format come with."""
+    """Read the class names from ``classes.txt`` or a .yaml file of the data set."""
     listed = root / "classes.txt"
     if listed.is_file():
         return [line.strip() for line in read_text(listed, "names of classes").splitlines() if line.strip()]
@@ -100,21 +101,20 @@ def _class_names(root: Path) -> list[str]:
     )
 
 
-def _annotated(image: Path, text: Path | None, num_classes: int) -> Tracks:
-    """The objects of an image, as tracks of one frame; sizes are those of the picture held upright."""
+def _load_tracks(image: Path, text: Path | None, num_classes: int) -> Tracks:
     size = read_image_size(image)
-    rows: list[Observation] = []
+    observations: list[Observation] = []
     lines = [] if text is None else read_text(text, "objects in YOLO's format").splitlines()
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            rows.append(_object(line, len(rows), size, num_classes, f"line {number} of '{text}'"))
-    if len({row.mask is None for row in rows}) > 1:
+            where = f"line {number} of '{text}'"
+            observations.append(_observation(line, len(observations), size, num_classes, where))
+    if len({observation.mask is None for observation in observations}) > 1:
         raise ValueError(f"Expected polygons on all lines of '{text}' or boxes on all, got both: make two data sets")
-    return Tracks.from_observations(((0, row) for row in rows), size, 1)
+    return Tracks.from_observations(((0, observation) for observation in observations), size, 1)
 
 
-def _object(line: str, index: int, size: tuple[int, int], num_classes: int, where: str) -> Observation:
-    height, width = size
+def _observation(line: str, index: int, size: tuple[int, int], num_classes: int, where: str) -> Observation:
     try:
         values = np.array([float(word) for word in line.split()])
     except ValueError:
@@ -130,12 +130,12 @@ def _object(line: str, index: int, size: tuple[int, int], num_classes: int, wher
             f"Expected a box (4 numbers) or a polygon (6 or more, even in number) after the class, got {len(points)} "
             f"in {where}"
         )
-    if not ((points >= -_MARGIN) & (points <= 1 + _MARGIN)).all():  # NaN neither
+    if not ((points >= -_MARGIN) & (points <= 1 + _MARGIN)).all():  # also refuses NaN
         raise ValueError(
             f"Expected coordinates from 0 to 1, as shares of width and height, got {points.min()} to {points.max()} in "
             f"{where}"
         )
-    scale = np.array([width, height])
+    scale = np.array([size[1], size[0]])
     mask = None
     if len(points) == 4:
         centre, half = points[:2], points[2:] / 2

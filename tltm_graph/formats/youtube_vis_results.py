@@ -1,4 +1,4 @@
-"""Results in the format of the YouTube-VIS and OVIS servers, which is also that of ``tltm-graph track``."""
+"""Results of the YouTube-VIS and OVIS servers, and the ``tracks.json`` of ``tltm-graph track``."""
 
 import json
 import zipfile
@@ -6,32 +6,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from statistics import fmean as mean
-from types import TracebackType
+from statistics import fmean
 from typing import Any, Self
 
 from tltm_graph.formats.annotations import from_box, to_id, to_label, to_score
-from tltm_graph.formats.frame_columns import by_frame, frame_columns, whole_track
-from tltm_graph.formats.track_entries import TrackEntriesWriter
 from tltm_graph.formats.video import Video, VideoSet
+from tltm_graph.formats.youtube_vis import TrackEntriesWriter, by_frame, frame_columns, whole_track
 from tltm_graph.io import read_json, write_atomically
 from tltm_graph.structures import Detections, Observation, Track, Tracks, observations_of
 
 
 def read_youtube_vis_results(path: str | Path, videos: VideoSet | None = None) -> VideoSet:
-    """Opens results in the format of the YouTube-VIS servers, or of ``tltm-graph track``: a JSON file, or a zip of one.
+    """Open results in the format of the YouTube-VIS servers, or of ``tltm-graph track``: a JSON file, or a zip of one.
 
     Args:
         path: A list of ``{"video_id", "category_id", "score", "segmentations"}``, with a mask or null for each frame.
-            What :class:`YoutubeVisResultsWriter` adds is used where it is there: ``track_id``, ``bboxes`` and
-            ``scores`` for each frame. Without ``track_id`` tracks are numbered from 0 in the order of the file.
-        videos: The data set the results are for, whose videos and classes are looked up. Without it, a video is called
-            by its number and has the length of its longest track, and categories count from 1.
+            The fields that :class:`YoutubeVisResultsWriter` adds are optional: ``track_id``, ``bboxes`` and ``scores``
+            for each frame. Without ``track_id`` the tracks of a video are numbered from 0 in the order of the file.
+        videos: The data set of the results, which gives videos and classes. Without it, the name of a video is its
+            number, its length that of its longest track, and categories count from 1.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged or of another kind, or has a result for a video or a class that ``videos`` does not
-            have, of another length or with masks of another size; with file, entry and frame.
+        ValueError: If it is damaged or of another kind, or has a result for a video that is not in ``videos``. An error
+            in a class, length or mask is raised, with file, entry and frame, when the tracks of its video are read.
     """
     entries = _result_entries(Path(path))
     by_video: dict[int, list[tuple[int, dict[str, Any]]]] = {} if videos is None else {v.id: [] for v in videos}
@@ -45,23 +43,23 @@ def read_youtube_vis_results(path: str | Path, videos: VideoSet | None = None) -
                 f"entry {number} of '{path}': the results are of another data set"
             )
         by_video.setdefault(video_id, []).append((number, entry))
-    known = {} if videos is None else {video.id: video for video in videos}
+    by_id = {} if videos is None else {video.id: video for video in videos}
     category_ids = None if videos is None else videos.category_ids
     labels = None if category_ids is None else {category: label for label, category in enumerate(category_ids)}
     results = []
     for video_id, rows in by_video.items():
-        video = known.get(video_id) or _guessed_video(video_id, rows, path)
-        load = partial(_result_tracks, rows, video, labels, path)
+        video = by_id.get(video_id) or _guessed_video(video_id, rows, path)
+        load = partial(_load_tracks, rows, video, labels, path)
         results.append(replace(video, images=None, load=load, label_map=None))
     return VideoSet(results, None if videos is None else videos.class_names, category_ids, name=str(path))
 
 
 def read_tracks(path: str | Path, size: tuple[int, int] | None = None) -> Tracks:
-    """The tracks of the only video in a file of results, such as ``tltm-graph track`` writes.
+    """Read the tracks of the only video in a file of results, such as the ``tracks.json`` of ``tltm-graph track``.
 
     Args:
-        path: See :func:`read_youtube_vis_results`.
-        size: Height and width of the video; by default that of the masks, if there are any.
+        path: A file as in :func:`read_youtube_vis_results`.
+        size: Height and width of the video in pixels; used if there are no masks.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -93,6 +91,7 @@ def _result_entries(path: Path) -> list[Any]:
 
 
 def _guessed_video(video_id: int, rows: list[tuple[int, dict[str, Any]]], path: str | Path) -> Video:
+    """Video with the length of its results, and the size of its first mask."""
     lengths, size = set(), None
     for number, entry in rows:
         for name in ("segmentations", "bboxes"):
@@ -100,8 +99,8 @@ def _guessed_video(video_id: int, rows: list[tuple[int, dict[str, Any]]], path: 
             if isinstance(values, list):
                 lengths.add(len(values))
                 sizes = (value.get("size") for value in values if isinstance(value, dict))
-                whole = ((s[0], s[1]) for s in sizes if isinstance(s, list) and [type(v) for v in s] == [int, int])
-                size = size or next(whole, None)
+                valid = ((s[0], s[1]) for s in sizes if isinstance(s, list) and [type(v) for v in s] == [int, int])
+                size = size or next(valid, None)
         if len(lengths) > 1:
             raise ValueError(
                 f"Expected an entry for each frame in all tracks of video {video_id}, got {sorted(lengths)} of them up "
@@ -110,7 +109,7 @@ def _guessed_video(video_id: int, rows: list[tuple[int, dict[str, Any]]], path: 
     return Video(str(video_id), max(lengths, default=0), size, video_id)
 
 
-def _result_tracks(
+def _load_tracks(
     rows: list[tuple[int, dict[str, Any]]], video: Video, labels: Mapping[int, int] | None, path: str | Path
 ) -> Tracks:
     tracks: dict[int, Track] = {}
@@ -134,28 +133,28 @@ def _result_tracks(
     return Tracks(tracks, video.size, num_frames)
 
 
-def _frame_scores(scores: list[Any] | None, score: float, num_frames: int, where: str) -> list[float]:
-    """Scores of the frames, unless their mean is not what the file scores the track with: that one ranks it."""
+def _frame_scores(scores: list[Any] | None, track_score: float, num_frames: int, where: str) -> list[float]:
+    """Scores of the frames; the score of the track for all if it is not their mean, as it decides the ranking."""
     if scores is not None:
-        given = [to_score(value, where) for value in scores if value is not None]
-        if given and abs(mean(given) - score) <= 1e-12:
-            return [score if value is None else value for value in scores]
-    return [score] * num_frames
+        valid = [to_score(value, where) for value in scores if value is not None]
+        if valid and abs(fmean(valid) - track_score) <= 1e-12:
+            return [track_score if value is None else value for value in scores]
+    return [track_score] * num_frames
 
 
 class YoutubeVisResultsWriter(TrackEntriesWriter):
-    """Writes results in the format of the YouTube-VIS servers: a JSON file, or the zip to submit if the name ends so.
+    """Write results in the format of the YouTube-VIS servers: a JSON file, or a zip to submit if the name ends in .zip.
 
     One entry a track: ``video_id``, ``score``, ``category_id``, ``segmentations`` (run lengths or null for each frame).
-    The JSON file adds ``track_id``, ``bboxes`` ([x, y, w, h] or null) and ``scores``, so that it also serves detectors
-    without masks and can be read back; the zip holds ``results.json`` with the standard alone.
+    The JSON file also has ``track_id``, ``bboxes`` ([x, y, w, h] or null) and ``scores``, so it serves detectors
+    without masks and can be read back. The zip holds ``results.json`` with the standard fields only.
 
     Args:
         path: File to write.
         class_names: Names of the classes by label.
-        category_ids: The number that the file gives to each label; by default 1, 2, 3, ….
-        score: Score of a track; by default the mean over its frames, as published.
-        label: Class of a track; by default the one seen most often, as published.
+        category_ids: Number of each label in the file; by default 1, 2, 3, ….
+        score: Function that scores a track; by default the mean over its frames, as published.
+        label: Function that gives the class of a track; by default its most frequent label, as published.
     """
 
     def __init__(
@@ -171,13 +170,10 @@ class YoutubeVisResultsWriter(TrackEntriesWriter):
         self.label = label
         self._submission = self.path.suffix == ".zip"
 
-    def _entry(self, track_id: int, track: Track) -> dict[str, Any]:
+    def _entry(self, track_id: int, track: Track, where: str) -> dict[str, Any]:
         assert self.video is not None
         if track.crowd:
-            raise ValueError(
-                f"Expected predictions, got a crowd region of the truth as track {track_id} of video "
-                f"'{self.video.name}': write a format of truth"
-            )
+            raise ValueError(f"Expected a prediction, got a crowd region as {where}: write a format of ground truth")
         entry: dict[str, Any] = {
             "video_id": self.video.id,
             "category_id": self.category_id(self.label(track)),
@@ -186,9 +182,7 @@ class YoutubeVisResultsWriter(TrackEntriesWriter):
         }
         if self._submission:
             if track.masks is None:
-                raise ValueError(
-                    f"Expected masks to submit, got boxes alone for track {track_id} of video '{self.video.name}'"
-                )
+                raise ValueError(f"Expected masks to submit, got boxes only for {where}")
             return entry
         return {
             **entry,
@@ -202,23 +196,23 @@ class YoutubeVisResultsWriter(TrackEntriesWriter):
         return self.path.with_suffix(".json") if self._submission else self.path
 
     def _close(self) -> None:
-        self._opened().end()
         if not self._submission:
-            self._opened().publish()
+            super()._close()
             return
+        self._opened().end()
         with write_atomically(self.path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.write(self._opened().temporary, "results.json")
 
 
 class TrackWriter:
-    """Writes what a tracker finds in one video, frame by frame, as :class:`YoutubeVisResultsWriter` does.
+    """Write the output of a tracker for one video, frame by frame, as :class:`YoutubeVisResultsWriter` does.
 
     Coordinates are rounded to a thousandth of a pixel, scores to five digits. The file appears under its name when the
-    writer is closed; if the ``with`` block fails, nothing is left behind.
+    writer is closed. If the ``with`` block fails, nothing is left.
 
     Args:
-        path: Where to.
-        video_id: Written into every entry.
+        path: File to write.
+        video_id: Id of the video, in every entry.
     """
 
     def __init__(self, path: str | Path, video_id: int = 1) -> None:
@@ -227,24 +221,22 @@ class TrackWriter:
 
     @property
     def num_frames(self) -> int:
-        """Frames so far."""
+        """Number of frames so far."""
         return self._writer.num_frames
 
     def write(self, frame: int, detections: Detections) -> None:
-        """Adds the objects of ``frame`` that have an id; frames come in order."""
+        """Add the objects of a frame that have an id (≥ 0); frames come in order."""
         self._writer.write(frame, map(_rounded, observations_of(frame, detections)))
 
     def close(self) -> None:
-        """Puts the file together and gives it its name."""
+        """Complete the file and give it its name."""
         self._writer.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._writer.__exit__(kind, error, trace)
+    def __exit__(self, *error: Any) -> None:
+        self._writer.__exit__(*error)
 
 
 def _rounded(observation: Observation) -> Observation:

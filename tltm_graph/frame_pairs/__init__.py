@@ -1,11 +1,11 @@
-"""The room frame_pairs."""
+"""Frame pairs to train on: datasets, transforms of both frames, and reproducible sampling."""
 
-from tltm_graph.frame_pairs.annotated_video import AnnotatedFrames, AnnotatedVideo, StillImage, annotated_videos
+from tltm_graph.frame_pairs.annotated_video import AnnotatedFrames, AnnotatedVideo, annotated_videos
 from tltm_graph.frame_pairs.augmentation import CropPair, FlipPair, JitterColors, ResizePair
-from tltm_graph.frame_pairs.datasets import PairSource, StillPairs, VideoPairs
+from tltm_graph.frame_pairs.datasets import PairStream, StillPairs, VideoPairs
 from tltm_graph.frame_pairs.hallucinated_motion import HallucinatedMotion
 from tltm_graph.frame_pairs.pair_report import PairReport
-from tltm_graph.frame_pairs.stream import PairStream, PairTransform, group_by_repeat_factor
+from tltm_graph.frame_pairs.sampling import group_by_repeat_factor
 
 __all__ = [
     "AnnotatedFrames",
@@ -15,11 +15,8 @@ __all__ = [
     "HallucinatedMotion",
     "JitterColors",
     "PairReport",
-    "PairSource",
     "PairStream",
-    "PairTransform",
     "ResizePair",
-    "StillImage",
     "StillPairs",
     "VideoPairs",
     "annotated_videos",

@@ -1,4 +1,4 @@
-"""Videos with random access to pictures and truth."""
+"""Videos with random access to pictures and ground truth."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,78 +16,73 @@ from tltm_graph.structures import Detections, Frame, Tracks
 
 
 def visible_objects(truth: Detections, masks: Tensor) -> Detections:
-    """The objects that are still to be seen after their masks have changed, with boxes tight around what is left.
+    """Replace the masks of objects, drop objects without a pixel, and fit boxes tightly to the masks.
 
     Args:
-        truth: The true objects of a frame.
-        masks: What is to be seen of each of them now, bool (N, H, W).
-
-    Returns:
-        Those with at least one pixel.
+        truth: Objects of a frame.
+        masks: Their new masks, bool (N, H, W).
     """
     boxes = masks_to_boxes(masks)
-    seen = boxes[:, 2] > boxes[:, 0]
-    return truth.replace(boxes=boxes, masks=masks)[seen]
+    visible = boxes[:, 2] > boxes[:, 0]
+    return truth.replace(boxes=boxes, masks=masks)[visible]
 
 
 class AnnotatedVideo(Protocol):
-    """The annotated frames of a video, in order; frames that nobody annotated are no part of it.
+    """Annotated frames of a video, in order.
 
-    A still image is a video of one frame. :class:`tltm_graph.MovingShapes` is an annotated video as it stands,
-    :func:`annotated_videos` makes them of files.
+    A still image is a video of one frame. :class:`tltm_graph.MovingShapes` is an annotated video;
+    :func:`annotated_videos` makes annotated videos from files.
     """
 
     def __len__(self) -> int:
-        """Number of annotated frames."""
-        ...
+        """Return the number of annotated frames."""
 
     def frame(self, index: int, /) -> Frame:
-        """The picture of the annotated frame number ``index``, counted from 0."""
-        ...
+        """Return the picture of annotated frame ``index``, counted from 0."""
 
     def truth(self, index: int, /) -> Detections:
-        """What can be seen in it: visible masks, tight boxes, classes, ids."""
-        ...
+        """Return the visible objects of annotated frame ``index``: visible masks, tight boxes, classes, ids."""
 
 
 def annotated_videos(videos: Sequence[Video]) -> list[AnnotatedVideo]:
-    """The videos and still images of a data set, with random access.
+    """Open the videos and still images of a data set for random access.
 
     Args:
-        videos: With image files and annotations: what any reader of this package gives, or a part of it.
+        videos: Videos with image files and annotations, as the readers of :mod:`tltm_graph.formats` return them.
 
     Raises:
-        FileNotFoundError: If the frames of a video are not at hand.
-        ValueError: If a video has no annotations, or they are not valid.
+        FileNotFoundError: If a video has no image files.
+        ValueError: If a video has no annotations, or invalid ones.
     """
     return [StillImage(video) if video.num_frames == 1 else AnnotatedFrames(video) for video in videos]
 
 
 class AnnotatedFrames:
-    """The annotated frames of a video whose frames are image files.
+    """Annotated frames of a video of image files.
 
-    Only the picture that is asked for is decoded. The tracks are read once, and their masks stay encoded. ``crowd``
-    regions, which are several objects or none, are left out.
+    Only requested pictures are decoded. The tracks are read once, and their masks stay encoded. ``crowd`` regions, each
+    of which stands for several objects or none, are dropped.
 
     Args:
-        video: The video.
-        annotated: Which of its frames are annotated, counted from 0. By default those that show an object: in a file
-            that annotates every fifth frame, nothing else tells an empty frame from one that nobody looked at. For
-            data where every frame was looked at, ``range(video.num_frames)`` keeps the empty ones.
+        video: Video with image files and annotations.
+        annotated: Indices of its annotated frames, counted from 0. By default the frames with an object: a file that
+            annotates every fifth frame does not distinguish empty frames from frames without annotations. Use
+            ``range(video.num_frames)`` to keep the empty frames of data that is annotated in full.
 
     Attributes:
-        num_crowds: Regions that were left out.
+        num_crowds: Number of dropped ``crowd`` regions.
 
     Raises:
-        FileNotFoundError: If its frames are not at hand.
-        ValueError: If it has no annotations, or they are not valid, or ``annotated`` is not in order or beyond the
-            video. When a frame is asked for: if its picture has another size than its masks, or an object no mask.
+        FileNotFoundError: If the video has no image files.
+        ValueError: If the video has no annotations or invalid ones, or ``annotated`` is not in order or out of range.
+            When a frame is read: if the sizes of picture and masks differ, or an object has no mask.
     """
 
     def __init__(self, video: Video, annotated: Sequence[int] | None = None) -> None:
         self._images = _images_of(video)
         tracks = video.tracks()
-        self.video = replace(video, load=None, label_map=None)  # which may hold a whole file, and cannot go to a worker
+        # Without its loaders, which may hold a whole file and cannot be sent to a worker process.
+        self.video = replace(video, load=None, label_map=None)
         self._tracks = _without_crowds(tracks)
         self.num_crowds = len(tracks) - len(self._tracks)
         if annotated is None:
@@ -106,15 +101,15 @@ class AnnotatedFrames:
 
     @property
     def num_left_out(self) -> int:
-        """Frames of the video that are not annotated."""
+        """Number of frames of the video without annotations."""
         return len(self._images) - len(self.annotated)
 
     def frame(self, index: int) -> Frame:
-        """The picture of the annotated frame number ``index``; its own ``index`` is that in the video."""
+        """Return the picture of annotated frame ``index``. Its own ``index`` is its number in the video."""
         return _read_frame(self.video, self._images, self.annotated[index])
 
     def truth(self, index: int) -> Detections:
-        """What can be seen in it."""
+        """Return the visible objects of annotated frame ``index``."""
         number = self.annotated[index]
         return _truth(self._tracks, number, self._images[number], self.video)
 
@@ -123,17 +118,17 @@ class AnnotatedFrames:
 
 
 class StillImage:
-    """A still image as a video of one frame, annotated whether it shows an object or not.
+    """Still image as a video of one annotated frame, with or without objects.
 
-    Nothing is kept: picture and objects are read anew each time, so that a data set of any size takes no memory.
-    ``crowd`` regions are left out.
+    Picture and objects are read again each time, so that a data set of any size takes no memory. ``crowd`` regions are
+    dropped.
 
     Args:
-        video: Of one frame.
+        video: Video of one frame.
 
     Raises:
-        FileNotFoundError: If the picture is not at hand.
-        ValueError: If there is more than one frame. When asked for: as in :class:`AnnotatedFrames`.
+        FileNotFoundError: If the image file is missing.
+        ValueError: If there is more than one frame. When the frame is read: as in :class:`AnnotatedFrames`.
     """
 
     def __init__(self, video: Video) -> None:
@@ -146,11 +141,11 @@ class StillImage:
         return 1
 
     def frame(self, index: int) -> Frame:
-        """The picture."""
+        """Return the picture."""
         return _read_frame(self.video, self._images, index)
 
     def truth(self, index: int) -> Detections:
-        """What can be seen in it."""
+        """Return the visible objects."""
         return _truth(_without_crowds(self.video.tracks()), index, self._images[index], self.video)
 
     def __repr__(self) -> str:
@@ -175,24 +170,24 @@ def _without_crowds(tracks: Tracks) -> Tracks:
 
 def _read_frame(video: Video, images: Sequence[Path], number: int) -> Frame:
     if not images[number].is_file():
-        raise FileNotFoundError(f"Expected frame {number} of video '{video.name}' at '{images[number]}', found none")
+        raise FileNotFoundError(f"Expected frame {number} of video '{video.name}' at '{images[number]}', got no file")
     return Frame(next(read_frames([images[number]])).image, number, number / (video.fps or 30.0))
 
 
 def _truth(tracks: Tracks, number: int, image: Path, video: Video) -> Detections:
     where = f"frame {number} of video '{video.name}'"
-    lacking = next((i for i, track in tracks.items() if track.masks is None and number in track.frames), None)
-    if lacking is not None:
+    without_mask = next((i for i, track in tracks.items() if track.masks is None and number in track.frames), None)
+    if without_mask is not None:
         raise ValueError(
-            f"Expected a mask for every object to train on, got a box alone for object {lacking} in {where}"
+            f"Expected a mask for every object to train on, got a box alone for object {without_mask} in {where}"
         )
     objects = tracks.at(number)
     if objects.masks is None:
         return objects
-    size, annotated = read_image_size(image), tuple(objects.masks.shape[1:])
-    if size != annotated:
+    size, mask_size = read_image_size(image), tuple(objects.masks.shape[1:])
+    if size != mask_size:
         raise ValueError(
-            f"Expected a picture of {annotated[0]}×{annotated[1]} pixels (H×W) like its masks, got {size[0]}×{size[1]} "
+            f"Expected a picture of {mask_size[0]}×{mask_size[1]} pixels (H×W) like its masks, got {size[0]}×{size[1]} "
             f"in '{image}', {where}"
         )
     return visible_objects(objects, objects.masks)

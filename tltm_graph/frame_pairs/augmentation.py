@@ -1,3 +1,5 @@
+"""Transforms that change both frames of a pair in the same way."""
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -8,23 +10,14 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 
 from tltm_graph.frame_pairs.annotated_video import visible_objects
-from tltm_graph.frame_pairs.draws import chance, integer, uniform
+from tltm_graph.frame_pairs.sampling import chance, integer, uniform
 from tltm_graph.structures import Detections, FramePair
 
 
-def change_both(
+def _change_both(
     pair: FramePair, images: Callable[[Tensor], Tensor], masks: Callable[[Tensor], Tensor] | None = None
 ) -> FramePair:
-    """The same change of both frames of a pair; boxes are made anew from the masks.
-
-    Args:
-        pair: The pair.
-        images: Makes pixels (2, 3, H, W) of the previous and the current frame new ones, uint8.
-        masks: Makes masks (N, H, W) of either frame new ones, bool; None if nothing moves.
-
-    Returns:
-        The pair with the objects that are still to be seen.
-    """
+    """Change images (2, 3, H, W) and, if given, masks (N, H, W) of both frames; objects without a pixel are dropped."""
 
     def changed(truth: Detections) -> Detections:
         if masks is None or truth.masks is None:
@@ -37,13 +30,13 @@ def change_both(
 
 @dataclass(frozen=True)
 class CropPair:
-    """The same window of both frames; with :class:`ResizePair` behind it, objects come at other scales.
+    """Transform that crops both frames to the same window. Before :class:`ResizePair` it changes the scale of objects.
 
-    Objects outside the window are dropped, boxes are made anew from what is left of the masks.
+    Objects outside the window are dropped, and boxes are fitted to the cropped masks.
 
     Args:
-        probability: How often; otherwise the pair stays as it was.
-        scale: Least and greatest side of the window, as a share of that of the image; both sides by the same share.
+        probability: Probability of cropping, in [0, 1].
+        scale: Minimum and maximum side of the window, as a fraction of the side of the image; the same for both sides.
 
     Raises:
         ValueError: If a value is out of range.
@@ -59,7 +52,7 @@ class CropPair:
             raise ValueError(f"Expected scale as (least, greatest) above 0 and at most 1, got {self.scale}")
 
     def __call__(self, pair: FramePair, generator: torch.Generator) -> FramePair:
-        """The window that was drawn."""
+        """Crop a pair, or return it unchanged."""
         cropped, scale = chance(generator, self.probability), uniform(generator, *self.scale)
         size = pair.current_image.shape[1:]
         height, width = (max(1, round(scale * side)) for side in size)
@@ -68,15 +61,15 @@ class CropPair:
         def window(pixels: Tensor) -> Tensor:
             return pixels[..., top : top + height, left : left + width]
 
-        return change_both(pair, window, window) if cropped else pair
+        return _change_both(pair, window, window) if cropped else pair
 
 
 @dataclass(frozen=True)
 class FlipPair:
-    """Both frames of a pair seen in a mirror, or neither.
+    """Transform that flips both frames horizontally.
 
     Args:
-        probability: How often.
+        probability: Probability of flipping, in [0, 1].
 
     Raises:
         ValueError: If the probability is not in [0, 1].
@@ -89,24 +82,19 @@ class FlipPair:
             raise ValueError(f"Expected probability in [0, 1], got {self.probability}")
 
     def __call__(self, pair: FramePair, generator: torch.Generator) -> FramePair:
-        """The pair, mirrored or as it was."""
-        if not chance(generator, self.probability):
-            return pair
-        return change_both(pair, _mirrored, _mirrored)
-
-
-def _mirrored(pixels: Tensor) -> Tensor:
-    return pixels.flip(-1)
+        """Flip a pair, or return it unchanged."""
+        flipped = chance(generator, self.probability)
+        return _change_both(pair, F.horizontal_flip, F.horizontal_flip) if flipped else pair
 
 
 @dataclass(frozen=True)
 class JitterColors:
-    """Both frames in the same other light, as :class:`torchvision.transforms.v2.ColorJitter` makes it.
+    """Transform that changes the light of both frames, as :class:`torchvision.transforms.v2.ColorJitter` does.
 
     Args:
-        probability: How often; otherwise the pair stays as it was.
-        brightness, contrast, saturation: Each is multiplied by a factor from [1 - value, 1 + value].
-        hue: Farthest turn of the hue, in full turns.
+        probability: Probability of a change, in [0, 1].
+        brightness, contrast, saturation: Ranges of the factors, [1 - value, 1 + value], with values in [0, 1].
+        hue: Maximum turn of the hue, in full turns, in [0, 0.5].
 
     Raises:
         ValueError: If a value is out of range.
@@ -124,32 +112,33 @@ class JitterColors:
                 raise ValueError(f"Expected {name} in [0, {most}], got {getattr(self, name)}")
 
     def __call__(self, pair: FramePair, generator: torch.Generator) -> FramePair:
-        """The pair in the light that was drawn."""
+        """Change the light of a pair, or return it unchanged."""
         jittered = chance(generator, self.probability)
         brightness, contrast, saturation = (
             uniform(generator, 1 - value, 1 + value) for value in (self.brightness, self.contrast, self.saturation)
         )
         hue = uniform(generator, -self.hue, self.hue)
 
-        def relit(images: Tensor) -> Tensor:
+        def relight(images: Tensor) -> Tensor:
             images = F.adjust_contrast(F.adjust_brightness(images, brightness), contrast)
             return F.adjust_hue(F.adjust_saturation(images, saturation), hue)
 
-        return change_both(pair, relit) if jittered else pair
+        return _change_both(pair, relight) if jittered else pair
 
 
 @dataclass(frozen=True)
 class ResizePair:
-    """Both frames at one size, their shorter side drawn from a list; the longer one follows in proportion.
+    """Transform that resizes both frames to one size. The longer side keeps the proportions.
 
-    Images by the antialiased bilinear filter, masks by the nearest pixel. Defaults are those of arXiv 2210.16795.
+    Images are resized with the antialiased bilinear filter, masks to the nearest pixel. Defaults are those of
+    arXiv 2210.16795.
 
     Args:
-        min_sizes: Lengths of the shorter side in pixels, each as likely.
-        max_size: Greatest length of the longer side, which bounds the shorter one too.
+        min_sizes: Lengths of the shorter side in pixels, all equally likely.
+        max_size: Maximum length of the longer side in pixels, which also limits the shorter one.
 
     Raises:
-        ValueError: If there is no length, or one that is not from 1 to below ``max_size``.
+        ValueError: If there is no length, or a length is not from 1 to below ``max_size``.
     """
 
     min_sizes: tuple[int, ...] = (640, 672, 704, 736, 768, 800)
@@ -162,11 +151,11 @@ class ResizePair:
             )
 
     def __call__(self, pair: FramePair, generator: torch.Generator) -> FramePair:
-        """The pair at a size that was drawn."""
+        """Resize a pair to a random size."""
         shorter = self.min_sizes[integer(generator, 0, len(self.min_sizes) - 1)]
         resize = partial(F.resize, size=[shorter], max_size=self.max_size)
 
-        def nearest(masks: Tensor) -> Tensor:
+        def resize_masks(masks: Tensor) -> Tensor:
             return resize(masks.to(torch.uint8), interpolation=InterpolationMode.NEAREST_EXACT).bool()
 
-        return change_both(pair, resize, nearest)
+        return _change_both(pair, resize, resize_masks)

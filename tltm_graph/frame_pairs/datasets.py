@@ -1,40 +1,61 @@
+"""Datasets of frame pairs: from videos, from still images, and the endless shuffled stream of several of them."""
+
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import accumulate
-from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from tltm_graph.frame_pairs.annotated_video import AnnotatedVideo
-from tltm_graph.frame_pairs.draws import chance, integer
 from tltm_graph.frame_pairs.hallucinated_motion import HallucinatedMotion
+from tltm_graph.frame_pairs.sampling import Permutation, chance, integer, seeded_generator
 from tltm_graph.structures import Detections, Frame, FramePair
 
+PairTransform = Callable[[FramePair, torch.Generator], FramePair]
+"""Function that changes a pair, with random numbers from the generator."""
 
-class PairSource(Protocol):
-    """Frame pairs by the frame they start from."""
+HallucinateFrame = Callable[[Tensor, Detections, torch.Generator], tuple[Tensor, Detections]]
+"""Function that makes a later frame from a picture (3, H, W) and its objects."""
 
+_EPOCH, _PASS, _ITEM = range(3)  # keeps seeds of different purposes apart
+
+
+class PairDataset(Dataset[FramePair], ABC):
+    """Dataset of frame pairs with one item for each start frame.
+
+    Item k is the pair that starts at frame k, drawn with a generator that is seeded by k. :class:`PairStream` draws
+    another pair from each start frame in every pass.
+    """
+
+    @abstractmethod
     def __len__(self) -> int:
-        """Number of start frames."""
-        ...
+        """Return the number of start frames."""
 
+    @abstractmethod
     def pair(self, start: int, generator: torch.Generator) -> FramePair:
-        """A pair.
+        """Draw a pair.
 
         Args:
             start: Number of the start frame, from 0 to ``len(self) - 1``.
-            generator: Where every random number comes from: the same state gives the same pair.
+            generator: Source of all random numbers: the same state gives the same pair.
+
+        Raises:
+            IndexError: If there is no such start frame.
         """
-        ...
+
+    def __getitem__(self, start: int) -> FramePair:
+        return self.pair(start, seeded_generator(start))
+
+    def _check_start(self, start: int) -> None:
+        if not 0 <= start < len(self):
+            raise IndexError(f"Expected a start frame from 0 to {len(self) - 1}, got {start}")
 
 
-def read_annotated(video: AnnotatedVideo, index: int) -> tuple[Frame, Detections]:
-    """Picture and truth of an annotated frame, which have to fit each other.
-
-    Raises:
-        ValueError: If objects have no masks or ids, or the masks another size than the picture.
-    """
+def _read_annotated(video: AnnotatedVideo, index: int) -> tuple[Frame, Detections]:
+    """Read picture and ground truth of an annotated frame and check that they fit."""
     frame, truth = video.frame(index), video.truth(index)
     if len(truth) and (truth.masks is None or truth.ids is None):
         raise ValueError(
@@ -48,23 +69,24 @@ def read_annotated(video: AnnotatedVideo, index: int) -> tuple[Frame, Detections
     return frame, truth
 
 
-class VideoPairs:
-    """Two annotated frames of one video, the current one always the later.
+class VideoPairs(PairDataset):
+    """Pairs of two annotated frames of one video, in order of time.
 
-    Every annotated frame but the last of a video starts pairs. The current frame is drawn from the next ``max_gap``
-    annotated ones, each as likely (3 in the released code of arXiv 2210.16795); with probability
-    ``wide_probability`` from the next ``wide_gap``, for objects that come back. Where the video ends before, from
-    those that are left. Frames without objects are ordinary.
+    Every annotated frame but the last of a video is a start frame. The current frame is one of the next ``max_gap``
+    annotated frames, all equally likely (3 in the released code of arXiv 2210.16795). With probability
+    ``wide_probability`` it is one of the next ``wide_gap``, to train re-identification. Near the end of a video the
+    range is shorter. Frames without objects are included.
 
     Args:
-        videos: Those of fewer than two annotated frames give no pairs; :attr:`num_without_pairs` counts them.
-        max_gap: Farthest current frame, in annotated frames.
-        wide_gap: Farthest current frame in the wide range.
-        wide_probability: How often the wide range is drawn from.
+        videos: Videos of any length. Those with fewer than two annotated frames give no pairs and are counted in
+            :attr:`num_without_pairs`.
+        max_gap: Largest distance between the two frames, in annotated frames.
+        wide_gap: Largest distance in the wide range, in annotated frames.
+        wide_probability: Probability of the wide range.
 
     Raises:
-        ValueError: If an option is out of range, or no video has two annotated frames. When a pair is asked for: if
-            its frames differ in size.
+        ValueError: If an argument is out of range, or no video has two annotated frames. When a pair is read: if its
+            frames differ in size.
     """
 
     def __init__(
@@ -86,7 +108,7 @@ class VideoPairs:
         if not len(self):
             raise ValueError(
                 f"Expected videos of at least two annotated frames to draw pairs from, got none among "
-                f"{len(self.videos)}: StillPairs makes pairs of single frames"
+                f"{len(self.videos)}: use StillPairs for single frames"
             )
 
     def __len__(self) -> int:
@@ -94,20 +116,19 @@ class VideoPairs:
 
     @property
     def num_without_pairs(self) -> int:
-        """Videos of fewer than two annotated frames."""
+        """Number of videos with fewer than two annotated frames."""
         return sum(len(video) < 2 for video in self.videos)
 
     def pair(self, start: int, generator: torch.Generator) -> FramePair:
-        """See :class:`PairSource`."""
-        if not 0 <= start < len(self):
-            raise IndexError(f"Expected a start frame from 0 to {len(self) - 1}, got {start}")
+        """Draw a pair, see :meth:`PairDataset.pair`."""
+        self._check_start(start)
         number = bisect_right(self._ends, start)
         video = self.videos[number]
         first = start - self._ends[number] + len(video) - 1
-        farthest = self.wide_gap if chance(generator, self.wide_probability) else self.max_gap
-        second = first + integer(generator, 1, min(farthest, len(video) - 1 - first))
-        previous, previous_truth = read_annotated(video, first)
-        current, current_truth = read_annotated(video, second)
+        gap = self.wide_gap if chance(generator, self.wide_probability) else self.max_gap
+        second = first + integer(generator, 1, min(gap, len(video) - 1 - first))
+        previous, previous_truth = _read_annotated(video, first)
+        current, current_truth = _read_annotated(video, second)
         if previous.size != current.size:
             raise ValueError(
                 f"Expected all frames of {video!r} of one size (H, W), got {previous.size} in frame {previous.index} "
@@ -122,25 +143,21 @@ class VideoPairs:
         )
 
 
-Motion = Callable[[Tensor, Detections, torch.Generator], tuple[Tensor, Detections]]
-"""Makes a later frame from a picture (3, H, W) and its truth."""
+class StillPairs(PairDataset):
+    """Pairs of a still image and the same image after a hallucinated motion, to train tracking on image data sets.
 
-
-class StillPairs:
-    """Pairs of a still image and the same image after a made-up motion, so that data sets of images teach tracking.
-
-    The previous frame is the image as it is. Objects that leave the picture are missing in the current one, which may
-    be left with none; so may be the image itself.
+    The previous frame is the image itself. Objects that leave the picture are missing in the current frame, which may
+    show none. Images without objects are included.
 
     Args:
-        images: Videos of one annotated frame; of longer ones every annotated frame is an image.
-        motion: Makes the current frame; that of the paper by default.
+        images: Videos of one annotated frame. Of longer videos every annotated frame is used as an image.
+        motion: Function that makes the current frame, by default :class:`HallucinatedMotion` with the published ranges.
 
     Raises:
         ValueError: If there are no images.
     """
 
-    def __init__(self, images: Sequence[AnnotatedVideo], motion: Motion | None = None) -> None:
+    def __init__(self, images: Sequence[AnnotatedVideo], motion: HallucinateFrame | None = None) -> None:
         self.videos = tuple(images)
         self.motion = HallucinatedMotion() if motion is None else motion
         self._places = [(video, index) for video in self.videos for index in range(len(video))]
@@ -151,12 +168,89 @@ class StillPairs:
         return len(self._places)
 
     def pair(self, start: int, generator: torch.Generator) -> FramePair:
-        """See :class:`PairSource`."""
-        if not 0 <= start < len(self):
-            raise IndexError(f"Expected a start frame from 0 to {len(self) - 1}, got {start}")
-        frame, truth = read_annotated(*self._places[start])
+        """Draw a pair, see :meth:`PairDataset.pair`."""
+        self._check_start(start)
+        frame, truth = _read_annotated(*self._places[start])
         image, moved = self.motion(frame.image, truth, generator)
         return FramePair(frame.image, image, truth, moved)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)} images, {self.motion!r})"
+
+
+class PairStream(Dataset[FramePair]):
+    """Endless shuffled stream of the pairs of several datasets, with direct access to every item.
+
+    Item k depends only on (seed, k): it is the same for any number of workers and processes, and in a resumed run. A
+    loader gets the item numbers as its sampler, a process every ``num_processes``-th of them::
+
+        DataLoader(stream, batch_size=2, sampler=range(first, last), collate_fn=list, num_workers=4)
+
+    An epoch draws ``repeat`` × length pairs from each source, in shuffled order. Passes through a source have different
+    orders and continue across epochs. So at any time, also with fractional factors, no start frame of a source has been
+    drawn more than once more often than another.
+
+    Args:
+        sources: Datasets of pairs.
+        repeat: Number of passes through each source per epoch, at least 0; by default 1. The released code of
+            arXiv 2210.16795 uses 8 for videos and 1 for images.
+        transforms: Transforms of every pair, in this order.
+        seed: Seed of the order and of all random draws.
+
+    Raises:
+        ValueError: If there are no sources or no pairs, or the numbers of factors and sources differ.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[PairDataset],
+        repeat: Sequence[float] | None = None,
+        transforms: Sequence[PairTransform] = (),
+        seed: int = 0,
+    ) -> None:
+        self.sources = tuple(sources)
+        self.repeat = (1.0,) * len(self.sources) if repeat is None else tuple(repeat)
+        self.transforms = tuple(transforms)
+        self.seed = seed
+        if len(self.repeat) != len(self.sources) or not all(0 <= factor < float("inf") for factor in self.repeat):
+            raise ValueError(
+                f"Expected a factor of at least 0 for each of {len(self.sources)} sources, got {self.repeat}"
+            )
+        counts = [round(factor * len(source)) for factor, source in zip(self.repeat, self.sources, strict=True)]
+        self._ends = list(accumulate(counts))
+        if not len(self):
+            raise ValueError(f"Expected pairs to learn from, got none in {len(self.sources)} sources: {self.sources}")
+
+    def __len__(self) -> int:
+        """Return the number of pairs per epoch. Items continue beyond it."""
+        return self._ends[-1] if self._ends else 0
+
+    def __getitem__(self, index: int) -> FramePair:
+        """Return item ``index`` ≥ 0 of the stream."""
+        source, start = self.place(index)
+        generator = seeded_generator(self.seed, _ITEM, index)
+        pair = self.sources[source].pair(start, generator)
+        for transform in self.transforms:
+            pair = transform(pair, generator)
+        return pair
+
+    def place(self, index: int) -> tuple[int, int]:
+        """Compute the source and the start frame of an item.
+
+        Raises:
+            IndexError: If ``index`` is negative.
+        """
+        if index < 0:
+            raise IndexError(f"Expected items counted from 0, got {index}")
+        epoch, position = divmod(index, len(self))
+        slot = Permutation(len(self), self.seed, _EPOCH, epoch)[position]
+        number = bisect_right(self._ends, slot)
+        begin = self._ends[number - 1] if number else 0
+        draws = epoch * (self._ends[number] - begin) + slot - begin  # earlier draws from this source, in slot order
+        length = len(self.sources[number])
+        pass_number, position = divmod(draws, length)
+        return number, Permutation(length, self.seed, _PASS, number, pass_number)[position]
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{factor:g} × {source!r}" for factor, source in zip(self.repeat, self.sources, strict=True))
+        return f"{type(self).__name__}([{parts}], transforms={list(self.transforms)}, seed={self.seed})"

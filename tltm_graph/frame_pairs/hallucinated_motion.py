@@ -1,4 +1,4 @@
-"""Changes of light and colour, as pictures of one thing taken at two times have them."""
+"""A later frame made from a still image: changes of light, an affine motion, and motion blur."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -10,40 +10,30 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 
 from tltm_graph.frame_pairs.annotated_video import visible_objects
-from tltm_graph.frame_pairs.draws import chance, integer, uniform
+from tltm_graph.frame_pairs.sampling import chance, integer, uniform
 from tltm_graph.structures import Detections
 
 
 def shift_brightness(images: Tensor, levels: float) -> Tensor:
-    """All channels brighter by ``levels`` gray levels, which may be negative; cut off at 0 and 255.
-
-    Args:
-        images: Pixels (…, 3, H, W), uint8.
-        levels: From -255 to 255.
-    """
+    """Add grey levels, from -255 to 255, to all channels of pixels (…, 3, H, W), uint8, and clamp to [0, 255]."""
     return (images.float() + levels).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def shift_hue(images: Tensor, levels: float) -> Tensor:
-    """The hue turned by ``levels`` of 255 to a full turn.
-
-    Args:
-        images: RGB pixels (…, 3, H, W), uint8.
-        levels: From -127.5 to 127.5.
-    """
+    """Turn the hue of RGB pixels (…, 3, H, W), uint8, by levels of 1/255 of a full turn, from -127.5 to 127.5."""
     return F.adjust_hue(images, levels / 255)
 
 
 def shift_saturation(images: Tensor, levels: float) -> Tensor:
-    r"""The saturation raised by ``levels`` of 255, at the same hue and value; what is gray stays gray.
+    r"""Add levels of 1/255 to the saturation, at constant hue and value. Grey pixels stay grey.
 
-    With the value :math:`v` and the saturation :math:`s = (v - \min c) / v` of a pixel, every channel becomes
+    With the value :math:`v` and the saturation :math:`s = (v - \min c) / v` of a pixel, each channel becomes
 
     .. math:: c' = v - (v - c) \, s' / s.
 
     Args:
         images: RGB pixels (…, 3, H, W), uint8.
-        levels: From -255 to 255; saturation is cut off at 0 and 255.
+        levels: Change of the saturation in 1/255, from -255 to 255; the result is clamped to the valid range.
     """
     pixels = images.float()
     value = pixels.amax(dim=-3, keepdim=True)  # (…, 1, H, W)
@@ -54,10 +44,10 @@ def shift_saturation(images: Tensor, levels: float) -> Tensor:
 
 
 def motion_blur(image: Tensor, kernel: Tensor) -> Tensor:
-    """An image as seen by a camera that moves while it looks.
+    """Blur an image with a kernel. Edge pixels are repeated beyond the edge.
 
     Args:
-        image: Pixels (C, H, W), uint8; beyond its edge it goes on as the edge is.
+        image: Pixels (C, H, W), uint8.
         kernel: Weights (K, K) that add up to 1, K odd; see :func:`motion_kernel`.
 
     Returns:
@@ -70,16 +60,16 @@ def motion_blur(image: Tensor, kernel: Tensor) -> Tensor:
 
 
 def motion_kernel(length: int, angle: float, lean: float = 0.0) -> Tensor:
-    """A line through the middle of a square, as weights that add up to 1.
+    """Make the kernel of a line through the middle of a square.
 
     Args:
-        length: Of the line and the sides of the square in pixels, odd, at least 3.
-        angle: Of the line against the vertical, in degrees, counter-clockwise.
-        lean: How much more the upper end of an upright line weighs than the lower one, from -1 to 1, where the lighter
-            end weighs nothing.
+        length: Length of the line and of the sides of the square in pixels, odd, at least 3.
+        angle: Angle between the line and the vertical, in degrees, counter-clockwise.
+        lean: Slope of the weights along the line, from -1 to 1. At 1 they fall from the upper end of an upright line to
+            0 at its lower end; at 0 they are equal.
 
     Returns:
-        Weights (length, length), float32.
+        Weights (length, length) that add up to 1, float32.
     """
     line = torch.zeros(length, length)
     line[:, length // 2] = torch.linspace(1 + lean, 1 - lean, length)
@@ -89,22 +79,24 @@ def motion_kernel(length: int, angle: float, lean: float = 0.0) -> Tensor:
 
 @dataclass(frozen=True)
 class HallucinatedMotion:
-    """A later frame made up from a still image: other light, another place, and the blur of moving there.
+    """Transform that makes a later frame from a still image: other light, another position, and motion blur.
 
-    In this order: brightness or hue and saturation or both are shifted; the image is turned, moved and scaled, with
-    black where nothing is known; it is blurred along a line of random direction. Defaults are those of the training of
-    arXiv 2210.16795 (after STEm-Seg, arXiv 2003.08429). Each mask is warped on its own (nearest pixel), boxes are made
-    anew from the masks, and objects that leave the picture are dropped.
+    First brightness, or hue and saturation, or both are shifted. Then the image is rotated, shifted and scaled, with
+    black outside the image. Last it is blurred along a line of random direction. Defaults are those of the training of
+    arXiv 2210.16795 (after STEm-Seg, arXiv 2003.08429).
+
+    Each mask is warped separately (nearest pixel), boxes are fitted to the masks, and objects that leave the picture
+    are dropped.
 
     Args:
-        brightness: Farthest shift of all channels, in gray levels from 0 to 255.
-        hue_saturation: Farthest shift of hue (in 1/255 of a full turn) and of saturation (of 255), both by the same
-            number.
-        translation: Farthest shift in x and in y, as a share of width and height.
-        rotation: Farthest turn in degrees.
-        scale: Least and greatest magnification.
-        blur_probability: How often there is blur.
-        blur_lengths: Lengths of the line in pixels, odd and at least 3, each as likely.
+        brightness: Maximum shift of all channels, in grey levels from 0 to 255.
+        hue_saturation: Maximum shift of hue (in 1/255 of a full turn) and saturation (in 1/255), from 0 to 127. Both
+            are shifted by the same number.
+        translation: Maximum shift in x and y, as a fraction of width and height, in [0, 1].
+        rotation: Maximum rotation in degrees, in [0, 180].
+        scale: Minimum and maximum magnification.
+        blur_probability: Probability of blur, in [0, 1].
+        blur_lengths: Lengths of the line in pixels, odd and at least 3, all equally likely.
 
     Raises:
         ValueError: If a value is out of range.
@@ -134,21 +126,21 @@ class HallucinatedMotion:
             raise ValueError(f"Expected odd lengths of blur of at least 3 pixels, got {self.blur_lengths}")
 
     def __call__(self, image: Tensor, truth: Detections, generator: torch.Generator) -> tuple[Tensor, Detections]:
-        """The later frame.
+        """Make the later frame.
 
         Args:
             image: RGB pixels (3, H, W), uint8.
-            truth: Its objects, with masks if there are any.
-            generator: Where every random number comes from.
+            truth: Objects of the image, with masks if there are any.
+            generator: Source of all random numbers.
 
         Returns:
-            Image and objects, as many as are still to be seen; ids and labels stay.
+            Image and the objects that are still visible, with unchanged ids and labels.
         """
-        image = self._relit(image, generator)
-        image, truth = self._moved(image, truth, generator)
-        return self._blurred(image, generator), truth
+        image = self._relight(image, generator)
+        image, truth = self._move(image, truth, generator)
+        return self._blur(image, generator), truth
 
-    def _relit(self, image: Tensor, generator: torch.Generator) -> Tensor:
+    def _relight(self, image: Tensor, generator: torch.Generator) -> Tensor:
         both, brightness_alone = chance(generator, 0.5), chance(generator, 0.5)
         brightness = uniform(generator, -self.brightness, self.brightness)
         colour = uniform(generator, -self.hue_saturation, self.hue_saturation)
@@ -158,7 +150,7 @@ class HallucinatedMotion:
             image = shift_saturation(shift_hue(image, colour), colour)
         return image
 
-    def _moved(self, image: Tensor, truth: Detections, generator: torch.Generator) -> tuple[Tensor, Detections]:
+    def _move(self, image: Tensor, truth: Detections, generator: torch.Generator) -> tuple[Tensor, Detections]:
         height, width = image.shape[1:]
         angle = uniform(generator, -self.rotation, self.rotation)
         x, y = (uniform(generator, -self.translation, self.translation) for _ in "xy")
@@ -170,7 +162,7 @@ class HallucinatedMotion:
         masks = warp(truth.masks.to(torch.uint8), interpolation=InterpolationMode.NEAREST).bool()
         return image, visible_objects(truth, masks)
 
-    def _blurred(self, image: Tensor, generator: torch.Generator) -> Tensor:
+    def _blur(self, image: Tensor, generator: torch.Generator) -> Tensor:
         blurred = chance(generator, self.blur_probability)
         length = self.blur_lengths[integer(generator, 0, len(self.blur_lengths) - 1)]
         kernel = motion_kernel(length, uniform(generator, 0.0, 360.0), uniform(generator, -1.0, 1.0))

@@ -1,29 +1,30 @@
+"""Summary of a dataset of frame pairs before a long training run."""
+
 from dataclasses import dataclass
 from typing import Self
 
 from tltm_graph.frame_pairs.annotated_video import AnnotatedFrames
 from tltm_graph.frame_pairs.datasets import StillPairs, VideoPairs
-from tltm_graph.frame_pairs.draws import seeded
-from tltm_graph.frame_pairs.stream import Permutation
+from tltm_graph.frame_pairs.sampling import Permutation, seeded_generator
 from tltm_graph.structures import Detections
 
 
 @dataclass(frozen=True)
 class PairReport:
-    """What there is to learn from: counts of a whole source, and what some of its pairs look like.
+    """Counts of a whole dataset, and statistics of some of its pairs.
 
     Args:
-        num_videos: Videos or still images.
-        num_frames: Annotated frames in them.
-        num_starts: Frames that pairs start from.
-        num_without_pairs: Videos of too few annotated frames.
-        num_left_out: Frames of the videos that are not annotated.
-        num_crowds: Crowd regions of the videos that are left out; those of still images are not counted.
-        num_sampled: Pairs looked at for what follows.
+        num_videos: Number of videos or still images.
+        num_frames: Number of annotated frames.
+        num_starts: Number of start frames of pairs.
+        num_without_pairs: Number of videos with too few annotated frames.
+        num_left_out: Number of frames of the videos without annotations.
+        num_crowds: Number of dropped crowd regions of the videos; those of still images are not counted.
+        num_sampled: Number of sampled pairs for the following statistics.
         objects: Mean number of objects in a frame.
-        without_objects: Share of the previous frames without objects: for still images, that of the images.
-        current_without_objects: Share of the current frames without objects.
-        without_common: Share of the pairs in which no object is seen in both frames.
+        without_objects: Fraction of the previous frames without objects. Of still images it is the fraction of images.
+        current_without_objects: Fraction of the current frames without objects.
+        without_common: Fraction of the pairs without an object in both frames.
     """
 
     num_videos: int
@@ -40,32 +41,31 @@ class PairReport:
 
     @classmethod
     def of(cls, source: VideoPairs | StillPairs, num_samples: int = 200, seed: int = 0) -> Self:
-        """Counts a source and looks at some of its pairs.
+        """Count a dataset and sample some of its pairs.
 
         Args:
-            source: The source.
-            num_samples: So many pairs, of different start frames, or one of each if there are fewer.
-            seed: Of which they are.
+            source: Dataset of pairs.
+            num_samples: Maximum number of sampled pairs, each from another start frame.
+            seed: Seed of the sample.
 
         Raises:
-            ValueError: If there is no pair to look at, or one that is looked at is not valid.
+            ValueError: If ``num_samples`` is not positive, or a sampled pair is invalid.
         """
         if num_samples < 1:
             raise ValueError(f"Expected at least 1 pair to look at, got {num_samples}")
         order = Permutation(len(source), seed)
-        pairs = [
-            (_ids(pair.previous), _ids(pair.current))
-            for pair in (
-                source.pair(order[number], seeded(seed, number)) for number in range(min(num_samples, len(source)))
-            )
-        ]
+        sampled = (  # one pair at a time: images of all of them might not fit into memory
+            source.pair(order[number], seeded_generator(seed, number))
+            for number in range(min(num_samples, len(source)))
+        )
+        pairs = [(_ids(pair.previous), _ids(pair.current)) for pair in sampled]
         files = [video for video in source.videos if isinstance(video, AnnotatedFrames)]
-        least = 2 if isinstance(source, VideoPairs) else 1
+        min_frames = 2 if isinstance(source, VideoPairs) else 1
         return cls(
             num_videos=len(source.videos),
             num_frames=sum(map(len, source.videos)),
             num_starts=len(source),
-            num_without_pairs=sum(len(video) < least for video in source.videos),
+            num_without_pairs=sum(len(video) < min_frames for video in source.videos),
             num_left_out=sum(video.num_left_out for video in files),
             num_crowds=sum(video.num_crowds for video in files),
             num_sampled=len(pairs),

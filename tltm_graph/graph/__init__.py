@@ -1,4 +1,4 @@
-"""The bipartite graph of two frames' objects, and transforms of it."""
+"""Bipartite graph between the objects of two frames, and its transforms."""
 
 from tltm_graph.graph.frame_pair import TRANSITION, frame_pair_graph
 from tltm_graph.graph.transforms import AddGeometry, AddLabels, PruneCandidates

@@ -1,4 +1,4 @@
-"""To and from the types of others."""
+"""Conversions to and from the types of other libraries."""
 
 from tltm_graph.interop.columns import tracks_from_columns, tracks_to_columns
 

@@ -8,59 +8,62 @@ _NAMES = ("frame", "track", "x0", "y0", "x1", "y1", "score", "label")
 
 
 def tracks_to_columns(tracks: Tracks, class_names: Sequence[str] | None = None) -> dict[str, list[Any]]:
-    """All observations as columns, for tables of any kind.
+    """Convert tracks to columns, for tables of pandas, Arrow and others.
 
     >>> pandas.DataFrame(tracks_to_columns(tracks))
     >>> pyarrow.table(tracks_to_columns(tracks))
 
     Args:
         tracks: The tracks of a video.
-        class_names: Names of the classes, for a column ``class_name``.
+        class_names: Names of the classes; they add a column ``class_name``.
 
     Returns:
-        ``frame``, ``track``, ``x0``, ``y0``, ``x1``, ``y1`` in pixels, ``score``, ``label``; ``class_name`` if names
-        are given; and ``mask``, COCO's compressed run-length counts, if there are masks. Ordered by frame, then track.
+        Columns ``frame``, ``track``, ``x0``, ``y0``, ``x1``, ``y1`` (pixels), ``score`` and ``label``; ``class_name``
+        if names are given; ``mask``, the counts of COCO's compressed run-length encoding, if there are masks. One row
+        per observation, ordered by frame, then track.
     """
     rows = [
-        (frame, seen)
+        (frame, observation)
         for frame, observations in tracks.observations()
-        for seen in sorted(observations, key=lambda s: s.id)
+        for observation in sorted(observations, key=lambda observation: observation.id)
     ]
     columns: dict[str, list[Any]] = {name: [] for name in _NAMES}
-    for frame, seen in rows:
-        for name, value in zip(_NAMES, (frame, seen.id, *seen.box, seen.score, seen.label), strict=True):
+    for frame, observation in rows:
+        values = (frame, observation.id, *observation.box, observation.score, observation.label)
+        for name, value in zip(_NAMES, values, strict=True):
             columns[name].append(value)
     if class_names is not None:
         columns["class_name"] = [class_name(label, class_names) for label in columns["label"]]
-    if any(seen.mask is not None for _, seen in rows):
-        columns["mask"] = [None if seen.mask is None else seen.mask["counts"] for _, seen in rows]
+    masks = [observation.mask for _, observation in rows]
+    if any(mask is not None for mask in masks):
+        columns["mask"] = [None if mask is None else mask["counts"] for mask in masks]
     return columns
 
 
 def tracks_from_columns(
     columns: Mapping[str, Sequence[Any]], size: tuple[int, int] | None = None, num_frames: int | None = None
 ) -> Tracks:
-    """Tracks of the columns that :func:`tracks_to_columns` makes.
+    """Build tracks from columns; inverse of :func:`tracks_to_columns`.
 
     >>> tracks_from_columns(frame.to_dict("list"), size=(720, 1280))  # of pandas
     >>> tracks_from_columns(table.to_pydict(), size=(720, 1280))  # of Arrow
 
     Args:
-        columns: At least ``frame``, ``track``, ``x0``, ``y0``, ``x1`` and ``y1``. Without ``score`` it is 1, without
-            ``label`` 0. Others are not looked at.
-        size: Height and width of the video in pixels, needed for masks.
+        columns: At least ``frame``, ``track``, ``x0``, ``y0``, ``x1`` and ``y1``. ``score`` (default 1), ``label``
+            (default 0) and ``mask`` are optional. Other columns are ignored.
+        size: Height and width of the video in pixels, required for masks.
         num_frames: Length of the video; None for up to the last observation.
 
     Raises:
-        ValueError: If a column is missing, lengths differ, or there are masks and no size.
+        ValueError: If a column is missing, lengths differ, or there are masks but no size.
     """
     missing = [name for name in _NAMES[:6] if name not in columns]
     if missing:
-        raise ValueError(f"Expected columns {list(_NAMES[:6])}, got none of the name {missing[0]!r} in {list(columns)}")
+        raise ValueError(f"Expected columns {list(_NAMES[:6])}, got {list(columns)} without {missing[0]!r}")
     count = len(columns["frame"])
     lengths = {name: len(columns[name]) for name in (*_NAMES, "mask") if name in columns}
     if set(lengths.values()) - {count}:
-        raise ValueError(f"Expected columns of one length, got {lengths}")
+        raise ValueError(f"Expected columns of equal length, got {lengths}")
     if "mask" in columns and size is None:
         raise ValueError("Expected the size (H, W) of the video for its masks, got none")
     values = {"score": [1.0] * count, "label": [0] * count, "mask": [None] * count} | {n: columns[n] for n in lengths}

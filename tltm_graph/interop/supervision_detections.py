@@ -13,36 +13,38 @@ except ImportError as error:
 
 
 def to_supervision(detections: Detections, class_names: Sequence[str] | None = None) -> Any:
-    """The same as :class:`supervision.Detections`, on the CPU: for its annotators, zones, counters and sinks.
+    """Convert to :class:`supervision.Detections` on the CPU, for its annotators, zones, counters and sinks.
 
     Args:
-        detections: Objects of a frame. Ids become ``tracker_id``; take those with an id first
-            (``detections[detections.ids >= 0]``) if -1 means nothing to what comes next.
+        detections: Detections of a frame. Ids become ``tracker_id``. Drop detections without an id before, by
+            ``detections[detections.ids >= 0]``, if the next step does not expect -1.
         class_names: Names of the classes, for ``data["class_name"]``.
     """
-    known = detections.to("cpu")
-    names = [class_name(label, class_names) for label in known.labels.tolist()] if class_names is not None else None
+    detections = detections.to("cpu")
+    names = (
+        [class_name(label, class_names) for label in detections.labels.tolist()] if class_names is not None else None
+    )
     return supervision.Detections(
-        xyxy=known.boxes.float().numpy(),
-        mask=None if known.masks is None else known.masks.numpy(),
-        confidence=known.scores.float().numpy(),
-        class_id=known.labels.numpy(),
-        tracker_id=None if known.ids is None else known.ids.numpy(),
+        xyxy=detections.boxes.float().numpy(),
+        mask=None if detections.masks is None else detections.masks.numpy(),
+        confidence=detections.scores.float().numpy(),
+        class_id=detections.labels.numpy(),
+        tracker_id=None if detections.ids is None else detections.ids.numpy(),
         data={} if names is None else {"class_name": np.array(names, dtype=object).astype(str)},
     )
 
 
 def from_supervision(objects: Any) -> Detections:
-    """:class:`supervision.Detections` as objects of a frame: what any of its connectors made, ready for a tracker.
+    """Convert from :class:`supervision.Detections`, as its connectors to other libraries return them.
 
-    >>> class MyDetector:
+    >>> class MyDetector(Detector):
     ...     class_names = ("person", "ball")
     ...     def detect(self, frame, context=None):
     ...         result = model(frame.image.permute(1, 2, 0).numpy())
     ...         return from_supervision(supervision.Detections.from_ultralytics(result)), None
 
     Args:
-        objects: Without confidences they are 1, without classes 0; a ``tracker_id`` becomes ids.
+        objects: Objects of a frame. Confidence defaults to 1 and class to 0; ``tracker_id`` becomes ids.
     """
     count = len(objects.xyxy)
     scores, labels, ids = objects.confidence, objects.class_id, objects.tracker_id

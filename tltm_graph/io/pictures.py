@@ -5,34 +5,34 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from tltm_graph.io.atomic import write_atomically, write_folder_atomically
+from tltm_graph.io.output import write_atomically, write_folder_atomically
 from tltm_graph.io.video import VideoWriter
 
-_SHORTEST = 20  # milliseconds; browsers take less for a mistake and show such a GIF slowly
+_MIN_DURATION = 20  # milliseconds; browsers show a GIF with shorter pictures slowly
 
 
 def write_pictures(path: str | Path, pictures: Iterable[Tensor], fps: float = 30.0) -> int:
-    """Writes pictures as what the path says: ``.mp4`` (H.264), ``.gif``, or a new folder of PNG files.
+    """Write pictures as a video (``.mp4``, H.264), a ``.gif``, or a new folder of PNG files, depending on the path.
 
-    File or folder appear when they are complete; if a picture fails, nothing is left behind.
+    The file or folder appears once it is complete. After an error, nothing is left behind.
 
     Args:
-        path: Where to. A folder has no suffix, and gets ``00000.png``, ``00001.png``, ….
-        pictures: RGB (3, H, W) uint8, all of one size. They are asked for one by one.
-        fps: Pictures a second. A GIF counts hundredths of a second, and at most 50 pictures of them.
+        path: Path of the file or folder. A folder has no suffix, and gets ``00000.png``, ``00001.png``, ….
+        pictures: RGB pictures (3, H, W) uint8 of equal size, read one at a time.
+        fps: Pictures per second. A GIF has at most 50, in steps of hundredths of a second.
 
     Returns:
-        How many there were.
+        Number of pictures.
 
     Raises:
-        ValueError: If there are none, they differ in size, or the path says something else.
-        FileExistsError: If the folder holds something.
+        ValueError: If there are no pictures, they differ in size, or the path has another suffix.
+        FileExistsError: If the folder is not empty.
     """
     path = Path(path)
     if path.suffix not in (".mp4", ".gif", ""):
         raise ValueError(f"Expected a file .mp4 or .gif, or a folder without a suffix, got '{path}'")
     if path.suffix == "" and path.is_dir() and any(path.iterdir()):
-        raise FileExistsError(f"Expected a new or empty folder for pictures, got '{path}' with something in it")
+        raise FileExistsError(f"Expected a new or empty folder for pictures, got '{path}' with files in it")
     pictures = iter(pictures)
     first = next(pictures, None)
     if first is None:
@@ -47,7 +47,7 @@ def write_pictures(path: str | Path, pictures: Iterable[Tensor], fps: float = 30
         images = map(_image, checked)
         with write_atomically(path) as temporary:
             next(images).save(
-                temporary, "GIF", save_all=True, append_images=images, duration=max(_SHORTEST, 1000 / fps), loop=0
+                temporary, "GIF", save_all=True, append_images=images, duration=max(_MIN_DURATION, 1000 / fps), loop=0
             )
     else:
         with write_folder_atomically(path) as folder:

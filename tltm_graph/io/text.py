@@ -6,38 +6,41 @@ from typing import Any
 
 
 def read_text(path: str | Path, what: str) -> str:
-    """The text of a file, unpacked if its name ends in ``.gz``.
+    """Read a UTF-8 text file, decompressed if its name ends in ``.gz``.
 
     Args:
-        path: The file.
-        what: Is expected in it, for error messages.
+        path: Path of the file.
+        what: Expected content, for error messages.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged or not text.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is damaged or not text.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"Expected a file with {what}, found none at '{path}'")
     try:
         with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8") as file:
-            text = file.read()
+            return file.read()
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise ValueError(f"Expected {what} in '{path}', got a damaged file: {error}") from error
-    return text
 
 
 def read_json(path: str | Path, what: str) -> Any:
-    """The content of a JSON file, unpacked if its name ends in ``.gz``.
+    """Read a JSON file, decompressed if its name ends in ``.gz``.
+
+    Args:
+        path: Path of the file.
+        what: Expected content, for error messages.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, not JSON, or empty.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is damaged, empty or not JSON.
     """
     text = read_text(path, what)
     if not text.strip():
         raise ValueError(f"Expected {what} in '{path}', got an empty file")
     try:
         return json.loads(text)
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a plain ValueError
+    except (ValueError, RecursionError) as error:  # ValueError: a number with thousands of digits
         raise ValueError(f"Expected {what} in '{path}', got a damaged or cut-off JSON file: {error}") from error

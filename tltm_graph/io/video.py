@@ -1,5 +1,4 @@
 import glob
-import os
 import re
 import sys
 import warnings
@@ -15,7 +14,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from tltm_graph.io.natural_order import natural_order
+from tltm_graph.io.output import temporary_path
 from tltm_graph.structures import Frame
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -24,13 +23,13 @@ Source = str | int | Path | np.ndarray | Tensor | Iterable[np.ndarray] | Sequenc
 
 
 class FrameReader(Iterator[Frame]):
-    """A lazy iterator over the frames of a source; holds one frame at a time, whatever the length.
+    """Lazy iterator over the frames of a source, which holds one frame at a time.
 
     Args:
-        pictures: Yields RGB pictures (H, W, 3) uint8, the time of each in seconds, and a name for error messages.
-        name: Of the source.
-        fps: Frames a second, for writing the video anew; None if unknown.
-        num_frames: Length according to the source, None if it does not know. A damaged file may have fewer.
+        pictures: Iterator over RGB pictures (H, W, 3) uint8, their times in seconds, and their names for errors.
+        name: Name of the source.
+        fps: Frames per second, None if unknown.
+        num_frames: Number of frames according to the source, None if unknown. A damaged file may have fewer.
 
     Raises:
         ValueError: While iterating, if a frame differs in size from the first.
@@ -65,22 +64,22 @@ class FrameReader(Iterator[Frame]):
 
 
 def read_frames(source: Source, fps: float = 30.0) -> FrameReader:
-    """Opens anything that shows frames.
+    """Open a source of frames: a video, images, a camera, a stream or arrays.
 
     Args:
-        source: A video file (whatever FFmpeg reads: mp4, mov, avi, gif, …), an image, a folder of images or a pattern
-            such as ``"frames/*.jpg"`` (in the order of the numbers in their names), a webcam's number, an ``rtsp://``
-            or ``http://`` address, a list of image files in order, an array or tensor (T, H, W, 3) of uint8 RGB, or any
-            iterable of such pictures.
-        fps: Frames a second of sources that have no clock: images and arrays.
+        source: One of: a video file in any format of FFmpeg (mp4, mov, avi, gif, …); an image; a folder of images or a
+            pattern such as ``"frames/*.jpg"``, sorted by the numbers in their names; the number of a webcam; an
+            ``rtsp://`` or ``http://`` address; a list of image files in order; an array or tensor (T, H, W, 3) of
+            uint8 RGB; an iterable of such pictures (H, W, 3).
+        fps: Frames per second of sources without a clock: images and arrays.
 
     Returns:
-        A lazy iterator of :class:`tltm_graph.structures.Frame`, upright and in RGB. A video that breaks off in the
-        middle yields the frames before the damage, then warns and ends.
+        Lazy iterator over :class:`tltm_graph.structures.Frame`, upright and in RGB. A truncated video yields the frames
+        before the damage, then warns and ends.
 
     Raises:
-        FileNotFoundError: If there is no such file, folder or camera.
-        ValueError: If it has no frames, or cannot be read as any of the above.
+        FileNotFoundError: If the file, folder or camera does not exist.
+        ValueError: If the source has no frames, or is none of the above.
     """
     if isinstance(source, int) or (isinstance(source, str) and source.isdigit() and not Path(source).exists()):
         return _open_camera(int(source))
@@ -121,6 +120,11 @@ def _open_path(source: str, fps: float) -> FrameReader:
     )
 
 
+def natural_order(name: str) -> list[int | str]:
+    """Sort key that compares numbers in names by value: frame2 before frame10."""
+    return [int(part) if index % 2 else part for index, part in enumerate(re.split(r"(\d+)", name))]
+
+
 def _open_images(files: list[Path], name: str, fps: float) -> FrameReader:
     files = sorted(files, key=lambda file: natural_order(str(file)))
     return FrameReader(_image_pictures(files, fps), name, fps, len(files))
@@ -136,10 +140,10 @@ def _image_pictures(files: list[Path], fps: float) -> Iterator[tuple[np.ndarray,
             raise ValueError(f"Expected an image in '{file}', got: {error}") from error
         pixels = np.asarray(upright)
         if pixels.dtype == np.uint16:
-            # Microscopes and depth cameras: converted as they are, nearly all levels would be cut off at 255.
+            # 16 bits, as of microscopes and depth cameras: Pillow's conversion would clip nearly all values to 255.
             upright = Image.fromarray((pixels >> 8).astype(np.uint8))
         elif pixels.dtype not in (np.uint8, np.bool_):
-            raise ValueError(f"Expected 8 or 16 bits a pixel in '{file}', got {pixels.dtype}: convert it first")
+            raise ValueError(f"Expected 8 or 16 bits per pixel in '{file}', got {pixels.dtype}: convert it first")
         yield np.asarray(upright.convert("RGB")), index / fps, f"'{file}'"
 
 
@@ -185,48 +189,48 @@ def _open_video(source: str, live: bool = False, container_format: str | None = 
 def _video_pictures(
     container: Any, source: str, expected: int | None, live: bool, rate: Fraction | None
 ) -> Iterator[tuple[np.ndarray, float, str]]:
-    done, start, damage = 0, None, ""
+    count, start, damage = 0, None, ""
     with container:
         try:
             for picture in container.decode(video=0):
                 if picture.is_corrupt:
                     damage = "a corrupt frame"
                     break
-                time = picture.time if picture.time is not None else done / float(rate or 30)
+                time = picture.time if picture.time is not None else count / float(rate or 30)
                 start = time if start is None else start
                 pixels = picture.to_ndarray(format="rgb24")
-                yield np.rot90(pixels, picture.rotation // 90), time - start, f"frame {done} of '{source}'"
-                done += 1
+                yield np.rot90(pixels, picture.rotation // 90), time - start, f"frame {count} of '{source}'"
+                count += 1
         except av.FFmpegError as error:
             damage = str(error)
-    if done == 0:
+    if count == 0:
         raise ValueError(f"Expected frames in '{source}', got none{': ' + damage if damage else ''}")
-    if damage or (expected is not None and done < expected and not live):
+    if damage or (expected is not None and count < expected and not live):
         of = f" of {expected}" if expected else ""
         reason = f": {damage}" if damage else ""
-        warnings.warn(f"'{source}' breaks off after {done}{of} frames{reason}; the rest is lost", stacklevel=2)
+        warnings.warn(f"'{source}' breaks off after {count}{of} frames{reason}; the rest is lost", stacklevel=2)
 
 
 class VideoWriter:
-    """Writes an H.264 video that browsers and players open, one frame at a time.
+    """Writer of an H.264 video that browsers and players can open, one frame at a time.
 
-    The file appears under its name when the writer is closed; if the ``with`` block fails, nothing is left behind.
+    The file appears when the writer is closed. If the ``with`` block raises, nothing is left behind.
 
     Args:
-        path: Where to, ending in ``.mp4``.
-        fps: Frames a second.
+        path: Path of the file, ending in ``.mp4``.
+        fps: Frames per second.
     """
 
     def __init__(self, path: str | Path, fps: float = 30.0) -> None:
         self.path = Path(path)
         self.fps = Fraction(fps).limit_denominator(1001)
-        self._temporary = self.path.with_name(f".{self.path.stem}.{os.getpid()}.partial{self.path.suffix}")
+        self._temporary = temporary_path(self.path)
         self._container: Any = None
         self._stream: Any = None
         self._size: tuple[int, int] | None = None
 
     def write(self, image: Tensor) -> None:
-        """Appends an RGB picture (3, H, W) uint8. H.264 wants even sizes: an odd one is repeated at the edge."""
+        """Append an RGB picture (3, H, W) uint8. H.264 needs even sizes, so odd ones are padded by edge pixels."""
         picture = image.cpu().numpy().transpose(1, 2, 0)
         height, width = picture.shape[:2]
         self._size = self._size or (height, width)
@@ -243,7 +247,7 @@ class VideoWriter:
         self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        """Finishes the file and gives it its name. Without a single frame there is none."""
+        """Finish the file and rename it to its final name. Without frames, there is no file."""
         if self._container is None:
             return
         try:

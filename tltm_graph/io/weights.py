@@ -10,23 +10,23 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-_TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # what torch.save wrote first before it wrote zip files
+_TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # first value in files of torch.save before it wrote zip files
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Reads the weights in a checkpoint, and nothing else of it. Code in the file is never run.
+    """Read the weights of a checkpoint, without running any code in the file.
 
     Args:
-        path: A file of ``torch.save`` (``.pth``, ``.pt``), a pickle of arrays as detectron2 keeps its model zoo
-            (``.pkl``), or safetensors. What it is is told from its content. Weights may lie under ``"model"`` or
+        path: A file of ``torch.save`` (``.pth``, ``.pt``), a pickle of arrays as in detectron2's model zoo
+            (``.pkl``), or safetensors, recognised by its content. Weights may be nested under ``"model"`` or
             ``"state_dict"``.
 
     Returns:
-        The tensors by name, dense, of real numbers, on the CPU; a leading ``module.`` taken off.
+        Dense tensors of real numbers on the CPU, by name, without a leading ``module.``.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is broken or no checkpoint, or holds anything but plain data.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is broken, is no checkpoint, or contains anything but plain data.
     """
     path = Path(path)
     if not path.is_file():
@@ -46,9 +46,9 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     }
     if not weights:
         raise ValueError(f"Expected weights by name in '{path}', got none; its entries are {list(content)[:5]}")
-    strange = [name for name, value in weights.items() if not _is_plain(value)]
-    if strange:
-        raise ValueError(f"Expected dense tensors of real numbers in '{path}', got something else in {strange[:3]}")
+    invalid = [name for name, value in weights.items() if not _is_plain(value)]
+    if invalid:
+        raise ValueError(f"Expected dense tensors of real numbers in '{path}', got something else in {invalid[:3]}")
     return weights
 
 
@@ -65,7 +65,7 @@ def _load_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 class _Type:
-    """Stands for a numpy type in a pickle: numpy's own believes the file about how its values lie in memory."""
+    """Stand-in for a numpy type in a pickle: numpy's own type trusts the memory layout that the file states."""
 
     def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
         self.type = np.dtype(code)
@@ -77,9 +77,9 @@ class _Type:
 
 
 class _Array:
-    """Stands for a numpy array in a pickle."""
+    """Stand-in for a numpy array in a pickle."""
 
-    def __init__(self, *what: Any) -> None:
+    def __init__(self, *args: Any) -> None:
         self.values = np.zeros(0)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
@@ -97,16 +97,16 @@ class _Array:
         return torch.from_numpy(self.values.astype(self.values.dtype.newbyteorder("="), order="C"))
 
 
-def _ignored(*what: Any) -> None:
-    """Stands for what is no weight."""
+def _ignored(*args: Any) -> None:
+    """Stand-in for values that are no weights."""
 
 
 _STAND_INS = {
     ("collections", "OrderedDict"): OrderedDict,
     ("_codecs", "encode"): lambda text, encoding: text.encode(encoding),
-    ("__builtin__", "bytes"): lambda: b"",  # how protocol 2 writes them, if there are none
+    ("__builtin__", "bytes"): lambda: b"",  # protocol 2 writes empty bytes so
     ("numpy", "dtype"): _Type,
-    ("numpy", "ndarray"): _ignored,  # named as the kind of array, never called
+    ("numpy", "ndarray"): _ignored,  # named as the type of arrays, never called
 }
 for _home in ("numpy.core", "numpy._core"):
     _STAND_INS[f"{_home}.multiarray", "_reconstruct"] = _Array
@@ -115,7 +115,7 @@ for _home in ("numpy.core", "numpy._core"):
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Builds containers and stand-ins of arrays; anything else is an error."""
+    """Unpickler of containers and arrays only; anything else is an error."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _STAND_INS:
@@ -130,13 +130,13 @@ def _unpickle(path: Path, is_zip: bool) -> Any:
                 content = _PlainUnpickler(file, encoding="latin1").load()
             if content != _TORCH_MAGIC:
                 return content
-        scalar = np.float64(0).__reduce__()[0]  # other entries of a checkpoint may hold numpy's numbers
+        scalar = np.float64(0).__reduce__()[0]  # other entries of a checkpoint may be numpy scalars
         plain: list[Any] = [Counter, defaultdict, scalar, np.dtype, *(type(np.dtype(kind)) for kind in "fdqilB?")]
-        # Given a path, torch would go by its suffix.
+        # An open file, not a path: torch would choose the format by its suffix.
         with torch.serialization.safe_globals(plain), path.open("rb") as file:
             return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken file makes pickle and zip readers raise anything
-        asked = re.search(r"GLOBAL ([\w.]+)", str(error))  # torch's way to say it, below advice to run the code
+    except Exception as error:  # pickle and zip readers raise any type on broken files
+        asked = re.search(r"GLOBAL ([\w.]+)", str(error))  # in torch's message, below advice to run the code
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         reason = f"it asks for '{asked[1]}'" if asked else first
         raise ValueError(

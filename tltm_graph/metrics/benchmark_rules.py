@@ -8,7 +8,7 @@ from tltm_graph.metrics.clear import ClearBdd100kScores
 from tltm_graph.metrics.identity import IdentityF1Scores
 from tltm_graph.metrics.matching import EPS, match_overlap, match_pairs
 from tltm_graph.metrics.overlap import FrameOverlap, On, ids_of, paired_observations, pairwise_iou, share_within
-from tltm_graph.ops import Rle, to_coco
+from tltm_graph.ops.rle import Rle, to_coco
 from tltm_graph.structures import Observation, Tracks
 
 PEDESTRIAN = 0

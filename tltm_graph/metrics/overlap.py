@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from tltm_graph.ops import to_coco
+from tltm_graph.ops.rle import to_coco
 from tltm_graph.structures import Observation, Tracks
 
 On = Literal["masks", "boxes"]

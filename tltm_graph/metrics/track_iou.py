@@ -110,7 +110,7 @@ def iou_of_areas(
     intersection = np.bincount(np.array(pairs, dtype=np.int64), overlap, shape[0] * shape[1]).reshape(shape)
     total, true_total = (np.array([area.sum() for area in areas]) for areas in (predicted_areas, truth_areas))
     union = total.reshape(-1, 1) + true_total.reshape(1, -1) - intersection
-    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    return np.divide(intersection, union, out=np.zeros(shape), where=union > 0)
 
 
 def _by_frame(tracks: Sequence[Track]) -> dict[int, list[Place]]:

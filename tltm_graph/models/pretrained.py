@@ -4,26 +4,28 @@ from pathlib import Path
 from urllib.error import URLError
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.hub import load_state_dict_from_url
 
+from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.io import read_weights
-from tltm_graph.models.checkpoint import CheckpointReport, load_checkpoint, misfits, stride_in_1x1
+from tltm_graph.models.checkpoint import CheckpointReport, has_stride_in_1x1, load_checkpoint, misfits
+from tltm_graph.models.tltm import TLTM
 
 KNOWN_WEIGHTS = {
     "imagenet-r50": "https://download.pytorch.org/models/resnet50-0676ba61.pth",
     "imagenet-r101": "https://download.pytorch.org/models/resnet101-63fe2227.pth",
 }
-"""Where weights are published. A file's name ends with the beginning of its SHA-256."""
+"""Addresses of published backbones. The name of a file ends with the first digits of its SHA-256."""
 
 SHIPPED_WEIGHTS = {
     "tltm-tiny-moving-shapes": Path(str(files("tltm_graph"))) / "weights" / "tltm_tiny.safetensors",
 }
-"""Whole models that come with the package: files of :func:`tltm_graph.models.save_model`."""
+"""Models that are part of the package, written by :func:`tltm_graph.models.save_model`."""
 
 
 def weights_file(weights: str | Path) -> Path:
-    """Where weights are: the path itself, or that of one of :data:`SHIPPED_WEIGHTS`.
+    """Return the path of weights: the argument itself, or the file of a name in :data:`SHIPPED_WEIGHTS`.
 
     Raises:
         FileNotFoundError: If there is no file.
@@ -37,23 +39,28 @@ def weights_file(weights: str | Path) -> Path:
     return path
 
 
-def load_weights(weights: str | Path, model: nn.Module) -> CheckpointReport | None:
-    """Loads weights into a model, all of them or (after an error) none.
+def load_weights(weights: str | Path, model: TLTM | CenterMask) -> CheckpointReport | None:
+    """Load weights into a model.
 
     Args:
-        weights: A file that :func:`tltm_graph.models.save_model` wrote; a checkpoint of detectron2, CenterMask2 or the
-            released TLTM code (:func:`tltm_graph.models.load_reference_checkpoint`); a ResNet of torchvision; one of
-            :data:`SHIPPED_WEIGHTS`, by name; or one of :data:`KNOWN_WEIGHTS`, which is downloaded once, its hash
-            checked, and kept where torch keeps downloads.
-        model: A TLTM or CenterMask.
+        weights: One of these:
+
+            - a file that :func:`tltm_graph.models.save_model` wrote;
+            - a checkpoint of detectron2, CenterMask2 or the released TLTM code
+              (:func:`tltm_graph.models.load_reference_checkpoint`);
+            - a ResNet of torchvision;
+            - the name of a shipped model, ``"tltm-tiny-moving-shapes"``;
+            - ``"imagenet-r50"`` or ``"imagenet-r101"``: the file is downloaded once, its hash is checked, and torch
+              keeps it with its other downloads.
+        model: Model to load into, in place. It does not change if an error is raised.
 
     Returns:
-        What became of a checkpoint of others, None for one of our own.
+        Report on a checkpoint of other code, None for a file of :func:`tltm_graph.models.save_model`.
 
     Raises:
         FileNotFoundError: If there is no such file and the name is not known.
-        ConnectionError: If the weights are to be downloaded and cannot be.
-        ValueError: If the file is broken, or not of this model.
+        ConnectionError: If the weights cannot be downloaded.
+        ValueError: If the file is damaged, or its weights do not fit the model.
     """
     if str(weights) in KNOWN_WEIGHTS:
         state = _download(str(weights))
@@ -61,20 +68,21 @@ def load_weights(weights: str | Path, model: nn.Module) -> CheckpointReport | No
         weights = weights_file(weights)
         state = read_weights(weights)
     if "layer1.0.conv1.weight" in state and "conv1.weight" in state:
-        return load_checkpoint(_from_torchvision(state, model, weights), model, weights, strides=False)
+        return load_checkpoint(_from_torchvision(state, model, weights), model, weights, stride_in_1x1=False)
     if any(name.startswith(("detector.", "backbone.body.")) for name in state):
         _load_own(state, model, weights)
         return None
     return load_checkpoint(state, model, weights)
 
 
-def _load_own(state: dict[str, Tensor], model: nn.Module, path: str | Path) -> None:
-    beside = Path(path).with_suffix(".json")
-    saved = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
-    if saved.get("stride_in_1x1", stride_in_1x1(model)) != stride_in_1x1(model):
+def _load_own(state: dict[str, Tensor], model: TLTM | CenterMask, path: str | Path) -> None:
+    config_path = Path(path).with_suffix(".json")
+    config = json.loads(config_path.read_text(encoding="utf-8")) if config_path.is_file() else {}
+    in_1x1 = has_stride_in_1x1(model)
+    if config.get("stride_in_1x1", in_1x1) != in_1x1:
         raise ValueError(
-            f"Expected a model with stride_in_1x1={saved['stride_in_1x1']} for the weights in '{path}', as "
-            f"'{beside.name}' says, got one with {stride_in_1x1(model)}"
+            f"Expected a model with stride_in_1x1={config['stride_in_1x1']} for the weights in '{path}', as "
+            f"'{config_path.name}' says, got one with {in_1x1}: build the model with that option"
         )
     own = model.state_dict()
     wrong = sorted(own.keys() ^ state.keys())
@@ -93,15 +101,16 @@ def _download(name: str) -> dict[str, Tensor]:
         return load_state_dict_from_url(url, map_location="cpu", check_hash=True, progress=False, weights_only=True)
     except (URLError, OSError) as error:
         raise ConnectionError(
-            f"Expected to download '{name}' from {url}, got: {error}. Download the file elsewhere and give its path"
+            f"Expected to download '{name}' from {url}, got: {error}. Download the file on another machine "
+            "and give its path"
         ) from error
-    except RuntimeError as error:  # the hash
+    except RuntimeError as error:  # another hash
         raise ValueError(f"Expected '{name}' with the hash in its name, got another file: {error}") from error
 
 
-def _from_torchvision(state: dict[str, Tensor], model: nn.Module, path: str | Path) -> dict[str, Tensor]:
-    """A ResNet of torchvision under detectron2's names, made to read BGR images minus their mean, 0 to 255."""
-    in_1x1 = stride_in_1x1(model)
+def _from_torchvision(state: dict[str, Tensor], model: TLTM | CenterMask, path: str | Path) -> dict[str, Tensor]:
+    """Rename the weights of torchvision's ResNet as in detectron2, and adapt them to BGR images with values to 255."""
+    in_1x1 = has_stride_in_1x1(model)
     if in_1x1 is not False:
         remedy = "this model has none" if in_1x1 is None else "build the model with stride_in_1x1=False"
         raise ValueError(

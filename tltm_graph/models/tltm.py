@@ -1,48 +1,121 @@
-from collections.abc import Sequence
-from pathlib import Path
+import copy
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch_geometric.data import HeteroData
+from torchvision.models.resnet import Bottleneck
+from torchvision.ops import FrozenBatchNorm2d
 
 from tltm_graph.association import LearnedAffinity
-from tltm_graph.detectors.centermask import (
-    CenterMask,
-    Decoder,
-    FCOSHead,
-    MaskHead,
-    Pyramid,
-    PyramidBackbone,
-    mobile_backbone,
-    resnet_backbone,
-)
-from tltm_graph.formats import COCO, YOUTUBE_VIS_2019
-from tltm_graph.models.pretrained import load_weights
-from tltm_graph.models.relation import RelationModel
-from tltm_graph.nn import AppearanceEncoder, ResFuser, TransitionGNN
+from tltm_graph.detectors import Detector
+from tltm_graph.detectors.centermask import CenterMask
+from tltm_graph.detectors.centermask.model import Pyramid
+from tltm_graph.graph import TRANSITION
+from tltm_graph.nn import FoldedTransitionGNN, InstanceEncoder, TransitionGNN, edge_cosine_similarity
 from tltm_graph.structures import Detections, Frame
 
-Model = TypeVar("Model", "TLTM", CenterMask)
 
-
-class TLTM(nn.Module):
-    """The two-level temporal relation model (arXiv 2210.16795): a detector whose pyramid is fused with the previous
-    frame's, and a GNN that relates the objects of both frames. All of it is trained end to end.
-
-    It is detector and relation of a tracker at once:
-
-    >>> tracker = Tracker(model, relation=model)
+class RelationModel(nn.Module):
+    """Appearance model of an encoder and a GNN: from a detector's features to edge logits.
 
     Args:
-        detector: Finds, describes and segments objects.
-        relation: Encodes their features, and scores transitions between them.
+        encoder: Encoder of the features of objects as embeddings (N, channels); None for the published one.
+        gnn: GNN that scores the edges between objects; None for the published one. A folded one is for inference only.
+        groups: If above 0, the GNN reads edge features (E, 2 groups + 1): the similarity of both ends
+            (:func:`tltm_graph.nn.edge_cosine_similarity`), scaled to ±4, for the last and for the mean embedding of
+            the track; and the log of the time since update, minus 1.
+
+    Raises:
+        ValueError: If the GNN takes other edge features than these.
     """
 
-    config: dict[str, Any] | None = None
-    """How to build it again, for :func:`tltm_graph.models.save_model`."""
+    is_trained: Tensor
 
-    affinity: LearnedAffinity | None = None
-    """What has learned from this model's detections, and this relation's logits, to associate: a tracker's default."""
+    def __init__(
+        self,
+        encoder: nn.Module | None = None,
+        gnn: TransitionGNN | FoldedTransitionGNN | None = None,
+        groups: int = 0,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder or InstanceEncoder()
+        self.gnn = gnn or TransitionGNN()
+        self.groups = groups
+        if groups and self.gnn.edge_dim != 2 * groups + 1:
+            raise ValueError(
+                f"Expected a GNN with {2 * groups + 1} edge features for {groups} groups, "
+                f"got one with {self.gnn.edge_dim}"
+            )
+        # Saved with the weights and set by training, so that random weights are never used for association.
+        self.register_buffer("is_trained", torch.tensor(False))
+
+    def encode(self, detections: Detections) -> Tensor:
+        """Compute the embeddings (N, channels) of the objects of one frame.
+
+        Raises:
+            ValueError: If the detections have no features.
+        """
+        if detections.features is None:
+            if len(detections) == 0:
+                return detections.boxes.new_zeros((0, self.gnn.channels))
+            raise ValueError(
+                f"Expected detections with features, got {detections!r}: this detector cannot feed a relation model"
+            )
+        return self.encoder(detections.features)
+
+    def score(self, graph: HeteroData) -> Tensor:
+        """Compute the edge logits (E,) of a graph whose nodes have ``x``; :meth:`edge_features` reads more fields."""
+        x = graph["previous"].x, graph["current"].x
+        return self.gnn(x, graph[TRANSITION].edge_index, self.edge_features(graph))
+
+    def edge_features(self, graph: HeteroData) -> Tensor | None:
+        """Compute the edge features of the GNN (E, D): those of the class with ``groups``, else ``edge_attr`` or None.
+
+        The graph may have ``graph["previous"].time_since_update (M,)`` in frames and the mean embedding over all
+        observations, ``graph["previous"].mean_x (M, channels)``, as :class:`tltm_graph.tracking.Tracker` sets them.
+        Without them, every object was observed once, in the frame before.
+        """
+        store, previous = graph[TRANSITION], graph["previous"]
+        if not self.groups:
+            return store.edge_attr if "edge_attr" in store else None
+        mean_x = previous.mean_x if "mean_x" in previous else previous.x
+        similarity = torch.cat(
+            [
+                edge_cosine_similarity((x, graph["current"].x), store.edge_index, self.groups)
+                for x in (previous.x, mean_x)
+            ],
+            dim=1,
+        )
+        if "time_since_update" in previous:
+            time_since_update = previous.time_since_update.to(similarity)
+        else:
+            time_since_update = similarity.new_ones(len(previous.x))
+        log_time = time_since_update.clamp(min=1).log()[store.edge_index[0], None] - 1
+        return torch.cat([4 * similarity, log_time], dim=1)  # (E, 2 groups + 1)
+
+
+class TLTM(nn.Module, Detector):
+    """Two-level temporal relation model (arXiv 2210.16795), trained end to end.
+
+    It has a CenterMask, whose pyramid is fused with that of the previous frame, and a GNN, which scores the edges
+    between the objects of both frames. It is a detector with its own affinity:
+
+    >>> tracker = Tracker(model)
+
+    Args:
+        detector: Detector of objects, their features and masks.
+        relation: Appearance model that encodes the features and scores the edges.
+    """
+
+    masks_on_demand = True
+
+    config: dict[str, Any] | None = None
+    """Arguments to build the model again, for :func:`tltm_graph.models.save_model`."""
+
+    association: LearnedAffinity | None = None
+    """Association head trained on this model's detections and edge logits; None for the shipped one."""
 
     def __init__(self, detector: CenterMask, relation: RelationModel) -> None:
         super().__init__()
@@ -50,127 +123,104 @@ class TLTM(nn.Module):
         self.relation = relation
 
     @property
-    def class_names(self) -> tuple[str, ...] | None:
+    def class_names(self) -> tuple[str, ...] | None:  # type: ignore[override]
         """Names of the classes."""
         return self.detector.class_names
 
     @property
     def is_trained(self) -> Tensor:
-        """Whether the relation has learned weights."""
+        """True, as a bool tensor, if the relation has trained weights."""
         return self.relation.is_trained
 
     def detect(self, frame: Frame, context: Pyramid | None = None) -> tuple[Detections, Pyramid]:
-        """See :meth:`CenterMask.detect`."""
+        """Detect the objects of a frame: :meth:`CenterMask.detect`."""
         return self.detector.detect(frame, context)
 
     def segment(self, detections: Detections, size: tuple[int, int]) -> Detections:
-        """See :meth:`CenterMask.segment`."""
+        """Draw masks: :meth:`CenterMask.segment`."""
         return self.detector.segment(detections, size)
 
     def scale(self, size: tuple[int, int]) -> float:
-        """See :meth:`CenterMask.scale`."""
+        """Ratio of the network's input size to the size (H, W) of a frame."""
         return self.detector.scale(size)
 
+    def affinity(self) -> LearnedAffinity | None:
+        """Affinity that reads this model's edge logits; None if the relation is not trained."""
+        if not self.is_trained:
+            return None
+        learned = self.association or LearnedAffinity.from_file()
+        return LearnedAffinity(learned.head, learned.temperature, appearance=self)
+
     def encode(self, detections: Detections) -> Tensor:
-        """See :meth:`RelationModel.encode`."""
+        """Compute appearance embeddings (N, F): :meth:`RelationModel.encode`."""
         with self.detector.precision():
             return self.relation.encode(detections).float()
 
     def score(self, graph: HeteroData) -> Tensor:
-        """See :meth:`RelationModel.score`."""
+        """Compute edge logits (E,): :meth:`RelationModel.score`."""
         return self.relation.score(graph)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.detector!r}, {self.relation.encoder!r}, {self.relation.gnn!r})"
 
 
-def tltm_r50(
-    class_names: Sequence[str] = YOUTUBE_VIS_2019,
-    weights: str | Path | None = None,
-    stride_in_1x1: bool = True,
-    **options: Any,
-) -> TLTM:
-    """The published model on a ResNet-50, 46.7 million parameters.
+def detector_of(model: TLTM | CenterMask) -> CenterMask:
+    """Return the CenterMask of a model."""
+    return model.detector if isinstance(model, TLTM) else model
 
-    Args:
-        class_names: Names of the classes.
-        weights: A file, or a known name (:func:`load_weights`); None for random ones.
-        stride_in_1x1: See :func:`tltm_graph.detectors.centermask.resnet_backbone`.
-        **options: Passed on to :class:`CenterMask`.
+
+def expect_tltm(model: Any) -> TLTM:
+    """Return a model that has a relation.
+
+    Raises:
+        ValueError: If it is not a TLTM.
     """
-    model = TLTM(_center_mask(resnet_backbone(50, stride_in_1x1), class_names, options, fused=True), RelationModel())
-    return _finished(model, "tltm_r50", weights, stride_in_1x1=stride_in_1x1)
-
-
-def tltm_r101(
-    class_names: Sequence[str] = YOUTUBE_VIS_2019,
-    weights: str | Path | None = None,
-    stride_in_1x1: bool = True,
-    **options: Any,
-) -> TLTM:
-    """The published model on a ResNet-101; see :func:`tltm_r50`."""
-    model = TLTM(_center_mask(resnet_backbone(101, stride_in_1x1), class_names, options, fused=True), RelationModel())
-    return _finished(model, "tltm_r101", weights, stride_in_1x1=stride_in_1x1)
-
-
-def tltm_tiny(class_names: Sequence[str] = YOUTUBE_VIS_2019, weights: str | Path | None = None, **options: Any) -> TLTM:
-    """A model for CPUs, and for learning from scratch: half of a MobileNetV2, a pyramid of 64 channels, group norm.
-
-    Args:
-        class_names: Names of the classes.
-        weights: See :func:`tltm_r50`.
-        **options: Passed on to :class:`CenterMask`; ``min_size`` is 320 and ``max_size`` 640 here by default, and the
-            decoder wants a class probability of 0.2 and takes boxes that overlap by 0.4 for one object, of whatever
-            classes: so small a model mixes them up.
-    """
-    decoder = Decoder(score_threshold=0.2, nms_iou_across=0.4)
-    options = {"min_size": 320, "max_size": 640, "decoder": decoder} | options
-    detector = _center_mask(
-        mobile_backbone(width=0.5, channels=64), class_names, options, num_convs=2, fused=True, pools_pixels=True
-    )
-    gnn = TransitionGNN(128, 64, edge_dim=9, aggr="mean")
-    relation = RelationModel(AppearanceEncoder(64, 128), gnn, groups=4)
-    return _finished(TLTM(detector, relation), "tltm_tiny", weights)
-
-
-def centermask_r50(
-    class_names: Sequence[str] = COCO, weights: str | Path | None = None, stride_in_1x1: bool = True, **options: Any
-) -> CenterMask:
-    """CenterMask on a ResNet-50, whose frames know nothing of each other; see :func:`tltm_r50`."""
-    model = _center_mask(resnet_backbone(50, stride_in_1x1), class_names, options)
-    return _finished(model, "centermask_r50", weights, stride_in_1x1=stride_in_1x1)
-
-
-def centermask_r101(
-    class_names: Sequence[str] = COCO, weights: str | Path | None = None, stride_in_1x1: bool = True, **options: Any
-) -> CenterMask:
-    """CenterMask on a ResNet-101, whose frames know nothing of each other; see :func:`tltm_r50`."""
-    model = _center_mask(resnet_backbone(101, stride_in_1x1), class_names, options)
-    return _finished(model, "centermask_r101", weights, stride_in_1x1=stride_in_1x1)
-
-
-def _center_mask(
-    backbone: PyramidBackbone,
-    class_names: Sequence[str],
-    options: dict[str, Any],
-    num_convs: int = 4,
-    fused: bool = False,
-    pools_pixels: bool = False,
-) -> CenterMask:
-    channels, num_classes = backbone.channels, len(class_names)
-    return CenterMask(
-        backbone,
-        FCOSHead(num_classes, channels, num_convs, len(backbone.strides)),
-        MaskHead(num_classes, channels, num_convs),
-        fusers=[ResFuser(channels, channels) for _ in backbone.strides] if fused else None,
-        class_names=class_names,
-        pools_pixels=pools_pixels,
-        **options,
-    )
-
-
-def _finished(model: Model, architecture: str, weights: str | Path | None, **options: Any) -> Model:
-    model.config = {"architecture": architecture, **options}
-    if weights is not None:
-        load_weights(weights, model)
+    if not isinstance(model, TLTM):
+        raise ValueError(f"Expected a TLTM, a model with a relation, got {model!r}: build one with tltm_r50()")
     return model
+
+
+Model = TypeVar("Model", bound=TLTM | CenterMask)
+
+
+def for_inference(model: Model) -> Model:
+    """Copy a model for faster inference. The copy can be neither trained nor saved.
+
+    Frozen norms are multiplied into the convolutions before them, adjacent linear maps of the GNN into each other, and
+    convolutions read channels last. Outputs differ only by rounding.
+
+    Args:
+        model: Model to copy.
+    """
+    fast = copy.deepcopy(model)
+    fast.eval().requires_grad_(False)
+    fast.config = None
+    _fold_norms(detector_of(fast).backbone)
+    if isinstance(fast, TLTM):
+        gnn = fast.relation.gnn
+        if isinstance(gnn, TransitionGNN) and gnn.aggr in ("sum", "add", "mean"):
+            fast.relation.gnn = FoldedTransitionGNN(gnn)
+    fast.to(memory_format=torch.channels_last)
+    return fast
+
+
+def _fold_norms(backbone: nn.Module) -> None:
+    for module in list(backbone.modules()):
+        if isinstance(module, Bottleneck):
+            for i in (1, 2, 3):
+                _fold(module, f"conv{i}", f"bn{i}")
+            if module.downsample is not None:
+                _fold(module.downsample, "0", "1")
+        elif {"conv1", "bn1", "layer1"} <= dict(module.named_children()).keys():  # the stem of a ResNet
+            _fold(module, "conv1", "bn1")
+
+
+def _fold(parent: nn.Module, conv_name: str, norm_name: str) -> None:
+    conv, norm = parent._modules[conv_name], parent._modules[norm_name]
+    if not (isinstance(conv, nn.Conv2d) and isinstance(norm, FrozenBatchNorm2d)):
+        return
+    weight, bias = fuse_conv_bn_weights(
+        conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+    )
+    conv.weight, conv.bias = nn.Parameter(weight, False), nn.Parameter(bias, False)
+    parent._modules[norm_name] = nn.Identity()

@@ -11,83 +11,84 @@ from tltm_graph.association import LearnedAffinity, save_head
 from tltm_graph.detectors.centermask import CenterMask, Decoder
 from tltm_graph.formats import COCO, YOUTUBE_VIS_2019
 from tltm_graph.io import read_weights, write_atomically
+from tltm_graph.models.builders import centermask_r50, centermask_r101, tltm_r50, tltm_r101, tltm_tiny
 from tltm_graph.models.checkpoint import CheckpointReport, checkpoint_kind, load_checkpoint, official_names
-from tltm_graph.models.inference import for_inference
 from tltm_graph.models.pretrained import load_weights, weights_file
-from tltm_graph.models.tltm import TLTM, centermask_r50, centermask_r101, tltm_r50, tltm_r101, tltm_tiny
+from tltm_graph.models.tltm import TLTM, detector_of, for_inference
 
 _BUILDERS = {build.__name__: build for build in (tltm_r50, tltm_r101, tltm_tiny, centermask_r50, centermask_r101)}
+_PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def save_model(model: TLTM | CenterMask, path: str | Path) -> None:
-    """Writes weights as safetensors, and beside them (``.json``) how to build the model. If it has an affinity of its
-    own, that is written beside them too (``_affinity.safetensors``).
+    """Write the weights of a model as safetensors, and its configuration to the same path with the suffix ``.json``.
+
+    If the model has its own association head, it is written to the same folder, as ``NAME_affinity.safetensors``.
 
     Args:
-        model: A model of one of the builders.
-        path: A path that ends in ``.safetensors``. Files are replaced when they are complete.
+        model: Model of one of the builders, such as :func:`tltm_r50`.
+        path: Path that ends in ``.safetensors``. Existing files are replaced when the new ones are complete.
 
     Raises:
-        ValueError: If the path ends otherwise, or the model was put together by hand.
+        ValueError: If the path has another suffix, or no builder made the model.
     """
     path = Path(path)
     if path.suffix != ".safetensors":
         raise ValueError(f"Expected a path that ends in .safetensors, got '{path}'")
     if model.config is None:
         raise ValueError(
-            f"Expected a model of one of {sorted(_BUILDERS)}, got another one or a copy for inference: save "
-            "what the copy was made of, or its state_dict"
+            f"Expected a model of one of {sorted(_BUILDERS)}, got another one or a copy for inference: save the model "
+            "that was copied, or its state_dict"
         )
-    detector = model.detector if isinstance(model, TLTM) else model
+    detector = detector_of(model)
     config = {
         **model.config,
         "class_names": list(detector.class_names or ()),
         "min_size": detector.min_size,
         "max_size": detector.max_size,
         "decoder": asdict(detector.decoder),
-        "affinity": isinstance(model, TLTM) and model.affinity is not None,
+        "affinity": isinstance(model, TLTM) and model.association is not None,
     }
     state = {name: value.detach().contiguous().cpu() for name, value in model.state_dict().items()}
-    with write_atomically(path) as weights, write_atomically(path.with_suffix(".json")) as beside:
+    with write_atomically(path) as weights, write_atomically(path.with_suffix(".json")) as config_path:
         save_file(state, weights)
-        beside.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    if isinstance(model, TLTM) and model.affinity is not None:
-        save_head(model.affinity.head, affinity_path(path), model.affinity.temperature)
+        config_path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    if isinstance(model, TLTM) and model.association is not None:
+        save_head(model.association.head, affinity_path(path), model.association.temperature)
 
 
 def load_model(path: str | Path) -> TLTM | CenterMask:
-    """Builds a model that :func:`save_model` wrote, with its weights and, if there is one, its affinity.
+    """Load a model that :func:`save_model` wrote, with its association head if it has its own.
 
     Args:
-        path: Of the weights, or the name of a model that comes with the package
-            (:data:`tltm_graph.models.SHIPPED_WEIGHTS`).
+        path: Path of the weights, or the name of the shipped model, ``"tltm-tiny-moving-shapes"``.
 
     Raises:
-        FileNotFoundError: If one of the two files is missing.
-        ValueError: If one of them is broken, or they do not belong together.
+        FileNotFoundError: If the weights or the configuration are missing.
+        ValueError: If one of the files is damaged, or they do not belong together.
     """
     path = weights_file(path)
-    beside = path.with_suffix(".json")
-    if not beside.is_file():
+    config_path = path.with_suffix(".json")
+    if not config_path.is_file():
         raise FileNotFoundError(
-            f"Expected the configuration of '{path}' beside it in '{beside.name}', found none: build the model "
-            "yourself and give it weights=PATH, or load a checkpoint of others with load_reference_checkpoint()"
+            f"Expected the configuration of '{path}' in '{config_path.name}', found none: build the model with "
+            "weights=PATH, or load a checkpoint of other code with load_reference_checkpoint()"
         )
     try:
-        config = json.loads(beside.read_text(encoding="utf-8"))
+        config = json.loads(config_path.read_text(encoding="utf-8"))
         model = _configured(config)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"Expected a configuration of one of {sorted(_BUILDERS)} in '{beside}', got: {error}"
+            f"Expected a configuration of one of {sorted(_BUILDERS)} in '{config_path}', got: {error}"
         ) from error
     load_weights(path, model)
     if isinstance(model, TLTM) and config.get("affinity"):
-        model.affinity = LearnedAffinity.from_file(affinity_path(path))
+        model.association = LearnedAffinity.from_file(affinity_path(path))
     return model
 
 
 def affinity_path(path: Path) -> Path:
-    """Where the affinity of a model is, if it has one of its own."""
+    """Return the path of a model's own association head, given that of its weights."""
     return path.with_name(f"{path.stem}_affinity.safetensors")
 
 
@@ -106,27 +107,31 @@ def _configured(config: dict[str, Any]) -> TLTM | CenterMask:
     )
     names = config["class_names"]
     if not isinstance(names, list):
-        raise ValueError(f"class_names as a list, not {names!r}")
+        raise ValueError(f"Expected class_names as a list, got {names!r}")
     return build(tuple(map(str, names)), decoder=decoder, **options)
 
 
 def load_reference_checkpoint(
     path: str | Path, model: TLTM | CenterMask | None = None, class_names: Sequence[str] | None = None
 ) -> tuple[TLTM | CenterMask, CheckpointReport]:
-    """Loads a checkpoint of detectron2, CenterMask2 or the released TLTM code; see :func:`load_checkpoint`.
+    """Load a checkpoint of detectron2, CenterMask2 or the released TLTM code.
+
+    A CenterMask or an ImageNet backbone can be loaded into a TLTM; its other weights stay random. Classes of COCO are
+    mapped to those of YouTube-VIS 2019 by name.
 
     Args:
-        path: What :func:`tltm_graph.io.read_weights` reads: ``.pth`` or ``.pkl``.
-        model: The model to load into, in place; None builds the one that the checkpoint is of.
-        class_names: Of a model to be built; by default told from their number (80 of COCO, 40 of YouTube-VIS 2019).
+        path: Path of the checkpoint, ``.pth`` or ``.pkl``, for :func:`tltm_graph.io.read_weights`.
+        model: Model to load into, in place; None to build the model of the checkpoint.
+        class_names: Names of the classes of a model to build; None to choose by their number (80 for COCO, 40 for
+            YouTube-VIS 2019).
 
     Returns:
-        The model, and what became of the checkpoint.
+        The model, and a report that lists the weights that were loaded, ignored and missing.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is broken, has code in it (which is not run), or its weights are not those of the model:
-            names the first that do not fit. Nothing is loaded then.
+        ValueError: If the file is damaged, contains code (which is not run), or does not fit the model. The message
+            names the first weights that do not fit, and nothing is loaded.
     """
     weights = read_weights(path)
     if model is None:
@@ -143,34 +148,36 @@ def model_for_tracking(
     max_size: int | None = None,
     precision: str = "float32",
 ) -> TLTM | CenterMask:
-    """A model from a file, ready to detect and, if it is a TLTM, to relate.
+    """Load a model for tracking: optimised for inference, on a device, with settings other than those of the file.
 
     Args:
-        path: Weights of :func:`save_model` or the name of shipped ones, see :func:`load_model`; or a checkpoint
+        path: Weights of :func:`save_model`, the name of the shipped model (:func:`load_model`), or a checkpoint
             (:func:`load_reference_checkpoint`).
-        device: Where it runs.
-        score_threshold: Least probability of a class; None for that of the file, or 0.05.
-        max_objects: At most so many objects a frame; None for that of the file, or 50.
-        min_size: Length of an image's shorter side; None for that of the file, or 800.
-        max_size: Most of its longer side; None for that of the file, or 1333.
+        device: Device of the model.
+        score_threshold: Minimum probability of a class; None for the model's own.
+        max_objects: Maximum number of detections per frame; None for the model's own.
+        min_size: Length of the shorter side of the input in pixels; None for the model's own.
+        max_size: Maximum length of the longer side in pixels; None for the model's own.
         precision: ``"float32"``, ``"bfloat16"`` or ``"float16"``.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not of a model known here, or the precision is none.
+        ValueError: If the file has no known model, or a setting is not valid.
     """
-    if precision not in ("float32", "bfloat16", "float16"):
+    if precision not in _PRECISIONS:
         raise ValueError(f"Expected the precision 'float32', 'bfloat16' or 'float16', got '{precision}'")
-    weights = weights_file(path)
-    own = weights.with_suffix(".json").is_file()
-    model = load_model(weights) if own else load_reference_checkpoint(weights)[0]
-    model = for_inference(model)
-    detector = model.detector if isinstance(model, TLTM) else model
-    detector.autocast = None if precision == "float32" else getattr(torch, precision)
     for name, pixels in (("min_size", min_size), ("max_size", max_size)):
         if pixels is not None and pixels < 1:
             raise ValueError(f"Expected {name} of at least 1, got {pixels}")
-        setattr(detector, name, getattr(detector, name) if pixels is None else pixels)
+    weights = weights_file(path)
+    is_own = weights.with_suffix(".json").is_file()
+    model = for_inference(load_model(weights) if is_own else load_reference_checkpoint(weights)[0])
+    detector = detector_of(model)
+    detector.autocast = _PRECISIONS[precision]
+    if min_size is not None:
+        detector.min_size = min_size
+    if max_size is not None:
+        detector.max_size = max_size
     if score_threshold is not None:
         detector.decoder = replace(detector.decoder, score_threshold=score_threshold)
     if max_objects is not None:
@@ -189,12 +196,12 @@ def _matching_model(
             f"name the model it goes into, as in load_reference_checkpoint(path, tltm_r50())"
         )
     if class_names is None:
-        known = {len(names): names for names in (COCO, YOUTUBE_VIS_2019)}
-        class_names = known.get(len(biases), tuple(f"class {i}" for i in range(len(biases))))
+        by_number = {len(names): names for names in (COCO, YOUTUBE_VIS_2019)}
+        class_names = by_number.get(len(biases), tuple(f"class {i}" for i in range(len(biases))))
     blocks = {name.split(".")[3] for name in weights if name.startswith("backbone.bottom_up.res4.")}
     builders = (tltm_r50, tltm_r101) if kind == "TLTM" else (centermask_r50, centermask_r101)
     model = builders[len(blocks) > 6](class_names)
     if isinstance(model, TLTM) and not any("resfuser" in name for name in weights):
-        model.detector.fusers = None  # as the published baseline was trained
+        model.detector.fusers = None  # the published baseline was trained without
         model.config = None
     return model

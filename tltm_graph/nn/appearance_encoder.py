@@ -6,30 +6,34 @@ from tltm_graph.nn.instance_encoder import InstanceEncoder
 
 
 class AppearanceEncoder(nn.Module):
-    r"""Turns the pooled features and pixels of each object into one node: how it looks, and what is around it.
+    r"""Encoder of the appearance of each object and of its surroundings, from pooled features and pixels.
 
-    The second half of the node is that of :class:`InstanceEncoder`, which soon learns that what lies where it lay is
-    the same: true from frame to frame, and useless for who comes back elsewhere. The first knows nothing of places:
+    The first half of a node feature describes the colours and the texture of the object, wherever it is:
 
-    .. math:: h_k = \sum_p a_p \, \mathrm{softmax}_k(f(v_p)), \qquad
-        z = W \left[ \sqrt{h} \,\Vert\, \sum_p a_p \, g(v)_p \right]
+    .. math::
+        h_k = \sum_p \alpha_p \, \mathrm{softmax}_k(f(v_p)), \qquad
+        z = W \left[ \sqrt{h} \,\Vert\, \sum_p \alpha_p \, g(v)_p \right]
 
-    a histogram of the colours :math:`v_p` of its pixels over bins that are learned, and the mean of a learned texture
-    :math:`g`, both weighed with an attention :math:`a` that pooled features give (it is learned too, twice with its own
-    weights each): where the object is in its box. Roots of histograms are compared as Bhattacharyya does.
+    where :math:`v_p` is the colour of pixel :math:`p`, :math:`h` a histogram over learned bins :math:`k`, :math:`g` a
+    learned texture, and :math:`\alpha` an attention that selects the object within its box. The attention is a softmax
+    over pixels of a convolution of the pooled features; there are two heads, each with its own histogram and texture.
+    The square root makes scalar products of histograms Bhattacharyya coefficients.
+
+    The second half is the output of :class:`InstanceEncoder`. It also encodes what is around the object, which is
+    similar from frame to frame but not after the object has reappeared elsewhere. Hence the first half.
 
     Args:
-        in_channels (int): Channels of the pooled features, without pixels.
-        channels (int): Size of each node feature; even.
-        resolution (int): Height and width of the pooled features; even.
+        in_channels (int): Number of channels of the pooled features, without pixels. (default: :obj:`64`)
+        channels (int): Size of each node feature; even. (default: :obj:`128`)
+        resolution (int): Height and width of the pooled features; even. (default: :obj:`14`)
 
     Shapes:
-        - **input:** pooled features, then the colours of the pixels, from about -1 to 1
-          (N, in_channels + 3, resolution, resolution)
-        - **output:** node features (N, channels)
+        - **input:** pooled features followed by RGB pixels in about [-1, 1],
+          :math:`(N, C_{in} + 3, R, R)`
+        - **output:** node features :math:`(N, C)`
 
     Raises:
-        ValueError: If ``channels`` or ``resolution`` is odd; for input of another shape.
+        ValueError: If ``channels`` or ``resolution`` is odd, or the input has another shape.
     """
 
     bins, textures, heads = 48, 32, 2
@@ -49,40 +53,40 @@ class AppearanceEncoder(nn.Module):
             nn.Conv2d(in_channels, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, self.heads, 1)
         )
         self.looks = nn.Linear((self.bins + self.textures) * self.heads, channels // 2)
-        # Bins that tell colours apart from the start: with the usual small weights all of them hold the same.
+        # Large weights: with the default initialisation all bins would respond alike to all colours.
         nn.init.normal_(first.weight, std=2.0)
-        nn.init.normal_(first.bias, std=1.0)  # type: ignore[arg-type]  # it has one
+        nn.init.normal_(first.bias, std=1.0)  # type: ignore[arg-type]  # not None: bias=True
         nn.init.normal_(last.weight, std=0.8)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Node features; see the class."""
+        """Compute the node features (N, C)."""
         if x.shape[1:] != (self.in_channels + 3, self.resolution, self.resolution):
             raise ValueError(
                 f"Expected pooled features and pixels of shape (N, {self.in_channels + 3}, {self.resolution}, "
-                f"{self.resolution}), got {tuple(x.shape)}: a detector that pools pixels makes them"
+                f"{self.resolution}), got {tuple(x.shape)}: use a detector that pools pixels as well"
             )
         features, pixels = x.split([self.in_channels, 3], dim=1)
-        weight = self.attention(features).flatten(2).softmax(dim=2)  # (N, A, R²)
-        colours = self.colour(pixels).flatten(2).softmax(dim=1)  # (N, K, R²)
-        histogram = torch.einsum("nap,nkp->nak", weight, colours)
-        texture = torch.einsum("nap,nkp->nak", weight, self.texture(pixels).flatten(2))
-        looks = self.looks(torch.cat([4 * (histogram + 1e-4).sqrt(), texture], dim=2).flatten(1))
-        return torch.cat([looks, self.surroundings(features)], dim=1)  # (N, channels)
+        attention = self.attention(features).flatten(2).softmax(dim=2)  # (N, A, R²)
+        bins = self.colour(pixels).flatten(2).softmax(dim=1)  # (N, K, R²)
+        histogram = torch.einsum("nap,nkp->nak", attention, bins)  # (N, A, K)
+        texture = torch.einsum("nap,nkp->nak", attention, self.texture(pixels).flatten(2))  # (N, A, T)
+        appearance = self.looks(torch.cat([4 * (histogram + 1e-4).sqrt(), texture], dim=2).flatten(1))  # (N, C / 2)
+        return torch.cat([appearance, self.surroundings(features)], dim=1)  # (N, C)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.in_channels}, {self.channels}, resolution={self.resolution})"
 
 
-def likeness(x: tuple[Tensor, Tensor], edge_index: Tensor, groups: int) -> Tensor:
-    r"""How alike both ends of each transition are: the cosine of the angle between their features, group by group.
+def edge_cosine_similarity(x: tuple[Tensor, Tensor], edge_index: Tensor, groups: int) -> Tensor:
+    r"""Compute the cosine similarity of both ends of each edge, separately for groups of channels.
 
     Args:
         x: Node features (M, F) and (N, F).
-        edge_index: Transitions (2, E).
-        groups: Into how many groups of neighbouring channels F is cut.
+        edge_index: Edges (2, E).
+        groups: Number of groups of neighbouring channels; a divisor of F.
 
     Returns:
-        From -1 to 1 (E, groups).
+        Similarities in [-1, 1] (E, groups).
     """
     previous, current = (F.normalize(side.unflatten(1, (groups, -1)), dim=2) for side in x)
     return (previous[edge_index[0]] * current[edge_index[1]]).sum(dim=2)

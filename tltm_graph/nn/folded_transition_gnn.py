@@ -10,24 +10,30 @@ from tltm_graph.nn.transition_gnn import TransitionGNN, check_input
 
 
 class FoldedTransitionGNN(nn.Module):
-    r"""The logits of a trained :class:`TransitionGNN` with fewer and smaller products, for inference.
+    r"""An inference-only copy of a trained :class:`TransitionGNN`, with fewer and smaller matrix products.
 
-    The network looks at a previous node only through linear maps: the first layers of :math:`f_e`, :math:`f_n` and
-    :math:`f_c`, stacked here as :math:`A`. So instead of the node it is enough to carry :math:`p_i = A z_i + a`. The
-    node's change is linear in the last hidden layer :math:`u_i` of :math:`f_n`, :math:`\Delta z_i = W u_i + b`, hence
+    The network reads a previous node only through linear maps: the first layers of :math:`f_e`, :math:`f_n` and
+    :math:`f_c`, stacked here as :math:`A`. So :math:`p_i = A z_i + a` is enough to represent the node. Its change is
+    linear in the last hidden layer :math:`u_i` of :math:`f_n`, :math:`\Delta z_i = W u_i + b`, hence
 
     .. math:: p_i \leftarrow p_i + (A W) u_i + A b
 
-    with :math:`A W` multiplied out once, and so is the last layer of :math:`f_e` with the layer of :math:`f_n` that
-    reads its sum. A graph of 10×10 objects takes six products instead of ten, of fewer weights.
+    with :math:`A W` computed once. The last layer of :math:`f_e` is merged with the first layer of :math:`f_n` in the
+    same way. A graph of 10×10 objects takes six products instead of ten, with fewer weights.
 
-    It is a copy: later changes of the weights do not reach it. It neither trains nor explains; messages do not pass
-    through PyG. Results equal those of the layer to rounding.
+    Later changes to the weights of the layer do not reach the copy. It cannot be trained or explained, because
+    messages do not pass through PyG. Its results equal those of the layer up to rounding.
 
     Args:
-        gnn: The layer, with sum or mean aggregation.
+        gnn (TransitionGNN): Trained layer with sum or mean aggregation.
 
-    Shapes: As in :class:`TransitionGNN`.
+    Shapes:
+        - **input:** node features :math:`((|V_{previous}|, F), (|V_{current}|, F))`,
+          edge indices :math:`(2, |E|)`, edge features :math:`(|E|, D)` *(optional)*
+        - **output:** edge logits :math:`(|E|,)`
+
+    Raises:
+        ValueError: If the layer has another aggregation.
     """
 
     previous: Tensor
@@ -74,7 +80,7 @@ class FoldedTransitionGNN(nn.Module):
 
     @torch.no_grad()
     def forward(self, x: tuple[Tensor, Tensor], edge_index: Tensor, edge_attr: Tensor | None = None) -> Tensor:
-        """Edge logits (E,); see :class:`TransitionGNN`."""
+        """Compute the edge logits (E,)."""
         check_input(self.channels, self.edge_dim, x, edge_index, edge_attr, self.previous)
         h = self.hidden_channels
         row, column = edge_index
@@ -91,7 +97,7 @@ class FoldedTransitionGNN(nn.Module):
                 gathered /= degree.clamp(min=1)[:, None]
             u = torch.addr(torch.addmm(p[:, h : 2 * h], gathered, self.aggregate), weight, self.aggregate_bias)
             u = F.relu_(self.node_norm(self.node_middle(F.relu_(u))))  # (V_previous, H)
-            needed = slice(2 * h if step == self.num_steps - 1 else 0, None)  # in the end only the classifier reads it
+            needed = slice(2 * h if step == self.num_steps - 1 else 0, None)  # after the last step, only f_c reads p
             p = p[:, needed] + torch.addmm(self.change_bias[needed], u, self.change[:, needed])
         logits = self.pair_last(_pair(p, q[:, h:], row, column, None if a is None else a[:, h:]))
         return logits.squeeze(-1)  # (E,)

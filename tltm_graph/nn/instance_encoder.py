@@ -3,24 +3,28 @@ from torch import Tensor, nn
 
 
 class InstanceEncoder(nn.Module):
-    r"""Turns the pooled features of each object into one node of the graph, after `"Two-Level Temporal Relation Model
-    for Online Video Instance Segmentation" <https://arxiv.org/abs/2210.16795>`_ (equation 2).
+    r"""The instance encoder from the `"Two-Level Temporal Relation Model for Online Video Instance Segmentation"
+    <https://arxiv.org/abs/2210.16795>`_ paper (equation 2), which turns pooled features into node features.
 
     .. math:: z = W \, \mathrm{vec}(c_3(c_2(\mathrm{pool}(c_1(x)))))
 
-    with :math:`c_k` a 3×3 convolution and a ReLU, and :math:`\mathrm{pool}` the maximum over 2×2 pixels. The paper
-    speaks of two convolutions, the published weights have three. The defaults are the published encoder (2,610,336
+    where :math:`c_k` is a 3×3 convolution with ReLU, and :math:`\mathrm{pool}` the maximum over 2×2 pixels. The paper
+    describes two convolutions; the published weights have three. The defaults are the published encoder (2,610,336
     parameters); its ``state_dict`` has the names and shapes of the published weights.
 
     Args:
-        in_channels (int): Channels of the pooled features.
-        hidden_channels (int): Channels after the first convolution; a quarter and a sixteenth of it follow.
-        channels (int): Size of each node feature.
-        resolution (int): Height and width of the pooled features; even.
+        in_channels (int): Number of channels of the pooled features. (default: :obj:`256`)
+        hidden_channels (int): Number of channels after :math:`c_1`; a quarter of them after :math:`c_2`, a sixteenth
+            after :math:`c_3`. (default: :obj:`512`)
+        channels (int): Size of each node feature. (default: :obj:`512`)
+        resolution (int): Height and width of the pooled features; even. (default: :obj:`14`)
 
     Shapes:
-        - **input:** pooled features (N, in_channels, resolution, resolution)
-        - **output:** node features (N, channels)
+        - **input:** pooled features :math:`(N, C_{in}, R, R)`
+        - **output:** node features :math:`(N, C)`
+
+    Raises:
+        ValueError: If ``resolution`` is odd, ``hidden_channels`` is no multiple of 16, or the input has another shape.
     """
 
     def __init__(
@@ -40,21 +44,21 @@ class InstanceEncoder(nn.Module):
         self.fc = nn.Linear(hidden_channels // 16 * (resolution // 2) ** 2, channels)
 
     def reset_parameters(self) -> None:
-        """Draws all weights anew."""
+        """Reinitialise all parameters."""
         for layer in (self.cn1, self.cn2, self.cn3, self.fc):
             layer.reset_parameters()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Node features; see the class."""
+        """Compute the node features (N, C)."""
         if x.shape[1:] != (self.in_channels, self.resolution, self.resolution):
             raise ValueError(
                 f"Expected pooled features of shape (N, {self.in_channels}, {self.resolution}, {self.resolution}), "
                 f"got {tuple(x.shape)}"
             )
-        x = F.max_pool2d(F.relu(self.cn1(x)), 2)  # (N, hidden, resolution / 2, resolution / 2)
+        x = F.max_pool2d(F.relu(self.cn1(x)), 2)  # (N, H, R / 2, R / 2)
         x = F.relu(self.cn2(x))
         x = F.relu(self.cn3(x))
-        return self.fc(x.flatten(1))  # (N, channels)
+        return self.fc(x.flatten(1))  # (N, C)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.in_channels}, {self.channels}, resolution={self.resolution})"

@@ -4,21 +4,21 @@ from torch import Tensor, nn
 
 
 class ResFuser(nn.Module):
-    r"""Fuses one level of the feature pyramid with the same level of the previous frame, after `"Two-Level Temporal
-    Relation Model for Online Video Instance Segmentation" <https://arxiv.org/abs/2210.16795>`_ (equation 1).
+    r"""The residual fusion from the `"Two-Level Temporal Relation Model for Online Video Instance Segmentation"
+    <https://arxiv.org/abs/2210.16795>`_ paper (equation 1), which adds the previous frame to one pyramid level.
 
     .. math:: p'_{t+1} = p_{t+1} + f(p_t \Vert p_{t+1})
 
-    with :math:`f` two 3×3 convolutions and a ReLU between them. Every level of a pyramid has a ResFuser of its own
-    (1,769,984 parameters each by default). On the first frame of a video the previous level is the current one.
+    where :math:`f` denotes two 3×3 convolutions with a ReLU in between. Each level of a feature pyramid has its own
+    ResFuser (1,769,984 parameters by default). On the first frame of a video, pass the current level as the previous.
 
     Args:
-        channels (int): Channels of the level.
-        hidden_channels (int): Channels between the convolutions.
+        channels (int): Number of channels of the level. (default: :obj:`256`)
+        hidden_channels (int): Number of channels between the convolutions. (default: :obj:`256`)
 
     Shapes:
-        - **input:** previous and current level, both (B, channels, H, W)
-        - **output:** fused current level (B, channels, H, W)
+        - **input:** previous and current level, both :math:`(B, C, H, W)`
+        - **output:** fused current level :math:`(B, C, H, W)`
     """
 
     def __init__(self, channels: int = 256, hidden_channels: int = 256) -> None:
@@ -28,12 +28,12 @@ class ResFuser(nn.Module):
         self.cn2 = nn.Conv2d(hidden_channels, channels, 3, padding=1)
 
     def reset_parameters(self) -> None:
-        """Draws all weights anew."""
+        """Reinitialise all parameters."""
         self.cn1.reset_parameters()
         self.cn2.reset_parameters()
 
     def forward(self, previous: Tensor, current: Tensor) -> Tensor:
-        """The fused current level; see the class."""
+        """Compute the fused current level (B, C, H, W)."""
         if previous.shape != current.shape or current.shape[1] != self.channels:
             raise ValueError(
                 f"Expected two levels of equal shape (B, {self.channels}, H, W), "

@@ -6,44 +6,45 @@ from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.aggr import MeanAggregation, SumAggregation
 from torch_geometric.nn.inits import reset
-from torch_geometric.typing import OptTensor, PairTensor  # noqa: F401 (PairTensor: named in a comment that PyG reads)
+from torch_geometric.typing import OptTensor, PairTensor  # noqa: F401 (PyG reads PairTensor in comments)
 from torch_geometric.utils import degree
 
 
 class TransitionGNN(MessagePassing):
-    r"""Scores the transitions between the instances of two frames, after `"Two-Level Temporal Relation Model for
-    Online Video Instance Segmentation" <https://arxiv.org/abs/2210.16795>`_ (equations 3 and 4).
-
-    Instances are nodes of a bipartite graph: those of frame :math:`t` (*previous*), those of frame :math:`t+1`
-    (*current*), and an edge for every transition to be judged. Each previous node gathers messages from its edges and
-    predicts how it changes; the edges are then classified with the changed nodes.
+    r"""The transition GNN from the `"Two-Level Temporal Relation Model for Online Video Instance Segmentation"
+    <https://arxiv.org/abs/2210.16795>`_ paper (equations 3 and 4), which scores pairs of instances of two frames.
 
     .. math::
-        e_{ij} &= f_e(z_i \Vert z_j \Vert a_{ij}), \qquad
-        \Delta z_i = f_n\left(z_i \Vert \bigoplus_{j \in \mathcal{N}(i)} e_{ij}\right), \qquad
+        e_{ij} &= f_e\left(z_i \Vert z_j \Vert a_{ij}\right)
+
+        \Delta z_i &= f_n\left(z_i \,\Vert \bigoplus_{j \in \mathcal{N}(i)} e_{ij}\right), \qquad
         z'_i = z_i + \Delta z_i
 
-        s_{ij} &= f_c(z'_i \Vert z_j \Vert a_{ij})
+        s_{ij} &= f_c\left(z'_i \Vert z_j \Vert a_{ij}\right)
 
-    with :math:`z_i` previous and :math:`z_j` current node features, :math:`a_{ij}` optional edge features,
-    :math:`\bigoplus` the aggregation, and :math:`f_e, f_n, f_c` two- and three-layer perceptrons. The first line is
-    repeated ``num_steps`` times. :math:`s_{ij}` is the log-odds that :math:`i` and :math:`j` are the same object.
+    where :math:`i` is a node of frame :math:`t` (*previous*), :math:`j` a node of frame :math:`t+1` (*current*), and
+    :math:`(i, j)` an edge of the bipartite graph. :math:`z` are node features, :math:`a_{ij}` optional edge features,
+    :math:`\bigoplus` the aggregation, and :math:`f_e, f_n, f_c` perceptrons of three, three and two layers.
 
-    The defaults are the published network (460,673 parameters). Its ``state_dict`` has the names and shapes of the
+    Each previous node gathers messages :math:`e_{ij}` from its edges and predicts its transition :math:`\Delta z_i` to
+    the current frame. Both steps are repeated ``num_steps`` times with the same weights. The last line classifies the
+    edges: :math:`s_{ij}` is the log-odds that :math:`i` and :math:`j` are the same object.
+
+    The defaults are the published network (460,673 parameters); its ``state_dict`` has the names and shapes of the
     published weights.
 
     Args:
-        channels (int): Size of each node feature.
-        hidden_channels (int): Size of the hidden layers and of each message.
-        edge_dim (int, optional): Size of each edge feature, if there are any.
-        num_steps (int): Rounds of message passing, all with the same weights.
-        aggr (str or Aggregation): How messages are gathered. The published network sums them.
-        **kwargs: Further arguments of :class:`torch_geometric.nn.MessagePassing`.
+        channels (int): Size of each node feature. (default: :obj:`512`)
+        hidden_channels (int): Size of the hidden layers and of each message. (default: :obj:`128`)
+        edge_dim (int, optional): Size of each edge feature, :obj:`None` for no edge features. (default: :obj:`None`)
+        num_steps (int): Number of rounds of message passing. (default: :obj:`1`)
+        aggr (str or Aggregation): Aggregation of messages. The published network sums them. (default: :obj:`"sum"`)
+        **kwargs: Additional arguments of :class:`torch_geometric.nn.MessagePassing`.
 
     Shapes:
-        - **input:** node features :math:`((|V_{previous}|, F), (|V_{current}|, F))`, edge indices
-          :math:`(2, |E|)` with previous nodes in row 0 and current nodes in row 1, edge features
-          :math:`(|E|, D)` *(optional)*. Any of them may be empty.
+        - **input:** node features :math:`((|V_{previous}|, F), (|V_{current}|, F))`,
+          edge indices :math:`(2, |E|)` with previous nodes in row 0 and current nodes in row 1,
+          edge features :math:`(|E|, D)` *(optional)*. Each may be empty.
         - **output:** edge logits :math:`(|E|,)`
     """
 
@@ -87,14 +88,14 @@ class TransitionGNN(MessagePassing):
         )
 
     def reset_parameters(self) -> None:
-        """Draws all weights anew."""
+        """Reinitialise all parameters."""
         super().reset_parameters()
         reset(self.edge_mlp)
         reset(self.node_mlp)
         reset(self.edge_predictor)
 
     def forward(self, x: tuple[Tensor, Tensor], edge_index: Tensor, edge_attr: OptTensor = None) -> Tensor:
-        """Edge logits; see the class."""
+        r"""Compute the edge logits :math:`s_{ij}`, (E,)."""
         previous, current = x
         check_input(self.channels, self.edge_dim, x, edge_index, edge_attr, next(self.parameters()))
         messages_to = edge_index.flip(0)
@@ -104,9 +105,9 @@ class TransitionGNN(MessagePassing):
         return self.edge_updater(messages_to, **pair_linear.split(previous, current, edge_attr))  # (E,)
 
     def transition(self, x: tuple[Tensor, Tensor], edge_index: Tensor, edge_attr: OptTensor = None) -> Tensor:
-        r"""How each previous node changes until the current frame: :math:`\Delta z` of equation 3, (\|V_previous\|, F).
+        r"""Compute the change :math:`\Delta z_i` of each previous node until the current frame, (V_previous, F).
 
-        ``x[0] + transition(x, …)`` is the state :math:`z_{t+1}` that the network expects of frame t's objects.
+        ``x[0] + transition(x, …)`` are the node features that the network predicts for the current frame.
         """
         previous, current = x
         check_input(self.channels, self.edge_dim, x, edge_index, edge_attr, next(self.parameters()))
@@ -119,8 +120,8 @@ class TransitionGNN(MessagePassing):
         return delta
 
     def _step(self, previous: Tensor, current: Tensor, messages_to: Tensor, edge_attr: OptTensor) -> Tensor:
-        # PyG sends from row 0 to row 1, and with two node sets takes the first as the senders whatever `flow` says.
-        # Messages go to the previous nodes, so the edges come flipped: `messages_to` = (current, previous).
+        # With two node sets, PyG always sends from row 0 to row 1, whatever `flow` is. Here messages go to the previous
+        # nodes. So the edges are flipped: `messages_to` has current nodes in row 0 and previous nodes in row 1.
         pair_linear: Any
         last: Any
         pair_linear, *_, last = self.edge_mlp
@@ -131,7 +132,7 @@ class TransitionGNN(MessagePassing):
             size=(current.shape[0], previous.shape[0]),
         )  # (V_previous, H)
         if self._projects_after_aggregation:
-            # sum_j (W h_ij + b) = W (sum_j h_ij) + degree · b: one product a node instead of one an edge.
+            # sum_j (W h_ij + b) = W (sum_j h_ij) + degree · b: one product per node instead of one per edge.
             weight = degree(messages_to[1], previous.shape[0], messages.dtype)[:, None]  # (V_previous, 1)
             if isinstance(self.aggr_module, MeanAggregation):
                 weight = weight.clamp(max=1)
@@ -149,7 +150,7 @@ class TransitionGNN(MessagePassing):
 
     @property
     def _projects_after_aggregation(self) -> bool:
-        # An explanation masks whole messages, bias included, so they must exist one by one.
+        # A PyG explanation masks whole messages, bias included. So each message must be computed on its own.
         return not self.explain and isinstance(self.aggr_module, SumAggregation | MeanAggregation)
 
     def __repr__(self) -> str:
@@ -168,7 +169,7 @@ def check_input(
     edge_attr: OptTensor,
     weight: Tensor,
 ) -> None:
-    """Raises ValueError for inputs that do not fit a layer of these sizes, with weights of this type."""
+    """Raise ValueError if the inputs do not fit a layer with these sizes and the dtype of ``weight``."""
     previous, current = x
     if previous.shape[-1] != channels or current.shape[-1] != channels:
         raise ValueError(
@@ -177,13 +178,13 @@ def check_input(
         )
     if previous.dtype != current.dtype:
         raise ValueError(f"Expected node features of one type, got {previous.dtype} and {current.dtype}")
-    if previous.dtype == torch.float64 and weight.dtype != torch.float64:  # NumPy's numbers, unless told otherwise
+    if previous.dtype == torch.float64 and weight.dtype != torch.float64:  # NumPy's default
         raise ValueError(f"Expected node features of {weight.dtype} as the weights are, got float64: x.float()")
     if edge_index.ndim != 2 or edge_index.shape[0] != 2:
         raise ValueError(f"Expected 'edge_index' of shape (2, E), got {tuple(edge_index.shape)}")
     if (edge_attr is None) != (edge_dim is None):
-        wanted = f"of size {edge_dim}" if edge_dim else "none"
-        raise ValueError(f"Expected edge features {wanted}, got {None if edge_attr is None else edge_attr.shape}")
+        expected = f"of size {edge_dim}" if edge_dim else "none"
+        raise ValueError(f"Expected edge features {expected}, got {None if edge_attr is None else edge_attr.shape}")
     if edge_attr is not None and tuple(edge_attr.shape) != (edge_index.shape[1], edge_dim):
         raise ValueError(
             f"Expected 'edge_attr' of shape {(edge_index.shape[1], edge_dim)}, got {tuple(edge_attr.shape)}"
@@ -191,9 +192,9 @@ def check_input(
 
 
 class _PairLinear(nn.Linear):
-    """A linear layer over [z_i ; z_j ; a_ij], applied to its three parts apart.
+    """Linear layer over [z_i ; z_j ; a_ij] that multiplies the three parts separately.
 
-    W [z_i ; z_j ; a_ij] + b = (W_p z_i + b) + W_c z_j + W_a a_ij costs one product a node instead of one an edge.
+    W [z_i ; z_j ; a_ij] + b = (W_p z_i + b) + W_c z_j + W_a a_ij takes one product per node instead of one per edge.
     """
 
     def __init__(self, channels: int, edge_dim: int, out_channels: int) -> None:
@@ -201,7 +202,7 @@ class _PairLinear(nn.Linear):
         self.channels = channels
 
     def split(self, previous: Tensor, current: Tensor, edge_attr: OptTensor) -> dict[str, Any]:
-        """The three terms, as arguments of ``propagate`` and ``edge_updater`` over edges from current to previous."""
+        """Compute the three terms, as arguments of ``propagate`` and ``edge_updater`` for flipped edges."""
         c = self.channels
         z_previous = F.linear(previous, self.weight[:, :c], self.bias)  # (V_previous, H)
         z_current = F.linear(current, self.weight[:, c : 2 * c])  # (V_current, H)
@@ -210,6 +211,6 @@ class _PairLinear(nn.Linear):
 
 
 def _activate(z_i: Tensor, z_j: Tensor, edge_term: OptTensor) -> Tensor:
-    # z_i was lifted to the edges for this call alone: adding in place spares two tensors of the size of all messages.
+    # In place: PyG has gathered z_i for this call only. This saves two tensors of size (E, H).
     pair = z_i.add_(z_j)
     return F.relu(pair if edge_term is None else pair.add_(edge_term), inplace=True)  # (E, H)

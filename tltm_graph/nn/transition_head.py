@@ -5,34 +5,37 @@ from tltm_graph.nn.transition_gnn import TransitionGNN
 
 
 class TransitionHead(nn.Module):
-    r"""Judges transitions, births and misses by features of two frames' objects: :class:`TransitionGNN` both ways.
+    r"""A head that scores edges, births, misses and objects: :class:`TransitionGNN` in both directions.
 
     .. math::
         z_j &\leftarrow z_j + \Delta z_j, \qquad z_i \leftarrow z_i + \Delta z_i
 
-        s_{ij} &= f_c(z_i + \Delta z_i \Vert z_j \Vert a_{ij}), \qquad
-        b_j = f_b(z_j \Vert \max_i s_{ij} \Vert \log \sum_i e^{s_{ij}}), \qquad
+        s_{ij} &= f_c(z_i + \Delta z_i \Vert z_j \Vert a_{ij})
+
+        b_j &= f_b(z_j \Vert \max_i s_{ij} \Vert \log \sum_i e^{s_{ij}}), \qquad
         m_i = f_m(z_i \Vert \max_j s_{ij} \Vert \log \sum_j e^{s_{ij}}), \qquad
         o_j = f_o(z_j \Vert \max_i s_{ij} \Vert \log \sum_i e^{s_{ij}})
 
-    Current nodes gather from previous ones first, then previous from current ones, then the layer of the latter scores
-    the edges: every object knows of its rivals' rivals. All are log-odds: that i and j are one object, that j was
-    not there before, that i is not there now. Taken together by a solver, :math:`s_{ij} - b_j - m_i > 0` is a match
-    worth making: the threshold is learned, for each object its own. :math:`o_j` are the log-odds that j shows an object
-    at all.
+    Current nodes :math:`j` gather messages from previous nodes :math:`i` first, then previous nodes from current ones.
+    The second layer then classifies the edges. So each edge depends on the rivals of both ends, and on their rivals.
+
+    All outputs are log-odds: :math:`s_{ij}`, that i and j are the same object; :math:`b_j`, that j is new;
+    :math:`m_i`, that i is not visible now; :math:`o_j`, that j is an object and not a false positive. A solver matches
+    i and j if :math:`s_{ij} - b_j - m_i > 0`. So the threshold is learned for each object.
 
     Args:
-        num_previous (int): Features of a previous object.
-        num_current (int): Features of a current one.
-        num_edge (int): Features of a transition.
-        channels (int): Size of each node.
-        hidden_channels (int): Size of hidden layers, messages and edge features.
-        num_steps (int): Rounds of message passing each way.
-        aggr (str): How messages are gathered.
+        num_previous (int): Number of features of a previous object.
+        num_current (int): Number of features of a current object.
+        num_edge (int): Number of features of an edge.
+        channels (int): Size of each node feature. (default: :obj:`32`)
+        hidden_channels (int): Size of hidden layers, messages and edge features. (default: :obj:`64`)
+        num_steps (int): Number of rounds of message passing in each direction. (default: :obj:`1`)
+        aggr (str): Aggregation of messages. (default: :obj:`"sum"`)
 
     Shapes:
-        - **input:** previous (M, num_previous), current (N, num_current), edge indices (2, E), edges (E, num_edge)
-        - **output:** logits of edges (E,), births (N,), misses (M,), objects (N,)
+        - **input:** previous features :math:`(M, F_{previous})`, current features :math:`(N, F_{current})`,
+          edge indices :math:`(2, |E|)`, edge features :math:`(|E|, F_{edge})`
+        - **output:** logits of edges :math:`(|E|,)`, births :math:`(N,)`, misses :math:`(M,)`, objects :math:`(N,)`
     """
 
     def __init__(
@@ -64,14 +67,15 @@ class TransitionHead(nn.Module):
     def forward(
         self, previous: Tensor, current: Tensor, edge_index: Tensor, edges: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Logits of edges, births, misses and objects; see the class."""
+        """Compute the logits of edges (E,), births (N,), misses (M,) and objects (N,)."""
         z, y, a = self.previous(previous), self.current(current), self.edge(edges)
         y = y + self.to_current.transition((y, z), edge_index.flip(0), a)
         z = z + self.to_previous.transition((z, y), edge_index, a)
         logits = self.to_previous((z, y), edge_index, a)  # (E,)
-        matched = torch.cat([y, _evidence(logits, edge_index[1], len(y))], dim=1)
-        births, objects = self.birth(matched).squeeze(1), self.object(matched).squeeze(1)
-        misses = self.miss(torch.cat([z, _evidence(logits, edge_index[0], len(z))], dim=1)).squeeze(1)
+        y_evidence = torch.cat([y, _evidence(logits, edge_index[1], len(y))], dim=1)
+        births, objects = self.birth(y_evidence).squeeze(1), self.object(y_evidence).squeeze(1)
+        z_evidence = torch.cat([z, _evidence(logits, edge_index[0], len(z))], dim=1)
+        misses = self.miss(z_evidence).squeeze(1)
         return logits, births, misses, objects
 
     def __repr__(self) -> str:
@@ -79,13 +83,17 @@ class TransitionHead(nn.Module):
 
 
 class Standardize(nn.Module):
-    """Brings features to mean 0 and deviation 1, as they were in the first batches it was trained on.
+    """Standardisation of features by the mean and deviation of the first training batches.
 
-    Unlike batch norm it treats a row the same whatever the others are, in training too, and rows may be few or none.
+    Unlike batch norm, it treats each row independently of the others, in training too. A batch may be empty.
 
     Args:
         num_features (int): Size of the last dimension.
-        num_batches (int): After so many batches it has seen enough.
+        num_batches (int): Number of batches after which mean and deviation stay fixed. (default: :obj:`500`)
+
+    Shapes:
+        - **input:** features :math:`(R, F)`
+        - **output:** standardised features :math:`(R, F)`, clamped to [-8, 8]
     """
 
     mean: Tensor
@@ -100,7 +108,7 @@ class Standardize(nn.Module):
         self.register_buffer("seen", torch.tensor(0))
 
     def forward(self, features: Tensor) -> Tensor:
-        """The standardised features (R, num_features), within ±8."""
+        """Standardise the features (R, F)."""
         if self.training and len(features) and int(self.seen) < self.num_batches:
             self.seen += 1
             self.mean.lerp_(features.detach().mean(dim=0), 1 / float(self.seen))
@@ -113,7 +121,7 @@ class Standardize(nn.Module):
 
 
 def _evidence(logits: Tensor, index: Tensor, size: int) -> Tensor:
-    """The best edge of each node and the log of the sum over its edges' odds (size, 2); -10 where it has none."""
+    """Compute the maximum and the log-sum-exp of each node's edge logits (size, 2), scaled; -10 without edges."""
     best = logits.new_full((size,), -10.0).scatter_reduce(0, index, logits, "amax")
     total = torch.zeros_like(best).index_add(0, index, (logits - best[index]).exp())
     return torch.stack([best, best + total.clamp(min=1e-6).log()], dim=1).clamp(-10, 20) / 4

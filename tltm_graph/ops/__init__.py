@@ -1,21 +1,19 @@
-"""Pure functions on boxes and masks that torchvision does not have."""
+"""Functions on boxes, masks and feature pyramids that torchvision lacks."""
 
 from tltm_graph.ops.masks import mask_iou, masks_to_boxes
 from tltm_graph.ops.paste import paste_masks
-from tltm_graph.ops.ratio_roi_align import ratio_levels, ratio_roi_align
-from tltm_graph.ops.rle import Rle, check_rles, decode_rle, encode_rle, rle_areas, rle_to_box, to_coco
+from tltm_graph.ops.pyramid_pooling import pool_from_pyramid
+from tltm_graph.ops.ratio_roi_align import ratio_roi_align
+from tltm_graph.ops.rle import Rle, decode_rle, encode_rle, rle_to_box
 
 __all__ = [
     "Rle",
-    "check_rles",
     "decode_rle",
     "encode_rle",
     "mask_iou",
     "masks_to_boxes",
     "paste_masks",
-    "ratio_levels",
+    "pool_from_pyramid",
     "ratio_roi_align",
-    "rle_areas",
     "rle_to_box",
-    "to_coco",
 ]

@@ -3,11 +3,11 @@ from torch import Tensor
 
 
 def mask_iou(masks: Tensor, others: Tensor) -> Tensor:
-    r"""Intersection over union of every mask with every other mask.
+    r"""Compute the intersection over union of each pair of masks.
 
     .. math:: IoU_{ij} = |A_i \cap B_j| / |A_i \cup B_j|
 
-    Two empty masks have IoU 0: there is nothing they share.
+    Two empty masks have IoU 0.
 
     Args:
         masks: Bool masks (N, H, W).
@@ -30,23 +30,24 @@ def mask_iou(masks: Tensor, others: Tensor) -> Tensor:
 
 
 def masks_to_boxes(masks: Tensor) -> Tensor:
-    """Tight boxes of masks: (x0, y0, x1 + 1, y1 + 1), so that width and height count pixels; zeros for an empty mask.
+    """Compute the tight box of each mask; an empty mask has the box (0, 0, 0, 0).
 
     Args:
         masks: Bool masks (N, H, W).
 
     Returns:
-        Boxes xyxy in pixels, float32 (N, 4).
+        Corners (x0, y0, x1, y1) in pixels, float32 (N, 4). x1 and y1 are one beyond the last pixel, unlike those of
+        :func:`torchvision.ops.masks_to_boxes`.
     """
     if masks.shape[0] == 0:
         return masks.new_zeros((0, 4), dtype=torch.float32)
 
     def extent(occupied: Tensor) -> tuple[Tensor, Tensor]:
         size = occupied.shape[1]
-        first = occupied.argmax(dim=1)  # argmax gives the first of equal values
+        first = occupied.argmax(dim=1)  # the first of equal values
         return first, size - occupied.flip(1).argmax(dim=1)
 
-    pixels = masks.view(torch.uint8)  # on CPUs the greatest byte is found thirty times faster than any true value
+    pixels = masks.view(torch.uint8)  # on CPUs, amax of bytes is thirty times faster than any of bools
     columns, rows = pixels.amax(dim=1), pixels.amax(dim=2)
     (x0, x1), (y0, y1) = extent(columns), extent(rows)
     boxes = torch.stack([x0, y0, x1, y1], dim=1).float()  # (N, 4)

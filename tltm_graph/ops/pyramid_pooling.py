@@ -12,27 +12,27 @@ def pool_from_pyramid(
     resolution: int = 14,
     aligned: bool = True,
 ) -> Tensor:
-    r"""The features of each box, pooled from the level of a feature pyramid that suits its size.
+    r"""Pool the features of each box from the level of a feature pyramid that suits its size.
 
-    The rule is that of feature pyramid networks: a box of 224×224 pixels belongs to stride 16, twice the size is one
-    level up,
+    As in feature pyramid networks, a box of 224×224 pixels belongs to stride 16, and one of twice the size to the next
+    level,
 
     .. math:: s = 16 \cdot 2^{\lfloor \log_2(\sqrt{wh} / 224) \rfloor}
 
-    The level whose stride is closest to that (in octaves) is taken, whatever levels there are: a single map serves all.
+    Among the given levels, the one whose stride is closest to s, in octaves, is used. A single map serves all boxes.
 
     Args:
-        maps: For each level the map of one image (1, C, h, w); the same C in all.
-        strides: For each level how many pixels of the network's input lie between two cells.
+        maps: Feature map (1, C, h, w) of one image for each level, with equal C.
+        strides: Stride of each level, in pixels of the network's input.
         boxes: Corners (x0, y0, x1, y1) in pixels of the network's input (N, 4).
-        resolution: Cells of the answer each way.
-        aligned: Whether cell centres lie at half pixels (detectron2) or at whole ones (torchvision's models).
+        resolution: Height and width of the pooled features.
+        aligned: True if cell centres lie at half pixels (detectron2), False at whole pixels (torchvision's models).
 
     Returns:
         Features (N, C, resolution, resolution).
 
     Raises:
-        ValueError: If there is no map, or maps differ in their channels.
+        ValueError: If there is no map, or the maps differ in their number of channels.
     """
     channels = {int(level.shape[1]) for level in maps.values()}
     if len(channels) != 1:
@@ -41,9 +41,9 @@ def pool_from_pyramid(
     if len(names) == 1:
         return _pool(maps[names[0]], strides[names[0]], boxes, resolution, aligned)
     sides = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(dim=1).sqrt()
-    wanted = 4 + (torch.log2(sides / 224 + 1e-9) + 1e-6).floor()  # (N,), log2 of the stride
+    octave = 4 + (torch.log2(sides / 224 + 1e-9) + 1e-6).floor()  # (N,), log2 of the stride
     octaves = boxes.new_tensor([strides[name] for name in names]).log2()  # (L,)
-    levels = (wanted[:, None] - octaves).abs().argmin(dim=1)  # (N,), the finer of two that are as close
+    levels = (octave[:, None] - octaves).abs().argmin(dim=1)  # (N,), the finer of two equally close levels
     pooled = boxes.new_zeros((len(boxes), channels.pop(), resolution, resolution), dtype=boxes.dtype)
     for index, name in enumerate(names):
         rows = (levels == index).nonzero().flatten()
@@ -52,13 +52,13 @@ def pool_from_pyramid(
 
 
 def equally_wide(maps: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
-    """Those of the maps called ``names`` that have as many channels as the first of them: one feature space."""
+    """Select the maps called ``names`` with as many channels as the first of them: one feature space."""
     channels = next((maps[name].shape[1] for name in names), None)
     return {name: maps[name] for name in names if maps[name].shape[1] == channels}
 
 
 def _pool(level: Tensor, stride: float, boxes: Tensor, resolution: int, aligned: bool) -> Tensor:
-    # Half precision could not tell neighbouring pixels apart.
+    # In the precision of the boxes: half precision cannot resolve single pixels.
     return roi_align(
         level.to(boxes.dtype), [boxes], resolution, spatial_scale=1 / stride, sampling_ratio=2, aligned=aligned
     )

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypedDict
 
 import numpy as np
@@ -15,17 +15,21 @@ class Rle(TypedDict):
 
 
 def encode_rle(masks: Tensor) -> list[Rle]:
-    """Encodes bool masks (N, H, W) as COCO run-length encoding, one per mask."""
+    """Encode bool masks (N, H, W) as N run-length encodings."""
     pixels = masks.cpu().numpy().astype(np.uint8)
     encoded = coco_mask.encode(np.asfortranarray(pixels.transpose(1, 2, 0))) if len(pixels) else []
     return [{"size": list(map(int, rle["size"])), "counts": rle["counts"].decode("ascii")} for rle in encoded]
 
 
 def decode_rle(rles: Sequence[Rle], size: tuple[int, int]) -> Tensor:
-    """Decodes run-length encodings of one frame of ``size`` (H, W) to bool masks (N, H, W).
+    """Decode run-length encodings to bool masks (N, H, W).
+
+    Args:
+        rles: Encodings of one frame.
+        size: Height and width of the frame in pixels.
 
     Raises:
-        ValueError: If an encoding is for a frame of another size.
+        ValueError: If an encoding belongs to a frame of another size.
     """
     for rle in rles:
         if tuple(rle["size"]) != tuple(size):
@@ -36,37 +40,57 @@ def decode_rle(rles: Sequence[Rle], size: tuple[int, int]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(decoded.transpose(2, 0, 1))).bool()  # (N, H, W)
 
 
+def rles_to_tensors(rles: Sequence[Rle]) -> dict[str, Tensor]:
+    """Pack run-length encodings of one frame size into tensors for a file; inverse of :func:`rles_from_tensors`."""
+    text = "".join(rle["counts"] for rle in rles).encode("ascii")
+    return {
+        "length": torch.tensor([len(rle["counts"]) for rle in rles], dtype=torch.int64),
+        "text": torch.frombuffer(bytearray(text or b"\0"), dtype=torch.uint8),
+        "size": torch.tensor(rles[0]["size"] if rles else [1, 1]),
+    }
+
+
+def rles_from_tensors(tensors: Mapping[str, Tensor]) -> list[Rle]:
+    """Unpack run-length encodings; inverse of :func:`rles_to_tensors`."""
+    size, text = tensors["size"].tolist(), tensors["text"].numpy().tobytes()
+    ends = tensors["length"].cumsum(dim=0).tolist()
+    return [
+        {"size": size, "counts": text[end - length : end].decode("ascii")}
+        for end, length in zip(ends, tensors["length"].tolist(), strict=True)
+    ]
+
+
 def to_coco(rles: Sequence[Rle]) -> list[dict]:
-    """The same encodings as ``pycocotools.mask`` takes them, with counts as bytes."""
+    """Convert encodings to those of ``pycocotools.mask``, which have counts as bytes."""
     return [{"size": list(rle["size"]), "counts": rle["counts"].encode("ascii")} for rle in rles]
 
 
 def rle_to_box(rle: Rle) -> list[float]:
-    """Tight box [x, y, width, height] of a mask, as COCO files have it."""
+    """Compute the tight box [x, y, width, height] of a mask in pixels, as in COCO files."""
     return coco_mask.toBbox(to_coco([rle])[0]).tolist()
 
 
 def rle_areas(rles: Sequence[Rle]) -> np.ndarray:
-    """Number of pixels of each mask, int64 (N,)."""
+    """Count the pixels of each mask, int64 (N,), without decoding."""
     runs, _, lengths = _runs(rles)
     position = np.arange(len(runs)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    owner = np.repeat(np.arange(len(rles)), lengths)
-    ones = position % 2 == 1
-    return np.bincount(owner[ones], runs[ones], minlength=len(rles)).astype(np.int64)
+    mask_index = np.repeat(np.arange(len(rles)), lengths)
+    ones = position % 2 == 1  # runs of zeros and ones alternate, zeros first
+    return np.bincount(mask_index[ones], runs[ones], minlength=len(rles)).astype(np.int64)
 
 
 def check_rles(rles: Sequence[Rle], size: tuple[int, int], where: Callable[[int], str]) -> None:
-    """Makes sure that every encoding is a mask of a frame of ``size`` (H, W), without decoding it.
+    """Check that each encoding is a valid mask of a frame, without decoding it.
 
-    The runs of a mask must be at least 0 long and cover the frame exactly; ``pycocotools`` decodes many that do not.
+    The runs must have lengths of at least 0 and cover the frame exactly. ``pycocotools`` accepts many that do not.
 
     Args:
-        rles: The encodings.
+        rles: Encodings to check.
         size: Height and width of the frame in pixels.
-        where: Says where the mask at an index comes from, for the error.
+        where: Function that describes the origin of the mask at an index, for the error message.
 
     Raises:
-        ValueError: With what was expected and found, for the first one that is not.
+        ValueError: If an encoding is invalid or belongs to another frame size.
     """
     for index, rle in enumerate(rles):
         if not isinstance(rle, dict) or not isinstance(rle.get("counts"), str) or not rle["counts"].isascii():
@@ -92,10 +116,11 @@ def check_rles(rles: Sequence[Rle], size: tuple[int, int], where: Callable[[int]
 
 
 def _runs(rles: Sequence[Rle]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Runs of all masks one after the other, whether each string is whole, and how many runs each has.
+    """Parse the runs of all masks: concatenated runs, completeness of each string, and number of runs of each mask.
 
-    A number is written in groups of five bits, least first, in characters from 48 on; bit 5 says that more follow,
-    bit 4 of the last is the sign. From the fourth on, a run is written as its difference to the one two before.
+    A number consists of groups of five bits, least significant first, stored as characters from code 48. Bit 5 marks
+    that more groups follow; bit 4 of the last group is the sign. From the fourth run on, the number is the difference
+    to the run two positions before.
     """
     sizes = np.fromiter((len(rle["counts"]) for rle in rles), dtype=np.int64, count=len(rles))
     code = np.frombuffer("".join(rle["counts"] for rle in rles).encode("ascii"), dtype=np.uint8).astype(np.int64) - 48
@@ -104,7 +129,7 @@ def _runs(rles: Sequence[Rle]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     whole = np.ones(len(rles), dtype=bool)
     filled = sizes > 0
     whole[filled] = last[ends[filled] - 1]
-    last[ends[filled] - 1] = True  # a cut-off string shall not run into the next one
+    last[ends[filled] - 1] = True  # a truncated string must not continue into the next one
     stop = last.nonzero()[0]
     if len(stop) == 0:
         return np.zeros(0, dtype=np.int64), whole, np.zeros(len(rles), dtype=np.int64)
@@ -121,6 +146,6 @@ def _runs(rles: Sequence[Rle]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rows = (index > 0) & (index % 2 == parity)
         if rows.any():
             total = np.cumsum(value[rows])
-            head = np.searchsorted(rows.nonzero()[0], first[rows])  # where this mask's own sums begin
+            head = np.searchsorted(rows.nonzero()[0], first[rows])  # start of this mask's cumulative sums
             runs[rows] = total - np.where(head > 0, total[head - 1], 0)
     return runs, whole, lengths

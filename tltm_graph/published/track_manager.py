@@ -1,55 +1,110 @@
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from tltm_graph.association import Assignment
-from tltm_graph.published.affinity import ArgmaxAssignment
+from tltm_graph.published.solver import ArgmaxAssignment
 from tltm_graph.structures import Detections
-from tltm_graph.tracking.memory import Memory
-from tltm_graph.tracking.motion import MotionFilters
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PublishedMemory:
+    """Memory of the released code. It grows with every track of the video unless tracks are removed.
+
+    Args:
+        hits: Observations minus misses of each track over its whole life (M,), int64.
+        updated: Time of the last observation of each track (M,).
+        detections: Each track at its last observation (M rows), without masks.
+        next_id: Number of tracks started so far.
+    """
+
+    hits: Tensor
+    updated: Tensor
+    detections: Detections
+    next_id: int
+
+    @property
+    def ids(self) -> Tensor:
+        """Ids of the tracks (M,): their rows, which change when a track is removed."""
+        return torch.arange(len(self))
+
+    def time_since_update(self, now: float) -> Tensor:
+        """Frames of the video's pace since the last observation of each track (M,), at time ``now``."""
+        return now - self.updated
+
+    def __len__(self) -> int:
+        return len(self.detections)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Name all tensors, for a file; :meth:`from_tensors` is the inverse."""
+        detections = self.detections
+        named = {name: getattr(detections, name) for name in ("boxes", "scores", "labels", "embeddings")}
+        named |= {"hits": self.hits, "updated": self.updated}
+        return {name: value for name, value in named.items() if value is not None}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], next_id: int) -> Self:
+        """Restore a memory from :meth:`tensors`."""
+        boxes, scores, labels = tensors["boxes"], tensors["scores"], tensors["labels"]
+        detections = Detections(boxes, scores, labels, embeddings=tensors.get("embeddings"))
+        return cls(tensors["hits"], tensors["updated"], detections, next_id)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} tracks, {self.next_id} started)"
 
 
 class PublishedTrackManager:
-    """The memory of the released code, kept apart from ours: see docs/fidelity.md.
+    """Track rules of the released code; docs/fidelity.md compares them with the paper.
 
-    A track does not move between frames. What is shown for a match is the *row* of the memory it sits in, and rows move
-    up when others are forgotten: after that, ids change hands and may occur twice. Misses add up over the whole life of
-    a track, they are not counted anew after a observation. A frame without objects changes nothing.
+    A track does not move between frames. The id shown for a match is the *row* of the track in memory. Rows move up
+    when other tracks are removed: ids then change and may occur twice. Misses accumulate over the whole life of a
+    track; an observation does not reset them. A frame without objects changes nothing.
 
     Args:
-        misses_to_forget: Misses, in all, after which a track is forgotten; None to remember all for ever.
+        misses_to_forget: Total misses after which a track is removed; None to keep every track.
     """
 
     def __init__(self, misses_to_forget: int | None = None) -> None:
         self.misses_to_forget = misses_to_forget
 
-    def predict(self, memory: Memory, time: float) -> Detections:
-        """The last detection of each track, where it was."""
-        return memory.detections
+    def start(self, device: torch.device | str = "cpu", next_id: int = 0) -> PublishedMemory:
+        """Create a memory without tracks."""
+        return PublishedMemory(
+            torch.zeros(0, dtype=torch.int64), torch.zeros(0, device=device), Detections.empty(device), next_id
+        )
 
-    def describe(self, graph: HeteroData, memory: Memory, time: float) -> None:
-        """Nothing is known of motion."""
+    def restore(self, tensors: Mapping[str, Tensor], next_id: int) -> PublishedMemory:
+        """Restore a memory from :meth:`PublishedMemory.tensors`."""
+        return PublishedMemory.from_tensors(tensors, next_id)
+
+    def predict(self, memory: PublishedMemory, time: float) -> Detections:
+        """Return the last detection of each track; tracks do not move."""
+        return memory.detections.replace(ids=memory.ids.to(memory.detections.boxes.device))
+
+    def add_motion(self, graph: HeteroData, memory: PublishedMemory, time: float) -> None:
+        """Add nothing: the released code does not estimate motion."""
 
     def update(
         self,
-        memory: Memory,
+        memory: PublishedMemory,
         detections: Detections,
         assignment: Assignment,
-        frame: int,
-        time: float | None = None,
+        time: float,
         objects: Tensor | None = None,
-    ) -> tuple[Memory, Tensor, Tensor]:
-        """Takes in what was seen in ``frame``; see :meth:`tltm_graph.tracking.TrackManager.update`."""
+    ) -> tuple[PublishedMemory, Tensor, Tensor]:
+        """Update the memory with a frame; see :meth:`tltm_graph.tracking.TrackManager.update`."""
         n, m = len(detections), len(memory)
         if n == 0:
             return memory, torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
         births = assignment.births
-        rows = torch.full((n,), -1)
-        rows[assignment.current] = assignment.previous
-        rows[births] = torch.arange(m, m + len(births))
-        shown = rows.clone()
+        tracks = torch.full((n,), -1)
+        tracks[assignment.current] = assignment.previous
+        tracks[births] = torch.arange(m, m + len(births))
+        shown = tracks.clone()
         shown[births] = torch.arange(memory.next_id, memory.next_id + len(births))
 
         claims = assignment.claims if isinstance(assignment, ArgmaxAssignment) else torch.ones_like(assignment.current)
@@ -57,29 +112,22 @@ class PublishedTrackManager:
         hits[assignment.previous] += claims
         source = torch.full((m,), -1)
         source[assignment.previous] = assignment.current
-        remembered = _overwrite(memory.detections, detections, source, births)
-        after = Memory(
-            ids=torch.arange(m + len(births)),
-            hits=hits,
-            confirmed=torch.ones(m + len(births), dtype=torch.bool),
-            misses=-hits,
-            last_seen=torch.cat([torch.where(source >= 0, frame, memory.last_seen), torch.full((len(births),), frame)]),
-            motion=MotionFilters().start(remembered.boxes, remembered.scores, frame),
-            detections=remembered,
-            next_id=memory.next_id + len(births),
-        )
+        observed = (source >= 0).to(memory.updated.device)
+        updated = torch.where(observed, torch.full_like(memory.updated, time), memory.updated)
+        updated = torch.cat([updated, updated.new_full((len(births),), time)])
+        kept = _overwrite(memory.detections, detections, source, births)
         if self.misses_to_forget is not None:
-            kept = after[(hits > -self.misses_to_forget).nonzero().flatten()]
-            after = replace(kept, ids=torch.arange(len(kept)))
-        return after, rows, shown
+            rows = (hits > -self.misses_to_forget).nonzero().flatten()
+            hits, updated, kept = hits[rows], updated[rows.to(updated.device)], kept[rows]
+        return PublishedMemory(hits, updated, kept, memory.next_id + len(births)), tracks, shown
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(misses_to_forget={self.misses_to_forget})"
 
 
 def _overwrite(memory: Detections, detections: Detections, source: Tensor, births: Tensor) -> Detections:
-    """``memory`` with the rows that were seen replaced (all but their label) and the born ones appended."""
-    both = Detections.cat([memory, detections.replace(masks=None)])
+    """Replace the matched rows of ``memory``, except for their labels, and append the births."""
+    both = Detections.cat([memory, detections.replace(masks=None, features=None)])
     matched = (source >= 0).nonzero().flatten()
     rows = torch.cat([torch.arange(len(memory)), len(memory) + births])
     rows[matched] = len(memory) + source[matched]

@@ -1,8 +1,7 @@
-"""The types that flow through the library: frames in, detections with ids, tracks out."""
+"""Data types of the library: frames, detections and tracks."""
 
 from tltm_graph.structures.detections import Detections, class_name
-from tltm_graph.structures.frame import Frame
-from tltm_graph.structures.frame_pair import FramePair
+from tltm_graph.structures.frame import Frame, FramePair
 from tltm_graph.structures.tracks import Observation, Track, Tracks, observations_of
 
 __all__ = [

@@ -7,30 +7,33 @@ from torch import Tensor
 
 
 def class_name(label: int, class_names: Sequence[str] | None) -> str:
-    """The name of a class, ``"class 7"`` where it has none."""
+    """Name of a class, ``"class 7"`` if no name is known."""
     return class_names[label] if class_names and label < len(class_names) else f"class {label}"
 
 
-_LARGEST = 1e7  # so that areas stay exact enough
+_LARGEST = 1e7  # keeps areas exact enough in single precision
 
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """The objects of one frame: ground truth, a detector's output and a tracker's output are all this type.
+    """Objects of one frame: ground truth, detector output and tracker output are all of this type.
 
     Args:
-        boxes: Corners (x0, y0, x1, y1) in pixels of the frame, floating point (N, 4), x0 ≤ x1 and y0 ≤ y1. They may
-            stick out of the image.
-        scores: Confidence (N,), higher is surer. In [0, 1] for every detector of this package; files may have others.
+        boxes: Corners (x0, y0, x1, y1) in pixels of the frame, floating point (N, 4), x0 ≤ x1 and y0 ≤ y1. Boxes may
+            extend beyond the image.
+        scores: Confidence (N,). In [0, 1] for every detector of this package; files may contain other values.
         labels: Class indices from 0, int64 (N,).
         masks: Bool (N, H, W), or None for boxes alone.
-        features: Whatever the detector knows about each object (N, …), floating point, or None.
-        ids: Track of each object, int64 (N,), -1 where it has none yet, or None before tracking.
+        features: Detector's own description of each object (N, …), floating point, such as pooled RoI features; or
+            None. Only the detector and the encoder of an affinity read it.
+        ids: Track of each object, int64 (N,), -1 for none; or None before tracking.
+        embeddings: Appearance embedding of each object (N, F), floating point, the node features ``x`` of the
+            frame-pair graph; or None. An affinity computes them unless the detector already provides them.
 
     Raises:
-        ValueError: If a field has another type or shape than the above, the lengths differ, or — for tensors on the
-            CPU, where looking costs no synchronisation — a value is not finite, a box is turned inside out, a label is
-            negative or an id occurs twice. :meth:`check_values` does the same for tensors anywhere.
+        ValueError: If a field has another type or shape, or the lengths differ. For tensors on the CPU also if a value
+            is not finite, a box is inverted, a label is negative or an id occurs twice; :meth:`check_values` checks
+            this on any device.
     """
 
     boxes: Tensor
@@ -39,6 +42,7 @@ class Detections:
     masks: Tensor | None = None
     features: Tensor | None = None
     ids: Tensor | None = None
+    embeddings: Tensor | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.boxes, Tensor):
@@ -55,12 +59,14 @@ class Detections:
             _expect("features", self.features, (n, *self.features.shape[1:]), floating=True)
         if self.ids is not None:
             _expect("ids", self.ids, (n,), dtype=torch.int64)
+        if self.embeddings is not None:
+            _expect("embeddings", self.embeddings, (n, self.embeddings.shape[-1]), floating=True)
         if self.boxes.device.type == "cpu":
             self.check_values()
 
     def check_values(self) -> None:
-        """Raises ValueError for values that no later step could make sense of."""
-        if len(self) == 0 or self._is_plainly_sound():
+        """Raise ValueError for values that no later step can use."""
+        if len(self) == 0 or self._is_valid():
             return
         for name, values in (("boxes", self.boxes), ("scores", self.scores)):
             bad = ~(values.reshape(len(self), -1).abs() < _LARGEST).all(dim=1)  # NaN is bad
@@ -81,8 +87,8 @@ class Detections:
             if known.unique().numel() != known.numel():
                 raise ValueError(f"Expected each of 'ids' at most once in a frame, got {self.ids.tolist()}")
 
-    def _is_plainly_sound(self) -> bool:
-        """Whether all is well, where NumPy can tell at a fifth of the time; it is asked for many times a frame."""
+    def _is_valid(self) -> bool:
+        """Check CPU tensors with NumPy, in a fifth of the time; detections are constructed many times a frame."""
         if self.boxes.device.type != "cpu" or {self.boxes.dtype, self.scores.dtype} - {torch.float32, torch.float64}:
             return False
         boxes, scores, labels = (value.detach().numpy() for value in (self.boxes, self.scores, self.labels))
@@ -97,7 +103,7 @@ class Detections:
 
     @classmethod
     def empty(cls, device: torch.device | str = "cpu") -> Self:
-        """A frame without objects."""
+        """Detections of a frame without objects."""
         return cls(
             boxes=torch.zeros((0, 4), device=device),
             scores=torch.zeros(0, device=device),
@@ -106,19 +112,21 @@ class Detections:
 
     @classmethod
     def cat(cls, parts: Sequence[Self]) -> Self:
-        """The objects of several, in order. Parts without objects need not have the fields that the others have.
+        """Concatenate detections in order. Parts without objects may lack optional fields.
 
         Raises:
-            ValueError: If masks, features or ids are known for some of the objects only.
+            ValueError: If an optional field is present for some of the objects only.
         """
         if not parts:
-            raise ValueError("Expected at least one part to join, got none")
+            raise ValueError("Expected at least one part to concatenate, got none: use Detections.empty()")
         parts = [part for part in parts if len(part)] or list(parts[:1])
         values: dict[str, Any] = {}
         for name in (field.name for field in fields(cls)):
             known = [getattr(part, name) for part in parts if getattr(part, name) is not None]
             if known and len(known) < len(parts):
-                raise ValueError(f"Expected '{name}' of all objects or of none, got them for some")
+                raise ValueError(
+                    f"Expected '{name}' for all objects or for none, got them for some: give all parts the field"
+                )
             values[name] = torch.cat(known) if known else None
         return cls(**values)
 
@@ -126,7 +134,7 @@ class Detections:
         return self.boxes.shape[0]
 
     def __getitem__(self, rows: Tensor | slice | Sequence[int]) -> Self:
-        """The objects at ``rows``: indices, a bool mask (N,) or a slice, never one bare integer."""
+        """Select objects by indices, a bool mask (N,) or a slice; a single integer is refused."""
         if not isinstance(rows, slice):
             rows = torch.as_tensor(rows, device=self.boxes.device)
             if rows.ndim != 1:
@@ -136,15 +144,15 @@ class Detections:
         return self._map(lambda value: value[rows])
 
     def replace(self, **changes: Any) -> Self:
-        """A copy with some fields changed."""
+        """Copy with some fields replaced."""
         return replace(self, **changes)
 
     def to(self, device: torch.device | str) -> Self:
-        """A copy with every tensor on ``device``."""
+        """Copy with every tensor on ``device``."""
         return self._map(lambda value: value.to(device))
 
     def outside(self, size: tuple[int, int]) -> Tensor:
-        """Bool (N,): which boxes do not even touch an image of ``size`` (H, W)."""
+        """Bool (N,): True for boxes that do not touch an image of ``size`` (H, W)."""
         height, width = size
         x0, y0, x1, y1 = self.boxes.unbind(dim=1)
         return (x1 < 0) | (y1 < 0) | (x0 > width) | (y0 > height)
@@ -157,7 +165,7 @@ class Detections:
         return type(self)(**changed)
 
     def __repr__(self) -> str:
-        optional = [name for name in ("masks", "features", "ids") if getattr(self, name) is not None]
+        optional = [name for name in ("masks", "features", "ids", "embeddings") if getattr(self, name) is not None]
         return f"{type(self).__name__}({len(self)} objects{', with ' + ', '.join(optional) if optional else ''})"
 
 
@@ -168,7 +176,9 @@ def _expect(
         raise ValueError(f"Expected '{name}' as a tensor, got {type(value).__name__}: torch.as_tensor makes one")
     wrong_type = value.dtype != dtype if dtype else floating and not value.is_floating_point()
     if tuple(value.shape) != shape or wrong_type:
-        wanted = {"boxes": "(N, 4)", "masks": "(N, H, W)", "features": "(N, …)"}.get(name, "(N,)")
+        wanted = {"boxes": "(N, 4)", "masks": "(N, H, W)", "features": "(N, …)", "embeddings": "(N, F)"}.get(
+            name, "(N,)"
+        )
         kind = str(dtype).removeprefix("torch.") if dtype else "floating point"
         raise ValueError(
             f"Expected '{name}' of shape {wanted} with N = {shape[0]} and type {kind}, "

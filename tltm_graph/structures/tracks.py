@@ -15,16 +15,16 @@ Box = tuple[float, float, float, float]
 
 
 class Observation(NamedTuple):
-    """One object in one frame, the row that files of tracks are made of.
+    """One object in one frame of a track: a row of a file of tracks.
 
     Args:
-        id: Of the track, at least 0.
-        box: (x0, y0, x1, y1) in pixels.
+        id: Track id, at least 0.
+        box: Corners (x0, y0, x1, y1) in pixels.
         score: Confidence.
         label: Class index from 0.
-        mask: Run-length encoded mask, None where only the box is known.
-        crowd: Truth only: a region of several objects that nobody told apart, or one that is not to be scored.
-        area: Truth only: pixels of the object according to the annotation, which may differ from the mask's.
+        mask: Run-length encoded mask, or None if only the box is known.
+        crowd: Ground truth only: True for a region of several objects, or one that metrics ignore.
+        area: Ground truth only: annotated area in pixels, which may differ from that of the mask.
     """
 
     id: int
@@ -41,13 +41,13 @@ class Track:
     """One object followed through a video, ordered by frame.
 
     Args:
-        frames: Indices of the frames it was seen in, strictly increasing.
-        boxes: (x0, y0, x1, y1) in pixels, one per frame.
+        frames: Indices of the frames with an observation, strictly increasing.
+        boxes: Corners (x0, y0, x1, y1) in pixels, one per frame.
         scores: Confidence, one per frame.
         labels: Class index from 0, one per frame.
-        masks: Run-length encoded mask, one per frame, or None where only boxes are known.
-        crowd: Truth only: not one object but a region that is not to be scored; predictions on it do not count.
-        areas: Truth only: pixels according to the annotation, one per frame; None to count those of the masks.
+        masks: Run-length encoded mask, one per frame, or None if only boxes are known.
+        crowd: Ground truth only: True for a region that metrics ignore, together with predictions on it.
+        areas: Ground truth only: annotated area in pixels, one per frame; None for the area of the masks.
 
     Raises:
         ValueError: If the lengths differ or the frames are not strictly increasing.
@@ -62,16 +62,8 @@ class Track:
     areas: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        lengths = {
-            "frames": len(self.frames),
-            "boxes": len(self.boxes),
-            "scores": len(self.scores),
-            "labels": len(self.labels),
-        }
-        if self.masks is not None:
-            lengths["masks"] = len(self.masks)
-        if self.areas is not None:
-            lengths["areas"] = len(self.areas)
+        columns = ("frames", "boxes", "scores", "labels", "masks", "areas")
+        lengths = {name: len(getattr(self, name)) for name in columns if getattr(self, name) is not None}
         if len(set(lengths.values())) > 1 or not self.frames:
             raise ValueError(f"Expected at least one frame and equal lengths in a track, got {lengths}")
         if any(later <= earlier for earlier, later in pairwise(self.frames)):
@@ -81,7 +73,7 @@ class Track:
         return len(self.frames)
 
     def observation(self, track_id: int, position: int) -> Observation:
-        """The row at ``position`` of the track's frames."""
+        """Observation in the frame ``frames[position]``, with the id of the track."""
         return Observation(
             id=track_id,
             box=self.boxes[position],
@@ -94,26 +86,26 @@ class Track:
 
     @property
     def score(self) -> float:
-        """Mean confidence over the frames the object was seen in."""
+        """Mean confidence of the observations."""
         if min(self.scores) == max(self.scores):
-            return self.scores[0]  # exactly: a sum would round, and order tracks that a file scores alike
+            return self.scores[0]  # exact: the rounding of a sum would order tracks of equal score
         return sum(self.scores) / len(self.scores)
 
     @property
     def label(self) -> int:
-        """The class seen most often; the smallest index of those seen equally often."""
+        """Most frequent class; of equally frequent ones the smallest index."""
         counts = Counter(self.labels)
         return min(counts, key=lambda label: (-counts[label], label))
 
 
 @dataclass(frozen=True)
 class Tracks(Mapping[int, Track]):
-    """All objects of one video, by id.
+    """Mapping from id to track: all objects of one video.
 
     Args:
-        tracks: Track of each id.
-        size: Height and width of the video in pixels, None if unknown and there are no masks.
-        num_frames: Length of the video, counting frames in which nothing was seen.
+        tracks: Tracks by id.
+        size: Height and width of the video in pixels; None if unknown, for tracks without masks.
+        num_frames: Length of the video, including frames without objects.
     """
 
     tracks: dict[int, Track]
@@ -124,27 +116,21 @@ class Tracks(Mapping[int, Track]):
     def from_stream(
         cls, stream: Iterable[tuple[int, Detections]], size: tuple[int, int], num_frames: int | None = None
     ) -> "Tracks":
-        """Collects the detections that have an id (≥ 0); the frames may come in any order.
+        """Build tracks from the detections that have an id (≥ 0). Frames may come in any order.
 
         Args:
-            stream: Pairs of frame index and the detections of that frame, with ids.
+            stream: Pairs of a frame index and the detections of that frame, with ids.
             size: Height and width of the video in pixels.
-            num_frames: Length of the video; by default up to the last frame of the stream.
+            num_frames: Length of the video; None for up to the last frame of the stream.
 
         Raises:
             ValueError: If detections have no ids, or one track has masks in some frames only.
         """
-        last = -1
-
-        def rows() -> Iterator[tuple[int, Observation]]:
-            nonlocal last
-            for frame, detections in stream:
-                last = max(last, frame)
-                for observation in observations_of(frame, detections):
-                    yield frame, observation
-
-        tracks = cls.from_observations(rows(), size, 0).tracks
-        return cls(tracks, size, last + 1 if num_frames is None else num_frames)
+        last, rows = -1, []
+        for frame, detections in stream:
+            last = max(last, frame)
+            rows += [(frame, observation) for observation in observations_of(frame, detections)]
+        return cls.from_observations(rows, size, last + 1 if num_frames is None else num_frames)
 
     @classmethod
     def from_observations(
@@ -153,12 +139,12 @@ class Tracks(Mapping[int, Track]):
         size: tuple[int, int] | None,
         num_frames: int | None = None,
     ) -> "Tracks":
-        """Collects pairs of frame index and observation, in any order.
+        """Build tracks from observations, in any order.
 
         Args:
-            observations: Pairs of frame index and :class:`Observation`.
+            observations: Pairs of a frame index and an :class:`Observation`.
             size: Height and width of the video in pixels, None if unknown.
-            num_frames: Length of the video; by default up to the last observation.
+            num_frames: Length of the video; None for up to the last observation.
 
         Raises:
             ValueError: If an id occurs twice in a frame, or a track has masks in some frames only.
@@ -172,7 +158,7 @@ class Tracks(Mapping[int, Track]):
         return cls(tracks, size, last + 1 if num_frames is None else num_frames)
 
     def observations(self) -> Iterator[tuple[int, list[Observation]]]:
-        """Every frame of the video in order with what is seen in it, in the order of the ids; masks stay encoded."""
+        """Iterate over all frames of the video in order, with their observations in the order of tracks."""
         position = dict.fromkeys(self.tracks, 0)
         by_frame: dict[int, list[int]] = {}
         for track_id, track in self.tracks.items():
@@ -186,7 +172,7 @@ class Tracks(Mapping[int, Track]):
             yield frame, rows
 
     def at(self, frame: int) -> Detections:
-        """The objects of one frame, masks decoded, ids attached; empty beyond the ends of the video."""
+        """Detections of one frame, with ids and decoded masks; empty outside the video."""
         ids, rows = [], []
         for track_id, track in self.tracks.items():
             i = bisect_left(track.frames, frame)
@@ -213,17 +199,17 @@ class Tracks(Mapping[int, Track]):
 
 
 def observations_of(frame: int, detections: Detections) -> list[Observation]:
-    """The objects of one frame that have an id (≥ 0), as rows.
+    """Convert the detections of one frame that have an id (≥ 0) to observations.
 
     Raises:
         ValueError: If the detections have no ids.
     """
     if detections.ids is None:
         raise ValueError(f"Expected detections with ids, got none in frame {frame}: run them through a Tracker")
-    known = detections[detections.ids >= 0].to("cpu")
-    assert known.ids is not None
-    columns = (known.ids, known.boxes, known.scores, known.labels)
-    masks = encode_rle(known.masks) if known.masks is not None else [None] * len(known)
+    tracked = detections[detections.ids >= 0].to("cpu")
+    assert tracked.ids is not None
+    columns = (tracked.ids, tracked.boxes, tracked.scores, tracked.labels)
+    masks = encode_rle(tracked.masks) if tracked.masks is not None else [None] * len(tracked)
     return [
         Observation(track_id, tuple(box), score, label, mask)
         for track_id, box, score, label, mask in zip(*(column.tolist() for column in columns), masks, strict=True)
@@ -233,12 +219,12 @@ def observations_of(frame: int, detections: Detections) -> list[Observation]:
 def _track(track_id: int, rows: list[tuple[int, Observation]]) -> Track:
     rows.sort(key=lambda row: row[0])
     frames = tuple(frame for frame, _ in rows)
-    for frame, after in pairwise(frames):
-        if frame == after:
+    for frame, following in pairwise(frames):
+        if frame == following:
             raise ValueError(f"Expected each id at most once in a frame, got id {track_id} twice in frame {frame}")
     _, boxes, scores, labels, masks, crowd, areas = zip(*(observation for _, observation in rows), strict=True)
     if len({mask is None for mask in masks}) > 1:
-        raise ValueError(f"Expected masks in every frame of track {track_id} or in none, got a mixture")
+        raise ValueError(f"Expected masks in every frame of track {track_id} or in none, got them in some")
     return Track(
         frames=frames,
         boxes=boxes,

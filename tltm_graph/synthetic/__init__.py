@@ -1,26 +1,18 @@
-"""The room synthetic."""
+"""Rendered scenes with exact ground truth, and simulated detections with known identities."""
 
-from tltm_graph.synthetic.difficulty import DIFFICULTIES, EASY, HARD, STANDARD, Difficulty
-from tltm_graph.synthetic.export import write_scenes
-from tltm_graph.synthetic.scene import MovingShapes
-from tltm_graph.synthetic.sequence import DetectionSequence, simulate_motion
-from tltm_graph.synthetic.splits import SPLITS, TEST, TRAIN, VAL, Scenes, Split, moving_shapes
+from tltm_graph.synthetic.difficulty import EASY, HARD, STANDARD
+from tltm_graph.synthetic.scenes import TEST, TRAIN, VAL, MovingShapes, moving_shapes
+from tltm_graph.synthetic.simulated_motion import DetectionSequence, simulate_motion
 
 __all__ = [
-    "DIFFICULTIES",
     "EASY",
     "HARD",
-    "SPLITS",
     "STANDARD",
     "TEST",
     "TRAIN",
     "VAL",
     "DetectionSequence",
-    "Difficulty",
     "MovingShapes",
-    "Scenes",
-    "Split",
     "moving_shapes",
     "simulate_motion",
-    "write_scenes",
 ]

@@ -1,26 +1,25 @@
-"""Boxes that belong to more than one object, to a part of one, or to one that has a box already."""
+"""Errors of a simulated detector: misses, inexact, merged and partial boxes, duplicates and false positives."""
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from scipy.stats import beta, norm
 
-from tltm_graph.synthetic.boxes import displace, overlapping_iou, stretch
-from tltm_graph.synthetic.observations import FALSE, Found, Observations
+from tltm_graph.synthetic.observations import NO_OBJECT, DetectionRows, Observations, overlapping_iou
 from tltm_graph.synthetic.processes import alternating, chance, logistic, mixture, ornstein_uhlenbeck
 from tltm_graph.synthetic.worlds import World
 
-_LEAST_INSIDE = 0.15  # of its area: what is less inside of the picture is never found
+_MIN_INSIDE = 0.15  # an object with less of its area in the picture is never detected
 
 
-class Bursts(NamedTuple):
-    """Objects are lost for many frames in a row, whatever can be seen of them.
+class MissBursts(NamedTuple):
+    """Runs of frames in which an object is not detected, however visible it is.
 
     Args:
-        at_first: Probability to be lost when the video begins.
-        mean_seen: Mean number of frames before an object is lost.
-        longest: Most frames that it is.
+        at_first: Probability that an object is missed when the video begins.
+        mean_seen: Mean number of frames before an object is missed.
+        longest: Maximum length of a run, in frames.
     """
 
     at_first: float
@@ -30,24 +29,24 @@ class Bursts(NamedTuple):
 
 @dataclass(frozen=True)
 class Recall:
-    r"""Which objects are found in which frame. Without arguments nearly all that are inside of the picture.
+    r"""Probability that an object is detected in a frame. By default nearly all objects in the picture are detected.
 
-    An object is found with the probability :math:`\sigma(\ell)(1 - m)`, with log-odds
+    The probability is :math:`\sigma(\ell)(1 - m)`, with log-odds
 
     .. math:: \ell = b + f + \min\left(0, \frac{v - v_0}{s}\right) + \min\left(0, 3 \log \frac{h}{h_0}\right)
 
-    where :math:`v` is how much of it is visible and :math:`h` its height in pixels.
+    where :math:`v` is the visible fraction of the object and :math:`h` its height in pixels.
 
     Args:
-        base: :math:`b`.
-        visible: :math:`v_0`: objects of which less is visible are hard to find.
-        softness: :math:`s`.
-        height: :math:`h_0`: smaller objects are hard to find. At 0 none are.
-        flicker: Deviation of :math:`f`, which comes and goes.
-        flicker_memory: How fast it does, in frames.
-        bias: Deviation of what is added to :math:`f` of an object in all frames.
-        misses: Mean of :math:`m`: half of it for half of the objects, one and a half times it for the others.
-        bursts: What is lost beside that, or None.
+        base: Log-odds of an easy object, :math:`b`.
+        visible: Visible fraction below which objects are hard to detect, :math:`v_0`.
+        softness: Softness of that limit, :math:`s`.
+        height: Height in pixels below which objects are hard to detect, :math:`h_0`; 0 for no limit.
+        flicker: Standard deviation of :math:`f`, which varies over time.
+        flicker_memory: Correlation time of :math:`f`, in frames.
+        bias: Standard deviation of a constant part of :math:`f` of each object.
+        misses: Mean of :math:`m`. Half of the objects have half of it, the others one and a half times it.
+        bursts: Additional runs of misses, or None.
     """
 
     base: float = 20.0
@@ -58,11 +57,11 @@ class Recall:
     flicker_memory: float = 1.0
     bias: float = 0.0
     misses: float = 0.0
-    bursts: Bursts | None = None
+    bursts: MissBursts | None = None
 
     @classmethod
     def draw(cls, rng: np.random.Generator, picture_height: int) -> Self:
-        """One at random, for pictures of so many pixels."""
+        """Draw random settings for pictures of this height in pixels."""
         return cls(
             base=rng.uniform(1.5, 5),
             visible=mixture(rng, (0.3, 0, 0), (0.7, 0.25, 0.7)),
@@ -72,13 +71,15 @@ class Recall:
             flicker_memory=rng.uniform(1, 12),
             bias=rng.uniform(0, 1.2),
             misses=mixture(rng, (0.2, 0, 0), (0.5, 0, 0.1), (0.3, 0.05, 0.3)),
-            bursts=Bursts(rng.uniform(0.05, 0.25), rng.uniform(10, 50), int(rng.integers(2, 31)))
+            bursts=MissBursts(rng.uniform(0.05, 0.25), rng.uniform(10, 50), int(rng.integers(2, 31)))
             if chance(rng, 0.45)
             else None,
         )
 
-    def find(self, rng: np.random.Generator, observations: Observations, world: World) -> tuple[np.ndarray, np.ndarray]:
-        r"""Which observations become detections, bool (R,), and :math:`\ell` of all (R,)."""
+    def detect(
+        self, rng: np.random.Generator, observations: Observations, world: World
+    ) -> tuple[np.ndarray, np.ndarray]:
+        r"""Draw which observations are detected, bool (R,), and return the log-odds :math:`\ell` of all (R,)."""
         at = observations.frames, observations.objects
         flicker = ornstein_uhlenbeck(rng, world.present.shape, self.flicker_memory, self.flicker)
         tall = observations.boxes[:, 3] - observations.boxes[:, 1]
@@ -89,27 +90,27 @@ class Recall:
             + np.minimum(0, 3 * np.log(np.maximum(tall, 1) / max(self.height, 1)))
         )
         misses = self.misses * rng.choice([0.5, 1.5], world.num_objects)[observations.objects]
-        found = rng.random(len(logits)) < logistic(logits) * (1 - misses)
-        found &= observations.inside > _LEAST_INSIDE
+        detected = rng.random(len(logits)) < logistic(logits) * (1 - misses)
+        detected &= observations.inside > _MIN_INSIDE
         if self.bursts is not None:
-            found &= ~alternating(rng, world.present.shape, *self.bursts)[at]
-        return found, logits
+            detected &= ~alternating(rng, world.present.shape, *self.bursts)[at]
+        return detected, logits
 
 
 @dataclass(frozen=True)
 class Localization:
-    """Where the box of an object that is found is. Without arguments it is exact.
+    """Errors of the boxes of detected objects. By default boxes are exact.
 
     Args:
-        noise: Deviation of centre and log size in each frame, in boxes; one and a half times that of what is hidden.
-        drift: Deviation of what is added to it and changes slowly.
-        drift_memory: How slowly, in frames.
-        whole: Whether boxes are of whole objects, also outside of the picture.
-        shrinking: Of objects that are hidden in part, how much less wide the box is than the object: this share of what
-            cannot be seen. Which side is missing is up to the object.
-        gross: Share of boxes that are far off: sides lie a quarter of the box away, give or take. What errs does so for
-            a few frames.
-        gross_memory: How long, in frames.
+        noise: Standard deviation of centre and log size, independent in each frame, in box sizes. It is one and a half
+            times as large if less than 70 % of an object is visible.
+        drift: Standard deviation of a slowly varying error of centre and log size, in box sizes.
+        drift_memory: Correlation time of the drift, in frames.
+        whole: Whether boxes include parts outside the picture.
+        shrinking: Loss of width of partly occluded objects, as a fraction of the invisible part. An object always loses
+            it on the same side.
+        gross: Fraction of boxes with gross errors, whose sides are off by about a quarter of the box.
+        gross_memory: Correlation time of gross errors, in frames.
     """
 
     noise: float = 0.0
@@ -122,7 +123,7 @@ class Localization:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
-        """One at random."""
+        """Draw random settings."""
         return cls(
             noise=mixture(rng, (0.05, 0, 0), (0.45, 0.005, 0.03), (0.5, 0.02, 0.08)),
             drift=rng.uniform(0, 0.05),
@@ -134,165 +135,150 @@ class Localization:
         )
 
     def locate(
-        self, rng: np.random.Generator, observations: Observations, found: np.ndarray, world: World
+        self, rng: np.random.Generator, observations: Observations, detected: np.ndarray, world: World
     ) -> np.ndarray:
-        """Boxes (S, 4) of the observations that are found, a bool mask (R,)."""
-        boxes = (observations.boxes if self.whole else observations.clipped)[found]
-        visible, objects = observations.visible[found], observations.objects[found]
+        """Draw boxes (S, 4) of the detected observations, given as a bool mask (R,)."""
+        boxes = (observations.boxes if self.whole else observations.clipped)[detected]
+        visible, objects = observations.visible[detected], observations.objects[detected]
         missing = np.where(visible < 0.8, self.shrinking * (1 - visible), 0) * (boxes[:, 2] - boxes[:, 0])
         from_left = (rng.random(world.num_objects) < 0.5)[objects]
         boxes[:, 0] += np.where(from_left, missing, 0)
         boxes[:, 2] -= np.where(from_left, 0, missing)
 
-        drift = ornstein_uhlenbeck(rng, (*world.present.shape, 4), self.drift_memory, self.drift)
+        shape, at = world.present.shape, (observations.frames[detected], objects)
+        drift = ornstein_uhlenbeck(rng, (*shape, 4), self.drift_memory, self.drift)
         noise = rng.normal(size=boxes.shape) * self.noise * np.where(visible < 0.7, 1.5, 1)[:, None]
-        boxes = displace(boxes, noise + drift[observations.frames[found], objects])
+        boxes = displace(boxes, noise + drift[at])
         if self.gross == 0:
             return boxes
-        shape, memory = world.present.shape, self.gross_memory
-        errs = ornstein_uhlenbeck(rng, (*shape, 1), memory, 1.0)[..., 0] > norm.isf(self.gross)
-        away = ornstein_uhlenbeck(rng, (*shape, 4), 2 * memory, 0.25)
-        errors = np.where(errs[..., None], away, 0)[observations.frames[found], objects]
-        return stretch(boxes, errors)
+        is_gross = ornstein_uhlenbeck(rng, (*shape, 1), self.gross_memory, 1.0)[..., 0] > norm.isf(self.gross)
+        errors = ornstein_uhlenbeck(rng, (*shape, 4), 2 * self.gross_memory, 0.25)
+        return move_sides(boxes, np.where(is_gross[..., None], errors, 0)[at])
 
 
-class Scoring(Protocol):
-    """How sure a detector says it is."""
-
-    def of_objects(self, rng: np.random.Generator, logits: np.ndarray) -> np.ndarray:
-        """Scores (S,) of objects that are found with these log-odds (S,)."""
-
-    def of_nothing(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Scores (F,) of false positives."""
-
-
-@dataclass(frozen=True)
-class ConstantScores:
-    """All scores are 1: those of files that have none."""
-
-    def of_objects(self, rng: np.random.Generator, logits: np.ndarray) -> np.ndarray:
-        return np.ones(len(logits))
-
-    def of_nothing(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        return np.ones(count)
-
-
-@dataclass(frozen=True)
-class InformativeScores:
-    r"""Higher for what is easier to find: :math:`\sigma(a \ell - b + 0.7 \varepsilon)`.
-
-    False positives get :math:`\sigma(1.2 \varepsilon)`.
+def displace(boxes: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """Change the centres and sizes of boxes.
 
     Args:
-        slope: :math:`a`.
-        offset: :math:`b`.
+        boxes: Corners (R, 4).
+        by: Amounts added to x and y of the centre, in box sizes, and to log width and log height (R, 4).
     """
-
-    slope: float
-    offset: float
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator) -> Self:
-        """One at random."""
-        return cls(slope=rng.uniform(0.5, 1.2), offset=rng.uniform(-1, 2))
-
-    def of_objects(self, rng: np.random.Generator, logits: np.ndarray) -> np.ndarray:
-        return logistic(self.slope * logits - self.offset + 0.7 * rng.normal(size=len(logits)))
-
-    def of_nothing(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        return logistic(1.2 * rng.normal(size=count))
+    sizes = boxes[:, 2:] - boxes[:, :2]
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2 + sizes * by[:, :2]
+    half = sizes * np.exp(by[:, 2:]) / 2
+    return np.concatenate([centres - half, centres + half], axis=1)
 
 
-def merge_overlapping(rng: np.random.Generator, found: Found, probability: float, memory: float) -> Found:
-    """Two boxes of objects that overlap with an IoU above 0.25 become one, for a few frames in a row.
+def move_sides(boxes: np.ndarray, amounts: np.ndarray) -> np.ndarray:
+    """Move each side of boxes (N, 4) by amounts (N, 4) in box sizes, clipped to a third of the box."""
+    size = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
+    return boxes + np.clip(amounts, -1 / 3, 1 / 3) * size
 
-    In three of ten cases that is the box around both, otherwise one in between, mostly near to one of them. It keeps
-    the id of the nearer one; :func:`reidentified` tells what it shows.
+
+def merge_overlapping(
+    rng: np.random.Generator, detections: DetectionRows, probability: float, memory: float
+) -> DetectionRows:
+    """Merge boxes of objects that overlap with an IoU above 0.25, for a few frames in a row.
+
+    In 30 % of the cases the merged box is the union; otherwise it lies in between, mostly near one of the two. It keeps
+    the id of the nearer one; :func:`assign_ids` later decides which object it shows.
 
     Args:
-        rng: Of everything.
-        found: Detections of objects.
-        probability: That two that overlap are one in a frame.
-        memory: How long it goes on, in frames.
+        rng: Source of all random numbers.
+        detections: Detections of objects.
+        probability: Probability that two overlapping boxes are merged in a frame.
+        memory: Correlation time of merging, in frames.
     """
-    one, other, iou = overlapping_iou(found.frames, found.boxes)
+    first, second, iou = overlapping_iou(detections.frames, detections.boxes)
     close = iou > 0.25
-    one, other = one[close], other[close]
-    ids = np.sort(np.stack([found.ids[one], found.ids[other]]), axis=0)
-    _, pair = np.unique(ids[0] * (found.ids.max(initial=0) + 1) + ids[1], return_inverse=True)
-    shape = int(found.frames.max(initial=-1)) + 1, int(pair.max(initial=-1)) + 1
-    rank, around, nearness = (
-        norm.cdf(ornstein_uhlenbeck(rng, shape, memory, 1.0))[found.frames[one], pair] for _ in range(3)
+    first, second = first[close], second[close]
+    ids = np.sort(np.stack([detections.ids[first], detections.ids[second]]), axis=0)
+    _, pair = np.unique(ids[0] * (detections.ids.max(initial=0) + 1) + ids[1], return_inverse=True)
+    shape = int(detections.frames.max(initial=-1)) + 1, int(pair.max(initial=-1)) + 1
+    merging, kind, nearness = (
+        norm.cdf(ornstein_uhlenbeck(rng, shape, memory, 1.0))[detections.frames[first], pair] for _ in range(3)
     )
-    flipped = found.ids[one] > found.ids[other]
+    flipped = detections.ids[first] > detections.ids[second]
     weights = beta.ppf(np.where(flipped, 1 - nearness, nearness), 0.7, 0.7)
-    boxes, kept_ids, left = found.boxes.copy(), found.ids.copy(), np.ones(len(found), dtype=bool)
-    for row in np.flatnonzero(rank < probability).tolist():
-        kept, lost, weight = one[row], other[row], weights[row]
-        if not (left[kept] and left[lost]):
+    boxes, merged_ids = detections.boxes.copy(), detections.ids.copy()
+    remaining = np.ones(len(detections), dtype=bool)
+    for row in np.flatnonzero(merging < probability).tolist():
+        kept, lost, weight = first[row], second[row], weights[row]
+        if not (remaining[kept] and remaining[lost]):
             continue  # an earlier pair has taken one of them
-        left[lost] = False
-        kept_ids[kept] = found.ids[kept if weight > 0.5 else lost]
-        if around[row] < 0.3:
+        remaining[lost] = False
+        merged_ids[kept] = detections.ids[kept if weight > 0.5 else lost]
+        if kind[row] < 0.3:
             np.minimum(boxes[kept, :2], boxes[lost, :2], out=boxes[kept, :2])
             np.maximum(boxes[kept, 2:], boxes[lost, 2:], out=boxes[kept, 2:])
         else:
             boxes[kept] = weight * boxes[kept] + (1 - weight) * boxes[lost]
-    return replace(found, boxes=boxes, ids=kept_ids).take(left)
+    return replace(detections, boxes=boxes, ids=merged_ids).take(remaining)
 
 
-def partial_boxes(rng: np.random.Generator, found: Found, probability: float, memory: float) -> Found:
-    """Boxes around 40 to 70 of 100 of the width and height of some of the others, with half of their score or more.
+def partial_boxes(
+    rng: np.random.Generator, detections: DetectionRows, probability: float, memory: float
+) -> DetectionRows:
+    """Draw false positives around parts of objects: 40 to 70 % of width and height, at 50 to 100 % of the score.
 
-    Those of an object come for a few frames in a row, around much the same part of it; see :func:`merge_overlapping`.
+    Each detection has one with this probability. Those of one object appear for a few frames in a row, around a similar
+    part; ``memory`` is the correlation time in frames.
     """
-    rank, *where = _drawn(rng, found, memory, 5)
+    rank, *part = _draw_per_object(rng, detections, memory, 5)
     chosen = rank < probability
-    parts = found.take(chosen)
-    begin, share = (np.stack(pair, axis=1)[chosen] for pair in (where[:2], where[2:]))
-    sizes = parts.boxes[:, 2:] - parts.boxes[:, :2]
+    wholes = detections.take(chosen)
+    begin, share = (np.stack(pair, axis=1)[chosen] for pair in (part[:2], part[2:]))
+    sizes = wholes.boxes[:, 2:] - wholes.boxes[:, :2]
     begin, end = 0.5 * begin, np.minimum(0.5 * begin + 0.4 + 0.3 * share, 1.1)
-    boxes = np.concatenate([parts.boxes[:, :2] + begin * sizes, parts.boxes[:, :2] + end * sizes], axis=1)
-    return _false(parts, boxes, rng.uniform(0.5, 1, len(parts)))
+    boxes = np.concatenate([wholes.boxes[:, :2] + begin * sizes, wholes.boxes[:, :2] + end * sizes], axis=1)
+    return _without_object(wholes, boxes, rng.uniform(0.5, 1, len(wholes)))
 
 
-def duplicates(rng: np.random.Generator, found: Found, probability: float, memory: float) -> Found:
-    """Second boxes of some of the others, a fifth of a box away, with 0.4 of their score or more.
+def duplicates(rng: np.random.Generator, detections: DetectionRows, probability: float, memory: float) -> DetectionRows:
+    """Draw duplicates about a fifth of a box away, at 40 to 100 % of the score.
 
-    Those of an object come for a few frames in a row, in much the same place; see :func:`merge_overlapping`.
+    Each detection has one with this probability. Those of one object appear for a few frames in a row, at a similar
+    place; ``memory`` is the correlation time in frames.
     """
-    rank, *away = _drawn(rng, found, memory, 5)
+    rank, *offset = _draw_per_object(rng, detections, memory, 5)
     chosen = rank < probability
-    copies = found.take(chosen)
-    boxes = displace(copies.boxes, 0.2 * norm.ppf(np.stack(away, axis=1)[chosen]))
-    return _false(copies, boxes, rng.uniform(0.4, 1, len(copies)))
+    originals = detections.take(chosen)
+    boxes = displace(originals.boxes, 0.2 * norm.ppf(np.stack(offset, axis=1)[chosen]))
+    return _without_object(originals, boxes, rng.uniform(0.4, 1, len(originals)))
 
 
-def _drawn(rng: np.random.Generator, found: Found, memory: float, count: int) -> list[np.ndarray]:
-    """So many numbers from 0 to 1 for each detection (R,), which change slowly for those of one id."""
-    shape = int(found.frames.max(initial=-1)) + 1, int(found.ids.max(initial=-1)) + 1
-    return [norm.cdf(ornstein_uhlenbeck(rng, shape, memory, 1.0))[found.frames, found.ids] for _ in range(count)]
+def _draw_per_object(
+    rng: np.random.Generator, detections: DetectionRows, memory: float, count: int
+) -> list[np.ndarray]:
+    """Draw ``count`` numbers in [0, 1] for each detection (R,), which vary slowly for those of one id."""
+    shape = int(detections.frames.max(initial=-1)) + 1, int(detections.ids.max(initial=-1)) + 1
+    at = detections.frames, detections.ids
+    return [norm.cdf(ornstein_uhlenbeck(rng, shape, memory, 1.0))[at] for _ in range(count)]
 
 
-def _false(found: Found, boxes: np.ndarray, sureness: np.ndarray) -> Found:
-    return Found(found.frames, boxes, found.scores * sureness, found.labels, np.full(len(found), FALSE))
+def _without_object(detections: DetectionRows, boxes: np.ndarray, factor: np.ndarray) -> DetectionRows:
+    """Replace boxes, multiply scores by a factor and remove ids."""
+    ids = np.full(len(detections), NO_OBJECT)
+    return replace(detections, boxes=boxes, scores=detections.scores * factor, ids=ids)
 
 
 def false_positives(
-    rng: np.random.Generator, observations: Observations, world: World, rate: float, noise: float, scoring: Scoring
-) -> Found:
-    """Boxes around nothing, as large as objects of their frame and anywhere in the picture.
+    rng: np.random.Generator, observations: Observations, world: World, rate: float, noise: float
+) -> DetectionRows:
+    """Draw boxes around nothing, as large as objects of their frame and anywhere in the picture.
 
-    Three of ten come again at the same place, for a time of 15 frames on average and in 30 to 95 of 100 frames of it:
-    these have one id, from the number of objects on; the others have :data:`FALSE`.
+    30 % of them stay at one place for 15 frames on average, in 30 to 95 % of these frames. Each of those gets one id,
+    from the number of objects on; the others get :data:`NO_OBJECT`.
 
     Args:
-        rng: Of everything.
-        observations: What could be seen.
-        world: Where it is.
-        rate: How many new ones there are for each observation, on average.
-        noise: Deviation of centre and log size of those that come again, in boxes; 0.01 at least.
-        scoring: How sure the detector is of them.
+        rng: Source of all random numbers.
+        observations: Objects of all frames.
+        world: World of the observations.
+        rate: Mean number of new false positives for each observation.
+        noise: Standard deviation of centre and log size of repeated ones, in box sizes; at least 0.01 is used.
+
+    Returns:
+        False positives with scores of 1.
     """
     like = np.repeat(np.arange(len(observations.frames)), rng.poisson(rate, len(observations.frames)))
     frames, count = observations.frames[like], len(like)
@@ -303,18 +289,18 @@ def false_positives(
     labels = rng.integers(0, world.num_labels, count)
 
     stays = rng.random(count) < 0.3
-    ids = np.where(stays, world.num_objects + np.cumsum(stays) - 1, FALSE)
-    again = np.where(stays, rng.geometric(1 / 15, count) - 1, 0)  # frames in which it may
-    which = np.repeat(np.arange(count), again)
-    after = 1 + np.arange(len(which)) - np.repeat(np.cumsum(again) - again, again)
-    seen = rng.random(len(which)) < rng.uniform(0.3, 0.95, count)[which]
-    seen &= frames[which] + after < world.num_frames
-    which, after = which[seen], after[seen]
+    ids = np.where(stays, world.num_objects + np.cumsum(stays) - 1, NO_OBJECT)
+    duration = np.where(stays, rng.geometric(1 / 15, count) - 1, 0)  # frames after the first
+    which = np.repeat(np.arange(count), duration)
+    after = 1 + np.arange(len(which)) - np.repeat(np.cumsum(duration) - duration, duration)
+    detected = rng.random(len(which)) < rng.uniform(0.3, 0.95, count)[which]
+    detected &= frames[which] + after < world.num_frames
+    which, after = which[detected], after[detected]
     moved = displace(boxes[which], rng.normal(size=(len(which), 4)) * max(0.01, noise))
-    return Found(
+    return DetectionRows(
         np.concatenate([frames, frames[which] + after]),
         np.concatenate([boxes, moved]),
-        scoring.of_nothing(rng, count + len(which)),
+        np.ones(count + len(which)),
         np.concatenate([labels, labels[which]]),
         np.concatenate([ids, ids[which]]),
     )

@@ -1,39 +1,42 @@
+"""Difficulty of rendered scenes, and the presets of the benchmark."""
+
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Difficulty:
-    """What makes a rendered scene hard, and how much of it there is.
+    """Settings that make a rendered scene hard.
 
-    Lengths are shares of the shorter side of the picture, so that a scene looks the same at any size; times are in
-    ticks of the camera, which are frames unless frames are dropped.
+    Lengths are fractions of the shorter side of the picture, so that a scene looks the same at any size. Times are in
+    ticks of the camera: one tick is one frame unless frames are dropped.
 
     Args:
-        objects: Fewest and most objects of a scene of :func:`moving_shapes`.
-        look_alikes: Probability that an object has the class, colours, texture and size of another one.
-        meetings: Probability that an object's next waypoint is where another one, its look-alike if it has one, will
-            be at that time.
-        stride: Shortest and longest time between two waypoints of an object.
-        leaves: Probability that its next waypoint is outside the picture.
-        absence: Shortest and longest time until it comes in again, at another place.
-        approach: How much larger or smaller it becomes, as the logarithm of the factor.
-        wobble: How far its outline moves, at most, as a share of its radius.
-        squeeze: How much longer one of its axes becomes, as the logarithm of the factor.
-        spin: Fastest turning, in radians a tick.
-        pan: How far the camera looks away from the middle.
-        zoom: How much it zooms, as the logarithm of the factor.
-        whips: Probability that its next move is one of a few ticks.
-        exposure: Share of a tick that the shutter is open: the length of motion blur.
-        drops: Probability that ticks are lost before a frame.
-        longest_drop: Most ticks that are lost at once.
-        bursts: Probability that a burst of degraded frames begins, once three clean ones have passed.
-        shake: Bursts: radius of the shaking.
-        defocus: Bursts: standard deviation of the blur.
-        noise: Bursts: standard deviation of the noise, in grey levels.
-        lighting: Bursts: change of exposure, as the logarithm of the factor.
-        grain: Standard deviation of the noise that is always there, in grey levels.
-        clutter: Patches on the background that look like the objects' surfaces but are nothing.
-        camouflage: 0: a pale background, 1: one as colourful as the objects.
+        objects: Minimum and maximum number of objects in a scene of :func:`moving_shapes`.
+        look_alikes: Probability that an object copies the class, colours, texture and size of another one.
+        meetings: Probability that the next waypoint of an object is the position that another object, its look-alike if
+            it has one, will have at that time.
+        stride: Minimum and maximum time between two waypoints of an object.
+        leaves: Probability that the next waypoint of an object is outside the picture.
+        absence: Minimum and maximum time until an object that left enters again, at another position.
+        approach: Maximum growth or shrinkage of an object, as the logarithm of the factor.
+        wobble: Maximum deformation of an outline, as a fraction of its radius.
+        squeeze: Maximum stretch of one axis of an object, as the logarithm of the factor.
+        spin: Maximum angular speed of an object, in radians per tick.
+        pan: Maximum distance of the camera from the middle of the world.
+        zoom: Maximum zoom, as the logarithm of the factor.
+        whips: Probability that the next camera move takes only a few ticks.
+        exposure: Fraction of a tick that the shutter is open: the length of motion blur.
+        drops: Probability that ticks are dropped before a frame.
+        longest_drop: Maximum number of ticks dropped at once.
+        bursts: Probability that a burst of degraded frames begins, once three clean frames have passed.
+        shake: Maximum radius of the camera shake in a burst.
+        defocus: Maximum standard deviation of the blur in a burst.
+        noise: Maximum standard deviation of the noise in a burst, in grey levels.
+        lighting: Maximum change of exposure in a burst, as the logarithm of the factor.
+        grain: Standard deviation of the noise in every frame, in grey levels.
+        clutter: Number of background patches that have the textures of objects but the outline of no class.
+        camouflage: Colourfulness of the background, from 0 (pale) to 1 (as colourful as the objects).
     """
 
     objects: tuple[int, int]
@@ -62,89 +65,39 @@ class Difficulty:
     camouflage: float
 
 
-EASY = Difficulty(
-    objects=(2, 5),
-    look_alikes=0.25,
-    meetings=0.15,
-    stride=(30, 60),
-    leaves=0.15,
-    absence=(5, 30),
-    approach=0.15,
-    wobble=0.06,
-    squeeze=0.1,
-    spin=0.03,
-    pan=0.1,
-    zoom=0.05,
-    whips=0.0,
-    exposure=0.25,
-    drops=0.0,
-    longest_drop=0,
-    bursts=0.03,
-    shake=0.01,
-    defocus=0.008,
-    noise=15.0,
-    lighting=0.3,
-    grain=2.0,
-    clutter=4,
-    camouflage=0.0,
-)
-"""Few objects that move slowly before a calm background."""
+_PRESETS: dict[str, tuple[Any, Any, Any]] = {  # easy, standard, hard
+    "objects": ((2, 5), (3, 8), (4, 8)),
+    "look_alikes": (0.25, 0.5, 0.75),
+    "meetings": (0.15, 0.45, 0.5),
+    "stride": ((30, 60), (10, 32), (8, 24)),
+    "leaves": (0.15, 0.4, 0.3),
+    "absence": ((5, 30), (4, 30), (5, 60)),
+    "approach": (0.15, 0.35, 0.5),
+    "wobble": (0.06, 0.12, 0.18),
+    "squeeze": (0.1, 0.2, 0.28),
+    "spin": (0.03, 0.08, 0.14),
+    "pan": (0.1, 0.25, 0.4),
+    "zoom": (0.05, 0.2, 0.3),
+    "whips": (0.0, 0.3, 0.4),
+    "exposure": (0.25, 0.5, 0.8),
+    "drops": (0.0, 0.08, 0.12),
+    "longest_drop": (0, 5, 8),
+    "bursts": (0.03, 0.1, 0.2),
+    "shake": (0.01, 0.04, 0.06),
+    "defocus": (0.008, 0.018, 0.024),
+    "noise": (15.0, 35.0, 55.0),
+    "lighting": (0.3, 0.8, 1.2),
+    "grain": (2.0, 4.0, 8.0),
+    "clutter": (4, 14, 28),
+    "camouflage": (0.0, 0.5, 0.9),
+}
 
-STANDARD = Difficulty(
-    objects=(3, 8),
-    look_alikes=0.5,
-    meetings=0.45,
-    stride=(10, 32),
-    leaves=0.4,
-    absence=(4, 30),
-    approach=0.35,
-    wobble=0.12,
-    squeeze=0.2,
-    spin=0.08,
-    pan=0.25,
-    zoom=0.2,
-    whips=0.3,
-    exposure=0.5,
-    drops=0.08,
-    longest_drop=5,
-    bursts=0.1,
-    shake=0.04,
-    defocus=0.018,
-    noise=35.0,
-    lighting=0.8,
-    grain=4.0,
-    clutter=14,
-    camouflage=0.5,
-)
-"""Everything that makes real videos hard, in moderation."""
-
-HARD = Difficulty(
-    objects=(4, 8),
-    look_alikes=0.75,
-    meetings=0.5,
-    stride=(8, 24),
-    leaves=0.3,
-    absence=(5, 60),
-    approach=0.5,
-    wobble=0.18,
-    squeeze=0.28,
-    spin=0.14,
-    pan=0.4,
-    zoom=0.3,
-    whips=0.4,
-    exposure=0.8,
-    drops=0.12,
-    longest_drop=8,
-    bursts=0.2,
-    shake=0.06,
-    defocus=0.024,
-    noise=55.0,
-    lighting=1.2,
-    grain=8.0,
-    clutter=28,
-    camouflage=0.9,
-)
-"""All of it strongly."""
+EASY, STANDARD, HARD = (Difficulty(**{name: values[k] for name, values in _PRESETS.items()}) for k in range(3))
 
 DIFFICULTIES = {"easy": EASY, "standard": STANDARD, "hard": HARD}
-"""The presets by name, for command lines. They never change: scores on them are compared."""
+"""The presets by name. They never change, because published scores are compared on them.
+
+- **easy:** few objects that move slowly in front of a calm background
+- **standard:** all difficulties of real videos, at a moderate level
+- **hard:** all difficulties of real videos, at a high level
+"""

@@ -1,17 +1,8 @@
-"""Following objects online: what is remembered between frames, and the step from one frame to the next."""
+"""Online tracking: memory, motion, track management, and the step from one frame to the next."""
 
 from tltm_graph.tracking.memory import Memory
 from tltm_graph.tracking.motion import Motion, MotionFilters
-from tltm_graph.tracking.track_manager import TrackManager
-from tltm_graph.tracking.tracker import Relation, Tracker, TrackerState, Transition
+from tltm_graph.tracking.track_manager import TrackManagement, TrackManager
+from tltm_graph.tracking.tracker import Tracker, TrackerState
 
-__all__ = [
-    "Memory",
-    "Motion",
-    "MotionFilters",
-    "Relation",
-    "TrackManager",
-    "Tracker",
-    "TrackerState",
-    "Transition",
-]
+__all__ = ["Memory", "Motion", "MotionFilters", "TrackManagement", "TrackManager", "Tracker", "TrackerState"]

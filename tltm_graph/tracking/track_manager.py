@@ -1,47 +1,85 @@
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
-from torchvision.ops import box_iou
+from torchvision.ops import box_convert, box_iou
 
 from tltm_graph.association import Assignment
 from tltm_graph.structures import Detections
 from tltm_graph.tracking.memory import Memory
-from tltm_graph.tracking.motion import MotionFilters, to_corners
+from tltm_graph.tracking.motion import MotionFilters
 
-_LOOKS = 30  # observations that looks are averaged over
-_HALF = 0.5  # more than this share of a mask is covered by a duplicate that tracks may go on with
+_EMBEDDING_WINDOW = 30  # observations that the mean embedding averages over
+_HALF = 0.5  # share of a mask that a weaker duplicate must cover to suppress a birth
+
+
+class TrackManagement(Protocol):
+    """Rules of a tracker's memory: prediction, birth, confirmation and removal of tracks.
+
+    :class:`TrackManager` is the default, :class:`tltm_graph.published.PublishedTrackManager` the released code's.
+    """
+
+    def start(self, device: torch.device | str, next_id: int = 0) -> Any:
+        """Create a memory without tracks."""
+        ...
+
+    def restore(self, tensors: Mapping[str, Tensor], next_id: int) -> Any:
+        """Restore a memory from its ``tensors()``."""
+        ...
+
+    def predict(self, memory: Any, time: float) -> Detections:
+        """Predict the tracks (M rows) at ``time``, with ids and embeddings."""
+        ...
+
+    def add_motion(self, graph: HeteroData, memory: Any, time: float) -> None:
+        """Add what is known of the tracks' motion to the previous nodes of a frame-pair graph."""
+        ...
+
+    def update(
+        self, memory: Any, detections: Detections, assignment: Assignment, time: float, objects: Tensor | None = None
+    ) -> tuple[Any, Tensor, Tensor]:
+        """Update the memory with a frame: see :meth:`TrackManager.update`."""
+        ...
 
 
 class TrackManager:
-    r"""How tracks move, are born, confirmed and forgotten.
+    r"""Motion, birth, confirmation and removal of tracks.
 
-    *Motion.* :class:`tltm_graph.tracking.MotionFilters` carry each box on between observations; the middle filter is where
-    a track is. Tracks that are not seen move with the camera, as far as those that are seen tell its motion.
+    *Motion.* :class:`tltm_graph.tracking.MotionFilters` predict each box; the middle filter gives the position of a
+    track. Lost tracks move with the camera, whose motion is estimated from the matched tracks.
 
-    *Looks.* A track is remembered by the node features of its last observation and by their mean, over the last 30 or so:
-    what leaves the picture or is hidden is last seen in part, and so is what comes in.
+    *Appearance.* Each track keeps the embedding of its last observation and the mean over the last 30 or so.
 
-    *Life.* An object nobody claims starts a track if it scores at least ``new_track_threshold`` and is not a duplicate
-    of something else, claimed or more confident: its mask does not lie, by more than a share of ``duplicate``, within
-    that of an object of its class, nor is the IoU with any mask above that. Nor is it new if it is more confident than
-    a duplicate of it, of more than half its mask, that a track goes on with. (Boxes alone do not tell, people do
-    stand in front of each other: without masks it is one thing under two names if classes differ and boxes have an IoU
-    above 0.9.) A track is confirmed, and shows its id, once the affinity holds it for an object rather than a false
-    alarm; if the affinity does not judge that, once it was seen ``min_hits`` times or with a score of at least
-    ``confirm_threshold``. It is forgotten after more than ``max_time_since_update`` misses in a row, and before it is confirmed after
-    more than ``patience`` for each observation. Never more than ``max_tracks`` are kept: those longest unseen go first.
+    *Birth.* An unmatched detection of score ``new_track_threshold`` or more starts a track, unless it is a duplicate:
+    more than ``duplicate_threshold`` of its mask lies within that of a matched or stronger detection of the same class,
+    or the IoU of the masks exceeds it for another class. No track starts either if a weaker duplicate that covers more
+    than half of the mask already continues one. Without masks, boxes of different classes with an IoU above 0.9 are
+    duplicates; boxes of the same class are not, since people stand in front of each other.
+
+    *Confirmation.* A track is confirmed, and its id shown, once the affinity considers it an object rather than a false
+    positive. If the affinity does not estimate that, it is confirmed after ``min_hits`` observations or one of score
+    ``confirm_threshold``.
+
+    *Removal.* A confirmed track is removed after more than ``max_time_since_update`` frames without an observation, a
+    tentative one after more than ``max_tentative_time`` frames for each observation. Beyond ``max_tracks``, the tracks
+    lost for longest are removed first.
 
     Args:
-        max_time_since_update: Misses in a row that a confirmed track survives.
-        min_hits: Observations that confirm a track; 1 shows every id at once.
-        confirm_threshold: Detection score that confirms it whatever their number.
-        new_track_threshold: Least detection score of a new track. Weaker detections can continue a track, not start one.
-        duplicate: Share of a mask within another that makes it a duplicate, in [0, 1]; 1 lets all be born.
-        max_tracks: Hard cap on the memory.
-        patience: Misses in a row that a track survives for each observation before it is confirmed.
-        motion: How tracks move.
+        max_time_since_update: Maximum time since update of a confirmed track, in frames of the video's pace.
+        min_hits: Number of observations that confirms a track, at least 1; 1 shows every id at once.
+        confirm_threshold: Detection score, in [0, 1], that confirms a track at once.
+        new_track_threshold: Minimum detection score, in [0, 1], that starts a track.
+        duplicate_threshold: Share of a mask within another, in [0, 1], above which it is a duplicate; 1 turns duplicate
+            suppression off.
+        max_tracks: Maximum number of tracks in memory, at least 1.
+        max_tentative_time: Maximum time since update of a tentative track, in frames for each observation.
+        motion: Motion filters.
+
+    Raises:
+        ValueError: If a number is out of range.
     """
 
     def __init__(
@@ -50,147 +88,149 @@ class TrackManager:
         min_hits: int = 2,
         confirm_threshold: float = 0.6,
         new_track_threshold: float = 0.3,
-        duplicate: float = 0.7,
+        duplicate_threshold: float = 0.7,
         max_tracks: int = 256,
-        patience: int = 8,
+        max_tentative_time: int = 8,
         motion: MotionFilters | None = None,
     ) -> None:
-        if min_hits < 1 or max_tracks < 1 or max_time_since_update < 0 or patience < 0:
+        if min_hits < 1 or max_tracks < 1 or max_time_since_update < 0 or max_tentative_time < 0:
             raise ValueError(
-                f"Expected min_hits and max_tracks of at least 1, max_time_since_update and patience of at least 0, "
-                f"got {min_hits}, {max_tracks}, {max_time_since_update} and {patience}"
+                "Expected min_hits and max_tracks of at least 1, max_time_since_update and max_tentative_time of at "
+                f"least 0, got {min_hits}, {max_tracks}, {max_time_since_update} and {max_tentative_time}"
             )
         self.max_time_since_update = max_time_since_update
         self.min_hits = min_hits
         self.confirm_threshold = confirm_threshold
         self.new_track_threshold = new_track_threshold
-        self.duplicate = duplicate
+        self.duplicate_threshold = duplicate_threshold
         self.max_tracks = max_tracks
-        self.patience = patience
+        self.max_tentative_time = max_tentative_time
         self.motion = motion or MotionFilters()
 
-    def predict(self, memory: Memory, time: float) -> Detections:
-        """Where each track of ``memory`` should be at ``time``: its last state with the box moved."""
-        return memory.detections.replace(boxes=_middle(self.motion.predict(memory.motion, time)))
+    def start(self, device: torch.device | str = "cpu", next_id: int = 0) -> Memory:
+        """Create a memory without tracks."""
+        return Memory.empty(device, next_id)
 
-    def describe(self, graph: HeteroData, memory: Memory, time: float) -> None:
-        """Writes how the tracks move, how they look and how long ago they were seen into the previous nodes."""
+    def restore(self, tensors: Mapping[str, Tensor], next_id: int) -> Memory:
+        """Restore a memory from :meth:`Memory.tensors`."""
+        return Memory.from_tensors(tensors, next_id)
+
+    def predict(self, memory: Memory, time: float) -> Detections:
+        """Predict the tracks at ``time``: their last state with the predicted box."""
+        boxes = _middle_boxes(self.motion.predict(memory.motion, time))
+        return memory.detections.replace(boxes=boxes, ids=memory.ids.to(boxes.device))
+
+    def add_motion(self, graph: HeteroData, memory: Memory, time: float) -> None:
+        """Add the motion state and the mean embedding of the tracks to the previous nodes of a graph."""
         motion, nodes = memory.motion, graph["previous"]
         nodes.places, nodes.velocities = self.motion.predict(motion, time), motion.velocities
         nodes.growths = motion.growths
         nodes.observations, nodes.noise, nodes.last = motion.observations, motion.noise, motion.last
-        nodes.mean_scores, nodes.gap = motion.score, time - motion.time
-        if memory.looks is not None:
-            nodes.looks = memory.looks
+        nodes.mean_scores = motion.score
+        if memory.mean_embeddings is not None:
+            nodes.mean_x = memory.mean_embeddings
 
     def update(
         self,
         memory: Memory,
         detections: Detections,
         assignment: Assignment,
-        frame: int,
-        time: float | None = None,
+        time: float,
         objects: Tensor | None = None,
     ) -> tuple[Memory, Tensor, Tensor]:
-        """Takes in what was seen in ``frame``.
+        """Update the memory with the detections of a frame.
 
         Args:
-            memory: The tracks before the frame.
-            detections: The objects of the frame (N rows), with node features, if any.
-            assignment: Which of them continue which track.
-            frame: Index of the frame.
-            time: Of the frame, counted in frames of the video's pace; None where each frame follows the one before.
-            objects: Log-odds of each detection that it shows an object (N,), None if nobody judged.
+            memory: Tracks before the frame.
+            detections: Detections of the frame (N rows), with embeddings if the affinity has some.
+            assignment: Matches, births and misses.
+            time: Time of the frame, in frames of the video's pace.
+            objects: Log-odds that each detection shows an object (N,), None if the affinity does not estimate it.
 
         Returns:
-            The tracks after the frame; the track of each object (N,), -1 for none; and the ids to show (N,), which are
-            the same but -1 where a track is not confirmed yet.
+            The tracks after the frame; the track of each detection (N,), -1 for none; and the id to show for each
+            detection (N,), the same but -1 for tentative tracks.
         """
-        now = float(frame) if time is None else time
         births = self._births(detections, assignment)
-        plain = detections.replace(masks=None)  # what is remembered; masks are large and nobody would read them
-        clear = self.motion.clearness(plain.boxes, assignment.current, memory.motion, assignment.previous, now)
-        before, seen = memory[assignment.previous], plain[assignment.current]
-        matched = self._seen(before, seen, frame, now, clear)
-        born = self._born(plain[births], memory, frame, now)
-        missed = self._missed(memory[assignment.misses], before, seen, now)
+        detections = detections.replace(features=None)
+        plain = detections.replace(masks=None)  # masks are large, and later frames do not read them
+        clear = self.motion.clearness(plain.boxes, assignment.current, memory.motion, assignment.previous, time)
+        before, observed = memory[assignment.previous], plain[assignment.current]
+        matched = self._update_matched(before, observed, time, clear)
+        born = self._start_tracks(plain[births], memory, time)
+        lost = self._update_lost(memory[assignment.misses], before, observed, time)
 
-        joined = Memory.join([matched, born, missed], next_id=memory.next_id + len(born))
-        joined = replace(
-            joined, confirmed=joined.confirmed | self._confirmed(joined, assignment.current, births, objects)
-        )
-        kept = self._strongest(joined)
+        joined = Memory.join([matched, born, lost], next_id=memory.next_id + len(born))
+        confirmed = joined.confirmed | self._confirm(joined, assignment.current, births, objects)
+        joined = replace(joined, confirmed=confirmed)
+        kept = self._select(joined, time)
         after = joined[kept]
 
         tracks = torch.full((len(detections),), -1)
         rows = torch.cat([assignment.current, births])  # their tracks are the first rows of `joined`
-        remembered = torch.isin(torch.arange(len(rows)), kept)
-        tracks[rows[remembered]] = joined.ids[: len(rows)][remembered]
+        in_memory = torch.isin(torch.arange(len(rows)), kept)
+        tracks[rows[in_memory]] = joined.ids[: len(rows)][in_memory]
         shown = torch.where(torch.isin(tracks, after.ids[after.confirmed]), tracks, -1)
         return after, tracks, shown
 
-    def _confirmed(self, memory: Memory, current: Tensor, births: Tensor, objects: Tensor | None) -> Tensor:
-        """Which tracks this frame tells are objects (M,); the first ones are the detections ``current``, ``births``."""
+    def _confirm(self, memory: Memory, current: Tensor, births: Tensor, objects: Tensor | None) -> Tensor:
+        """Tracks to confirm (M,), bool. The first rows of ``memory`` are the detections ``current`` and ``births``."""
         if objects is None:
             return (memory.detections.scores >= self.confirm_threshold).cpu() | (memory.hits >= self.min_hits)
-        seen = torch.cat([objects.cpu()[current], objects.cpu()[births]]) > 0
-        return torch.cat([seen, torch.zeros(len(memory) - len(seen), dtype=torch.bool)])
+        observed = torch.cat([objects.cpu()[current], objects.cpu()[births]]) > 0
+        return torch.cat([observed, torch.zeros(len(memory) - len(observed), dtype=torch.bool)])
 
     def _births(self, detections: Detections, assignment: Assignment) -> Tensor:
         births = assignment.births.to(detections.scores.device)
-        worthy = detections.scores[births] >= self.new_track_threshold
-        if self.duplicate < 1 and worthy.any():
+        accepted = detections.scores[births] >= self.new_track_threshold
+        if self.duplicate_threshold < 1 and accepted.any():
+            # Duplicates may still continue a track: where a detector alternates between an object and a part of it, the
+            # part is often the only detection.
             candidates = detections[births]
-            claimed = detections[assignment.current]
-            within, around = _sameness(candidates, claimed)  # (births, claimed) each
-            stronger = candidates.scores[:, None] > claimed.scores[None]
-            followed = (around > self.duplicate) & (within > _HALF) & stronger
-            earlier = (_sameness(candidates, candidates)[0] > self.duplicate).tril(diagonal=-1)
-            worthy &= ~(within > self.duplicate).any(dim=1)
-            worthy &= ~followed.any(dim=1) & ~(earlier & worthy).any(dim=1)
-        return assignment.births[worthy.cpu()]
+            matched = detections[assignment.current]
+            covered, covering = _mask_coverage(candidates, matched)  # (births, matched) each
+            stronger = candidates.scores[:, None] > matched.scores[None]
+            continued = (covering > self.duplicate_threshold) & (covered > _HALF) & stronger
+            earlier = (_mask_coverage(candidates, candidates)[0] > self.duplicate_threshold).tril(diagonal=-1)
+            accepted &= ~(covered > self.duplicate_threshold).any(dim=1)
+            accepted &= ~continued.any(dim=1) & ~(earlier & accepted).any(dim=1)
+        return assignment.births[accepted.cpu()]
 
-    def _seen(self, tracks: Memory, seen: Detections, frame: int, now: float, clear: Tensor) -> Memory:
-        motion = self.motion.update(tracks.motion, seen.boxes, seen.scores, now, clear)
+    def _update_matched(self, tracks: Memory, observed: Detections, time: float, clear: Tensor) -> Memory:
+        motion = self.motion.update(tracks.motion, observed.boxes, observed.scores, time, clear)
         return replace(
             tracks,
-            hits=tracks.hits + 1,
-            misses=torch.zeros_like(tracks.misses),
-            last_seen=torch.full_like(tracks.last_seen, frame),
             motion=motion,
-            detections=seen.replace(boxes=_middle(motion.places)),
-            looks=_blended(seen.features, tracks),
+            detections=observed.replace(boxes=_middle_boxes(motion.places)),
+            mean_embeddings=_mean_embeddings(observed.embeddings, tracks),
         )
 
-    def _born(self, detections: Detections, memory: Memory, frame: int, now: float) -> Memory:
+    def _start_tracks(self, detections: Detections, memory: Memory, time: float) -> Memory:
         n, next_id = len(detections), memory.next_id
         return Memory(
             ids=torch.arange(next_id, next_id + n),
-            hits=torch.ones(n, dtype=torch.int64),
             confirmed=torch.zeros(n, dtype=torch.bool),
-            misses=torch.zeros(n, dtype=torch.int64),
-            last_seen=torch.full((n,), frame),
-            motion=self.motion.start(detections.boxes, detections.scores, now, memory.motion),
+            motion=self.motion.start(detections.boxes, detections.scores, time, memory.motion),
             detections=detections,
             next_id=next_id + n,
-            looks=_blended(detections.features),
+            mean_embeddings=_mean_embeddings(detections.embeddings),
         )
 
-    def _missed(self, memory: Memory, before: Memory, seen: Detections, now: float) -> Memory:
-        misses = memory.misses + 1
-        alive = (misses <= self.max_time_since_update) & (memory.confirmed | (misses <= self.patience * memory.hits))
-        rows = alive.nonzero().flatten()
-        motion = self.motion.follow_camera(memory.motion[rows], before.motion, seen.boxes, now)
-        kept = replace(memory, misses=misses)[rows]
-        return replace(kept, motion=motion, detections=kept.detections.replace(boxes=_middle(motion.places)))
+    def _update_lost(self, memory: Memory, matched: Memory, observed: Detections, time: float) -> Memory:
+        waited = memory.time_since_update(time).round().cpu()
+        tentative = waited <= self.max_tentative_time * memory.hits
+        rows = ((waited <= self.max_time_since_update) & (memory.confirmed | tentative)).nonzero().flatten()
+        kept = memory[rows]
+        motion = self.motion.compensate_camera(kept.motion, matched.motion, observed.boxes, time)
+        return replace(kept, motion=motion, detections=kept.detections.replace(boxes=_middle_boxes(motion.places)))
 
-    def _strongest(self, memory: Memory) -> Tensor:
+    def _select(self, memory: Memory, time: float) -> Tensor:
         if len(memory) <= self.max_tracks:
             return torch.arange(len(memory))
-        # Seen last, then seen most, then most confident; sorted by the least important first.
+        # By time since update, then hits, then score; stable sorts, the least important first.
         order = memory.detections.scores.cpu().argsort(descending=True, stable=True)
         order = order[memory.hits[order].argsort(descending=True, stable=True)]
-        order = order[memory.misses[order].argsort(stable=True)]
+        order = order[memory.time_since_update(time).round().cpu()[order].argsort(stable=True)]
         return order[: self.max_tracks].sort().values
 
     def __repr__(self) -> str:
@@ -198,38 +238,38 @@ class TrackManager:
         return f"{type(self).__name__}({settings})"
 
 
-def _sameness(objects: Detections, others: Detections) -> tuple[Tensor, Tensor]:
-    """How much of each object's mask lies within another's of its class, and how much of the other's within it (N, M).
+def _mask_coverage(objects: Detections, others: Detections) -> tuple[Tensor, Tensor]:
+    """Share of each object's mask within each other's mask of its class, and the reverse (N, M). ``objects`` not empty.
 
-    If classes differ both are the IoU of the masks; without masks 1 for boxes of different classes with an IoU above
-    0.9, 0 for others. There must be objects.
+    For different classes both are the IoU of the masks. Without masks both are 1 for boxes of different classes with an
+    IoU above 0.9, else 0.
     """
     same_class = objects.labels[:, None] == others.labels[None, :]
     if objects.masks is None or others.masks is None:
-        one_box = ((box_iou(objects.boxes, others.boxes) > 0.9) & ~same_class).float()
-        return one_box, one_box
+        same_box = ((box_iou(objects.boxes, others.boxes) > 0.9) & ~same_class).float()
+        return same_box, same_box
     extent = objects.boxes[:, 2:] - objects.boxes[:, :2]
-    # Of large masks every fourth pixel both ways is enough, at a sixteenth of the work.
+    # For large masks every fourth pixel both ways is enough, at a sixteenth of the cost.
     stride = 4 if float(extent.min()) >= 32 else 1
     masks, other_masks = (m[:, ::stride, ::stride].flatten(1).float() for m in (objects.masks, others.masks))
-    shared = masks @ other_masks.T
+    intersection = masks @ other_masks.T
     area, other_area = masks.sum(dim=1)[:, None], other_masks.sum(dim=1)[None, :]
-    union = area + other_area - shared
-    within, around = (shared / torch.where(same_class, of, union).clamp(min=1) for of in (area, other_area))
-    return within, around
+    union = area + other_area - intersection
+    covered, covering = (
+        intersection / torch.where(same_class, denominator, union).clamp(min=1) for denominator in (area, other_area)
+    )
+    return covered, covering
 
 
-def _blended(features: Tensor | None, tracks: Memory | None = None) -> Tensor | None:
-    """The mean of the node features of each track with those of one observation more, older ones fade (M, F)."""
-    if features is None:
-        return None
-    nodes = features.flatten(1)  # as the graph has them
-    if tracks is None or tracks.looks is None:
-        return nodes
-    share = 1 / (tracks.hits + 1).clamp(max=_LOOKS).to(nodes)
-    return tracks.looks + share[:, None] * (nodes - tracks.looks)
+def _mean_embeddings(embeddings: Tensor | None, tracks: Memory | None = None) -> Tensor | None:
+    """Running mean of the embeddings of each track with one more observation (M, F); old observations fade."""
+    if embeddings is None or tracks is None or tracks.mean_embeddings is None:
+        return embeddings
+    mean = tracks.mean_embeddings
+    share = 1 / (tracks.hits + 1).clamp(max=_EMBEDDING_WINDOW).to(embeddings)
+    return mean + share[:, None] * (embeddings - mean)
 
 
-def _middle(places: Tensor) -> Tensor:
-    """Corners of what the middle filter says (M, 4)."""
-    return to_corners(places[:, 1])
+def _middle_boxes(places: Tensor) -> Tensor:
+    """Boxes of the middle filter, xyxy (M, 4)."""
+    return box_convert(places[:, 1], "cxcywh", "xyxy")

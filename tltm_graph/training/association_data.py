@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from tltm_graph.association import LearnedAffinity
-from tltm_graph.frame_pairs.stream import Permutation
+from tltm_graph.frame_pairs.sampling import Permutation
 from tltm_graph.nn import TransitionHead
 from tltm_graph.synthetic import DetectionSequence, simulate_motion
 from tltm_graph.tracking import TrackManager
@@ -130,6 +130,7 @@ class AssociationData(PairData):
         for step in association_steps(video, track_manager, reliability, generator, decides):
             share = self.hard_share if step.is_hard else self.easy_share
             if random.random() < share:
+                # Weights undo the sampling: the loss stays that of all frames, as calibrated log-odds need.
                 kept.append(step.weighted(self.hard_share / share))
         return kept
 

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tltm_graph.association import Assignment, HungarianSolver, MotionFeatures, motion_features
+from tltm_graph.association import Assignment, HungarianSolver
+from tltm_graph.association.motion_features import MotionFeatures, motion_features
 from tltm_graph.graph import frame_pair_graph
 from tltm_graph.nn import TransitionHead
 from tltm_graph.synthetic import DetectionSequence
@@ -111,7 +112,7 @@ def association_steps(
     for index, (found, time) in enumerate(zip(video.frames, video.times, strict=True)):
         assert found.ids is not None
         ids, now = found.ids, (time - video.times[0]) / pace
-        found = found.replace(ids=None, features=None if video.relation is None else found.features)
+        found = found.replace(ids=None, embeddings=None if video.relation is None else found.embeddings)
         known = ids >= 0
         real = torch.full_like(ids, -1) if video.objects is None else video.objects[index]
         shown, leads = _owners(memory.ids.tolist(), seen_with)
@@ -120,9 +121,10 @@ def association_steps(
         decided = None
         if len(found):
             current = found.replace(masks=None)
-            graph = frame_pair_graph(track_manager.predict(memory, now), current)
+            graph = frame_pair_graph(track_manager.predict(memory, now).replace(ids=None), current)
+            graph["previous"].time_since_update = memory.time_since_update(now)
             graph.scene = current.boxes.new_tensor([[*video.size, pace]])
-            track_manager.describe(graph, memory, now)
+            track_manager.add_motion(graph, memory, now)
             logits = None if video.relation is None else video.relation(graph)
             if logits is None and reliability > 0:
                 noise = torch.randn(equal.shape, generator=generator)
@@ -141,13 +143,14 @@ def association_steps(
                 edge_weight=told.flatten()[features.kept].float(),
                 birth_weight=known.float(),
                 miss_weight=((shown >= 0) & leads).float(),
+                # Duplicates count as false positives, so that tracks stay on the better of two boxes.
                 objects=(real > 0).float(),
                 object_weight=(real >= 0).float(),
             )
             if head is not None:
                 decided = _decided(head, features, (len(memory), len(found)))
         assignment = _assignment(right) if decided is None else decided
-        memory, tracks, _ = track_manager.update(memory, found, assignment, index, now)
+        memory, tracks, _ = track_manager.update(memory, found, assignment, now)
         for track, ident in zip(tracks.tolist(), ids.tolist(), strict=True):
             if track >= 0:
                 seen_with.setdefault(track, Counter())[ident] += 1

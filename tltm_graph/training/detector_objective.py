@@ -3,8 +3,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tltm_graph.detectors.centermask import CenterMask, assign_targets
-from tltm_graph.models import TLTM
+from tltm_graph.detectors.centermask import CenterMask
+from tltm_graph.detectors.centermask.fcos import assign_targets
+from tltm_graph.models.tltm import TLTM, detector_of
 from tltm_graph.structures import FramePair
 from tltm_graph.training.losses import fcos_losses
 from tltm_graph.training.objective import region_mask_loss
@@ -40,7 +41,7 @@ class DetectorObjective:
         """
         if not pairs:
             raise ValueError("Expected at least one pair of frames, got none")
-        detector = model.detector if isinstance(model, TLTM) else model
+        detector = detector_of(model)
         truth = [p.previous for p in pairs] + [p.current for p in pairs]
         num_classes = detector.head.num_classes
         highest = max((int(objects.labels.max()) for objects in truth if len(objects)), default=0)

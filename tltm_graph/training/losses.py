@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
-from tltm_graph.detectors.centermask import DenseOutput, DenseTargets
+from tltm_graph.detectors.centermask.fcos import DenseOutput, DenseTargets
 
 
 def fcos_losses(outputs: Sequence[DenseOutput], targets: DenseTargets) -> dict[str, Tensor]:

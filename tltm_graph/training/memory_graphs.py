@@ -10,12 +10,12 @@ from torch.utils.data import DataLoader, Dataset
 from torch_geometric.data import HeteroData
 from tqdm import tqdm
 
-from tltm_graph.detectors.centermask import CenterMask, Pyramid
-from tltm_graph.frame_pairs.draws import mixed
-from tltm_graph.frame_pairs.stream import Permutation
+from tltm_graph.detectors.centermask.model import CenterMask, Pyramid
+from tltm_graph.frame_pairs.sampling import Permutation, hash_integers
 from tltm_graph.graph import TRANSITION, frame_pair_graph
 from tltm_graph.metrics.matching import match_to_ground_truth
-from tltm_graph.models import TLTM, load_model
+from tltm_graph.models import load_model
+from tltm_graph.models.tltm import detector_of
 from tltm_graph.structures import Detections, Frame, Tracks
 from tltm_graph.training.pair_data import PairData, TrainingData
 from tltm_graph.training.sources import LabelledVideo, VideoDescription
@@ -78,7 +78,7 @@ def memory_graph(seen: Sequence[Seen], now: int, first: int = 0) -> HeteroData:
 
     Returns:
         The complete graph; previous nodes are the last observation of each identity, those whose identity nobody knows are
-        not remembered. With pooled features ``x`` (…, C, 14, 14) of both sides, ``previous.gap`` in frames, ``y (E,)``
+        not remembered. With pooled features ``x`` (…, C, 14, 14) of both sides, ``previous.time_since_update`` in frames, ``y (E,)``
         (1 where both ends are the same) and ``known (E,)``, false where nobody knows. Nodes ``"earlier"`` with ``x``
         are the observations before the last, edges :data:`SAME` lead from them to the last.
     """
@@ -96,7 +96,7 @@ def memory_graph(seen: Sequence[Seen], now: int, first: int = 0) -> HeteroData:
     graph = frame_pair_graph(*(side.replace(features=None) for side in (previous, current)))
     graph["previous"].x, graph["current"].x = features
     gaps = [float(seen[now].frame - seen[of[-1][0]].frame) for of in observations.values()]
-    graph["previous"].gap = torch.tensor(gaps)
+    graph["previous"].time_since_update = torch.tensor(gaps)
     earlier = [one.replace(ids=None) for of in observations.values() for _, one in of[:-1]]
     graph["earlier"].x = Detections.cat([current[:0].replace(ids=None), *earlier]).features
     counts = torch.tensor([len(of) - 1 for of in observations.values()], dtype=torch.int64)
@@ -153,7 +153,7 @@ class MemoryData(PairData):
             ValueError: If there is nothing to learn from, or the weights are of other classes.
         """
         model = load_model(self.detector)
-        detector = (model.detector if isinstance(model, TLTM) else model).eval()
+        detector = detector_of(model).eval()
         if detector.class_names != tuple(class_names):
             raise ValueError(
                 f"Expected a detector of the classes {list(class_names)} in '{self.detector}', got one of "
@@ -186,7 +186,7 @@ class _Watched(Dataset[bytes]):
 
     def __getitem__(self, index: int) -> bytes:
         video = self.videos[index]
-        generator = torch.Generator().manual_seed(mixed(self.seed, index))
+        generator = torch.Generator().manual_seed(hash_integers(self.seed, index))
         truth = video.truth()
         chosen = some_frames(truth.num_frames, self.runs, self.run_length, generator)
         return pickle.dumps(watch(self.detector, video.frames(), truth, chosen))
@@ -210,7 +210,7 @@ class _MemoryStream(Dataset[HeteroData]):
     def __getitem__(self, index: int) -> HeteroData:
         epoch, place = divmod(index, len(self.places))
         number, now = self.places[Permutation(len(self.places), self.seed, epoch)[place]]
-        generator = torch.Generator().manual_seed(mixed(self.seed, index))
+        generator = torch.Generator().manual_seed(hash_integers(self.seed, index))
         late = float(torch.rand(1, generator=generator)) < 1 / 3
         first = int(torch.randint(now, (1,), generator=generator)) if late else 0
         return memory_graph(self.videos[number], now, first)

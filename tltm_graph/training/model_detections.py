@@ -5,8 +5,11 @@ from pathlib import Path
 
 import torch
 
+from tltm_graph.association import GeometricAffinity
+from tltm_graph.detectors.replay import DetectionCache, cache_detections
 from tltm_graph.metrics.matching import match_to_ground_truth
-from tltm_graph.models import TLTM, Recording, for_inference, load_model, record
+from tltm_graph.models import TLTM, for_inference, load_model
+from tltm_graph.models.tltm import expect_tltm
 from tltm_graph.structures import Tracks
 from tltm_graph.synthetic import DetectionSequence
 from tltm_graph.training.sources import LabelledVideo, VideoDescription
@@ -50,8 +53,7 @@ class ModelDetections:
     @cached_property
     def _model(self) -> TLTM:
         model = load_model(self.weights)
-        if not isinstance(model, TLTM):
-            raise ValueError(f"Expected a model with a relation in '{self.weights}', got {model!r}")
+        model = expect_tltm(model)
         own = model.detector.decoder
         model.detector.decoder = replace(
             own,
@@ -76,20 +78,25 @@ class ModelDetections:
             told.update(name.encode() + value.contiguous().numpy().tobytes())
         return Path(self.keep) / told.hexdigest()[:16]
 
-    def _record(self, video: LabelledVideo, truth: Tracks) -> Recording:
+    def _cached(self, video: LabelledVideo, truth: Tracks) -> DetectionCache:
         if self._kept is None:
-            return record(self._model, video.frames(), masks=False)
+            return self._detect(video)
         path = self._kept / f"{video.name}.safetensors"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            record(self._model, video.frames(), masks=False).save(path)
-        seen = Recording.load(path)
+            self._detect(video).save(path)
+        seen = DetectionCache.load(path)
         if len(seen) != truth.num_frames or truth.size not in (None, seen.size):
             raise ValueError(
                 f"Expected {truth.num_frames} frames of {truth.size} pixels (H, W) in '{path}', got {len(seen)} of "
                 f"{seen.size}: name another folder to keep these videos"
             )
         return seen
+
+    def _detect(self, video: LabelledVideo) -> DetectionCache:
+        # The encoder of the relation is wanted, whether or not an affinity was trained for it.
+        encoder = GeometricAffinity(appearance=self._model)
+        return cache_detections(self._model, video.frames(), encoder, masks=False)
 
     def __len__(self) -> int:
         return len(self._videos)
@@ -102,12 +109,12 @@ class ModelDetections:
         """
         model, video = self._model, self._videos[index]
         truth = video.truth()
-        seen = self._record(video, truth)
-        told = list(match_to_ground_truth(seen.objects, truth))
+        seen = self._cached(video, truth)
+        told = list(match_to_ground_truth(seen.frames, truth))
         return DetectionSequence(
             seen.size,
             seen.times,
-            tuple(found.replace(ids=ids) for found, (ids, _) in zip(seen.objects, told, strict=True)),
+            tuple(found.replace(ids=ids) for found, (ids, _) in zip(seen.frames, told, strict=True)),
             tuple(real for _, real in told),
             torch.no_grad()(model.score),
         )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tltm_graph.association import save_head
-from tltm_graph.frame_pairs.draws import mixed
+from tltm_graph.frame_pairs.sampling import hash_integers
 from tltm_graph.io import write_atomically
 from tltm_graph.models import save_model
 from tltm_graph.nn import TransitionHead
@@ -107,7 +107,7 @@ class TrainingModule(LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Sets all that depends on the step."""
         step = self.trainer.global_step
-        torch.manual_seed(mixed(self.seed, step, self.global_rank))
+        torch.manual_seed(hash_integers(self.seed, step, self.global_rank))
         factor = self.schedule(step, self.trainer.max_steps)
         for group, options in zip(self.trainer.optimizers[0].param_groups, self._options, strict=True):
             group.update(options | {"lr": options["lr"] * factor})  # those of the configuration, not of a checkpoint

@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from tltm_graph.detectors.centermask import CenterMask, Pyramid, assign_targets, mask_targets
-from tltm_graph.models import TLTM
+from tltm_graph.detectors.centermask.fcos import assign_targets
+from tltm_graph.detectors.centermask.mask_head import mask_targets
+from tltm_graph.detectors.centermask.model import CenterMask, Pyramid
+from tltm_graph.models.tltm import TLTM, expect_tltm
 from tltm_graph.structures import Detections, FramePair
 from tltm_graph.training.losses import fcos_losses, mask_loss
 from tltm_graph.training.regions import (
@@ -78,8 +80,7 @@ class PairObjective:
         """
         if not pairs:
             raise ValueError("Expected at least one pair of frames, got none")
-        if not isinstance(model, TLTM):
-            raise ValueError(f"Expected a TLTM to train, got {model!r}")
+        model = expect_tltm(model)
         num_classes = model.detector.head.num_classes
         highest = max(
             (int(truth.labels.max()) for p in pairs for truth in (p.previous, p.current) if len(truth)), default=0

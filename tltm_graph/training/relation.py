@@ -131,19 +131,19 @@ class RelationObjective:
         """
         if not graphs:
             raise ValueError("Expected at least one graph to learn from, got none")
-        relation = model.relation if isinstance(model, TLTM) else model
+        relation = model if isinstance(model, RelationModel) else model.relation
         batch = Batch.from_data_list(list(graphs))
         for side in ("previous", "current"):
             batch[side].x = relation.encoder(batch[side].x.float())
         if "earlier" in batch.node_types:
-            batch["previous"].looks = _looks(relation, batch)
+            batch["previous"].mean_x = _mean_embeddings(relation, batch)
         return relation_losses(relation, batch, self.transition_weight)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(transition_weight={self.transition_weight})"
 
 
-def _looks(relation: RelationModel, graph: HeteroData) -> Tensor:
+def _mean_embeddings(relation: RelationModel, graph: HeteroData) -> Tensor:
     """The mean node of each previous object over all its observations (M, F); the earlier ones, many, give no gradient."""
     x = graph["previous"].x
     with torch.no_grad():

@@ -5,9 +5,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
-from tltm_graph.frame_pairs import PairSource, VideoPairs
+from tltm_graph.frame_pairs import VideoPairs
+from tltm_graph.frame_pairs.datasets import PairDataset
 from tltm_graph.structures import Detections, Frame, Tracks
-from tltm_graph.synthetic import DIFFICULTIES, SPLITS, MovingShapes, Scenes, moving_shapes
+from tltm_graph.synthetic import MovingShapes, moving_shapes
+from tltm_graph.synthetic.difficulty import DIFFICULTIES
+from tltm_graph.synthetic.scenes import SPLITS, Scenes
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Opened:
     """
 
     name: str
-    source: PairSource
+    source: PairDataset
     found: str
     skipped: dict[str, int] = field(default_factory=dict)
 

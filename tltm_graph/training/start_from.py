@@ -7,9 +7,10 @@ from torch import Tensor
 
 from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.io import read_weights
-from tltm_graph.models import KNOWN_WEIGHTS, TLTM, CheckpointReport, load_weights
-from tltm_graph.models.checkpoint import misfits
-from tltm_graph.models.pretrained import weights_file
+from tltm_graph.models import TLTM, load_weights
+from tltm_graph.models.checkpoint import CheckpointReport, misfits
+from tltm_graph.models.pretrained import KNOWN_WEIGHTS, weights_file
+from tltm_graph.models.tltm import detector_of
 
 _FLAG = "relation.is_trained"  # no weight
 _BY_CLASS = ("head.cls_logits.", "mask_head.predictor.")
@@ -81,7 +82,7 @@ def _start_from_own(state: dict[str, Tensor], path: Path, model: TLTM | CenterMa
     file_names = _class_names(path)
     state = {_of_tltm(name): value for name, value in state.items()}
     own = model.state_dict()
-    names = tuple((model.detector if isinstance(model, TLTM) else model).class_names or ())
+    names = tuple(detector_of(model).class_names or ())
     wanted = {_of_tltm(name): name for name in own}
     wrong: list[str] = []
     for common, name in wanted.items():

@@ -9,7 +9,7 @@ from tltm_graph.ops import decode_rle
 from tltm_graph.structures import Observation
 from tltm_graph.synthetic import DetectionSequence
 from tltm_graph.synthetic.processes import mixture
-from tltm_graph.synthetic.sequence import look_at
+from tltm_graph.synthetic.simulated_motion import simulate_detections
 from tltm_graph.training.animation import DIRECTIONS, animate, outline_of_box, outline_of_mask
 
 _FPS = (5, 7, 10, 14, 15, 20, 25, 30)
@@ -88,7 +88,7 @@ class StillImagesInMotion:
 
         num_frames, fps = int(choices.integers(self.num_frames[0], self.num_frames[1] + 1)), choices.choice(_FPS)
         world = animate(motions, outlines, labels, size, num_frames, self.motion)
-        return look_at(detectors, world, np.arange(num_frames) / fps)
+        return simulate_detections(detectors, world, np.arange(num_frames) / fps)
 
     def _objects(self, image: Video) -> tuple[tuple[int, int], np.ndarray, np.ndarray]:
         """Size of an image, outlines (N, K, 2) and classes (N,) of its objects."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tltm_graph.association import Decision
 from tltm_graph.detectors.centermask import CenterMask
-from tltm_graph.explanation import association_graph, decision_of
+from tltm_graph.explanation import association_graph
 from tltm_graph.metrics import Evaluation
 from tltm_graph.models import TLTM, for_inference
 from tltm_graph.structures import Detections, Frame, Observation, Tracks, observations_of
@@ -101,8 +101,7 @@ class TrackingValidation:
             world_size: Number of processes.
         """
         fast: Any = for_inference(model)
-        relation = fast if isinstance(fast, TLTM) and fast.is_trained else None
-        tracker = Tracker(fast, relation, max_shown=self.max_shown)
+        tracker = Tracker(fast, max_shown=self.max_shown)
         evaluation = Evaluation(self.families, class_names)
         pictures: dict[str, Tensor] = {}
         decisions: list[Decision] = []
@@ -115,7 +114,8 @@ class TrackingValidation:
                 state, detections = tracker.step(state, frame)
                 rows += [(index, row) for row in observations_of(index, detections)]
                 if number == rank:
-                    decisions.append(decision_of(state, detections))
+                    assert state.decision is not None
+                    decisions.append(state.decision.compact())
                 if index == drawn:
                     pictures[video.name] = _picture(frame, truth.at(index), detections, tuple(class_names))
             evaluation.update(video.name, number, truth, Tracks.from_observations(rows, truth.size, truth.num_frames))

@@ -2,31 +2,31 @@ from typing import Any
 
 import networkx as nx
 
-from tltm_graph.visualization.draw import track_colour
-from tltm_graph.visualization.drawing import Drawing
+from tltm_graph.visualization.drawing import Drawing, track_colour
 
 try:
     from matplotlib.figure import Figure
 except ImportError as error:
     raise ImportError("Expected 'matplotlib' for drawing, found none: pip install 'tltm-graph[viz]'") from error
 
-_MISTAKES = {"edge": "^", "solver": "s", "memory": "D", "detector": "v"}
-"""The mark of each cause."""
-_WRONG = "#d00000"
+_MARKERS = {"edge": "^", "solver": "s", "memory": "D", "detector": "v"}  # by cause of the mistake
+_MISTAKE_COLOUR = "#d00000"
 
 
 def draw_association_graph(graph: nx.DiGraph, max_frames: int = 400) -> Drawing:
-    """Draws an association graph: x is the frame, y the track, the darkness of an edge its score.
+    """Draw an association graph: x is the frame, y the track, and opacity the score of an edge.
 
-    Chosen transitions are solid, in the colour of the track, and dashed over frames in which it was not seen. A large
-    dot is the first object of a track, a cross the last one, unless the video ends there. Rivals of what was chosen,
-    dotted and grey, are drawn if they score no less than the weakest chosen one. Objects of no track, and those of
-    tracks that were never confirmed, lie on the lowest line. Where the truth was told, wrong decisions have a red mark,
-    one for each cause, and what would have been right is a red dashed line, so that switches of ids stand out.
+    Matched edges have the colour of their track: solid between adjacent frames, dashed over gaps. A large dot is the
+    first observation of a track. A cross is the last one, unless the video ends there. Rejected edges are dotted and
+    grey, and drawn if they score at least as much as the weakest matched edge. Detections without a track, and those of
+    tracks that were never confirmed, are on the lowest line.
+
+    If the graph has ground truth, wrong decisions have red markers by cause, and red dashed lines show the correct
+    edges. So ID switches stand out.
 
     Args:
-        graph: Of :func:`tltm_graph.explanation.association_graph`.
-        max_frames: Only so many of the last frames are drawn, so that the picture stays readable.
+        graph: Graph from :func:`tltm_graph.explanation.association_graph`.
+        max_frames: Maximum number of frames drawn, counted from the last one.
     """
     last = max((frame for _, frame in graph.nodes(data="frame")), default=0)
     graph = graph.subgraph([node for node, frame in graph.nodes(data="frame") if frame > last - max_frames])
@@ -37,12 +37,12 @@ def draw_association_graph(graph: nx.DiGraph, max_frames: int = 400) -> Drawing:
 
     figure = Figure(figsize=(min(4 + (last - first) * 0.07, 40), min(2 + len(tracks) * 0.3, 40)), layout="constrained")
     axes = figure.add_subplot()
-    transitions = list(graph.edges(data=True))
-    weakest = min((data["score"] for *_, data in transitions if data["chosen"]), default=float("inf"))
+    edges = list(graph.edges(data=True))
+    weakest = min((data["score"] for *_, data in edges if data["chosen"]), default=float("inf"))
     for chosen, over_gap, style in ((False, None, "dotted"), (True, False, "solid"), (True, True, "dashed")):
         drawn = [
             (a, b, data)
-            for a, b, data in transitions
+            for a, b, data in edges
             if data["chosen"] == chosen
             and data["score"] >= weakest
             and not data.get("right")
@@ -58,11 +58,11 @@ def draw_association_graph(graph: nx.DiGraph, max_frames: int = 400) -> Drawing:
                 ax=axes,
                 arrows=False,
             )
-            lines.set_alpha(_darkness([data["score"] for *_, data in drawn]))
+            lines.set_alpha(_opacity([data["score"] for *_, data in drawn]))
     nodes = list(graph)
-    going_on = [(a, b) for a, b, data in transitions if data["chosen"]]
-    births = set(nodes) - {b for _, b in going_on} - _cut_off(graph, position, first)
-    ends = [node for node in nodes if position[node][1] and position[node][0] < last and node not in dict(going_on)]
+    matched = [(a, b) for a, b, data in edges if data["chosen"]]
+    births = set(nodes) - {b for _, b in matched} - _not_births(graph, position, first)
+    ends = [node for node in nodes if position[node][1] and position[node][0] < last and node not in dict(matched)]
     for node in ends:
         axes.plot(*position[node], marker="x", color=track_colour(graph.nodes[node]["track"]), markersize=7)
     nx.draw_networkx_nodes(
@@ -85,15 +85,17 @@ def draw_association_graph(graph: nx.DiGraph, max_frames: int = 400) -> Drawing:
 
 
 def _draw_mistakes(axes: Any, graph: nx.DiGraph, position: dict[str, tuple[int, int]]) -> None:
-    right = [(a, b) for a, b, data in graph.edges(data=True) if data.get("right")]
-    nx.draw_networkx_edges(graph, position, right, edge_color=_WRONG, style="dashed", width=1.5, ax=axes, arrows=False)
-    for cause, marker in _MISTAKES.items():
-        wrong = [node for node, one in graph.nodes(data="mistake") if one == cause]
+    correct = [(a, b) for a, b, data in graph.edges(data=True) if data.get("right")]
+    nx.draw_networkx_edges(
+        graph, position, correct, edge_color=_MISTAKE_COLOUR, style="dashed", width=1.5, ax=axes, arrows=False
+    )
+    for cause, marker in _MARKERS.items():
+        wrong = [node for node, mistake in graph.nodes(data="mistake") if mistake == cause]
         if wrong:
             axes.plot(
                 *zip(*(position[node] for node in wrong), strict=True),
                 linestyle="",
-                color=_WRONG,
+                color=_MISTAKE_COLOUR,
                 marker=marker,
                 markersize=9,
                 markerfacecolor="none",
@@ -101,15 +103,15 @@ def _draw_mistakes(axes: Any, graph: nx.DiGraph, position: dict[str, tuple[int, 
                 label=f"{cause} ({len(wrong)})",
             )
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(title="wrong, because of", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+        axes.legend(title="mistakes by cause", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
 
 
-def _cut_off(graph: nx.DiGraph, position: dict[str, tuple[int, int]], first: int) -> set[str]:
-    """The first objects that are drawn of each track, where earlier ones may have been left out; those of no track."""
+def _not_births(graph: nx.DiGraph, position: dict[str, tuple[int, int]], first: int) -> set[str]:
+    """Nodes without a track, and those of the first frame drawn, whose tracks may have started earlier."""
     return {node for node in graph if position[node][0] == first > 0 or position[node][1] == 0}
 
 
-def _darkness(scores: list[float]) -> list[float]:
-    """Opacity of each edge: from faint for the lowest score to full for the highest."""
+def _opacity(scores: list[float]) -> list[float]:
+    """Map scores linearly to opacities in [0.15, 1]."""
     low, high = min(scores, default=0.0), max(scores, default=1.0)
     return [0.15 + 0.85 * (score - low) / max(high - low, 1e-9) for score in scores]

@@ -6,40 +6,31 @@ from torch import Tensor
 
 from tltm_graph.interop.supervision_detections import to_supervision
 from tltm_graph.structures import Detections, Frame
+from tltm_graph.visualization.drawing import PALETTE
 
 try:
     import supervision
 except ImportError as error:
     raise ImportError("Expected 'supervision' for drawing, found none: pip install 'tltm-graph[viz]'") from error
 
-# Sixteen hues far apart from their neighbours, readable on dark and light pictures.
-PALETTE = (
-    *("#e6194b", "#3cb44b", "#ffe119", "#4363d8", "#f58231", "#911eb4", "#46f0f0", "#f032e6"),
-    *("#bcf60c", "#fabebe", "#008080", "#e6beff", "#9a6324", "#aaffc3", "#808000", "#ffd8b1"),
-)
-_REMEMBERED = 600  # frames for which the class of a track that is not seen is known
-
-
-def track_colour(track: int) -> str:
-    """The colour of a track, as #rrggbb; black for none."""
-    return PALETTE[track % len(PALETTE)] if track >= 0 else "#000000"
+_MAX_TIME_SINCE_UPDATE = 600  # frames after which the class votes of a track are dropped
 
 
 class Overlay:
-    """Draws the objects of a video into its frames: masks or boxes, ids, class names and the trail each has left.
+    """Overlay of tracks on the frames of a video: masks or boxes, ids, class names and trails.
 
-    An id keeps its colour through the video, and has the class that most of its observations speak for, weighed by their
-    scores. Objects without an id are left out. Use one overlay for one video: it remembers where objects have been.
+    A track keeps its colour through the video. Its class is the one with the largest sum of scores so far. Detections
+    without an id are not drawn. Use a new overlay for each video, because it keeps the trails.
 
     Args:
-        class_names: Names of the classes, None to show ids alone.
-        trail: Frames that a trail reaches back.
+        class_names: Names of the classes; None to show ids only.
+        trail: Length of the trails in frames.
     """
 
     def __init__(self, class_names: tuple[str, ...] | None = None, trail: int = 30) -> None:
         self.class_names = class_names
-        self._votes: dict[int, dict[int, float]] = {}  # track -> class -> the sum of its scores
-        self._seen: dict[int, int] = {}  # track -> the frame it was last seen in
+        self._votes: dict[int, dict[int, float]] = {}  # track -> class -> sum of scores
+        self._last_frame: dict[int, int] = {}  # track -> frame of its last observation
         by_id: dict[str, Any] = {
             "color": supervision.ColorPalette.from_hex(list(PALETTE)),
             "color_lookup": supervision.ColorLookup.TRACK,
@@ -55,34 +46,41 @@ class Overlay:
         )
 
     def draw(self, frame: Frame, detections: Detections) -> Tensor:
-        """The frame with its objects drawn in: RGB (3, H, W) uint8, a new picture.
+        """Draw the detections on a copy of the frame, RGB (3, H, W) uint8.
 
         Args:
-            frame: The frame. It is not changed.
-            detections: Its objects, with ids.
+            frame: Frame; it is not changed.
+            detections: Detections of the frame, with ids.
+
+        Raises:
+            ValueError: If the detections have no ids.
         """
         if detections.ids is None:
             raise ValueError("Expected detections with ids, got none: run them through a Tracker")
-        known = detections[detections.ids >= 0].to("cpu")
-        assert known.ids is not None
-        scene = np.ascontiguousarray(frame.image.cpu().numpy().transpose(1, 2, 0)[:, :, ::-1])  # supervision wants BGR
-        self._vote(frame.index, known)
-        objects = to_supervision(known)
-        shapes: list[Any] = [self._box] if known.masks is None else [self._mask, self._outline]
-        for annotator in [*(shapes if len(known) else []), self._trail]:  # trails grow old in empty frames too
+        tracked = detections[detections.ids >= 0].to("cpu")
+        assert tracked.ids is not None
+        scene = np.ascontiguousarray(
+            frame.image.cpu().numpy().transpose(1, 2, 0)[:, :, ::-1]
+        )  # supervision draws in BGR
+        self._vote(frame.index, tracked)
+        objects = to_supervision(tracked)
+        shapes: list[Any] = [self._box] if tracked.masks is None else [self._mask, self._outline]
+        for annotator in [*(shapes if len(tracked) else []), self._trail]:  # trails shrink in empty frames too
             scene = annotator.annotate(scene, objects)
-        if len(known):
-            scene = self._label.annotate(scene, objects, labels=list(map(self._caption, known.ids.tolist())))
+        if len(tracked):
+            scene = self._label.annotate(scene, objects, labels=list(map(self._caption, tracked.ids.tolist())))
         return torch.from_numpy(np.ascontiguousarray(scene[:, :, ::-1].transpose(2, 0, 1)))
 
-    def _vote(self, frame: int, known: Detections) -> None:
-        assert known.ids is not None
-        for gone in [track for track, seen in self._seen.items() if frame - seen > _REMEMBERED]:
-            del self._seen[gone], self._votes[gone]
-        for track, label, score in zip(known.ids.tolist(), known.labels.tolist(), known.scores.tolist(), strict=True):
+    def _vote(self, frame: int, tracked: Detections) -> None:
+        assert tracked.ids is not None
+        for gone in [track for track, last in self._last_frame.items() if frame - last > _MAX_TIME_SINCE_UPDATE]:
+            del self._last_frame[gone], self._votes[gone]
+        for track, label, score in zip(
+            tracked.ids.tolist(), tracked.labels.tolist(), tracked.scores.tolist(), strict=True
+        ):
             votes = self._votes.setdefault(track, {})
             votes[label] = votes.get(label, 0.0) + score
-            self._seen[track] = frame
+            self._last_frame[track] = frame
 
     def _caption(self, track: int) -> str:
         votes = self._votes[track]

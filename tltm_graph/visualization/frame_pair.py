@@ -6,8 +6,7 @@ from torch import Tensor
 
 from tltm_graph.association import Decision
 from tltm_graph.structures import class_name
-from tltm_graph.visualization.draw import track_colour
-from tltm_graph.visualization.drawing import Drawing
+from tltm_graph.visualization.drawing import Drawing, track_colour
 
 try:
     from matplotlib.figure import Figure
@@ -15,8 +14,8 @@ try:
 except ImportError as error:
     raise ImportError("Expected 'matplotlib' for drawing, found none: pip install 'tltm-graph[viz]'") from error
 
-_HEIGHT = 48  # of a crop, in points
-_IN_QUESTION = -8.0  # what gains less is not worth a word
+_CROP_SIZE = 48  # points
+_MIN_GAIN = -8.0  # rejected edges with a lower gain get no score, and are left out around a single detection
 
 
 def draw_frame_pair(
@@ -27,19 +26,19 @@ def draw_frame_pair(
     row: int | None = None,
     max_edges: int = 5,
 ) -> Drawing:
-    """Draws the graph of one decision: tracks on the left, objects on the right, transitions between them.
+    """Draw the graph of one decision: tracks on the left, detections on the right, edges with scores in between.
 
-    Chosen transitions are thick, in the colour of the track; others are grey, darker the more they gain over both ends
-    being left alone. Scores stand beside them. Tracks that no drawn transition begins at are left out.
+    Matched edges are thick and have the colour of the track. Other edges are grey, darker for a larger gain (score
+    minus birth and miss scores). Tracks without an edge are not drawn.
 
     Args:
-        decision: The frame.
-        tracks: A picture of each track when it was last seen, RGB (3, H, W) uint8, by its id.
-        objects: A picture of each object, by its row.
+        decision: Decision of a frame.
+        tracks: Crops of the last observations by track id, RGB (3, H, W) uint8.
+        objects: Crops of the detections by row, RGB (3, H, W) uint8.
         class_names: Names of the classes.
-        row: Only the transitions of this object, those of the track it went to or came nearest to, and what became of
-            the other tracks that it was compared with; None for all.
-        max_edges: So many transitions of each object, those that gain most, and the chosen one.
+        row: Row of a detection. Only its edges are drawn, those of its best track, and the matches of its other
+            candidate tracks. None for all detections.
+        max_edges: Maximum number of edges per detection, those with the largest gain, besides the matched edge.
     """
     graph = _graph(decision.with_best_edges(max_edges), class_names, row)
     sides = [[node for node, side in graph.nodes(data="side") if side == which] for which in (0, 1)]
@@ -51,9 +50,9 @@ def draw_frame_pair(
     axes = figure.add_subplot()
     edges = sorted(graph.edges(data=True), key=lambda edge: (edge[2]["chosen"], edge[2]["gain"]))
     for chosen in (False, True):
-        some = [edge for edge in edges if edge[2]["chosen"] == chosen]
-        colours = [graph.nodes[a]["colour"] if chosen else _grey(data["gain"]) for a, _, data in some]
-        pairs = [(a, b) for a, b, _ in some]
+        drawn = [edge for edge in edges if edge[2]["chosen"] == chosen]
+        colours = [graph.nodes[a]["colour"] if chosen else _grey(data["gain"]) for a, _, data in drawn]
+        pairs = [(a, b) for a, b, _ in drawn]
         nx.draw_networkx_edges(
             graph, place, pairs, edge_color=colours, width=4 if chosen else 1.2, ax=axes, arrows=False
         )
@@ -67,15 +66,15 @@ def draw_frame_pair(
         min((y for _, y in place.values()), default=0) - 0.7, max((y for _, y in place.values()), default=0) + 0.7
     )
     axes.set_axis_off()
-    axes.set_title(f"frame {decision.frame}: tracks, and the objects that were found", fontsize=10)
+    axes.set_title(f"frame {decision.frame}: tracks (left) and detections (right)", fontsize=10)
     return Drawing(figure, dpi=130)
 
 
 def _draw_scores(axes: Any, place: Any, edges: list[Any]) -> None:
-    """The score of each transition that is in question, on its line, where no other one is."""
+    """Write the scores on their edges, at places where they overlap least with other scores."""
     taken: list[tuple[float, float]] = []
-    for a, b, data in reversed(edges):  # chosen ones choose first
-        if data["chosen"] or data["gain"] > _IN_QUESTION:
+    for a, b, data in reversed(edges):  # matched edges first
+        if data["chosen"] or data["gain"] > _MIN_GAIN:
             (x0, y0), (x1, y1) = place[a], place[b]
             spots = [(x0 + s * (x1 - x0), y0 + s * (y1 - y0)) for s in (0.7, 0.6, 0.5, 0.4, 0.3, 0.8, 0.2)]
             x, y = max(spots, key=lambda spot: min([1.0, *(_apart(spot, other) for other in taken)]))
@@ -85,7 +84,7 @@ def _draw_scores(axes: Any, place: Any, edges: list[Any]) -> None:
 
 
 def _apart(spot: tuple[float, float], other: tuple[float, float]) -> float:
-    """How far two scores are apart, in units of what they take up."""
+    """Distance between the places of two texts, in units of the size of a text."""
     return max(abs(spot[0] - other[0]) / 0.1, abs(spot[1] - other[1]) / 0.25)
 
 
@@ -97,26 +96,26 @@ def _graph(decision: Decision, class_names: Sequence[str] | None, row: int | Non
     edges = list(zip(*(value.tolist() for value in values), strict=True))
     if row is not None:
         own = sorted((edge for edge in edges if edge[1] == row), key=lambda edge: (edge[4], edge[3]))
-        compared, nearest = {edge[0] for edge in own}, {edge[0] for edge in own[-1:]}
+        candidates, best = {edge[0] for edge in own}, {edge[0] for edge in own[-1:]}
         edges = [
             edge
             for edge in edges
-            if edge[1] == row or (edge[0] in compared and edge[4]) or (edge[0] in nearest and edge[3] > _IN_QUESTION)
+            if edge[1] == row or (edge[0] in candidates and edge[4]) or (edge[0] in best and edge[3] > _MIN_GAIN)
         ]
     graph = nx.DiGraph()
-    seen = range(len(current)) if row is None else sorted({row, *(column for _, column, *_ in edges)})
-    beside = {track: column for track, column, *_ in sorted(edges, key=lambda edge: (edge[4], edge[3]))}
-    for track in sorted(beside, key=lambda track: (beside[track], track)):  # where it goes, or comes nearest to
-        age = int(decision.age[track])
-        name, ago = class_name(int(previous.labels[track]), class_names), "1 frame" if age == 1 else f"{age} frames"
+    columns = range(len(current)) if row is None else sorted({row, *(column for _, column, *_ in edges)})
+    partner = {track: column for track, column, *_ in sorted(edges, key=lambda edge: (edge[4], edge[3]))}
+    for track in sorted(partner, key=lambda track: (partner[track], track)):  # next to its match or best detection
+        time = round(float(decision.time_since_update[track]))
+        name, ago = class_name(int(previous.labels[track]), class_names), "1 frame" if time == 1 else f"{time} frames"
         caption = f"track {ids[track]}\n{name}\n{ago} ago"
         graph.add_node(("track", ids[track]), side=0, text=caption, colour=track_colour(ids[track]))
-    for column in seen:
+    for column in columns:
         track = int(decision.tracks[column])
-        became = f"track {track}" if track >= 0 else "no track"
+        outcome = f"track {track}" if track >= 0 else "no track"
         new = ", new" if track >= 0 and int(decision.partners[column]) < 0 else ""
         name, score = class_name(labels[column], class_names), float(current.scores[column])
-        caption = f"object {column}: {became}{new}\n{name} {score:.2f}"
+        caption = f"object {column}: {outcome}{new}\n{name} {score:.2f}"
         graph.add_node(("object", column), side=1, text=caption, colour=track_colour(track))
     for track, column, score, gain, chosen in edges:
         graph.add_edge(("track", ids[track]), ("object", column), score=score, gain=gain, chosen=chosen)
@@ -126,7 +125,7 @@ def _graph(decision: Decision, class_names: Sequence[str] | None, row: int | Non
 def _draw_node(axes: Any, place: tuple[float, float], data: dict[str, Any], picture: Tensor | None) -> None:
     x, y = place
     if picture is not None and picture.numel():
-        image = OffsetImage(picture.permute(1, 2, 0).numpy(), zoom=_HEIGHT / max(picture.shape[1:]))
+        image = OffsetImage(picture.permute(1, 2, 0).numpy(), zoom=_CROP_SIZE / max(picture.shape[1:]))
         frame = {"edgecolor": data["colour"], "linewidth": 2.5, "boxstyle": "square,pad=0.05"}
         axes.add_artist(AnnotationBbox(image, (x, y), bboxprops=frame))
     else:

@@ -17,7 +17,7 @@ from tltm_graph.association import Decision
 from tltm_graph.io import write_atomically
 from tltm_graph.ops.rle import Rle, decode_rle
 from tltm_graph.structures import Frame
-from tltm_graph.visualization.draw import PALETTE
+from tltm_graph.visualization.drawing import PALETTE
 
 _TEMPLATE = "viewer.html"
 
@@ -36,36 +36,36 @@ def write_viewer(
     command: str | None = None,
     mistakes: Mapping[tuple[int, int], tuple[str, str]] | None = None,
 ) -> None:
-    """Writes the decisions of a tracker as one HTML page, to be looked at in any browser, without a network.
+    """Write the decisions of a tracker as one HTML page, which any browser opens without a network.
 
-    The video with its masks, a timeline of all tracks, and for each object the tracks that it was compared with, their
-    scores and the margin of the decision. ``graph.html#frame=18&object=3`` opens it there.
+    The page shows the video with masks, a timeline of all tracks and, for each object, its candidate tracks with their
+    scores and the margin of the decision. ``graph.html#frame=18&object=3`` opens it at this object.
 
     Args:
-        path: Where to.
-        decisions: In the order of frames.
-        pictures: Frames of the video; those with other indices than the decisions are left out. None for no pictures.
-        size: Height and width of the frames.
+        path: Path of the HTML file.
+        decisions: Decisions in the order of frames.
+        pictures: Frames of the video; only those with the index of a decision are used. None for no pictures.
+        size: Height and width of the frames in pixels.
         class_names: Names of the classes.
-        fps: How fast it plays; None for 30.
-        title: Of the page.
-        explanations: In words, by frame and row of the object.
-        width: Of the pictures in it, in pixels, at most; it makes most of the file's size.
-        max_candidates: So many tracks are shown for each object, those that gain most.
-        command: To be run in a shell for an object that is not explained in it, but for its ``--frame`` and
-            ``--object``; None for the function in Python.
-        mistakes: What was to blame for each wrong decision (edge, solver, memory or detector), and the decision in
-            words, by frame and row of the object; they are marked. None if the truth is not known.
+        fps: Playback speed in frames per second; None for 30.
+        title: Title of the page.
+        explanations: Texts by frame and row of the object.
+        width: Maximum width of the pictures in pixels, which determines most of the file size.
+        max_candidates: Maximum number of tracks shown for each object, those with the largest gain.
+        command: Shell command that explains an object, without ``--frame`` and ``--object``. None for the Python
+            function.
+        mistakes: Cause (edge, solver, memory or detector) and description of each wrong decision, by frame and row of
+            the object. None without ground truth.
 
     Raises:
-        ValueError: If there are no decisions, or the pictures are of another size or end before the decisions do.
+        ValueError: If there are no decisions, or the pictures have another size or end before the decisions.
     """
-    wide = max(1, min(width, size[1]))
-    frames, wanted = [], []
-    last: dict[int, int] = {}  # track -> the frame it was last seen in
+    width = max(1, min(width, size[1]))
+    frames, indices = [], []
+    last: dict[int, int] = {}  # track -> frame of its last observation
     for decision in decisions:
-        frames.append(_frame(decision, last, max_candidates, size[1] / wide))
-        wanted.append(decision.frame)
+        frames.append(_frame(decision, last, max_candidates, size[1] / width))
+        indices.append(decision.frame)
     if not frames:
         raise ValueError("Expected at least one decision to show, got none")
     data = {
@@ -76,48 +76,46 @@ def write_viewer(
         "palette": PALETTE,
         "frames": frames,
         "command": command,
-        "explanations": _named(explanations or {}),
-        "mistakes": None if mistakes is None else _named(mistakes),
+        "explanations": _by_name(explanations or {}),
+        "mistakes": None if mistakes is None else _by_name(mistakes),
     }
     page = files("tltm_graph.visualization").joinpath(_TEMPLATE).read_text("utf-8")
     before, after = page.replace("/*DATA*/", _in_script(data)).split("<!--PICTURES-->\n")
     with write_atomically(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.write(before)  # the page works before its pictures are read
-        for number, picture in enumerate(_encoded(pictures, wanted, size, wide)):
+        file.write(before)  # the pictures come last: the page works while they load
+        for number, picture in enumerate(_encoded(pictures, indices, size, width)):
             if picture is not None:
                 file.write(f'<script type="text/plain" id="picture-{number}">{picture}</script>\n')
         file.write(after)
 
 
-def _named(told: Mapping[tuple[int, int], Any]) -> dict[str, Any]:
-    """What is told of objects, by names that JSON can have."""
-    return {f"{frame}:{row}": one for (frame, row), one in told.items()}
+def _by_name(values: Mapping[tuple[int, int], Any]) -> dict[str, Any]:
+    """Replace the keys (frame, row) by strings, as JSON requires."""
+    return {f"{frame}:{row}": value for (frame, row), value in values.items()}
 
 
 def _in_script(data: Any) -> str:
-    """JSON that does not end the script it stands in."""
+    """Format as JSON that cannot close the script element around it."""
     return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
 
 
 def _frame(decision: Decision, last: dict[int, int], max_candidates: int, tolerance: float) -> dict[str, Any]:
-    found = decision.current
-    assert found.ids is not None
-    shapes = _shapes(decision.masks, tolerance) if decision.masks else [[] for _ in range(len(found))]
-    candidates = _candidates(decision, max_candidates)
+    current = decision.current
+    assert current.ids is not None
+    shapes = _shapes(decision.masks, tolerance) if decision.masks else [[] for _ in range(len(current))]
     objects = []
     rows = zip(
         decision.tracks.tolist(),
-        (found.ids >= 0).tolist(),
-        found.labels.tolist(),
-        found.scores.tolist(),
-        found.boxes.tolist(),
+        (current.ids >= 0).tolist(),
+        current.labels.tolist(),
+        current.scores.tolist(),
+        current.boxes.tolist(),
         decision.margins.tolist(),
         shapes,
-        candidates,
+        _candidates(decision, max_candidates),
         strict=True,
     )
-    for track, shown, label, score, box, margin, shape, rivals in rows:
-        before = last.get(track) if track >= 0 else None
+    for track, shown, label, score, box, margin, shape, candidates in rows:
         objects.append(
             [
                 track,
@@ -126,9 +124,9 @@ def _frame(decision: Decision, last: dict[int, int], max_candidates: int, tolera
                 round(score, 3),
                 *(round(value) for value in box),
                 round(margin, 3) if math.isfinite(margin) else None,
-                before,
+                last.get(track) if track >= 0 else None,
                 shape if shown else [],
-                rivals,
+                candidates,
             ]
         )
     last |= {track: decision.frame for track in decision.tracks.tolist() if track >= 0}
@@ -136,13 +134,13 @@ def _frame(decision: Decision, last: dict[int, int], max_candidates: int, tolera
 
 
 def _candidates(decision: Decision, count: int) -> list[list[list[Any]]]:
-    """Of each object: track, age, score, gain, whether it was chosen, and the object that the track went to."""
+    """List for each object: track, time since update, score, gain, 1 if matched, object matched with the track."""
     best = decision.with_best_edges(count)
     assert best.previous.ids is not None
     row, column = best.edge_index
     gain = best.gains
-    goes_to = {previous: current for current, previous in enumerate(best.partners.tolist()) if previous >= 0}
-    found: list[list[list[Any]]] = [[] for _ in range(len(best.current))]
+    matched_object = {previous: current for current, previous in enumerate(best.partners.tolist()) if previous >= 0}
+    candidates: list[list[list[Any]]] = [[] for _ in range(len(best.current))]
     order = gain.argsort(descending=True, stable=True)
     values = zip(
         row[order].tolist(),
@@ -152,15 +150,23 @@ def _candidates(decision: Decision, count: int) -> list[list[list[Any]]]:
         best.chosen[order].tolist(),
         strict=True,
     )
-    ids, ages = best.previous.ids.tolist(), best.age.tolist()
-    for previous, current, score, more, chosen in values:
-        told = [ids[previous], ages[previous], round(score, 2), round(more, 2), int(chosen), goes_to.get(previous)]
-        found[current].append(told)
-    return found
+    ids, times = best.previous.ids.tolist(), best.time_since_update.round().int().tolist()
+    for previous, current, score, edge_gain, chosen in values:
+        candidates[current].append(
+            [
+                ids[previous],
+                times[previous],
+                round(score, 2),
+                round(edge_gain, 2),
+                int(chosen),
+                matched_object.get(previous),
+            ]
+        )
+    return candidates
 
 
 def _shapes(masks: Iterable[Rle], tolerance: float) -> list[list[list[int]]]:
-    """Outlines of each mask as x0, y0, x1, y1, …, to within so many pixels."""
+    """Convert masks to polygons (x0, y0, x1, y1, …), with an error of at most ``tolerance`` pixels."""
     masks = list(masks)
     height, width = masks[0]["size"]
     outlines = []
@@ -172,25 +178,25 @@ def _shapes(masks: Iterable[Rle], tolerance: float) -> list[list[list[int]]]:
 
 
 def _encoded(
-    pictures: Iterable[Frame] | None, wanted: list[int], size: tuple[int, int], width: int
+    pictures: Iterable[Frame] | None, indices: list[int], size: tuple[int, int], width: int
 ) -> Iterator[str | None]:
-    """A WebP for each decision, in base64; None where there is no picture."""
+    """Encode the frame of each index as WebP in base64; yields None for a missing frame."""
     stream = iter(pictures or ())
     frame = next(stream, None)
-    for index in wanted:
+    for index in indices:
         while frame is not None and frame.index < index:
             frame = next(stream, None)
         if frame is None and pictures is not None:
             raise ValueError(
-                f"Expected a video with frame {index}, got one that ends before it: the video is another one"
+                f"Expected a video with frame {index}, got one that ends before it: pass the video that was tracked"
             )
         if frame is None or frame.index > index:
             yield None
             continue
         if frame.size != tuple(size):
             raise ValueError(
-                f"Expected pictures of {size[0]}×{size[1]} pixels (H×W) as were tracked, got "
-                f"{frame.size[0]}×{frame.size[1]}: the video is another one"
+                f"Expected pictures of {size[0]}×{size[1]} pixels (H×W), got {frame.size[0]}×{frame.size[1]}: "
+                "pass the video that was tracked"
             )
         yield _picture(frame.image, width)
 
@@ -198,6 +204,6 @@ def _encoded(
 def _picture(image: Tensor, width: int) -> str:
     height = max(1, round(image.shape[1] * width / image.shape[2]))
     small = image.cpu() if width == image.shape[2] else resize(image.cpu(), [height, width], antialias=True)
-    written = io.BytesIO()
-    Image.fromarray(small.permute(1, 2, 0).numpy()).save(written, "WEBP", quality=60, method=2)
-    return base64.b64encode(written.getvalue()).decode("ascii")
+    webp = io.BytesIO()
+    Image.fromarray(small.permute(1, 2, 0).numpy()).save(webp, "WEBP", quality=60, method=2)
+    return base64.b64encode(webp.getvalue()).decode("ascii")

@@ -4,9 +4,12 @@ import pytest
 import torch
 from torchvision.ops import box_iou
 
-from tltm_graph.detectors.centermask import Decoder, DenseOutput, FCOSHead, cell_centres
+from tltm_graph.detectors.centermask import Decoder, FCOSHead
+from tltm_graph.detectors.centermask.fcos import SIZE_RANGES, DenseOutput, assign_targets, cell_centres
+from tltm_graph.structures import Detections
 
 STRIDES = (8, 16)
+ALL_STRIDES = (8, 16, 32, 64, 128)
 
 
 def outputs(batch=1, num_classes=3, scale=2.0, seed=0):
@@ -23,7 +26,7 @@ def outputs(batch=1, num_classes=3, scale=2.0, seed=0):
 
 
 def decoded_one_by_one(levels, image, decoder):
-    """Cell by cell, class by class; then the plainest suppression."""
+    """Decode cell by cell and class by class, then suppress duplicates one by one."""
     found = []
     for level, stride in zip(levels, STRIDES, strict=True):
         candidates = []
@@ -73,13 +76,13 @@ def test_decoding(decoder):
         torch.testing.assert_close(objects.boxes, boxes, rtol=1e-5, atol=1e-4)
 
 
-def test_objects_that_share_the_last_score_all_stay():
+def test_objects_that_share_the_lowest_score_are_all_kept():
     level = DenseOutput(torch.zeros(1, 1, 1, 4), torch.full((1, 4, 1, 4), 0.4), torch.zeros(1, 1, 1, 4))
     (objects,) = Decoder(max_objects=2)([level], (8,))
     assert objects.scores.tolist() == [0.5] * 4
 
 
-def test_no_candidate_is_no_object():
+def test_no_candidates():
     (objects,) = Decoder(score_threshold=1.0)(outputs(), STRIDES)
     assert len(objects) == 0
 
@@ -118,3 +121,63 @@ def test_scales_act_on_their_own_level():
 def test_values_out_of_range(values):
     with pytest.raises(ValueError, match=f"Expected {next(iter(values))} "):
         Decoder(**values)
+
+
+def objects(*boxes):
+    boxes = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    return Detections(boxes, torch.ones(len(boxes)), torch.arange(len(boxes)))
+
+
+def assigned_one_by_one(sizes, truth, radius=1.5):
+    """Assign cell by cell and object by object."""
+    labels, distances = [], []
+    for (height, width), stride, (lowest, highest) in zip(sizes, ALL_STRIDES, SIZE_RANGES, strict=True):
+        for i in range(height):
+            for j in range(width):
+                x, y = j * stride + stride // 2, i * stride + stride // 2
+                best = None
+                for label, (x0, y0, x1, y1) in enumerate(truth.boxes.tolist()):
+                    sides = x - x0, y - y0, x1 - x, y1 - y
+                    cx, cy, reach = (x0 + x1) / 2, (y0 + y1) / 2, radius * stride
+                    central = abs(x - cx) < reach and abs(y - cy) < reach and min(sides) > 0
+                    area = (x1 - x0) * (y1 - y0)
+                    if central and lowest <= max(sides) <= highest and (best is None or area < best[0]):
+                        best = area, label, [side / stride for side in sides]
+                labels.append(-1 if best is None else best[1])
+                distances.append([0.0] * 4 if best is None else best[2])
+    return torch.tensor(labels), torch.tensor(distances)
+
+
+@pytest.mark.parametrize(
+    "truth",
+    [
+        objects([10, 20, 60, 70], [12, 18, 50, 90], [0, 0, 255, 180]),
+        objects([0, 0, 256, 192]),
+        objects([-900, -900, 900, 900]),
+        objects([40, 40, 40, 40], [40, 20, 90, 20]),
+        objects([64, 64, 192, 192], [64, 64, 192, 192]),
+        objects(),
+    ],
+    ids=["overlapping", "whole image", "huge", "no area", "twice", "none"],
+)
+def test_assignment(truth):
+    sizes = [(-(-192 // stride), -(-256 // stride)) for stride in ALL_STRIDES]
+    targets = assign_targets(sizes, ALL_STRIDES, [truth])
+    labels, distances = assigned_one_by_one(sizes, truth)
+    assert torch.equal(targets.labels[0], labels)
+    torch.testing.assert_close(targets.distances[0][labels >= 0], distances[labels >= 0])
+
+
+def test_a_batch_is_its_images():
+    sizes = [(24, 32), (12, 16), (6, 8), (3, 4), (2, 2)]
+    truths = [objects([10, 20, 60, 70]), objects(), objects([0, 0, 255, 180], [5, 5, 30, 30])]
+    together = assign_targets(sizes, ALL_STRIDES, truths)
+    for i, truth in enumerate(truths):
+        alone = assign_targets(sizes, ALL_STRIDES, [truth])
+        assert torch.equal(together.labels[i], alone.labels[0])
+
+
+def test_centerness():
+    targets = assign_targets([(1, 1)], (8,), [objects([2, 3, 8, 9])])
+    assert targets.distances[0].tolist() == [[2 / 8, 1 / 8, 4 / 8, 5 / 8]]
+    assert float(targets.centerness) == pytest.approx((2 / 4 * 1 / 5) ** 0.5)

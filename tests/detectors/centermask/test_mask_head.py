@@ -1,10 +1,11 @@
 import pytest
 import torch
+from torchvision.ops import roi_align
 
-from tltm_graph.detectors.centermask import MaskHead, SpatialAttention
+from tltm_graph.detectors.centermask.mask_head import MaskHead, SpatialAttention, mask_targets
 
 
-def test_attention_weighs_each_pixel_by_mean_and_maximum():
+def test_attention_from_mean_and_maximum():
     attention = SpatialAttention()
     x = torch.randn(2, 5, 4, 3)
     weight = attention.conv.weight[0]  # (2, 3, 3)
@@ -24,3 +25,17 @@ def test_masks_of_labels_are_those_of_all_classes(n):
     every = head(x)
     assert every.shape == (n, 7, 28, 28)
     torch.testing.assert_close(head(x, labels), every[torch.arange(n), labels])
+
+
+def test_mask_targets():
+    torch.manual_seed(0)
+    masks = torch.rand(2, 30, 40) > 0.4
+    boxes = torch.tensor([[0.0, 0.0, 40.0, 30.0], [5.0, 5.0, 20.0, 25.0], [-5.0, 5.0, 20.0, 45.0]])
+    rows = torch.tensor([1, 0, 1])
+    expected = [
+        roi_align(masks[row][None, None].float(), [box[None]], 28, aligned=True)[0, 0] >= 0.5
+        for row, box in zip(rows, boxes, strict=True)
+    ]
+    targets = mask_targets(masks, boxes, rows)
+    assert torch.equal(targets.bool(), torch.stack(expected))
+    assert mask_targets(masks, boxes[:0], rows[:0]).shape == (0, 28, 28)

@@ -7,8 +7,9 @@ from PIL import Image
 
 from tests.parity import seeded
 from tltm_graph import Frame
-from tltm_graph.detectors import Detector, Segmenter, check_detector
+from tltm_graph.detectors import Detector, check_detector
 from tltm_graph.detectors.centermask import CenterMask, Decoder
+from tltm_graph.detectors.centermask.model import network_size, resize_image
 from tltm_graph.models import tltm_tiny
 
 
@@ -26,7 +27,7 @@ def frame(height, width, index=0):
 def test_protocols():
     model = detector(min_size=64, max_size=96)
     assert isinstance(model, Detector)
-    assert isinstance(model, Segmenter)
+    assert model.masks_on_demand
     check_detector(model, [frame(64, 96), frame(64, 96, 1)])
 
 
@@ -50,7 +51,7 @@ def test_nothing_found():
     assert model.segment(found, (64, 96)).masks.shape == (0, 64, 96)
 
 
-def test_the_previous_frame_is_seen_through_the_fusers_alone():
+def test_the_previous_frame_acts_only_through_the_fusers():
     model = detector(min_size=64, max_size=96)
     _, context = model.detect(frame(64, 96))
     alone, _ = model.detect(frame(64, 96, 1))
@@ -81,7 +82,7 @@ def test_preparation():
     assert batch[1, 2, 49, 19] == pytest.approx(-123.675)
 
 
-def test_resizing_is_that_of_pillow_and_boxes_come_back_in_the_frame():
+def test_frames_are_resized_by_pillow_and_boxes_are_in_their_pixels():
     model = detector(min_size=96, max_size=128)
     small = frame(48, 64)
     pixels = Image.fromarray(small.image.permute(1, 2, 0).numpy()).resize((128, 96), Image.Resampling.BILINEAR)
@@ -91,7 +92,7 @@ def test_resizing_is_that_of_pillow_and_boxes_come_back_in_the_frame():
     torch.testing.assert_close(found.features, expected.features)
 
 
-def test_autocast_keeps_what_leaves_the_model_in_float32():
+def test_outputs_with_autocast_are_float32():
     model = detector(min_size=64, max_size=96, autocast=torch.bfloat16)
     found, context = model.detect(frame(64, 96))
     assert found.boxes.dtype == found.scores.dtype == found.features.dtype == torch.float32
@@ -99,7 +100,7 @@ def test_autocast_keeps_what_leaves_the_model_in_float32():
     assert model.segment(found, (64, 96)).masks.dtype == torch.bool
 
 
-def test_parts_can_be_compiled_without_a_break():
+def test_parts_compile_as_full_graphs():
     model = detector(min_size=64, max_size=96)
     expected = model.detect(frame(64, 96))[0]
     for part in (model.backbone, model.head, model.mask_head):
@@ -124,7 +125,7 @@ def test_segmenting_needs_features():
         model.segment(found.replace(features=None), (64, 96))
 
 
-def test_pixels_are_pooled_beside_the_features():
+def test_pixels_are_appended_to_the_features():
     model = detector(min_size=64, max_size=96)
     image = torch.zeros(3, 64, 96, dtype=torch.uint8)
     image[:, 20:40, 30:60] = torch.tensor([255, 128, 0], dtype=torch.uint8)[:, None, None]
@@ -132,7 +133,7 @@ def test_pixels_are_pooled_beside_the_features():
     pyramid, boxes = model.backbone(batch), torch.tensor([[30.0, 20, 60, 40], [0, 45, 20, 60]])
     pooled = model.pool(pyramid, [boxes], [(64, 96)], batch)
     assert pooled.shape == (2, 67, 14, 14)
-    for i, colour in enumerate(([0.0, 128, 255], [0.0, 0, 0])):  # blue first
+    for i, colour in enumerate(([0.0, 128, 255], [0.0, 0, 0])):  # BGR
         inside = pooled[i, 64:, 2:-2, 2:-2]
         expected = ((torch.tensor(colour) - model.pixel_mean) / 128)[:, None, None].expand_as(inside)
         torch.testing.assert_close(inside, expected)
@@ -140,3 +141,24 @@ def test_pixels_are_pooled_beside_the_features():
     assert model.pool(pyramid, [boxes], [(64, 96)], batch).equal(pooled[:, :64])
     labels = torch.zeros(2, dtype=torch.int64)
     assert model.mask_logits(pooled, labels).equal(model.mask_logits(pooled[:, :64], labels)), "masks do not read them"
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((720, 1280), (750, 1333)),
+        ((480, 640), (800, 1067)),
+        ((800, 800), (800, 800)),
+        ((10, 2000), (7, 1333)),
+        ((1, 1), (800, 800)),
+        ((1, 4000), (1, 1333)),
+    ],
+)
+def test_network_size(size, expected):
+    assert network_size(size, 800, 1333) == expected
+
+
+def test_an_image_of_the_same_size_is_not_copied():
+    image = torch.zeros(3, 4, 5, dtype=torch.uint8)
+    assert resize_image(image, (4, 5)) is image
+    assert resize_image(image, (8, 3)).shape == (3, 8, 3)

@@ -1,4 +1,4 @@
-"""Image in, pyramid out: torchvision's networks, as CenterMask2 sets them up."""
+"""Backbones with a feature pyramid, built from torchvision's networks with the settings of CenterMask2."""
 
 from collections import OrderedDict
 from functools import partial
@@ -11,15 +11,15 @@ from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 
 class PyramidBackbone(nn.Module):
-    """A network and the feature pyramid over its last three stages (arXiv 1612.03144), with two more levels on top.
+    """Network with a feature pyramid over its last three stages (arXiv 1612.03144) and two more levels on top.
 
-    P6 and P7 come from P5 by 3×3 convolutions of stride 2, with a ReLU between them (arXiv 1904.01355). P6 itself is
-    given before the ReLU.
+    3×3 convolutions of stride 2 compute P6 from P5 and P7 from P6, with a ReLU between them (arXiv 1904.01355). P6 is
+    returned before the ReLU.
 
     Args:
-        body: Gives the maps of strides 8, 16 and 32, in that order.
-        body_channels: Channels of these maps.
-        channels: Channels of every level of the pyramid.
+        body: Network that returns the maps of strides 8, 16 and 32, in this order.
+        body_channels: Number of channels of these maps.
+        channels: Number of channels of every level of the pyramid.
 
     Shapes:
         - **input:** images (B, 3, H, W), H and W divisible by 32
@@ -32,12 +32,12 @@ class PyramidBackbone(nn.Module):
         super().__init__()
         self.body = body
         self.fpn = FeaturePyramidNetwork(list(body_channels), channels)
-        # Given at once, torchvision's P6 would start from C5 where that has other channels, but never from P5.
+        # As a constructor argument, extra_blocks would compute P6 from C5 if it has other channels than P5.
         self.fpn.extra_blocks = LastLevelP6P7(channels, channels)
         self.channels = channels
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """The pyramid, finest level first; see the class."""
+        """Compute the pyramid, finest level first."""
         return list(self.fpn(OrderedDict(self.body(images))).values())
 
     def __repr__(self) -> str:
@@ -45,16 +45,16 @@ class PyramidBackbone(nn.Module):
 
 
 def resnet_backbone(depth: int = 50, stride_in_1x1: bool = True, channels: int = 256) -> PyramidBackbone:
-    """A ResNet with frozen batch norm, whose stem and first stage are frozen altogether.
+    """Build a ResNet with frozen batch norm, whose stem and first stage are frozen entirely.
 
     Args:
-        depth: 50 or 101.
-        stride_in_1x1: Whether a stage goes to half the size in its first 1×1 convolution, as in the original ResNet
-            (and its Caffe weights, which CenterMask2 starts from), or in the 3×3 one, as in torchvision's weights.
-        channels: Channels of the pyramid.
+        depth: Number of layers, 50 or 101.
+        stride_in_1x1: True if a stage halves the size in its first 1×1 convolution, as the original ResNet does (its
+            Caffe weights are the start of CenterMask2); False for the 3×3 convolution, as torchvision's weights need.
+        channels: Number of channels of the pyramid.
 
     Raises:
-        ValueError: If there is no ResNet of this depth here.
+        ValueError: If the depth is another one.
     """
     networks = {50: resnet.resnet50, 101: resnet.resnet101}
     if depth not in networks:
@@ -70,17 +70,17 @@ def resnet_backbone(depth: int = 50, stride_in_1x1: bool = True, channels: int =
 
 
 def mobile_backbone(width: float = 1.0, channels: int = 64) -> PyramidBackbone:
-    """A MobileNetV2 (arXiv 1801.04381) with group norm, which learns from scratch and from batches of any size.
+    """Build a MobileNetV2 (arXiv 1801.04381) with group norm, which trains from scratch and in batches of any size.
 
     Args:
-        width: Multiplies the channels of the network.
-        channels: Channels of the pyramid.
+        width: Factor of the network's numbers of channels.
+        channels: Number of channels of the pyramid.
     """
     norm = partial(_group_norm, size=8)
     network = mobilenetv2.MobileNetV2(width_mult=width, norm_layer=norm).features
     ends = {"6": "3", "13": "4", "17": "5"}  # the last blocks of strides 8, 16 and 32
-    widths = tuple(network[int(index)].out_channels for index in ends)
-    return PyramidBackbone(IntermediateLayerGetter(network, ends), widths, channels)
+    body_channels = tuple(network[int(index)].out_channels for index in ends)
+    return PyramidBackbone(IntermediateLayerGetter(network, ends), body_channels, channels)
 
 
 def _group_norm(channels: int, size: int) -> nn.GroupNorm:

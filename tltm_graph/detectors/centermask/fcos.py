@@ -1,4 +1,4 @@
-"""One-stage detection, box by box of the pyramid's cells (FCOS, arXiv 1904.01355)."""
+"""One-stage detection from the cells of a feature pyramid (FCOS, arXiv 1904.01355): head, decoder and targets."""
 
 import math
 from collections.abc import Sequence
@@ -11,16 +11,19 @@ from torchvision.ops import batched_nms, nms
 
 from tltm_graph.structures import Detections
 
+SIZE_RANGES = ((-1.0, 64.0), (64.0, 128.0), (128.0, 256.0), (256.0, 512.0), (512.0, 1e8))
+"""Largest distance in pixels from a cell to a side of its box, (minimum, maximum) of each level, both included."""
+
 
 @dataclass(frozen=True, eq=False)
 class DenseOutput:
-    """What the head says of every cell of one level.
+    """Output of the head for the cells of one level.
 
     Args:
-        logits: Of each class (B, C, H, W).
-        distances: From the cell's centre to the left, top, right and bottom side of its box, in strides, ≥ 0
-            (B, 4, H, W).
-        centerness: Logit of how central the cell is in its box (B, 1, H, W).
+        logits: Class logits (B, C, H, W).
+        distances: Distances from the centre of the cell to the left, top, right and bottom side of its box, in strides,
+            ≥ 0 (B, 4, H, W).
+        centerness: Centerness logits (B, 1, H, W): high for a cell in the centre of its box.
     """
 
     logits: Tensor
@@ -28,26 +31,26 @@ class DenseOutput:
     centerness: Tensor
 
     def __getitem__(self, images: slice) -> "DenseOutput":
-        """That of some images of the batch."""
+        """Select images of the batch."""
         return DenseOutput(self.logits[images], self.distances[images], self.centerness[images])
 
 
 class FCOSHead(nn.Module):
-    r"""Two towers of 3×3 convolutions, group norm and ReLU, shared by all levels: one for the class, one for the box.
+    r"""Head with two towers of 3×3 convolutions, group norm and ReLU, shared by all levels: for the class and the box.
 
     .. math:: d_l = \mathrm{ReLU}(s_l \cdot \mathrm{conv}(tower(p_l)))
 
-    with a learned scale :math:`s_l` for each level. Centerness comes from the tower of the box.
+    with a learned scale :math:`s_l` for each level. Centerness is computed from the tower of the box.
 
     Args:
-        num_classes (int): Classes, without background.
-        channels (int): Channels of the pyramid.
-        num_convs (int): Convolutions in each tower.
-        num_levels (int): Levels of the pyramid.
+        num_classes (int): Number of classes, without background.
+        channels (int): Number of channels of the pyramid.
+        num_convs (int): Number of convolutions in each tower.
+        num_levels (int): Number of levels of the pyramid.
 
     Shapes:
         - **input:** levels (B, channels, H, W), finest first
-        - **output:** :class:`DenseOutput` for each
+        - **output:** a :class:`DenseOutput` for each level
     """
 
     def __init__(self, num_classes: int, channels: int = 256, num_convs: int = 4, num_levels: int = 5) -> None:
@@ -62,7 +65,7 @@ class FCOSHead(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws all weights anew: normal with deviation 0.01, every class with probability 0.01 at first."""
+        """Initialise all weights: normal with standard deviation 0.01; every class starts with probability 0.01."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=0.01)
@@ -76,7 +79,7 @@ class FCOSHead(nn.Module):
             nn.init.ones_(scale)
 
     def forward(self, pyramid: Sequence[Tensor]) -> list[DenseOutput]:
-        """What the head says of each level; see the class."""
+        """Compute the output of each level."""
         return [self._level(features, scale) for features, scale in zip(pyramid, self.scales, strict=True)]
 
     def _level(self, features: Tensor, scale: Tensor) -> DenseOutput:
@@ -93,18 +96,18 @@ class FCOSHead(nn.Module):
 
 @dataclass(frozen=True)
 class Decoder:
-    """Turns the output of the head into objects.
+    """Decoder of the head's output to detections.
 
-    A cell counts for a class if its probability p is above ``score_threshold``. Candidates are ranked by p·c, with the
-    centerness c; their score is √(p·c). Boxes are not cut at the border of the image.
+    A cell is a candidate for each class with a probability p above ``score_threshold``. Candidates are ranked by p·c
+    with the centerness c; their score is √(p·c). Boxes are not clipped to the image.
 
     Args:
-        score_threshold: Least probability of a candidate, before centerness.
-        candidates: At most so many from each level.
-        nms_iou: Of two boxes of one class that overlap by more, the weaker goes.
-        nms_iou_across: The same whatever their classes; 1 leaves them all. A tracker takes one object that is found as
-            two classes for two.
-        max_objects: At most so many objects an image (more if several share the last score).
+        score_threshold: Probability that a candidate must exceed, in [0, 1], before centerness.
+        candidates: Maximum number of candidates per level.
+        nms_iou: IoU in [0, 1] above which two boxes of the same class are duplicates; the lower score is removed.
+        max_objects: Maximum number of detections per image, more if several share the lowest score.
+        nms_iou_across: IoU in [0, 1] above which two boxes of any classes are duplicates; 1 for no such test. An object
+            detected as two classes becomes two tracks otherwise.
 
     Raises:
         ValueError: If a value is out of range.
@@ -125,13 +128,16 @@ class Decoder:
                 raise ValueError(f"Expected {name} of at least 1, got {getattr(self, name)}")
 
     def __call__(self, outputs: Sequence[DenseOutput], strides: Sequence[int]) -> list[Detections]:
-        """The objects of each image of the batch, most confident first, boxes in pixels of the padded image."""
+        """Decode the detections of each image, highest score first. Boxes are in pixels of the padded image."""
         levels = [self._candidates(output, stride) for output, stride in zip(outputs, strides, strict=True)]
         rank, boxes, labels = (torch.cat(parts, dim=1) for parts in zip(*levels, strict=True))  # (B, K, …)
         return [self._select(*image) for image in zip(rank, boxes, labels, strict=True)]
 
     def _candidates(self, output: DenseOutput, stride: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Rank (B, K), boxes (B, K, 4) and labels (B, K) of the best of one level; rank -1 where there are fewer."""
+        """Return rank (B, K), boxes (B, K, 4) and labels (B, K) of a level's best K pairs of cell and class.
+
+        The rank is -1 if the probability is not above the threshold.
+        """
         logits, distances, centerness = (
             x.float().permute(0, 2, 3, 1).flatten(1, 2)  # (B, H·W, …)
             for x in (output.logits, output.distances, output.centerness)
@@ -145,9 +151,9 @@ class Decoder:
         return rank, torch.cat([points - sides[..., :2], points + sides[..., 2:]], dim=2), labels
 
     def _select(self, rank: Tensor, boxes: Tensor, labels: Tensor) -> Detections:
-        found = (rank >= 0).nonzero().flatten()
-        scores, boxes, labels = rank[found].sqrt(), boxes[found], labels[found]
-        kept = batched_nms(boxes, scores, labels, self.nms_iou)  # by falling score
+        candidates = (rank >= 0).nonzero().flatten()
+        scores, boxes, labels = rank[candidates].sqrt(), boxes[candidates], labels[candidates]
+        kept = batched_nms(boxes, scores, labels, self.nms_iou)  # sorted by score
         if self.nms_iou_across < 1:
             kept = kept[nms(boxes[kept], scores[kept], self.nms_iou_across)]
         if len(kept) > self.max_objects:
@@ -156,9 +162,83 @@ class Decoder:
 
 
 def cell_centres(size: Sequence[int], stride: int, device: torch.device | str = "cpu") -> Tensor:
-    """Where the cells of a level are in the image: (x, y) = (j·s + ⌊s/2⌋, i·s + ⌊s/2⌋), row by row (H·W, 2)."""
+    """Compute the centres (x, y) = (j·s + ⌊s/2⌋, i·s + ⌊s/2⌋) of a level's cells in pixels, row by row (H·W, 2)."""
     y, x = (torch.arange(n, device=device, dtype=torch.float32) * stride + stride // 2 for n in size)
     return torch.stack([x.repeat(len(y)), y.repeat_interleave(len(x))], dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class DenseTargets:
+    """Training targets of the cells of all levels, level after level.
+
+    Args:
+        labels: Class of each cell (B, L), -1 for background.
+        distances: Distances to the left, top, right and bottom side of the cell's object, in strides (B, L, 4);
+            undefined for background.
+    """
+
+    labels: Tensor
+    distances: Tensor
+
+    @property
+    def centerness(self) -> Tensor:
+        r""":math:`\sqrt{\frac{\min(l, r)}{\max(l, r)} \cdot \frac{\min(t, b)}{\max(t, b)}}` (B, L), in [0, 1]."""
+        sides = torch.stack([self.distances[..., 0::2], self.distances[..., 1::2]], dim=-2)  # (B, L, 2, 2)
+        return (sides.amin(dim=-1) / sides.amax(dim=-1)).prod(dim=-1).sqrt()
+
+
+def assign_targets(
+    sizes: Sequence[Sequence[int]],
+    strides: Sequence[int],
+    truth: Sequence[Detections],
+    radius: float = 1.5,
+    size_ranges: Sequence[tuple[float, float]] = SIZE_RANGES,
+) -> DenseTargets:
+    """Assign an object or the background to each cell (FCOS, arXiv 1904.01355, with centre sampling).
+
+    A cell is assigned an object if it lies inside the box, at most ``radius`` strides from its centre in x and y, and
+    if the largest distance to a side is in the range of the level. If there are several, the smallest box is assigned,
+    the first of equal ones.
+
+    Args:
+        sizes: Height and width of each level in cells.
+        strides: Stride of each level in pixels.
+        truth: Ground truth of each image; boxes xyxy in pixels.
+        radius: Radius of the centre region in strides.
+        size_ranges: Range of the largest distance to a side for each level, in pixels.
+    """
+    device = truth[0].boxes.device
+    points = [cell_centres(size, stride, device) for size, stride in zip(sizes, strides, strict=True)]
+    counts = torch.tensor([len(level) for level in points], device=device)
+    stride = torch.tensor(strides, device=device, dtype=torch.float32).repeat_interleave(counts)  # (L,)
+    size_range = torch.tensor(size_ranges[: len(strides)], device=device).repeat_interleave(counts, dim=0)  # (L, 2)
+    assigned = [_assign(torch.cat(points), stride, size_range, radius, objects) for objects in truth]
+    labels, distances = (torch.stack(parts) for parts in zip(*assigned, strict=True))
+    return DenseTargets(labels, distances)
+
+
+def _assign(
+    points: Tensor, stride: Tensor, size_range: Tensor, radius: float, truth: Detections
+) -> tuple[Tensor, Tensor]:
+    if len(truth) == 0:
+        return truth.labels.new_full((len(points),), -1), points.new_zeros((len(points), 4))
+    boxes = truth.boxes.float()
+    distances = _distances(points, boxes)  # (L, G, 4)
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    low, high = centre - radius * stride[:, None, None], centre + radius * stride[:, None, None]  # (L, G, 2)
+    inner = torch.cat([torch.maximum(low, boxes[:, :2]), torch.minimum(high, boxes[:, 2:])], dim=2)  # (L, G, 4)
+    central = _distances(points, inner).amin(dim=2) > 0
+    largest = distances.amax(dim=2)
+    in_range = (largest >= size_range[:, :1]) & (largest <= size_range[:, 1:])
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).expand_as(largest)
+    area, index = torch.where(central & in_range, area, torch.inf).min(dim=1)  # (L,)
+    labels = torch.where(area.isinf(), -1, truth.labels[index])
+    return labels, distances[torch.arange(len(points), device=points.device), index] / stride[:, None]
+
+
+def _distances(points: Tensor, boxes: Tensor) -> Tensor:
+    """Distances (L, G, 4) from points (L, 2) to the left, top, right and bottom side of boxes (G, 4) or (L, G, 4)."""
+    return torch.cat([points[:, None] - boxes[..., :2], boxes[..., 2:] - points[:, None]], dim=2)
 
 
 def _tower(channels: int, num_convs: int) -> nn.Sequential:

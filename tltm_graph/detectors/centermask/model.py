@@ -2,51 +2,56 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torchvision.ops import clip_boxes_to_image, roi_align
 
 from tltm_graph.detectors.centermask.backbone import PyramidBackbone
 from tltm_graph.detectors.centermask.fcos import Decoder, FCOSHead
 from tltm_graph.detectors.centermask.mask_head import MaskHead
-from tltm_graph.detectors.resize import network_size, resize_image
+from tltm_graph.detectors.detector import Detector
 from tltm_graph.nn import ResFuser
 from tltm_graph.ops import paste_masks, ratio_roi_align
 from tltm_graph.structures import Detections, Frame
 
 Pyramid = Sequence[Tensor]
-"""Levels (B, C, H, W), finest first."""
+"""Feature maps (B, C, H, W) of the levels, finest first."""
 
 
-class CenterMask(nn.Module):
-    """Detects objects with FCOS on a feature pyramid and segments them (CenterMask, arXiv 1911.06667); with ``fusers``,
-    the pyramid is first fused with the one of the previous frame (arXiv 2210.16795, equation 1).
+class CenterMask(nn.Module, Detector):
+    """Detector and segmenter of objects: FCOS on a feature pyramid and a mask head (CenterMask, arXiv 1911.06667).
 
-    A detector for :class:`tltm_graph.tracking.Tracker`: :meth:`detect` finds boxes, :meth:`segment` draws the masks of
-    those that turn out to be of interest. Only the boxes come from the fused pyramid; features of objects are pooled
-    from the plain one, which is also what the next frame is fused with.
+    With ``fusers``, the pyramid is fused with that of the previous frame (arXiv 2210.16795, equation 1). Only boxes are
+    computed from the fused pyramid. Features of objects are pooled from the pyramid before fusion, which is also the
+    context of the next frame.
+
+    :meth:`detect` computes boxes, :meth:`segment` draws the masks of selected objects.
 
     Args:
-        backbone: Turns images into a pyramid.
-        head: Turns a pyramid into boxes.
-        mask_head: Turns pooled features into masks.
-        fusers: One for each level, or None for frames that know nothing of each other.
-        decoder: Picks objects from the output of the head.
-        class_names: Names of the classes.
-        min_size: The shorter side of an image is resized to this many pixels …
-        max_size: … unless the longer side would then have more than this. :meth:`detect` alone resizes.
-        autocast: Precision of :meth:`detect` and :meth:`segment`, ``torch.bfloat16`` or ``torch.float16``; None for
-            float32, which weights always have.
-        pools_pixels: Features of objects are those of the pyramid and three more channels, what the image shows there.
+        backbone: Computes the pyramid of images.
+        head: Computes classes and boxes from a pyramid.
+        mask_head: Computes masks from pooled features.
+        fusers: One fuser for each level; None to process each frame alone.
+        decoder: Selects detections from the output of the head; None for the default one.
+        class_names: Names of the classes, None if unknown.
+        min_size: Length of the shorter side of the input in pixels. Only :meth:`detect` resizes.
+        max_size: Maximum length of the longer side in pixels. It takes precedence over ``min_size``.
+        autocast: Data type of :meth:`detect` and :meth:`segment`, ``torch.bfloat16`` or ``torch.float16``; None for
+            float32. Weights are always float32.
+        pools_pixels: True to append three channels with the pixels of the image to the features of objects.
 
     Raises:
-        ValueError: If there are not as many fusers as levels, or names as classes, or a size is below 1.
+        ValueError: If the number of fusers is not that of levels, the number of names or masks is not that of classes,
+            or a size is below 1.
     """
 
     pixel_mean: Tensor
     config: dict[str, Any] | None = None
-    """How to build it again, for :func:`tltm_graph.models.save_model`."""
+    """Arguments to build the model again, for :func:`tltm_graph.models.save_model`."""
     num_mask_levels = 3
+    masks_on_demand = True
 
     def __init__(
         self,
@@ -79,16 +84,16 @@ class CenterMask(nn.Module):
         self.min_size, self.max_size = min_size, max_size
         self.autocast = autocast
         self.pools_pixels = pools_pixels
-        self.register_buffer("pixel_mean", torch.tensor([103.53, 116.28, 123.675]), persistent=False)  # blue first
+        self.register_buffer("pixel_mean", torch.tensor([103.53, 116.28, 123.675]), persistent=False)  # BGR
 
     def prepare(self, images: Sequence[Tensor]) -> Tensor:
-        """One batch of images, their sides padded to multiples of 32.
+        """Batch images and pad their sides to multiples of 32.
 
         Args:
-            images: RGB images (3, H, W) with values 0 to 255, of any sizes.
+            images: RGB images (3, H, W) of any sizes, values in [0, 255].
 
         Returns:
-            BGR images minus their mean (B, 3, H, W), zero where padded, on the device of the model.
+            BGR images minus the mean of the training data (B, 3, H, W), padded with zeros, on the device of the model.
         """
         height, width = (32 * -(-max(image.shape[axis] for image in images) // 32) for axis in (1, 2))
         batch = self.pixel_mean.new_zeros((len(images), 3, height, width))
@@ -98,11 +103,11 @@ class CenterMask(nn.Module):
         return batch
 
     def scale(self, size: tuple[int, int]) -> float:
-        """Pixels of the image that the network sees, for each pixel of a frame of ``size`` (H, W)."""
+        """Ratio of the network's input size to the size (H, W) of a frame."""
         return network_size(size, self.min_size, self.max_size)[0] / size[0]
 
     def fuse(self, previous: Pyramid, current: Pyramid) -> Pyramid:
-        """The current pyramid, each level fused with the previous one; unchanged without fusers."""
+        """Fuse each level of the current pyramid with the previous one. Without fusers, return the current pyramid."""
         if self.fusers is None:
             return current
         return [fuser(*levels) for fuser, *levels in zip(self.fusers, previous, current, strict=True)]
@@ -110,17 +115,17 @@ class CenterMask(nn.Module):
     def pool(
         self, pyramid: Pyramid, boxes: Sequence[Tensor], sizes: Sequence[tuple[int, int]], images: Tensor
     ) -> Tensor:
-        """The features of each object (N, C, 14, 14), for encoder and mask head alike.
+        """Pool the features of objects, for the encoder and the mask head.
 
         Args:
-            pyramid: Of the images, not fused.
-            boxes: Boxes xyxy in pixels of the images, (N_b, 4) for each of them.
-            sizes: Height and width of each image, without padding.
-            images: What :meth:`prepare` made of them.
+            pyramid: Pyramid of the images before fusion.
+            boxes: Boxes xyxy of each image in its pixels, (N_b, 4).
+            sizes: Height and width of each image without padding.
+            images: Batch of images from :meth:`prepare`.
 
         Returns:
-            C channels of the pyramid; if the detector pools pixels, three more follow, blue, green and red from about
-            -1 to 1, which the mask head does not read.
+            Features (N, C, 14, 14). With ``pools_pixels``, (N, C + 3, 14, 14): the last three channels are blue, green
+            and red in about [-1, 1], which the mask head does not read.
         """
         levels = pyramid[: self.num_mask_levels]
         pooled = ratio_roi_align(levels, self.backbone.strides[: self.num_mask_levels], boxes, sizes)
@@ -130,58 +135,88 @@ class CenterMask(nn.Module):
         return torch.cat([pooled, pixels], dim=1)
 
     def mask_logits(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Logits (N, 28, 28) of the masks of objects with pooled features (N, C, 14, 14), of their classes."""
+        """Compute mask logits (N, 28, 28) from pooled features (N, C, 14, 14) and labels (N,)."""
         logits: Tensor = self.mask_head(features[:, : self.backbone.channels], labels)
         return logits
 
     @torch.no_grad()
     def detect(self, frame: Frame, context: Pyramid | None = None) -> tuple[Detections, Pyramid]:
-        """Boxes and features of the objects of ``frame``.
+        """Detect the objects of a frame, without masks.
 
         Args:
-            frame: The frame.
-            context: The pyramid of the previous frame, None for the first one, which is fused with itself.
+            frame: Frame to process.
+            context: Pyramid of the previous frame; None for the first frame, which is fused with itself.
 
         Returns:
-            The objects, most confident first: boxes not cut at the border, features (N, C, 14, 14) in float32, no
-            masks; and the pyramid of this frame.
+            The objects, highest score first, with features (N, C, 14, 14) in float32 and boxes that are not clipped to
+            the frame; and the pyramid of this frame.
         """
         size = network_size(frame.size, self.min_size, self.max_size)
         with self.precision():
             images = self.prepare([resize_image(frame.image, size)])
             pyramid = self.backbone(images)
             outputs = self.head(self.fuse(context or pyramid, pyramid))
-            (found,) = self.decoder(outputs, self.backbone.strides)
-            features = self.pool(pyramid, [found.boxes], [size], images).float()
-        scale = found.boxes.new_tensor([frame.size[1] / size[1], frame.size[0] / size[0]]).repeat(2)
-        return found.replace(boxes=found.boxes * scale, features=features), pyramid
+            (objects,) = self.decoder(outputs, self.backbone.strides)
+            features = self.pool(pyramid, [objects.boxes], [size], images).float()
+        scale = objects.boxes.new_tensor([frame.size[1] / size[1], frame.size[0] / size[0]]).repeat(2)
+        return objects.replace(boxes=objects.boxes * scale, features=features), pyramid
 
     @torch.no_grad()
     def segment(self, detections: Detections, size: tuple[int, int]) -> Detections:
-        """Draws the masks of objects that :meth:`detect` has found.
+        """Draw the masks of detected objects.
 
         Args:
-            detections: Any of its objects, with their features.
-            size: Height and width of the frame.
+            detections: Objects that :meth:`detect` returned, in any order, with their features.
+            size: Height and width of the frame in pixels.
 
         Returns:
-            The same objects with masks (N, H, W), and boxes cut at the border of the frame.
+            The same objects with masks (N, H, W), and boxes clipped to the frame.
 
         Raises:
             ValueError: If the objects have no pooled features.
         """
         if detections.features is None or detections.features.ndim != 4:
-            raise ValueError("Expected objects with pooled features (N, C, 14, 14): segment what detect() has returned")
+            raise ValueError(
+                f"Expected objects with pooled features (N, C, 14, 14), got {detections!r}: segment those that "
+                "detect() returned"
+            )
         with self.precision():
             probability = self.mask_logits(detections.features, detections.labels).float().sigmoid()  # (N, 28, 28)
         boxes = clip_boxes_to_image(detections.boxes, size)
         return detections.replace(boxes=boxes, masks=paste_masks(probability, boxes, size))
 
     def precision(self) -> AbstractContextManager[object]:
-        """What computes in the precision of ``autocast``."""
+        """Return the context manager that computes in the data type of ``autocast``."""
         enabled = self.autocast is not None
         return torch.autocast(self.pixel_mean.device.type, dtype=self.autocast, enabled=enabled)
 
     def __repr__(self) -> str:
         fused = "" if self.fusers is None else ", with ResFuser"
         return f"{type(self).__name__}({self.head.num_classes} classes, {self.backbone!r}{fused})"
+
+
+def network_size(size: tuple[int, int], min_size: int, max_size: int) -> tuple[int, int]:
+    """Compute the height and width of a network's input, as detectron2 does.
+
+    Args:
+        size: Height and width of the frame in pixels.
+        min_size: Length of the shorter side of the input in pixels.
+        max_size: Maximum length of the longer side in pixels. It takes precedence.
+    """
+    scale = min_size / min(size)
+    height, width = (min_size if n == min(size) else scale * n for n in size)
+    if max(height, width) > max_size:
+        shrink = max_size / max(height, width)
+        height, width = height * shrink, width * shrink
+    return max(1, int(height + 0.5)), max(1, int(width + 0.5))
+
+
+def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize an image (3, H, W), uint8, by Pillow's bilinear filter, as detectron2 and projects built on it do.
+
+    The filter of torchvision rounds differently.
+    """
+    if image.shape[1:] == size:
+        return image
+    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().cpu().numpy())
+    return torch.from_numpy(np.array(picture.resize(size[::-1], Image.Resampling.BILINEAR))).permute(2, 0, 1)

@@ -1,0 +1,103 @@
+import pytest
+import torch
+
+from tests.cases import Script, blank, drawn
+from tltm_graph import Detections, Frame, MovingShapes, Tracker
+from tltm_graph.detectors import OracleDetector, ReplayDetector, cache_detections
+from tltm_graph.detectors.replay import DetectionCache
+from tltm_graph.models import for_inference, tltm_tiny
+
+SCENE = MovingShapes(6, (48, 80), num_objects=3, seed=1)
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    model = tltm_tiny(MovingShapes.class_names, min_size=48, max_size=80)
+    torch.nn.init.constant_(model.detector.head.cls_logits.bias, 0.5)  # random weights with some detections
+    model.relation.is_trained.fill_(True)
+    return for_inference(model)
+
+
+@pytest.fixture(scope="module")
+def cache(model):
+    return cache_detections(model, SCENE)
+
+
+def check_same_tracks(live: Tracker, cached: Tracker, cache: DetectionCache) -> int:
+    """Compare two trackers; returns how many objects were shown."""
+    shown = 0
+    for (frame, output), (black, again) in zip(live.track(SCENE), cached.track(cache.blank_frames()), strict=True):
+        assert (black.index, black.time, black.size) == (frame.index, frame.time, frame.size)
+        assert output.ids.equal(again.ids)
+        torch.testing.assert_close(again.boxes, output.boxes)
+        shown += int((output.ids >= 0).sum())
+        assert (output.masks != again.masks).float().mean() < 1e-4, "the mask head ran on another batch"
+    return shown
+
+
+def test_a_replay_gives_the_tracks_of_the_model(model, cache):
+    replayed = Tracker(ReplayDetector(cache), model.affinity(), max_shown=5)
+    assert check_same_tracks(Tracker(model, max_shown=5), replayed, cache) > 6
+
+
+def test_masks_that_the_association_sees_are_replayed(tmp_path):
+    oracle = OracleDetector(SCENE.truth, SCENE.class_names, jitter=0.05)
+    cache = cache_detections(oracle, SCENE)
+    cache.save(tmp_path / "scene.safetensors")
+    again = DetectionCache.load(tmp_path / "scene.safetensors")
+    assert not again.masks_on_demand
+    assert check_same_tracks(Tracker(oracle), Tracker(ReplayDetector(again)), again) > 6
+
+
+def test_a_file_restores_the_cache(cache, tmp_path):
+    cache.save(tmp_path / "scene.safetensors")
+    again = DetectionCache.load(tmp_path / "scene.safetensors")
+    for name in ("times", "size", "class_names", "masks", "masks_on_demand", "scale"):
+        assert getattr(again, name) == getattr(cache, name)
+    for one, other in zip(cache.frames, again.frames, strict=True):
+        assert all(
+            getattr(one, name).equal(getattr(other, name)) for name in ("boxes", "scores", "labels", "embeddings")
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["scene.safetensors"]
+
+
+def test_frames_without_objects_or_masks(tmp_path):
+    cache = cache_detections(Script([Detections.empty()] * 2), map(blank, range(2)))
+    cache.save(tmp_path / "scene.safetensors")
+    again = DetectionCache.load(tmp_path / "scene.safetensors")
+    outputs = [output for _, output in Tracker(ReplayDetector(again)).track(again.blank_frames())]
+    assert [len(output) for output in outputs] == [0, 0]
+    assert outputs[0].masks is None
+
+
+def test_weak_detections_can_be_left_out():
+    frames = [d.replace(ids=None, scores=torch.tensor([0.9, 0.2])) for d in drawn("ab\nab")]
+    cache = cache_detections(Script(frames), map(blank, range(2)))
+    assert len(ReplayDetector(cache, score_threshold=0.5).detect(blank(0))[0]) == 1
+
+
+def test_errors(cache, tmp_path):
+    detector = ReplayDetector(cache)
+    with pytest.raises(ValueError, match="one of 6 cached frames, got frame 6"):
+        detector.detect(blank(6, (48, 80)))
+    with pytest.raises(ValueError, match=r"frames of \(48, 80\) pixels .* another video"):
+        detector.detect(blank(0))
+    with pytest.raises(ValueError, match="Expected detections of this detector"):
+        detector.segment(Detections.empty(), (48, 80))
+    with pytest.raises(ValueError, match="at least one frame"):
+        cache_detections(Script([]), [])
+    with pytest.raises(ValueError, match="Expected frame 0, got 3"):
+        cache_detections(Script([]), [Frame(torch.zeros(3, 48, 80, dtype=torch.uint8), 3, 0.0)])
+    with pytest.raises(ValueError, match="a time for each of 6 frames, got 0"):
+        DetectionCache(cache.frames, cache.drawn_boxes, None, (), (48, 80), None)
+    with pytest.raises(FileNotFoundError, match="Expected cached detections, found no file"):
+        DetectionCache.load(tmp_path / "none")
+    (tmp_path / "other").write_bytes(b"something else")
+    with pytest.raises(ValueError, match="Expected cached detections in"):
+        DetectionCache.load(tmp_path / "other")
+
+
+def test_repr(cache):
+    assert repr(cache) == "DetectionCache(6 frames)"
+    assert repr(ReplayDetector(cache)) == "ReplayDetector(DetectionCache(6 frames), score_threshold=0.0)"

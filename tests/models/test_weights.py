@@ -1,0 +1,132 @@
+import json
+
+import pytest
+import torch
+
+from tests.parity import reference_state
+from tltm_graph import MovingShapes, Tracker
+from tltm_graph.association import LearnedAffinity
+from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
+from tltm_graph.formats import YOUTUBE_VIS_2019
+from tltm_graph.models import (
+    for_inference,
+    load_model,
+    load_reference_checkpoint,
+    model_for_tracking,
+    save_model,
+    tltm_r50,
+    tltm_tiny,
+)
+from tltm_graph.nn import TransitionHead
+
+
+@pytest.fixture(scope="module")
+def tltm_state():
+    return reference_state(tltm_r50())
+
+
+@pytest.fixture
+def save(tmp_path):
+    def written(state, name="weights.pth"):
+        torch.save({"model": state, "iteration": 9}, tmp_path / name)
+        return tmp_path / name
+
+    return written
+
+
+def test_own_weights(tmp_path):
+    torch.manual_seed(0)
+    model = tltm_tiny(("cat", "dog"), min_size=96)
+    model.relation.is_trained.fill_(True)
+    save_model(model, tmp_path / "tiny.safetensors")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.json", "tiny.safetensors"]
+    loaded = load_model(tmp_path / "tiny.safetensors")
+    assert loaded.class_names == ("cat", "dog")
+    assert (loaded.detector.min_size, loaded.detector.decoder) == (96, model.detector.decoder)
+    assert all(torch.equal(v, model.state_dict()[n]) for n, v in loaded.state_dict().items())
+    again = tltm_tiny(("cat", "dog"), weights=tmp_path / "tiny.safetensors")
+    assert bool(again.is_trained)
+
+
+def test_own_association_head(tmp_path):
+    path = tmp_path / "tiny.safetensors"
+    model = tltm_tiny(("cat", "dog"))
+    model.association = LearnedAffinity(TransitionHead(NUM_PREVIOUS, NUM_CURRENT, NUM_EDGE), temperature=1.5)
+    save_model(model, path)
+    loaded = load_model(path)
+    assert loaded.association.temperature == 1.5
+    own, again = model.association.head.state_dict(), loaded.association.head.state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in own.items())
+    assert loaded.affinity() is None, "random weights are not used for association"
+    assert Tracker(loaded).affinity.appearance is None
+    loaded.relation.is_trained.fill_(True)
+    affinity = Tracker(for_inference(loaded)).affinity
+    assert affinity.temperature == 1.5
+    assert affinity.appearance is not None
+    model.association = None
+    save_model(model, path)
+    assert load_model(path).association is None, "the head of a previous model is not read"
+
+
+def test_own_weights_that_do_not_belong(tmp_path):
+    save_model(tltm_tiny(("cat", "dog")), tmp_path / "tiny.safetensors")
+    with pytest.raises(
+        ValueError, match=r"got those of another one, which differs in 4: detector.head.cls_logits.weight"
+    ):
+        tltm_tiny(("cat",), weights=tmp_path / "tiny.safetensors")
+    with pytest.raises(ValueError, match="Expected a path that ends in .safetensors"):
+        save_model(tltm_tiny(), tmp_path / "tiny.pth")
+    (tmp_path / "tiny.json").write_text('{"architecture": "other"}')
+    with pytest.raises(ValueError, match="Expected a configuration of one of"):
+        load_model(tmp_path / "tiny.safetensors")
+    (tmp_path / "tiny.json").unlink()
+    with pytest.raises(FileNotFoundError, match="Expected the configuration of"):
+        load_model(tmp_path / "tiny.safetensors")
+
+
+def test_shipped_weights():
+    name = "tltm-tiny-moving-shapes"
+    model = load_model(name)
+    assert model.class_names == MovingShapes.class_names
+    assert (model.detector.min_size, model.detector.max_size) == (192, 320)
+    assert bool(model.is_trained)
+    again = tltm_tiny(MovingShapes.class_names, weights=name)
+    assert all(torch.equal(v, model.state_dict()[n]) for n, v in again.state_dict().items())
+    assert model_for_tracking(name, max_size=240).detector.max_size == 240
+    with pytest.raises(ValueError, match=r"Expected the weights of this model in '.*tltm_tiny.safetensors'"):
+        tltm_tiny(("cat", "dog"), weights=name)
+
+
+@pytest.mark.parametrize(
+    "change", [{"class_names": 3}, {"class_names": "ab"}, {"min_size": None}, {"decoder": {}}, {"architecture": 1}]
+)
+def test_invalid_configurations(tmp_path, change):
+    save_model(tltm_tiny(("cat", "dog")), tmp_path / "tiny.safetensors")
+    config = json.loads((tmp_path / "tiny.json").read_text())
+    (tmp_path / "tiny.json").write_text(json.dumps(config | change))
+    with pytest.raises(ValueError, match="Expected a configuration of one of"):
+        load_model(tmp_path / "tiny.safetensors")
+
+
+def test_model_for_tracking(tmp_path, save, tltm_state):
+    save_model(tltm_tiny(("cat", "dog")), tmp_path / "tiny.safetensors")
+    model = model_for_tracking(
+        str(tmp_path / "tiny.safetensors"), score_threshold=0.2, min_size=64, precision="bfloat16"
+    )
+    assert (model.detector.decoder.score_threshold, model.detector.decoder.max_objects) == (0.2, 50)
+    assert (model.detector.min_size, model.detector.max_size, model.detector.autocast) == (64, 640, torch.bfloat16)
+    assert model_for_tracking(str(save(tltm_state))).class_names == YOUTUBE_VIS_2019
+    with pytest.raises(ValueError, match="Expected the precision"):
+        model_for_tracking("tiny.safetensors", precision="int8")
+    with pytest.raises(ValueError, match="Expected max_objects of at least 1"):
+        model_for_tracking(str(tmp_path / "tiny.safetensors"), max_objects=0)
+    with pytest.raises(ValueError, match="Expected min_size of at least 1"):
+        model_for_tracking(str(tmp_path / "tiny.safetensors"), min_size=0)
+
+
+def test_the_stride_of_the_resnet_must_be_that_of_the_weights(save, tmp_path, tltm_state):
+    with pytest.raises(ValueError, match="build the model with stride_in_1x1=True"):
+        load_reference_checkpoint(save(tltm_state), tltm_r50(stride_in_1x1=False))
+    save_model(tltm_r50(stride_in_1x1=False), tmp_path / "own.safetensors")
+    with pytest.raises(ValueError, match="Expected a model with stride_in_1x1=False"):
+        tltm_r50(weights=tmp_path / "own.safetensors")

@@ -1,0 +1,112 @@
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tltm_graph.detectors.centermask import (
+    CenterMask,
+    Decoder,
+    FCOSHead,
+    MaskHead,
+    PyramidBackbone,
+    mobile_backbone,
+    resnet_backbone,
+)
+from tltm_graph.formats import COCO, YOUTUBE_VIS_2019
+from tltm_graph.models.pretrained import load_weights
+from tltm_graph.models.tltm import TLTM, Model, RelationModel
+from tltm_graph.nn import AppearanceEncoder, ResFuser, TransitionGNN
+
+
+def tltm_r50(
+    class_names: Sequence[str] = YOUTUBE_VIS_2019,
+    weights: str | Path | None = None,
+    stride_in_1x1: bool = True,
+    **options: Any,
+) -> TLTM:
+    """Build the published model with a ResNet-50, 46.7 million parameters.
+
+    Args:
+        class_names: Names of the classes.
+        weights: File or name of weights for :func:`load_weights`; None for random weights.
+        stride_in_1x1: True if the stride of the ResNet is in its 1×1 convolutions, False if in the 3×3 ones
+            (:func:`tltm_graph.detectors.centermask.resnet_backbone`).
+        **options: Keyword arguments of :class:`tltm_graph.detectors.centermask.CenterMask`.
+    """
+    model = TLTM(_center_mask(resnet_backbone(50, stride_in_1x1), class_names, options, fused=True), RelationModel())
+    return _finished(model, "tltm_r50", weights, stride_in_1x1=stride_in_1x1)
+
+
+def tltm_r101(
+    class_names: Sequence[str] = YOUTUBE_VIS_2019,
+    weights: str | Path | None = None,
+    stride_in_1x1: bool = True,
+    **options: Any,
+) -> TLTM:
+    """Build the published model with a ResNet-101. Arguments are those of :func:`tltm_r50`."""
+    model = TLTM(_center_mask(resnet_backbone(101, stride_in_1x1), class_names, options, fused=True), RelationModel())
+    return _finished(model, "tltm_r101", weights, stride_in_1x1=stride_in_1x1)
+
+
+def tltm_tiny(class_names: Sequence[str] = YOUTUBE_VIS_2019, weights: str | Path | None = None, **options: Any) -> TLTM:
+    """Build a small model for CPUs and for training from scratch.
+
+    It has half the channels of a MobileNetV2, a pyramid of 64 channels, and group norm. By default ``min_size`` is 320
+    and ``max_size`` 640. The decoder needs a class probability above 0.2 and suppresses boxes of different classes with
+    an IoU above 0.4, because so small a model often detects an object as two classes.
+
+    Args:
+        class_names: Names of the classes.
+        weights: File or name of weights for :func:`load_weights`; None for random weights.
+        **options: Keyword arguments of :class:`tltm_graph.detectors.centermask.CenterMask`.
+    """
+    decoder = Decoder(score_threshold=0.2, nms_iou_across=0.4)
+    options = {"min_size": 320, "max_size": 640, "decoder": decoder} | options
+    detector = _center_mask(
+        mobile_backbone(width=0.5, channels=64), class_names, options, num_convs=2, fused=True, pools_pixels=True
+    )
+    gnn = TransitionGNN(128, 64, edge_dim=9, aggr="mean")
+    relation = RelationModel(AppearanceEncoder(64, 128), gnn, groups=4)
+    return _finished(TLTM(detector, relation), "tltm_tiny", weights)
+
+
+def centermask_r50(
+    class_names: Sequence[str] = COCO, weights: str | Path | None = None, stride_in_1x1: bool = True, **options: Any
+) -> CenterMask:
+    """Build a CenterMask with a ResNet-50, which detects each frame alone. Arguments are those of :func:`tltm_r50`."""
+    model = _center_mask(resnet_backbone(50, stride_in_1x1), class_names, options)
+    return _finished(model, "centermask_r50", weights, stride_in_1x1=stride_in_1x1)
+
+
+def centermask_r101(
+    class_names: Sequence[str] = COCO, weights: str | Path | None = None, stride_in_1x1: bool = True, **options: Any
+) -> CenterMask:
+    """Build a CenterMask with a ResNet-101, which detects each frame alone. Arguments are those of :func:`tltm_r50`."""
+    model = _center_mask(resnet_backbone(101, stride_in_1x1), class_names, options)
+    return _finished(model, "centermask_r101", weights, stride_in_1x1=stride_in_1x1)
+
+
+def _center_mask(
+    backbone: PyramidBackbone,
+    class_names: Sequence[str],
+    options: dict[str, Any],
+    num_convs: int = 4,
+    fused: bool = False,
+    pools_pixels: bool = False,
+) -> CenterMask:
+    channels, num_classes = backbone.channels, len(class_names)
+    return CenterMask(
+        backbone,
+        FCOSHead(num_classes, channels, num_convs, len(backbone.strides)),
+        MaskHead(num_classes, channels, num_convs),
+        fusers=[ResFuser(channels, channels) for _ in backbone.strides] if fused else None,
+        class_names=class_names,
+        pools_pixels=pools_pixels,
+        **options,
+    )
+
+
+def _finished(model: Model, architecture: str, weights: str | Path | None, **options: Any) -> Model:
+    model.config = {"architecture": architecture, **options}
+    if weights is not None:
+        load_weights(weights, model)
+    return model
