@@ -23,8 +23,8 @@ from benchmarks.association_groups import Group, Sequence
 from tltm_graph.metrics import Clear, Hota, IdentityF1
 from tltm_graph.metrics.benchmark_rules import bdd100k_frames
 from tltm_graph.metrics.matching import match_overlap
-from tltm_graph.metrics.overlap import overlap
-from tltm_graph.metrics.video_metric import update_together
+from tltm_graph.metrics.metric import update_together
+from tltm_graph.metrics.overlap import pairwise_iou
 from tltm_graph.structures import Tracks
 
 Metrics = tuple[Hota, Clear, IdentityF1]
@@ -81,7 +81,7 @@ def true_objects(sequence: Sequence) -> list[list[int]]:
     objects = []
     for (_, present), detected in zip(sequence.truth.observations(), sequence.detected, strict=True):
         true = [row for row in present if not row.crowd]
-        iou = overlap(true, list(detected), sequence.on)
+        iou = pairwise_iou(true, list(detected), sequence.on)
         if sequence.by_class:
             labels, others = (np.array([row.label for row in rows], dtype=np.int64) for rows in (true, detected))
             iou = iou * (labels[:, None] == others)

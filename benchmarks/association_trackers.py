@@ -18,7 +18,7 @@ from benchmarks.association_groups import Sequence
 from tltm_graph import Detections, Frame, Tracker
 from tltm_graph.detectors import Detector
 from tltm_graph.metrics.matching import match_overlap
-from tltm_graph.metrics.overlap import box_overlap
+from tltm_graph.metrics.overlap import pairwise_box_iou
 
 
 class Associator(Protocol):
@@ -94,7 +94,7 @@ class IouHungarian:
         """Process the next frame, see :class:`Associator`."""
         ids = np.full(len(boxes), -1)
         strong = np.flatnonzero(scores >= self.det_min)
-        tracks, matched = match_overlap(box_overlap(self._boxes, boxes[strong]), self.thr)
+        tracks, matched = match_overlap(pairwise_box_iou(self._boxes, boxes[strong]), self.thr)
         rows = strong[matched]
         self._misses += 1
         self._boxes[tracks], self._misses[tracks] = boxes[rows], 0

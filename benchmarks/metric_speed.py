@@ -27,7 +27,7 @@ from tests.metrics.official_video_ap import annotations, official_video_ap
 from tests.metrics.video_ap_cases import Case, perturbed, read_cells
 from tltm_graph import Tracks
 from tltm_graph.metrics.hota import Hota, HotaScores
-from tltm_graph.metrics.identity_f1 import IdentityF1, IdentityF1Scores
+from tltm_graph.metrics.identity import IdentityF1, IdentityF1Scores
 from tltm_graph.metrics.overlap import FrameOverlap
 from tltm_graph.metrics.video_ap import VideoAP
 from tltm_graph.ops import Rle

@@ -27,7 +27,7 @@ for frame in scene:
     decisions.append(state.decision.compact())
 
 truth = Tracks.from_stream(((index, scene.truth(index)) for index in range(len(scene))), scene.size)
-matches = match_to_ground_truth((decision.current for decision in decisions), truth, same=0.3)
+matches = match_to_ground_truth((decision.current for decision in decisions), truth, min_iou=0.3)
 objects = [torch.where(is_object == 1, ids, -1) for ids, is_object in matches]  # true object of each detection, or -1
 wrong = list(mistakes(decisions, objects))
 

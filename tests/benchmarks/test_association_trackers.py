@@ -5,7 +5,7 @@ from scipy.optimize import linear_sum_assignment
 from benchmarks.association_trackers import PACKAGE, PEERS, IouHungarian, associate, follow
 from tests.benchmarks.cases import box, sequence
 from tltm_graph import Tracker
-from tltm_graph.metrics.overlap import box_overlap
+from tltm_graph.metrics.overlap import pairwise_box_iou
 from tltm_graph.structures import Observation
 
 
@@ -41,7 +41,9 @@ def test_against_a_list_of_tracks():
         places = np.sort(random.uniform(0, 200, random.integers(0, 7)))
         boxes = np.array([box(x) for x in places]).reshape(-1, 4)
         expected = [-1] * len(boxes)
-        gain = np.array([[iou if iou >= 0.3 else 0 for iou in box_overlap(t["box"][None], boxes)[0]] for t in tracks])
+        gain = np.array(
+            [[iou if iou >= 0.3 else 0 for iou in pairwise_box_iou(t["box"][None], boxes)[0]] for t in tracks]
+        )
         pairs = zip(*linear_sum_assignment(gain.reshape(len(tracks), len(boxes)), maximize=True), strict=True)
         taken = [(i, j) for i, j in pairs if gain[i, j] > 0]
         for track in tracks:

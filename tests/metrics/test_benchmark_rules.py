@@ -2,14 +2,19 @@ import numpy as np
 import pytest
 import torch
 
-from tests.metrics.official_data import BDD_CLASSES, bdd100k, mots, needs_shared
+from tests.metrics.identity_cases import drawn, frame
+from tests.metrics.official_data import BDD_CLASSES, bdd100k, expected, mots, needs_shared
 from tltm_graph.metrics.benchmark_rules import (
     MOT17_DISTRACTORS,
     MOT20_DISTRACTORS,
     bdd100k_frames,
     mot_challenge_frames,
     mots_frames,
+    summarise_bdd100k,
 )
+from tltm_graph.metrics.clear import ClearBdd100k, ClearBdd100kScores
+from tltm_graph.metrics.identity import IdentityF1, IdentityF1Scores
+from tltm_graph.metrics.metric import update_together
 from tltm_graph.metrics.overlap import FrameOverlap, On, frame_overlaps
 from tltm_graph.ops import decode_rle, encode_rle
 from tltm_graph.structures import Observation, Tracks
@@ -20,7 +25,7 @@ FAR = (50.0, 50.0, 60.0, 60.0)
 
 
 def tracks(*observations: Observation, num_frames: int = 1) -> Tracks:
-    """Everything in frame 0."""
+    """Tracks with all observations in frame 0."""
     return Tracks.from_observations([(0, observation) for observation in observations], (100, 100), num_frames)
 
 
@@ -39,12 +44,12 @@ def only(frames: object) -> FrameOverlap:
 
 
 def left(frames: object) -> tuple[list[int], list[int]]:
-    """Ids on both sides of the one frame."""
+    """The ids that are left on both sides of the only frame."""
     frame = only(frames)
     return frame.truth_ids.tolist(), frame.predicted_ids.tolist()
 
 
-def test_labels_are_the_classes_of_the_file_less_one():
+def test_labels_are_the_classes_of_the_file_minus_one():
     names = [
         *("pedestrian", "person on vehicle", "car", "bicycle", "motorbike", "non-motorised vehicle", "static person"),
         *("distractor", "occluder", "occluder on ground", "occluder full", "reflection", "crowd"),
@@ -114,10 +119,10 @@ each_rule = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 
 
 @each_rule
-def test_nothing_in_a_video(rule):
+def test_videos_without_objects(rule):
     assert list(rule(tracks(num_frames=0), tracks(num_frames=0))) == []
     frames = list(rule(tracks(num_frames=3), tracks(num_frames=0)))
-    assert [frame.iou.shape for frame in frames] == [(0, 0)] * 3, "also the frames in which nothing is"
+    assert [frame.iou.shape for frame in frames] == [(0, 0)] * 3, "frames without objects are included"
 
 
 @each_rule
@@ -189,8 +194,8 @@ def test_mots_by_pixels():
     truth, predicted = mots("mots20/MOTS20-05/gt/gt.txt.gz"), mots("mots20/perturbed/tracker_results/MOTS20-05.txt.gz")
     dropped = 0
     frames = zip(truth.observations(), predicted.observations(), mots_frames(truth, predicted, label=1), strict=True)
-    for (now, true_rows), (_, rows), frame in frames:
-        if now % (150 if len(rows) == len(frame.predicted_ids) else 3):
+    for (now, true_rows), (_, rows), kept in frames:
+        if now % (150 if len(rows) == len(kept.predicted_ids) else 3):
             continue
         region = np.zeros((480, 640), dtype=bool)
         for row in true_rows:
@@ -203,7 +208,7 @@ def test_mots_by_pixels():
             found = any((shape & other).sum() > 0.5 * (shape | other).sum() for other in objects)
             if found or (shape & region).sum() <= 0.5 * shape.sum():
                 stay.append(row.id)
-        assert frame.predicted_ids.tolist() == stay
+        assert kept.predicted_ids.tolist() == stay
         dropped += len(rows) - len(stay)
     assert dropped > 0
 
@@ -213,5 +218,46 @@ def test_bdd100k_drops_predictions():
     truth, predicted = bdd100k("seg_track_sample"), bdd100k("seg_track_preds")
     car = BDD_CLASSES.index("car")
     kept = sum(len(f.predicted_ids) for f in bdd100k_frames(truth, predicted, "masks", car))
-    everything = sum(len(f.predicted_ids) for f in frame_overlaps(truth, predicted, "masks", car, car))
+    everything = sum(len(f.predicted_ids) for f in frame_overlaps(truth, predicted, "masks", car))
     assert 0 < everything - kept < 50
+
+
+# --- the summary of BDD100K
+
+
+def scored(frames: list[FrameOverlap]) -> ClearBdd100kScores:
+    metric = ClearBdd100k()
+    metric.update("video", frames)
+    return metric.compute()
+
+
+def test_classes_without_a_score_enter_the_mean_as_zero():
+    clear = {"cat": scored(drawn("xx", "aB")), "dog": scored([frame([], [1])]), "cow": scored([])}
+    identity = {"cat": IdentityF1Scores(1, 1, 1), "dog": IdentityF1Scores(0, 0, 1), "cow": IdentityF1Scores(0, 0, 0)}
+    summary = summarise_bdd100k(clear, identity)
+    means = {"mIDF1": 0.5 / 3, "mMOTA": 0 / 3, "mMOTP": 1 / 3}
+    total = ClearBdd100kScores(1, 1, 2, 0, 0, 1, 0, 0, 3, 1.0)
+    assert summary == {"IDF1": IdentityF1Scores(1, 1, 2).idf1, **total.named(), **means}
+
+
+def test_both_scores_of_every_class_are_needed():
+    with pytest.raises(ValueError, match=r"Expected both scores of every class, got classes \['cat'\] and \[\]"):
+        summarise_bdd100k({"cat": scored([])}, {})
+    with pytest.raises(ValueError, match="Expected both scores of every class"):
+        summarise_bdd100k({}, {})
+
+
+@needs_shared
+def test_bdd100k_summary():
+    truth, predicted = bdd100k("seg_track_sample"), bdd100k("seg_track_preds")
+    clear, identity = {}, {}
+    for label, name in enumerate(BDD_CLASSES):
+        metrics = ClearBdd100k(), IdentityF1()
+        update_together(metrics, "video", bdd100k_frames(truth, predicted, "masks", label))
+        clear[name], identity[name] = (metric.compute() for metric in metrics)
+    ours = summarise_bdd100k(clear, identity)
+    theirs = expected("bdd100k_masks/expected_scores.json")["seg_track"]["summary"]
+    assert ours.keys() == theirs.keys()
+    for name, value in theirs.items():
+        share = isinstance(value, float)
+        assert ours[name] * (100 if share else 1) == pytest.approx(value, abs=1e-9), name

@@ -1,6 +1,5 @@
-"""Parts of a data set scored by several processes, as in distributed evaluation."""
-
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,15 +9,19 @@ import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 
 from tests.metrics.evaluation_cases import pairs_of
+from tests.metrics.identity_cases import frame, random_frames
 from tltm_graph.formats.davis import label_maps_of
-from tltm_graph.metrics import FAMILIES, Evaluation, Hota, Metric, VideoAP, frame_overlaps
+from tltm_graph.metrics import FAMILIES, AssociationEdges, Clear, Evaluation, Hota, IdentityF1, VideoAP, frame_overlaps
+from tltm_graph.metrics.clear import ClearBdd100k
+from tltm_graph.metrics.metric import Metric, Sums, TrackingMetric, update_together
+from tltm_graph.metrics.overlap import FrameOverlap
 from tltm_graph.metrics.video_ap import class_agnostic
 
 PAIRS = pairs_of(range(4))
 
 
 def new() -> dict[str, Metric]:
-    """Every kind of metric there is, and all of them together."""
+    """All metrics in one evaluation, and two alone."""
     return {"evaluation": Evaluation(FAMILIES, None), "hota": Hota(), "ap": VideoAP(1)}
 
 
@@ -60,7 +63,7 @@ def work(rank: int, folder: str) -> None:
         message = str(error)
     kept = list(twice.per_video())
     nothing = Hota()
-    nothing.sync()  # a process may have no video at all, and no process may
+    nothing.sync()  # no process may have a video
     result = {"numbers": numbers(metrics), "message": message, "kept": kept, "nothing": nothing.compute().named()}
     Path(folder, f"{rank}.json").write_text(json.dumps(result))
     dist.destroy_process_group()
@@ -79,7 +82,7 @@ def test_two_processes_equal_one(tmp_path):
         assert result["nothing"] == Hota().compute().named()
 
 
-def test_alone_nothing_happens():
+def test_sync_without_a_process_group_changes_nothing():
     metrics = new()
     feed(metrics, ["video 0"])
     before = numbers(metrics)
@@ -88,7 +91,104 @@ def test_alone_nothing_happens():
     np.testing.assert_equal(numbers(metrics), before)
 
 
-def test_it_is_an_interface():
+def test_metric_is_abstract():
     with pytest.raises(TypeError, match="abstract"):
         Metric()
     assert isinstance(Evaluation(["ap"], None), Metric)
+
+
+# --- tracking metrics
+
+VIDEOS = {f"video {seed}": random_frames(seed, 6, 7, 12) for seed in range(5)}
+each_metric = pytest.mark.parametrize("kind", [Hota, Clear, IdentityF1, ClearBdd100k, AssociationEdges])
+
+
+def fed(kind: type[TrackingMetric], videos: list[str]) -> TrackingMetric:
+    metric = kind()
+    for video in videos:
+        metric.update(video, VIDEOS[video])
+    return metric
+
+
+def same(scores: Sums, others: Sums) -> None:
+    np.testing.assert_equal(scores.named(), others.named())  # to the last bit, nan equal to nan
+
+
+@each_metric
+def test_parts_merge_in_any_order(kind: type[TrackingMetric]):
+    names = list(VIDEOS)
+    whole = fed(kind, names)
+    for split in (names[:2], names[3:], [], names):
+        parts = fed(kind, split), fed(kind, [name for name in reversed(names) if name not in split])
+        parts[1].merge(parts[0])
+        same(parts[1].compute(), whole.compute())
+        assert list(parts[1].per_video()) == names
+
+
+@each_metric
+def test_scores_of_one_video(kind: type[TrackingMetric]):
+    for video, scores in fed(kind, list(VIDEOS)).per_video().items():
+        same(scores, fed(kind, [video]).compute())
+
+
+@each_metric
+def test_a_video_without_frames_changes_nothing(kind: type[TrackingMetric]):
+    metric, other = fed(kind, ["video 1"]), fed(kind, ["video 1"])
+    other.update("empty", [])
+    same(metric.compute(), other.compute())
+
+
+@each_metric
+def test_reset(kind: type[TrackingMetric]):
+    metric = fed(kind, ["video 0", "video 1"])
+    metric.reset()
+    same(metric.compute(), kind().compute())
+    metric.update("video 0", VIDEOS["video 0"])
+    same(metric.compute(), fed(kind, ["video 0"]).compute())
+
+
+@each_metric
+def test_a_repeated_video_is_an_error(kind: type[TrackingMetric]):
+    metric, other = fed(kind, ["video 0"]), fed(kind, ["video 1", "video 0"])
+    with pytest.raises(ValueError, match="got 'video 0' twice"):
+        metric.update("video 0", VIDEOS["video 0"])
+    with pytest.raises(ValueError, match="got 'video 0' twice"):
+        metric.merge(other)
+    same(metric.compute(), fed(kind, ["video 0"]).compute())
+
+
+def test_metrics_of_other_settings_do_not_merge():
+    with pytest.raises(ValueError, match=r"merge with another Clear\(threshold=0.5\), got Clear\(threshold=0.75\)"):
+        Clear().merge(Clear(threshold=0.75))
+
+
+def broken() -> Iterator[FrameOverlap]:
+    yield frame([0], [0])
+    raise ValueError("the file ends here")
+
+
+@each_metric
+def test_frames_that_raise_change_nothing(kind: type[TrackingMetric]):
+    metric = kind()
+    with pytest.raises(ValueError, match="the file ends here"):
+        metric.update("video", broken())
+    assert not metric.per_video()
+
+
+def test_update_together_equals_single_updates():
+    metrics = Hota(), Clear(), AssociationEdges()
+    for video, frames in VIDEOS.items():
+        update_together(metrics, video, iter(frames))
+    for metric in metrics:
+        same(metric.compute(), fed(type(metric), list(VIDEOS)).compute())
+
+
+def test_update_together_changes_all_metrics_or_none():
+    old = fed(Clear, ["video 0"])
+    fresh = Hota()
+    with pytest.raises(ValueError, match="got 'video 0' twice"):
+        update_together([fresh, old], "video 0", VIDEOS["video 0"])
+    with pytest.raises(ValueError, match="the file ends here"):
+        update_together([fresh, old], "video 1", broken())
+    assert not fresh.per_video()
+    assert list(old.per_video()) == ["video 0"]

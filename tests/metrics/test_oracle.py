@@ -47,7 +47,7 @@ def shape(row: Observation) -> tuple:
 
 
 def partners(truth: Tracks, predicted: Tracks, least: float) -> list[dict[int, int]]:
-    """In each frame, the true id of every predicted id: objects do not overlap, so that nobody else has as much."""
+    """The true id of each predicted id, by frame. Objects do not overlap, so no other one has as much IoU."""
     return [
         {f.id: t.id for f in found for t in true if iou(t, f) >= least}
         for true, found in zip(at(truth, truth.num_frames), at(predicted, truth.num_frames), strict=True)
@@ -68,7 +68,7 @@ def test_detection_is_exactly_the_true_objects(seed, other):
         kept = [row for row in found if row.id in pairs[frame]]
         missed = [row for row in true if row.id not in pairs[frame].values()]
         assert len(now) == len(true) == len(kept) + len(missed)
-        assert [row for row in now if row in kept] == kept, "what was found keeps id, class, score and shape"
+        assert [row for row in now if row in kept] == kept, "matches keep id, class, score and shape"
         assert sorted(map(shape, now)) == sorted([*map(shape, kept), *map(shape, missed)])
         owner = {shape(row): row.id for row in now}
         last |= {pairs[frame][row.id]: row.id for row in kept}
@@ -77,9 +77,9 @@ def test_detection_is_exactly_the_true_objects(seed, other):
             known = [o for i in (range(frame)) for o, t in pairs[i].items() if t == row.id]
             if row.id in last and last[row.id] not in {k.id for k in kept}:
                 rivals = [m for m in missed if last.get(m.id) == last[row.id]]
-                assert track_id == last[row.id] or len(rivals) > 1, "on the track it was on last"
+                assert track_id == last[row.id] or len(rivals) > 1, "on the last track of the object"
             if not known and not any(row.id in of.values() for of in pairs):
-                assert track_id not in predicted, "never found: a track of its own"
+                assert track_id not in predicted, "never matched: a track of its own"
                 assert next(r.label for r in now if r.id == track_id) == row.label
             last[row.id] = track_id
     after = scores(truth, perfect)
@@ -110,7 +110,7 @@ def test_detection_with_true_outlines_is_perfect():
     perfect = with_true_detection(truth, predicted, "masks")
     assert list(perfect) == [7, 10]
     assert perfect[7].frames == perfect[10].frames == (0, 1, 2, 3, 4)
-    assert (perfect[7].score, perfect[7].label) == (0.4, 1), "what is put in is scored and named as its track"
+    assert (perfect[7].score, perfect[7].label) == (0.4, 1), "added observations have score and class of the track"
     assert (perfect[10].score, perfect[10].label) == (1.0, 2)
     assert perfect[7].masks == truth[1].masks
     after = scores(truth, perfect)
@@ -119,7 +119,7 @@ def test_detection_with_true_outlines_is_perfect():
 
 
 def test_detection_leaves_switches():
-    """Track 5 goes from object 1 to object 2 while 1 is missed: 1 cannot have it meanwhile."""
+    """Track 5 goes from object 1 to object 2 while 1 is missed, so object 1 needs another track."""
     truth = Tracks.from_observations(
         [(t, observation(i, 5 * i, 0, 5 * i + 4, 8)) for t in range(3) for i in (1, 2)], SIZE, 3
     )
@@ -188,7 +188,7 @@ def test_classes_are_those_of_the_objects(seed, other):
     before, after = scores(truth, predicted, CLASSES), scores(truth, perfect, CLASSES)
     agnostic = scores(truth, predicted)
     for name in ("CLR_TP", "CLR_FN", "CLR_FP"):
-        assert after[name] == agnostic[name], "no error of the class is left"
+        assert after[name] == agnostic[name], "no class error is left"
     for name in ("CLR_TP", "MODA", "CLR_F1"):
         assert after[name] >= before[name]
 
@@ -205,7 +205,7 @@ def test_classes_of_true_outlines_are_perfect():
 
 
 def test_a_track_on_two_objects_has_the_class_of_each():
-    """A switch is not the fault of the class; what is on nothing goes with most of the track."""
+    """A switch is no class error; unmatched observations get the most frequent class of the track."""
     truth = Tracks.from_observations(
         [(0, observation(1, 0, 0, 4, 8, label=2)), *((t, observation(2, 10, 0, 14, 8, label=1)) for t in (1, 2))],
         SIZE,
@@ -220,9 +220,9 @@ def test_a_track_on_two_objects_has_the_class_of_each():
         truth, Tracks.from_observations([*rows, (4, observation(8, 0, 0, 4, 8))], SIZE, 5), "masks"
     )
     assert found[3].labels == (2, 1, 1, 1)
-    assert found[8].labels == (0,), "never on an object: it keeps its own"
+    assert found[8].labels == (0,), "without a match it keeps its class"
     tie = with_true_classes(truth, Tracks.from_observations([rows[0], rows[1], rows[3]], SIZE, 5), "masks")
-    assert tie[3].labels == (2, 1, 1), "of equals the smallest, as everywhere"
+    assert tie[3].labels == (2, 1, 1), "of equally frequent classes the smallest"
 
 
 @given(seeds, seeds)
@@ -271,7 +271,7 @@ def test_perfect_predictions_stay(oracle: Callable, on):
 
 @each_oracle
 @pytest.mark.parametrize("on", ["masks", "boxes"])
-def test_nothing(oracle: Callable, on):
+def test_videos_without_tracks(oracle: Callable, on):
     truth = true_scene(2)
     still = Tracks({}, SIZE, truth.num_frames)
     assert oracle(EMPTY, EMPTY, on) == EMPTY
@@ -300,7 +300,7 @@ def test_boxes_need_no_masks(oracle: Callable):
 
 
 @each_oracle
-def test_another_video_is_told(oracle: Callable):
+def test_predictions_of_a_longer_video_are_an_error(oracle: Callable):
     truth = true_scene(2)
     with pytest.raises(ValueError, match="Expected predictions for the 2 frames of the true video, got some for frame"):
         oracle(Tracks({}, SIZE, 2), truth, "masks")
@@ -324,7 +324,7 @@ def test_on_a_crowd(oracle: Callable):
     if oracle is with_true_detection:
         assert after["AP"] == pytest.approx(1)
     else:
-        assert after["AP"] == before["AP"] < 1, "what lies on the crowd stays, and AP asks for more overlap with it"
+        assert after["AP"] == before["AP"] < 1, "the prediction on the crowd stays, but overlaps it too little for AP"
 
 
 @each_oracle

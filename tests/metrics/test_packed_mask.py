@@ -4,25 +4,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.metrics.official_davis import contour
-from tests.metrics.random_masks import generators, random_masks, sizes
+from tests.metrics.random_masks import flattened, generators, random_masks, sizes
 from tltm_graph.metrics.packed_mask import (
+    LabelMap,
     PackedMask,
     boundary,
     dilate,
     num_common_pixels,
-    num_paired_common_pixels,
     num_pixels,
     pack_masks,
 )
 
 
 def unpacked(packed: PackedMask, size: tuple[int, int]) -> np.ndarray:
-    """The part of a packed mask that lies in the frame."""
+    """Unpack the part of a packed mask inside the frame."""
     mask = np.zeros(size, dtype=bool)
     for (word, row), bits in np.ndenumerate(packed.words):
-        y = packed.top + row
+        y = packed.window.top + row
         for bit in range(64):
-            x = 64 * (packed.left + word) + bit
+            x = 64 * (packed.window.left + word) + bit
             if int(bits) >> bit & 1 and 0 <= y < size[0] and x < size[1]:
                 mask[y, x] = True
     return mask
@@ -84,5 +84,39 @@ def test_common_pixels(rng: np.random.Generator, size: tuple[int, int], num: int
     packed, packed_others = pack_masks(masks, None, 1), pack_masks(others, None, 2)
     expected = np.array([[np.sum(m & o) for o in others] for m in masks], dtype=int).reshape(num, num_others)
     assert np.array_equal(num_common_pixels(packed, packed_others), expected)
-    pairs = min(num, num_others)
-    assert np.array_equal(num_paired_common_pixels(packed[:pairs], packed_others[:pairs]), expected.diagonal())
+
+
+@given(generators(), sizes())
+def test_label_map_boxes_are_tight(rng: np.random.Generator, size: tuple[int, int]):
+    pixels = flattened(random_masks(rng, 4, *size), [60000, 7, 255, 1])
+    boxes = LabelMap(pixels).boxes
+    assert list(boxes) == sorted(set(np.unique(pixels).tolist()) - {0})
+    for object_id, box in boxes.items():
+        rows, columns = np.nonzero(pixels == object_id)
+        assert box == (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1)
+
+
+def test_label_map_of_any_integers():
+    for kind in (bool, np.uint8, np.uint16, np.int32, np.int64, np.uint64):
+        pixels = np.eye(3, dtype=kind)
+        assert LabelMap(pixels).boxes == {1: (0, 3, 0, 3)}
+    assert LabelMap(np.full((2, 2), 2**40)).boxes == {2**40: (0, 2, 0, 2)}
+    assert LabelMap(np.asfortranarray(np.array([[0, 0, 5], [0, 0, 0]]))).boxes == {5: (0, 1, 2, 3)}
+
+
+@pytest.mark.parametrize("size", [(0, 0), (0, 4), (4, 0), (3, 4)])
+def test_label_map_without_objects(size: tuple[int, int]):
+    assert LabelMap(np.zeros(size, dtype=np.uint8)).boxes == {}
+
+
+def test_label_map_repr():
+    assert repr(LabelMap(np.diag([3, 9]))) == "LabelMap(2×2, ids [3, 9])"
+
+
+def test_label_map_errors():
+    with pytest.raises(ValueError, match=r"label map of integers \(H, W\), got float64 of shape \(2, 2\)"):
+        LabelMap(np.zeros((2, 2)))
+    with pytest.raises(ValueError, match=r"got uint8 of shape \(2, 2, 3\): read a palette image without converting"):
+        LabelMap(np.zeros((2, 2, 3), dtype=np.uint8))
+    with pytest.raises(ValueError, match="ids of at least 0 in a label map, got -1"):
+        LabelMap(np.array([[0, -1]]))

@@ -5,14 +5,14 @@ from hypothesis import strategies as st
 
 from tests.metrics import official_davis
 from tests.metrics.random_masks import flattened, generators, random_mask, random_masks, sizes
-from tltm_graph.metrics.label_map import LabelMap
+from tltm_graph.metrics.packed_mask import LabelMap
 from tltm_graph.metrics.region_boundary import (
+    RegionBoundaryScores,
     boundary_f,
     boundary_radius,
+    frame_statistics,
     label_map_scores,
-    paired_boundary_f,
-    paired_label_map_scores,
-    paired_region_similarity,
+    mean_scores,
     region_similarity,
 )
 
@@ -33,9 +33,6 @@ def test_official_numbers_to_the_last_bit(
     region, edge = official(truth, predicted, void)
     assert np.array_equal(region_similarity(truth, predicted, void), region)
     assert np.array_equal(boundary_f(truth, predicted, void), edge)
-    pairs = min(num_true, num_predicted)
-    assert np.array_equal(paired_region_similarity(truth[:pairs], predicted[:pairs], void), region.diagonal())
-    assert np.array_equal(paired_boundary_f(truth[:pairs], predicted[:pairs], void), edge.diagonal())
 
 
 @given(generators(), sizes(), st.booleans())
@@ -50,9 +47,6 @@ def test_label_maps_are_like_their_masks(rng: np.random.Generator, size: tuple[i
     scores = label_map_scores(LabelMap(truth), true_ids, LabelMap(predicted), found_ids, void)
     assert np.array_equal(scores.region, region)
     assert np.array_equal(scores.boundary, edge)
-    paired = paired_label_map_scores(LabelMap(truth), LabelMap(predicted), [1, 2], void)
-    assert np.array_equal(paired.region, [region[0, 2], region[1, 3]])
-    assert np.array_equal(paired.boundary, [edge[0, 2], edge[1, 3]])
 
 
 def test_larger_frames_with_wide_disks():
@@ -70,13 +64,13 @@ def test_swapping_sides_changes_nothing(rng: np.random.Generator, size: tuple[in
     assert np.array_equal(region_similarity(truth, predicted), region_similarity(predicted, truth).T)
 
 
-def test_nothing_and_everything():
+def test_empty_and_full_masks():
     empty, full, part = (np.zeros((1, 20, 80), dtype=bool) for _ in range(3))
     full[:], part[:, 3:9, 50:70] = True, True
     cases = {
-        "nothing there, nothing claimed": (empty, empty, 1, 1),
+        "both empty": (empty, empty, 1, 1),
         "missed": (part, empty, 0, 0),
-        "invented": (empty, part, 0, 0),
+        "false positive": (empty, part, 0, 0),
         "the whole frame": (full, full, 1, 1),
         "a full frame has no boundary": (full, empty, 0, 1),
         "nor to match": (full, part, 120 / 1600, 0),
@@ -111,12 +105,11 @@ def test_no_masks_and_no_pixels():
         assert measure(some, none).shape == (2, 0)
         assert measure(none, none).shape == (0, 0)
         assert measure(np.zeros((1, 0, 7), dtype=bool), np.zeros((1, 0, 7), dtype=bool)).tolist() == [[1]]
-    assert paired_boundary_f(none, none).shape == paired_region_similarity(none, none).shape == (0,)
 
 
 def test_errors():
     masks = np.zeros((2, 4, 5), dtype=bool)
-    for measure in (region_similarity, boundary_f, paired_region_similarity, paired_boundary_f):
+    for measure in (region_similarity, boundary_f):
         with pytest.raises(ValueError, match=r"predicted masks bool \(N, H, W\), got uint8 of shape \(2, 4, 5\)"):
             measure(masks, masks.astype(np.uint8))
         with pytest.raises(ValueError, match=r"of one size, got 4×5 and 5×5 \(H×W\): scale the prediction"):
@@ -125,8 +118,42 @@ def test_errors():
             measure(masks, masks, np.zeros((4, 4), dtype=bool))
         with pytest.raises(ValueError, match=r"true masks bool \(N, H, W\), got bool of shape \(4, 5\)"):
             measure(masks[0], masks)
-    for measure in (paired_region_similarity, paired_boundary_f):
-        with pytest.raises(ValueError, match="as many predicted as true masks, got 1 and 2"):
-            measure(masks, masks[:1])
     with pytest.raises(ValueError, match=r"of one size, got 4×5 and 4×6"):
         label_map_scores(LabelMap(np.zeros((4, 5), int)), [1], LabelMap(np.zeros((4, 6), int)), [1])
+
+
+@given(st.integers(1, 255), st.integers(0, 2**32 - 1))
+def test_statistics_equal_the_official_ones(num_frames: int, seed: int):
+    values = np.random.default_rng(seed).random(num_frames)
+    assert frame_statistics(values) == pytest.approx(official_davis.statistics(values), abs=1e-14)
+
+
+def test_bins_share_their_limits():
+    values = np.arange(10.0)  # bins 0..2 and 7..9
+    assert frame_statistics(values) == (4.5, 0.9, 1 - 8)
+    assert frame_statistics(np.array([0.75, 0.25]))[2] == 0.5
+    assert frame_statistics(np.array([0.75])) == (0.75, 1, 0)
+
+
+def test_recall_is_strictly_above_a_half():
+    assert frame_statistics(np.array([0.5, 0.5, 0.5, 0.75]))[1] == 0.25
+
+
+def test_decay_of_long_videos():
+    values = np.linspace(1, 0, 300)
+    assert np.isnan(official_davis.statistics(values)[2]), "8 bits are too few for 300 frames"
+    assert frame_statistics(values)[2] == pytest.approx(0.7492, abs=1e-4)
+
+
+def test_statistics_without_frames_and_of_nan():
+    assert np.isnan(frame_statistics(np.zeros(0))).all()
+    assert frame_statistics(np.array([np.nan, 1.0]))[:2] == (1, 0.5)
+    assert np.isnan(frame_statistics(np.array([np.nan]))[0])
+
+
+def test_mean_scores():
+    one, other = RegionBoundaryScores(0.5, 1, 0, 0.25, 0, 0.5), RegionBoundaryScores(1, 0, 0.5, 0.75, 1, 0)
+    assert one.JF_mean == 0.375
+    assert mean_scores([one, other]) == (0.75, 0.5, 0.25, 0.5, 0.5, 0.25)
+    assert np.isnan(mean_scores([])).all()
+    assert np.isnan(RegionBoundaryScores(*mean_scores([])).JF_mean)

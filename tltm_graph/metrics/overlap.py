@@ -9,20 +9,20 @@ from tltm_graph.ops.rle import to_coco
 from tltm_graph.structures import Observation, Tracks
 
 On = Literal["masks", "boxes"]
-"""What an overlap is measured on."""
+"""Shapes that are compared."""
 
 
 @dataclass(frozen=True, eq=False)
 class FrameOverlap:
-    """The true and the predicted objects of one frame: all that metrics of identity look at.
+    """Ids and overlap of the true and the predicted objects of one frame: the input of the tracking metrics.
 
     Args:
-        truth_ids: Ids of the true objects, int64 (G,), at least 0, each once.
-        predicted_ids: Ids of the predicted objects, int64 (P,), at least 0, each once.
-        iou: Intersection over union of every true with every predicted object, float64 (G, P), in [0, 1].
+        truth_ids: Ids of the true objects, int64 (G,), unique and at least 0.
+        predicted_ids: Ids of the predicted objects, int64 (P,), unique and at least 0.
+        iou: Intersection over union of each true with each predicted object, float64 (G, P), in [0, 1].
 
     Raises:
-        ValueError: If the shapes disagree, an id is below 0 or there twice, or an overlap is no number from 0 to 1.
+        ValueError: If the shapes disagree, an id is negative or repeated, or an IoU is outside [0, 1] or NaN.
     """
 
     truth_ids: np.ndarray
@@ -35,102 +35,126 @@ class FrameOverlap:
                 f"Expected overlaps of {len(self.truth_ids)} true with {len(self.predicted_ids)} predicted objects, "
                 f"got shape {self.iou.shape}"
             )
-        for side, numbers in (("true", self.truth_ids.tolist()), ("predicted", self.predicted_ids.tolist())):
-            if len(set(numbers)) < len(numbers):
-                twice = next(number for i, number in enumerate(numbers) if number in numbers[:i])
-                raise ValueError(f"Expected each {side} id once in a frame, got {twice} twice")
-            if min(numbers, default=0) < 0:
-                raise ValueError(f"Expected {side} ids of at least 0, got {min(numbers)}: leave out what has no track")
+        for side, ids in (("true", self.truth_ids.tolist()), ("predicted", self.predicted_ids.tolist())):
+            if len(set(ids)) < len(ids):
+                repeated = next(number for i, number in enumerate(ids) if number in ids[:i])
+                raise ValueError(f"Expected each {side} id once in a frame, got {repeated} twice")
+            if min(ids, default=0) < 0:
+                raise ValueError(
+                    f"Expected {side} ids of at least 0, got {min(ids)}: leave out objects without a track"
+                )
         if self.iou.size and not (self.iou.min() >= 0 and self.iou.max() <= 1 + 1e-9):  # the rounding of box areas
             raise ValueError(f"Expected overlaps from 0 to 1, got {self.iou.min()} to {self.iou.max()}")
 
 
-def frame_overlaps(
-    truth: Tracks, predicted: Tracks, on: On, truth_label: int | None = None, predicted_label: int | None = None
-) -> Iterator[FrameOverlap]:
-    """Every frame of a video with the overlaps in it, one at a time.
+def frame_overlaps(truth: Tracks, predicted: Tracks, on: On, label: int | None = None) -> Iterator[FrameOverlap]:
+    """Yield the overlaps of each frame of a video, without the rules of any benchmark.
 
     Args:
-        truth: The true tracks; those that are ``crowd`` are left out.
-        predicted: The tracks to judge.
-        on: Overlap of masks or of boxes.
-        truth_label: Only observations of this class; None for all.
-        predicted_label: The same for the predicted tracks.
+        truth: True tracks. Those with ``crowd`` are left out.
+        predicted: Tracks to evaluate.
+        on: Compare masks or boxes.
+        label: Class to keep on both sides; None for all.
 
     Raises:
-        ValueError: If the predicted video is longer than the true one, or masks are asked for and not there.
+        ValueError: If the predicted video is longer than the true one, or ``on`` is "masks" and an object has none.
     """
-    check_same_video(truth, predicted)
-    for (_, true_rows), (_, predicted_rows) in zip(
-        truth.observations(), padded(predicted, truth.num_frames), strict=True
-    ):
-        true_rows = [r for r in true_rows if not r.crowd and truth_label in (None, r.label)]
-        predicted_rows = [r for r in predicted_rows if predicted_label in (None, r.label)]
-        yield FrameOverlap(ids(true_rows), ids(predicted_rows), overlap(true_rows, predicted_rows, on))
+    for _, true_rows, predicted_rows in paired_observations(truth, predicted):
+        true_rows = [row for row in true_rows if not row.crowd and label in (None, row.label)]
+        predicted_rows = [row for row in predicted_rows if label in (None, row.label)]
+        yield FrameOverlap(ids_of(true_rows), ids_of(predicted_rows), pairwise_iou(true_rows, predicted_rows, on))
 
 
 def check_same_video(truth: Tracks, predicted: Tracks) -> None:
-    """Raises ValueError if the predictions go on after the end of the true video."""
+    """Raise ValueError if predictions exist after the end of the true video."""
     last = max((track.frames[-1] for track in predicted.values()), default=-1)
     if last >= truth.num_frames:
         raise ValueError(
             f"Expected predictions for the {truth.num_frames} frames of the true video, got some for frame {last} "
-            "(counted from 0): they belong to another video, or count frames otherwise"
+            "(counted from 0): check that both are of the same video and count frames alike"
         )
 
 
-def padded(tracks: Tracks, num_frames: int) -> Iterator[tuple[int, list[Observation]]]:
-    """The observations of frames 0 to ``num_frames`` - 1, whatever length the tracks say they have."""
-    return Tracks(tracks.tracks, tracks.size, num_frames).observations()
+def paired_observations(truth: Tracks, predicted: Tracks) -> Iterator[tuple[int, list[Observation], list[Observation]]]:
+    """Yield the index, the true and the predicted observations of each frame of the true video.
+
+    Raises:
+        ValueError: If predictions exist after the end of the true video.
+    """
+    check_same_video(truth, predicted)
+    same_length = Tracks(predicted.tracks, predicted.size, truth.num_frames)
+    for (frame, true_rows), (_, predicted_rows) in zip(truth.observations(), same_length.observations(), strict=True):
+        yield frame, true_rows, predicted_rows
 
 
-def ids(rows: list[Observation]) -> np.ndarray:
-    """Ids of the rows, int64."""
+def ids_of(rows: list[Observation]) -> np.ndarray:
+    """Return the ids of observations, int64 (N,)."""
     return np.array([row.id for row in rows], dtype=np.int64)
 
 
-def overlap(rows: list[Observation], others: list[Observation], on: On) -> np.ndarray:
-    """IoU of every row with every other, float64 (N, M).
+def pairwise_iou(rows: list[Observation], others: list[Observation], on: On) -> np.ndarray:
+    """Compute the IoU of each row with each other one, float64 (N, M).
 
-    Boxes without area overlap nothing; two empty masks have IoU 0.
+    Boxes without area have IoU 0 with everything, and so have two empty masks.
 
     Raises:
-        ValueError: If masks are asked for and a row has none, or they are of different sizes.
+        ValueError: If ``on`` is "masks" and a row has none, or masks differ in size.
     """
-    if not rows or not others:
-        return np.zeros((len(rows), len(others)))
-    if on == "boxes":
-        first, second = (np.array([row.box for row in side], dtype=np.float64) for side in (rows, others))
-        return box_overlap(first, second)
-    return mask_overlap(rows, others, crowd=False)
+    if on == "masks":
+        return _pairwise_masks(rows, others, crowd=False)
+    return pairwise_box_iou(_boxes_of(rows), _boxes_of(others))
 
 
-def box_overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """IoU of boxes (x0, y0, x1, y1), (N, 4) against (M, 4), float64 (N, M); no pixel is added to widths."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    intersection = np.maximum(high - low, 0).prod(axis=2)
+def pairwise_box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Compute the IoU of boxes (x0, y0, x1, y1), (N, 4) with (M, 4), float64 (N, M). Widths are x1 - x0."""
+    intersection = box_intersections(boxes, others)
     area, other_area = ((b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1]) for b in (boxes, others))
     union = area[:, None] + other_area[None] - intersection
     return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
 
 
-def mask_overlap(rows: list[Observation], others: list[Observation], crowd: bool) -> np.ndarray:
-    """IoU of masks, float64 (N, M); with ``crowd`` the share of each row that lies on the other."""
-    first, second = _masks(rows), _masks(others)
+def box_intersections(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Compute the shared area of boxes (x0, y0, x1, y1), (N, 4) with (M, 4), in square pixels (N, M)."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    return np.maximum(high - low, 0).prod(axis=2)
+
+
+def share_within(rows: list[Observation], regions: list[Observation], on: On) -> np.ndarray:
+    """Compute the share of each row that lies on each region, float64 (N, M); 0 for rows without area.
+
+    Raises:
+        ValueError: If ``on`` is "masks" and a row has none, or masks differ in size.
+    """
+    if on == "masks":
+        return _pairwise_masks(rows, regions, crowd=True)
+    boxes = _boxes_of(rows)
+    intersection = box_intersections(boxes, _boxes_of(regions))
+    area = np.broadcast_to((boxes[:, 2:] - boxes[:, :2]).prod(axis=1)[:, None], intersection.shape)
+    return np.divide(intersection, area, out=np.zeros_like(intersection), where=area > 0)
+
+
+def _boxes_of(rows: list[Observation]) -> np.ndarray:
+    return np.array([row.box for row in rows], dtype=np.float64).reshape(-1, 4)
+
+
+def _pairwise_masks(rows: list[Observation], others: list[Observation], crowd: bool) -> np.ndarray:
+    """Compute the IoU of masks, float64 (N, M); with ``crowd`` the share of each row that lies on the other."""
     if not rows or not others:
         return np.zeros((len(rows), len(others)))
-    size = first[0]["size"]
-    other = next((mask["size"] for mask in (*first, *second) if mask["size"] != size), None)
-    if other is not None:
+    masks, other_masks = _masks_of(rows), _masks_of(others)
+    size = masks[0]["size"]
+    different = next((mask["size"] for mask in (*masks, *other_masks) if mask["size"] != size), None)
+    if different is not None:
         raise ValueError(
-            f"Expected true and predicted masks of one size, got {size} and {other} (H, W): "
-            "scale one to the other first"
+            f"Expected true and predicted masks of one size, got {size} and {different} (H, W): "
+            "scale the predictions to the size of the truth first"
         )
-    return np.asarray(coco_mask.iou(first, second, [int(crowd)] * len(second))).reshape(len(rows), len(others))
+    iou = np.asarray(coco_mask.iou(masks, other_masks, [int(crowd)] * len(other_masks)))
+    return iou.reshape(len(rows), len(others))
 
 
-def _masks(rows: list[Observation]) -> list[dict]:
+def _masks_of(rows: list[Observation]) -> list[dict]:
     missing = next((row.id for row in rows if row.mask is None), None)
     if missing is not None:
         raise ValueError(f"Expected masks on both sides, got none for object {missing}: score on boxes instead")

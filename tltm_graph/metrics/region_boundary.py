@@ -1,16 +1,16 @@
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from math import ceil, sqrt
 from typing import NamedTuple
 
 import numpy as np
 
-from tltm_graph.metrics.label_map import LabelMap
 from tltm_graph.metrics.packed_mask import (
+    LabelMap,
     PackedMask,
     boundary,
     dilate,
     num_common_pixels,
-    num_paired_common_pixels,
     num_pixels,
     pack_labels,
     pack_masks,
@@ -30,73 +30,56 @@ class RegionBoundary(NamedTuple):
 
 
 def region_similarity(truth: np.ndarray, predicted: np.ndarray, void: np.ndarray | None = None) -> np.ndarray:
-    r"""J of every true with every predicted mask of a frame: intersection over union (Perazzi et al. 2016).
+    r"""Compute J, the intersection over union, of each true with each predicted mask of a frame (Perazzi et al. 2016).
 
     .. math:: J = |A \cap B| \,/\, |A \cup B|
 
-    Two masks without pixels have J = 1: nothing was there, and nothing was claimed.
+    Two masks without pixels have J = 1.
 
     Args:
-        truth: Masks, bool (N, H, W).
-        predicted: Masks, bool (M, H, W).
-        void: bool (H, W), pixels that are taken out of all masks.
+        truth: True masks, bool (N, H, W).
+        predicted: Predicted masks, bool (M, H, W).
+        void: Pixels to remove from all masks, bool (H, W); None for none.
 
     Returns:
         float64 (N, M) in [0, 1].
 
     Raises:
-        ValueError: If an array is not bool or the pictures are of different sizes.
+        ValueError: If an array is not bool or the masks differ in size.
     """
     _check_masks(truth, predicted, void)
-    return _all_pairs_j(pack_masks(truth, void, margin=0), pack_masks(predicted, void, margin=0))
-
-
-def paired_region_similarity(truth: np.ndarray, predicted: np.ndarray, void: np.ndarray | None = None) -> np.ndarray:
-    """J of each true mask with the predicted one at the same place, (N, H, W) each; float64 (N,).
-
-    Otherwise like :func:`region_similarity`.
-    """
-    _check_masks(truth, predicted, void)
-    _check_paired(truth, predicted)
-    return _paired_j(pack_masks(truth, void, margin=0), pack_masks(predicted, void, margin=0))
+    return _j(pack_masks(truth, void, margin=0), pack_masks(predicted, void, margin=0))
 
 
 def boundary_f(truth: np.ndarray, predicted: np.ndarray, void: np.ndarray | None = None) -> np.ndarray:
-    r"""F of every true with every predicted mask of a frame: how well their boundaries match (Perazzi et al. 2016).
+    r"""Compute F, the agreement of boundaries, of each true with each predicted mask of a frame (Perazzi et al. 2016).
 
     .. math:: F = 2PR \,/\, (P + R)
 
-    P is the share of the predicted boundary's pixels that have a pixel of the true boundary within
-    :func:`boundary_radius`, R the share of the true boundary's with one of the predicted. Several pixels may match the
-    same one. Two masks without boundary have F = 1, one without and one with have F = 0.
+    P is the share of the predicted boundary pixels with a true boundary pixel within :func:`boundary_radius`, R the
+    share of the true boundary pixels with a predicted one. Several pixels may match the same one. Two masks without
+    boundary have F = 1; if only one has none, F = 0.
 
-    A pixel is on the boundary if it differs from its right, lower or lower right neighbour, as in the official code:
-    the boundary lies half a pixel up and left, and the edge of the frame is none. So a mask that fills the frame has no
-    boundary, like an empty one: such a pair has J = 0 and F = 1. The boundary is taken after void pixels are taken out.
+    A pixel is on the boundary if it differs from its right, lower or lower right neighbour, as in the official code.
+    The edge of the frame is no boundary. A mask that fills the frame therefore has none, like an empty mask: this pair
+    has J = 0 and F = 1. Void pixels are removed before the boundary is found.
 
     Args:
-        truth: Masks, bool (N, H, W).
-        predicted: Masks, bool (M, H, W).
-        void: bool (H, W), pixels that are taken out of all masks.
+        truth: True masks, bool (N, H, W).
+        predicted: Predicted masks, bool (M, H, W).
+        void: Pixels to remove from all masks, bool (H, W); None for none.
 
     Returns:
-        float64 (N, M) in [0, 1]. Each mask's boundary is found and widened once, whatever the number of pairs.
+        float64 (N, M) in [0, 1]. The boundary of each mask is found and dilated once, whatever the number of pairs.
 
     Raises:
-        ValueError: If an array is not bool or the pictures are of different sizes.
+        ValueError: If an array is not bool or the masks differ in size.
     """
     _check_masks(truth, predicted, void)
-    return _all_pairs_f(_mask_outlines(truth, void), _mask_outlines(predicted, void))
-
-
-def paired_boundary_f(truth: np.ndarray, predicted: np.ndarray, void: np.ndarray | None = None) -> np.ndarray:
-    """F of each true mask with the predicted one at the same place, (N, H, W) each; float64 (N,).
-
-    Otherwise like :func:`boundary_f`.
-    """
-    _check_masks(truth, predicted, void)
-    _check_paired(truth, predicted)
-    return _paired_f(_mask_outlines(truth, void), _mask_outlines(predicted, void))
+    size = truth.shape[1:]
+    margin = boundary_radius(size) + 1
+    true, found = (_outlines(pack_masks(masks, void, margin), size) for masks in (truth, predicted))
+    return _f(true, found)
 
 
 def label_map_scores(
@@ -106,95 +89,55 @@ def label_map_scores(
     predicted_ids: Sequence[int],
     void: np.ndarray | None = None,
 ) -> RegionBoundary:
-    """J and F of every true with every predicted object of a frame, each (N, M), without a mask of the whole frame.
+    """Compute J and F of each true with each predicted object of a frame, (N, M) each, without full-size masks.
 
     Args:
-        truth: The true objects.
-        truth_ids: Ids of the N to score; those that are not in the map have no pixels.
-        predicted: The predicted objects.
-        predicted_ids: Ids of the M to score.
-        void: bool (H, W), pixels that are taken out of all objects.
+        truth: Label map of the true objects.
+        truth_ids: Ids of the N true objects to score. Those not in the map have no pixels.
+        predicted: Label map of the predicted objects.
+        predicted_ids: Ids of the M predicted objects to score. Those not in the map have no pixels.
+        void: Pixels to remove from all objects, bool (H, W); None for none.
 
     Raises:
-        ValueError: If the pictures are of different sizes.
+        ValueError: If the label maps differ in size.
     """
-    true, found = _packed_labels(truth, truth_ids, predicted, predicted_ids, void)
     size = truth.pixels.shape
-    return RegionBoundary(_all_pairs_j(true, found), _all_pairs_f(_outlines(true, size), _outlines(found, size)))
-
-
-def paired_label_map_scores(
-    truth: LabelMap, predicted: LabelMap, ids: Sequence[int], void: np.ndarray | None = None
-) -> RegionBoundary:
-    """J and F of each true object with the predicted one of the same id, each (N,).
-
-    Otherwise like :func:`label_map_scores`.
-    """
-    true, found = _packed_labels(truth, ids, predicted, ids, void)
-    size = truth.pixels.shape
-    return RegionBoundary(_paired_j(true, found), _paired_f(_outlines(true, size), _outlines(found, size)))
+    _check_sizes(size, predicted.pixels.shape, void)
+    margin = boundary_radius(size) + 1
+    true, found = pack_labels(truth, truth_ids, void, margin), pack_labels(predicted, predicted_ids, void, margin)
+    return RegionBoundary(_j(true, found), _f(_outlines(true, size), _outlines(found, size)))
 
 
 def boundary_radius(size: Sequence[int]) -> int:
-    """How far apart two boundary pixels may lie to match: 0.8 % of the diagonal of a frame (H, W), rounded up."""
+    """Return the largest distance of matching boundary pixels: 0.8 % of the diagonal of a frame (H, W), rounded up."""
     height, width = size
     return ceil(0.008 * sqrt(height * height + width * width))
 
 
-class _Outlines(NamedTuple):
-    """Boundaries of masks, and the pixels within reach of each."""
-
-    boundaries: list[PackedMask]
-    reaches: list[PackedMask]
+_Outlines = tuple[list[PackedMask], list[PackedMask]]  # boundaries of masks, and the same dilated
 
 
 def _outlines(masks: list[PackedMask], size: Sequence[int]) -> _Outlines:
     boundaries = [boundary(mask, size) for mask in masks]
-    return _Outlines(boundaries, [dilate(line, boundary_radius(size)) for line in boundaries])
+    return boundaries, [dilate(line, boundary_radius(size)) for line in boundaries]
 
 
-def _mask_outlines(masks: np.ndarray, void: np.ndarray | None) -> _Outlines:
-    size = masks.shape[1:]
-    return _outlines(pack_masks(masks, void, margin=boundary_radius(size) + 1), size)
-
-
-def _all_pairs_j(true: list[PackedMask], found: list[PackedMask]) -> np.ndarray:
-    return _jaccard(num_pixels(true)[:, None], num_pixels(found), num_common_pixels(true, found))
-
-
-def _paired_j(true: list[PackedMask], found: list[PackedMask]) -> np.ndarray:
-    return _jaccard(num_pixels(true), num_pixels(found), num_paired_common_pixels(true, found))
-
-
-def _all_pairs_f(true: _Outlines, found: _Outlines) -> np.ndarray:
-    return _f_measure(
-        num_pixels(true.boundaries)[:, None],
-        num_pixels(found.boundaries),
-        num_common_pixels(true.boundaries, found.reaches),
-        num_common_pixels(true.reaches, found.boundaries),
-    )
-
-
-def _paired_f(true: _Outlines, found: _Outlines) -> np.ndarray:
-    return _f_measure(
-        num_pixels(true.boundaries),
-        num_pixels(found.boundaries),
-        num_paired_common_pixels(true.boundaries, found.reaches),
-        num_paired_common_pixels(true.reaches, found.boundaries),
-    )
-
-
-def _jaccard(area: np.ndarray, other_area: np.ndarray, common: np.ndarray) -> np.ndarray:
-    union = area + other_area - common
+def _j(true: list[PackedMask], found: list[PackedMask]) -> np.ndarray:
+    common = num_common_pixels(true, found)
+    union = num_pixels(true)[:, None] + num_pixels(found) - common
     return np.divide(common, union, out=np.ones(union.shape), where=union > 0)
 
 
-def _f_measure(true: np.ndarray, found: np.ndarray, true_hit: np.ndarray, found_hit: np.ndarray) -> np.ndarray:
-    """F from the lengths of boundaries and what of them is matched; int64, shapes broadcast to that of the hits."""
-    shape = true_hit.shape
-    neither = np.broadcast_to((true == 0) & (found == 0), shape)
-    precision = np.divide(found_hit, found, out=neither.astype(float), where=np.broadcast_to(found > 0, shape))
-    recall = np.divide(true_hit, true, out=neither.astype(float), where=np.broadcast_to(true > 0, shape))
+def _f(true: _Outlines, found: _Outlines) -> np.ndarray:
+    (true_boundaries, true_dilated), (found_boundaries, found_dilated) = true, found
+    true_hits = num_common_pixels(true_boundaries, found_dilated)
+    found_hits = num_common_pixels(true_dilated, found_boundaries)
+    shape = true_hits.shape  # (N, M)
+    true_length = np.broadcast_to(num_pixels(true_boundaries)[:, None], shape)
+    found_length = np.broadcast_to(num_pixels(found_boundaries), shape)
+    neither = ((true_length == 0) & (found_length == 0)).astype(float)
+    precision = np.divide(found_hits, found_length, out=neither.copy(), where=found_length > 0)
+    recall = np.divide(true_hits, true_length, out=neither.copy(), where=true_length > 0)
     total = precision + recall
     return np.divide(2 * precision * recall, total, out=np.zeros(shape), where=total > 0)
 
@@ -206,31 +149,72 @@ def _check_masks(truth: np.ndarray, predicted: np.ndarray, void: np.ndarray | No
     _check_sizes(truth.shape[1:], predicted.shape[1:], void)
 
 
-def _packed_labels(
-    truth: LabelMap,
-    truth_ids: Sequence[int],
-    predicted: LabelMap,
-    predicted_ids: Sequence[int],
-    void: np.ndarray | None,
-) -> tuple[list[PackedMask], list[PackedMask]]:
-    _check_sizes(truth.pixels.shape, predicted.pixels.shape, void)
-    margin = boundary_radius(truth.pixels.shape) + 1
-    return pack_labels(truth, truth_ids, void, margin), pack_labels(predicted, predicted_ids, void, margin)
-
-
 def _check_sizes(truth: tuple[int, ...], predicted: tuple[int, ...], void: np.ndarray | None) -> None:
     if truth != predicted:
         raise ValueError(
-            f"Expected true and predicted pictures of one size, got {truth[0]}×{truth[1]} and "
-            f"{predicted[0]}×{predicted[1]} (H×W): scale the prediction to the size of the truth first"
+            f"Expected true and predicted masks of one size, got {truth[0]}×{truth[1]} and "
+            f"{predicted[0]}×{predicted[1]} (H×W): scale the predictions to the size of the truth first"
         )
     if void is not None and (void.shape != truth or void.dtype != bool):
         raise ValueError(f"Expected void pixels bool ({truth[0]}, {truth[1]}), got {void.dtype} of shape {void.shape}")
 
 
-def _check_paired(truth: np.ndarray, predicted: np.ndarray) -> None:
-    if len(truth) != len(predicted):
-        raise ValueError(
-            f"Expected as many predicted as true masks, got {len(predicted)} and {len(truth)}: they are compared one "
-            "by one"
-        )
+def frame_statistics(values: np.ndarray) -> tuple[float, float, float]:
+    """Compute mean, recall and decay of the values (T,) of an object in the frames of a video, like the official code.
+
+    Recall is the share of the values above 0.5. Decay is the mean of the first quarter minus that of the last, negative
+    if values increase. The quarters are divided at round(linspace(1, T, 5)) - 1, halves rounded up. A limit belongs to
+    the quarters on both sides. Values that are nan count as not above 0.5, and are left out of means. Without frames
+    all three are nan. The official code stores limits in 8 bits, so its decay is wrong from 257 frames on; here it is
+    right.
+
+    Source: "A Benchmark Dataset and Evaluation Methodology for Video Object Segmentation" (Perazzi et al. 2016) and its
+    code for DAVIS 2017.
+    """
+    if len(values) == 0:
+        return np.nan, np.nan, np.nan
+    limits = (np.round(np.linspace(1, len(values), 5) + 1e-10) - 1).astype(np.int64)  # 1e-10: round is half to even
+    first, last = values[: limits[1] + 1], values[limits[3] :]
+    return _finite_mean(values), float(np.mean(values > 0.5)), _finite_mean(first) - _finite_mean(last)
+
+
+def _finite_mean(values: np.ndarray) -> float:
+    numbers = values[~np.isnan(values)]
+    return float(numbers.mean()) if len(numbers) else np.nan
+
+
+@dataclass(frozen=True)
+class RegionBoundaryScores:
+    """The six numbers of a DAVIS table and their summary; nan where nothing was scored.
+
+    Args:
+        J_mean: Region similarity, in [0, 1].
+        J_recall: Share of the frames with J above 0.5.
+        J_decay: Loss of J from the first to the last quarter of a video.
+        F_mean: Boundary measure, in [0, 1].
+        F_recall: Share of the frames with F above 0.5.
+        F_decay: Loss of F from the first to the last quarter of a video.
+
+    Attributes:
+        JF_mean: Mean of ``J_mean`` and ``F_mean``, by which methods are ranked ("J&F").
+    """
+
+    J_mean: float
+    J_recall: float
+    J_decay: float
+    F_mean: float
+    F_recall: float
+    F_decay: float
+    JF_mean: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "JF_mean", (self.J_mean + self.F_mean) / 2)
+
+
+def mean_scores(scores: Iterable[RegionBoundaryScores]) -> tuple[float, float, float, float, float, float]:
+    """Return the means of the six numbers, in the order of :class:`RegionBoundaryScores`; nan without scores."""
+    rows = [(s.J_mean, s.J_recall, s.J_decay, s.F_mean, s.F_recall, s.F_decay) for s in scores]
+    if not rows:
+        return (np.nan,) * 6
+    j_mean, j_recall, j_decay, f_mean, f_recall, f_decay = np.mean(rows, axis=0).tolist()
+    return j_mean, j_recall, j_decay, f_mean, f_recall, f_decay
