@@ -23,7 +23,8 @@ from benchmarks.identities import plain_iou
 from benchmarks.timing import machine
 from tltm_graph import Detections, MovingShapes, Tracker, Tracks
 from tltm_graph.detectors import OracleDetector
-from tltm_graph.metrics import Hota, IdentityF1, frame_overlaps
+from tltm_graph.metrics import Hota, IdentityF1
+from tltm_graph.metrics.overlap import frame_overlaps
 from tltm_graph.synthetic import STANDARD, TEST, moving_shapes
 from tltm_graph.synthetic.difficulty import DIFFICULTIES, Difficulty
 

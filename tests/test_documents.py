@@ -9,7 +9,8 @@ import pytest
 from docs.examples import run_page
 from tltm_graph.cli import main
 from tltm_graph.cli.formats import FORMATS as HELP
-from tltm_graph.formats import FORMATS, class_map_names, read_class_map
+from tltm_graph.formats import FORMATS, read_class_map
+from tltm_graph.formats.class_maps import class_map_names
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]

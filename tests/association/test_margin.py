@@ -6,14 +6,8 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tltm_graph.association import (
-    EdgeScores,
-    GreedySolver,
-    HungarianSolver,
-    counterfactual,
-    margins,
-    runner_up,
-)
+from tltm_graph.association import EdgeScores, GreedySolver, HungarianSolver
+from tltm_graph.association.margin import counterfactual, margins, runner_up
 from tltm_graph.published import ArgmaxSolver
 
 SOLVERS = [HungarianSolver(), GreedySolver(), ArgmaxSolver()]

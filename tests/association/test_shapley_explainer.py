@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch_geometric.explain import Explainer
 
-from tltm_graph.association import FeatureGroup, ShapleyExplainer
+from tltm_graph.association.shapley_explainer import FeatureGroup, ShapleyExplainer
 from tltm_graph.graph import TRANSITION
 from tltm_graph.nn import TransitionHead
 

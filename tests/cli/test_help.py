@@ -10,7 +10,8 @@ from tltm_graph.cli import evaluate as cli_evaluate
 from tltm_graph.cli import formats as cli_formats
 from tltm_graph.cli import main
 from tltm_graph.formats import FORMATS
-from tltm_graph.metrics import FAMILIES, ORACLES, RULES
+from tltm_graph.metrics.evaluation import FAMILIES, RULES
+from tltm_graph.metrics.oracle import ORACLES
 
 ROOT = Path(__file__).parents[2]
 

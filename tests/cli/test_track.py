@@ -13,7 +13,8 @@ from tltm_graph import MovingShapes, SavedGraph, __version__, read_frames
 from tltm_graph.cli import main
 from tltm_graph.detectors import Detector
 from tltm_graph.explanation import association_graph
-from tltm_graph.formats import TrackWriter, read_tracks
+from tltm_graph.formats import TrackWriter
+from tltm_graph.formats.youtube_vis_results import read_tracks
 from tltm_graph.io import VideoWriter
 
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ from PIL import Image
 
 from tests.formats.cases import random_tracks
 from tests.formats.strategies import SHARED, SIZE, block, needs_shared, video_of
-from tltm_graph.formats import Problem, Video, VideoSet, open_videos, validate
-from tltm_graph.formats.validate import validate_set, validate_video
+from tltm_graph.formats import Video, VideoSet, open_videos, validate
+from tltm_graph.formats.validate import Problem, validate_set, validate_video
 from tltm_graph.structures import Observation, Tracks
 from tltm_graph.synthetic import MovingShapes
 

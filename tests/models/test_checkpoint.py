@@ -6,15 +6,8 @@ import torch
 
 from tests.parity import reference_state
 from tltm_graph.formats import COCO, YOUTUBE_VIS_2019, read_class_map
-from tltm_graph.models import (
-    TLTM,
-    centermask_r50,
-    load_reference_checkpoint,
-    reference_name,
-    tltm_r50,
-    tltm_r101,
-    tltm_tiny,
-)
+from tltm_graph.models import TLTM, centermask_r50, load_reference_checkpoint, tltm_r50, tltm_r101, tltm_tiny
+from tltm_graph.models.checkpoint import reference_name
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torchvision.models import resnet50
 
-from tltm_graph.models import load_model, load_weights, model_for_tracking, tltm_r50, tltm_tiny
-from tltm_graph.models.pretrained import KNOWN_WEIGHTS
+from tltm_graph.models import load_model, model_for_tracking, tltm_r50, tltm_tiny
+from tltm_graph.models.pretrained import KNOWN_WEIGHTS, load_weights
 
 
 def test_weights_of_torchvision_compute_the_same(tmp_path):

@@ -7,10 +7,10 @@ import torch
 from tests.cases import LEAVING, drawn
 from tests.synthetic.cases import apart, world
 from tltm_graph.structures import Detections
-from tltm_graph.synthetic import DetectionSequence, simulate_motion
+from tltm_graph.synthetic import simulate_motion
 from tltm_graph.synthetic.detector_noise import Recall
 from tltm_graph.synthetic.observations import overlapping_iou
-from tltm_graph.synthetic.simulated_motion import Scoring, SimulatedDetector
+from tltm_graph.synthetic.simulated_motion import DetectionSequence, Scoring, SimulatedDetector
 from tltm_graph.synthetic.streets import draw_street
 from tltm_graph.synthetic.worlds import draw_blobs
 

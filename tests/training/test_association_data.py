@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tltm_graph.synthetic import DetectionSequence
+from tltm_graph.synthetic.simulated_motion import DetectionSequence
 from tltm_graph.training import AssociationData, SimulatedDetections
 from tltm_graph.training.association_steps import AssociationStep
 

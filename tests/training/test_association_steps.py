@@ -4,7 +4,8 @@ import torch
 from tests.cases import CROSSING, LEAVING, drawn
 from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
 from tltm_graph.nn import TransitionHead
-from tltm_graph.synthetic import DetectionSequence, simulate_motion
+from tltm_graph.synthetic import simulate_motion
+from tltm_graph.synthetic.simulated_motion import DetectionSequence
 from tltm_graph.tracking import TrackManager
 from tltm_graph.training.association_steps import _PREDICTED_IOU, AssociationStep, association_losses, association_steps
 

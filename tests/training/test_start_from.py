@@ -75,7 +75,7 @@ def test_what_does_not_fit_is_an_error_and_changes_nothing(tmp_path):
 
 def test_checkpoints_of_others(tmp_path):
     """Whatever load_weights reads."""
-    from tltm_graph.models import reference_name
+    from tltm_graph.models.checkpoint import reference_name
 
     torch.manual_seed(0)
     old = centermask_r50(("cat",))

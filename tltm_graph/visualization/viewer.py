@@ -14,7 +14,7 @@ from torchvision.transforms.v2.functional import resize
 
 from tltm_graph.association import Decision
 from tltm_graph.extras import missing_extra
-from tltm_graph.io import write_atomically
+from tltm_graph.io.output import write_atomically
 from tltm_graph.ops.rle import Rle, decode_rle
 from tltm_graph.structures import Frame
 from tltm_graph.visualization.drawing import PALETTE
