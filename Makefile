@@ -34,7 +34,7 @@ test: check  ## everything CI runs
 
 benchmarks: $(READY)  ## print the tables of docs/benchmarks.md and of the pages it names
 	$(BIN)/python benchmarks/transition_gnn.py
-	$(BIN)/python benchmarks/association_overhead.py
+	$(BIN)/python benchmarks/tracking_overhead.py
 	$(BIN)/python benchmarks/saved_graph.py
 	$(BIN)/python benchmarks/viewer.py
 	$(BIN)/python benchmarks/stream_memory.py
@@ -45,21 +45,15 @@ benchmarks: $(READY)  ## print the tables of docs/benchmarks.md and of the pages
 	$(BIN)/python benchmarks/moving_shapes.py
 	$(BIN)/python benchmarks/tltm_tiny.py
 	$(BIN)/python benchmarks/res_fuser.py
-	$(BIN)/python benchmarks/frame_pairs.py
-	$(BIN)/python benchmarks/simulated_motion.py
+	$(BIN)/python benchmarks/training_data.py
 	$(BIN)/python benchmarks/still_image_training.py
-	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/training_throughput.py
-	$(BIN)/python benchmarks/training_configs.py
-	$(BIN)/python benchmarks/resume.py
-	$(BIN)/python benchmarks/video_ap.py
+	$(BIN)/python benchmarks/metric_speed.py
 	$(BIN)/python benchmarks/davis.py
-	$(BIN)/python benchmarks/identity_metrics.py
-	$(BIN)/python benchmarks/open_annotations.py
+	$(BIN)/python benchmarks/annotation_memory.py
 	$(BIN)/python benchmarks/round_trips.py
-	$(BIN)/python benchmarks/writer_memory.py
 
-benchmarks-association: $(READY)  ## print the tables of association beside known trackers, on the detections in DATA
+benchmarks-association: $(READY)  ## compare the association with other trackers on the detections in DATA
 	$(BIN)/python -m pip install --quiet --no-deps trackers==2.6.1 norfair==2.1.1 filterpy==1.4.5
 	$(BIN)/python benchmarks/association.py --data $(DATA)
 

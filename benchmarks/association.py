@@ -1,14 +1,14 @@
-"""Our association beside known trackers on the same detections, of models and made of the truth with known faults.
+"""Association compared with other trackers on the same detections: those of models, and ground truth with known errors.
 
-Nobody sees pictures; all give ids online to the detections of each frame, and nothing is filled in. The groups are
-told in association_groups.py, the other trackers and their settings in association_peers.py. The second table of a
-group says how well objects are known again after an absence, see association_reentry.py.
+No tracker sees pictures. All give ids online to the detections of each frame; no gaps are filled. The groups of
+sequences are described in association_groups.py, the other trackers and their settings in association_trackers.py. The
+second table of a group measures re-identification after absences, see association_scores.py.
 
 Run: python benchmarks/association.py --data ../shared/data
      python benchmarks/association.py --groups MOT15 scenes --seeds 0 --trackers ours IoU-Hungarian
      python benchmarks/association.py --trackers ours --heads out/train/relation_only/model_ema.safetensors
 
-The other trackers need two packages, each without what it asks for (together they would get an old version of one):
+The other trackers need packages without their dependencies, which would install an old version of one:
 pip install --no-deps trackers==2.6.1 norfair==2.1.1 filterpy==1.4.5
 """
 
@@ -27,31 +27,36 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from benchmarks.association_groups import GROUPS, UNSEEDED, load_group
-from benchmarks.association_peers import PACKAGE, PEERS
-from benchmarks.association_reentry import BINS, Reentries, reentries, total
-from benchmarks.association_sequences import Group, Metrics, Sequence, joint_scores, score_sequence, true_objects
-from benchmarks.association_trackers import associate, follow
+from benchmarks.association_groups import GROUPS, UNSEEDED, Group, Sequence, load_group
+from benchmarks.association_scores import (
+    BINS,
+    Metrics,
+    Reentries,
+    joint_scores,
+    reentries,
+    score_sequence,
+    total,
+    true_objects,
+)
+from benchmarks.association_trackers import PACKAGE, PEERS, associate, follow
 from tltm_graph import Tracker
 from tltm_graph.association import GeometricAffinity, LearnedAffinity
 from tltm_graph.detectors import Detector
 
 REENTRY = frozenset({"MOT15", "MOT17c", "scenes"})
-"""The groups with absences enough for a second table."""
+"""Groups with enough absences for a second table."""
 
 Row = tuple[str, str]
-"""A tracker and its setting."""
+"""Tracker and setting."""
 
 OURS, BOUND = "ours", "oracle"
 
 
 def contenders(heads: Collection[str] = ()) -> dict[Row, Callable[[Sequence], list[list[int]]]]:
-    """Everything that gives ids to detections, ours last but for the bound of what can be had.
+    """Every tracker that is compared; the oracles, which bound the scores, come last.
 
     Args:
-        heads: Weights of association heads that are compared with the one that is shipped.
+        heads: Weight files of association heads to compare with the shipped head.
     """
     rows: dict[Row, Callable[[Sequence], list[list[int]]]] = {}
     for name, (make, settings) in PEERS.items():
@@ -60,57 +65,55 @@ def contenders(heads: Collection[str] = ()) -> dict[Row, Callable[[Sequence], li
     rows[OURS, "by hand"] = partial(follow, make=by_hand)
     rows[OURS, "default"] = partial(follow, make=Tracker)
     rows |= {(OURS, head): partial(follow, make=partial(with_head, head=head)) for head in heads}
-    rows[BOUND, "false ones dropped"] = true_objects
-    rows[BOUND, "false ones kept"] = true_objects_and_singles
+    rows[BOUND, "false positives dropped"] = true_objects
+    rows[BOUND, "false positives kept"] = true_objects_and_singles
     return rows
 
 
 def by_hand(detector: Detector) -> Tracker:
-    """Scores by overlap, class and age instead of the learned head."""
     return Tracker(detector, affinity=GeometricAffinity())
 
 
 def with_head(detector: Detector, head: str) -> Tracker:
-    """With another head than the one that is shipped."""
     return Tracker(detector, affinity=LearnedAffinity.from_file(head))
 
 
 def true_objects_and_singles(sequence: Sequence) -> list[list[int]]:
-    """As :func:`true_objects`, with an id of its own for each false detection."""
+    """True objects, with a new id for each false detection."""
     new_ids = count(max(sequence.truth, default=0) + 1)
     return [[i if i >= 0 else next(new_ids) for i in ids] for ids in true_objects(sequence)]
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What one tracker made of one sequence."""
+    """Scores of one tracker on one sequence."""
 
     metrics: Metrics
     reentries: Reentries
 
 
-def judged(sequence: Sequence, row: Row, heads: Collection[str]) -> Outcome:
-    """Lets a tracker follow a sequence, and counts what came of it."""
+def run(sequence: Sequence, row: Row, heads: Collection[str]) -> Outcome:
+    """Run a tracker on a sequence and score it."""
     ids = contenders(heads)[row](sequence)
     return Outcome(score_sequence(sequence, sequence.tracks(ids)), reentries(true_objects(sequence), ids))
 
 
 Outcomes = Mapping[Row, list[list[Outcome]]]
-"""Of each tracker, for each seed, for each sequence."""
+"""Outcomes of each tracker by seed and sequence."""
 
 
 def compare(
     pool: ProcessPoolExecutor, groups: list[Group], rows: list[Row], name: str, heads: Collection[str]
 ) -> Outcomes:
-    """Every tracker on every sequence of the group, once for each seed."""
-    where: dict[Future[Outcome], tuple[Row, int, int]] = {}
+    """Run every tracker on every sequence of the group, once per seed."""
+    runs: dict[Future[Outcome], tuple[Row, int, int]] = {}
     outcomes: dict[Row, list[dict[int, Outcome]]] = {row: [{} for _ in groups] for row in rows}
     for row in rows:
         for seed, group in enumerate(groups):
             for number, sequence in enumerate(group.sequences):
-                where[pool.submit(judged, sequence, row, heads)] = row, seed, number
-    for future in tqdm(as_completed(where), total=len(where), desc=name, unit=" runs", file=sys.stderr):
-        row, seed, number = where[future]
+                runs[pool.submit(run, sequence, row, heads)] = row, seed, number
+    for future in tqdm(as_completed(runs), total=len(runs), desc=name, unit=" runs", file=sys.stderr):
+        row, seed, number = runs[future]
         outcomes[row][seed][number] = future.result()
     return {row: [[of[number] for number in sorted(of)] for of in seeds] for row, seeds in outcomes.items()}
 
@@ -118,17 +121,17 @@ def compare(
 SCORES = ("HOTA", "AssA", "DetA", "IDF1", "MOTA", "IDSW")
 
 Scores = Mapping[Row, list[dict[str, float]]]
-"""Of each tracker, for each seed."""
+"""Scores of each tracker by seed."""
 
 
 def best_peer(scores: Scores) -> Row | None:
-    """The row of another tracker with the highest HOTA, over all seeds."""
+    """Row of the other tracker with the highest mean HOTA; None without other trackers."""
     peers = [row for row in scores if row[0] not in (OURS, BOUND)]
     return max(peers, key=lambda row: statistics.mean(of["HOTA"] for of in scores[row]), default=None)
 
 
 def score_table(groups: list[Group], scores: Scores) -> str:
-    """HOTA and its like, with the best of the others in bold."""
+    """Table of scores, the best other tracker in bold."""
     best = best_peer(scores)
     lines = [_heading(groups), "", f"| tracker | setting | {' | '.join(SCORES)} |", "|---|---|" + "--:|" * len(SCORES)]
     for row, of in scores.items():
@@ -140,12 +143,12 @@ def score_table(groups: list[Group], scores: Scores) -> str:
 
 
 def reentry_table(name: str, counts: Mapping[Row, Reentries]) -> str:
-    """Recall and precision by the length of the absence, over all seeds together."""
+    """Table of re-identification recall and precision by length of the absence, over all seeds."""
     spans = [f"{least}–{most}" for least, most in BINS]
     returns = next(iter(counts.values())).returns.tolist()
     away = ", ".join(f"{number} of {span}" for number, span in zip(returns, spans, strict=True))
     heads = [f"{what} {span}" for what in ("recall", "precision") for span in [*spans, "all"]]
-    lines = [f"*{name}, returns after {away} frames; in brackets how many links a tracker made*", ""]
+    lines = [f"*{name}, returns after {away} frames; in brackets the number of links a tracker made*", ""]
     lines += [f"| tracker | setting | {' | '.join(heads)} |", "|---|---|" + "--:|" * len(heads)]
     for row, of in counts.items():
         kept, returns, right, links = ([*n.tolist(), int(n.sum())] for n in (of.kept, of.returns, of.right, of.links))
@@ -156,7 +159,7 @@ def reentry_table(name: str, counts: Mapping[Row, Reentries]) -> str:
 
 
 def summary(scores: Mapping[str, Scores]) -> str:
-    """Each row of ours less the best other one of its group, seed by seed."""
+    """Table of our scores minus those of the best other tracker of each group, seed by seed."""
     lines = [f"| group | ours | best other | {' | '.join(SCORES)} |", "|---|---|---|" + "--:|" * len(SCORES)]
     for name, of in scores.items():
         best = best_peer(of)
@@ -171,9 +174,9 @@ def summary(scores: Mapping[str, Scores]) -> str:
 def _heading(groups: list[Group]) -> str:
     sequences = groups[0].sequences
     frames = sum(sequence.num_frames for sequence in sequences)
-    found = sum(len(rows) for sequence in sequences for rows in sequence.found)
+    detections = sum(len(rows) for sequence in sequences for rows in sequence.detected)
     seeds = f", mean of {len(groups)} seeds ± standard error" if len(groups) > 1 else ""
-    return f"*{groups[0].name}: sequences: {len(sequences)}, frames: {frames}, detections: {found}{seeds}*"
+    return f"*{groups[0].name}: sequences: {len(sequences)}, frames: {frames}, detections: {detections}{seeds}*"
 
 
 def _digits(score: str) -> int:
@@ -197,27 +200,30 @@ def main() -> None:
     parser.add_argument("--groups", nargs="+", choices=GROUPS, default=list(GROUPS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--trackers", nargs="+", choices=names, default=names)
-    parser.add_argument("--heads", nargs="+", metavar="WEIGHTS", default=[], help="other association heads of ours")
+    parser.add_argument(
+        "--heads", nargs="+", metavar="WEIGHTS", default=[], help="association heads to compare with the shipped one"
+    )
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     options = parser.parse_args()
     if options.heads and OURS not in options.trackers:
-        parser.error(f"expected '{OURS}' among the trackers: --heads are heads of it")
+        parser.error(f"expected '{OURS}' among --trackers, as --heads belong to it")
     for head in options.heads:
-        LearnedAffinity.from_file(head)  # an error now, not after the other rows
+        LearnedAffinity.from_file(head)  # fail before the other rows run
     missing = {package for name, package in PACKAGE.items() if name in options.trackers and not find_spec(package)}
     if missing:
-        print(f"Left out the trackers of {', '.join(sorted(missing))}, not installed: see --help", file=sys.stderr)
-    everyone = contenders(options.heads)
-    rows = [row for row in everyone if row[0] in options.trackers and PACKAGE.get(row[0]) not in missing]
+        print(f"Skipped the trackers of {', '.join(sorted(missing))}: not installed, see --help", file=sys.stderr)
+    rows = [
+        row for row in contenders(options.heads) if row[0] in options.trackers and PACKAGE.get(row[0]) not in missing
+    ]
     if not rows:
-        parser.error("expected at least one tracker that is installed")
+        parser.error("expected at least one installed tracker")
     scores: dict[str, Scores] = {}
     with ProcessPoolExecutor(2, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
         for name in options.groups:
             seeds = options.seeds[:1] if name in UNSEEDED else options.seeds
             groups = list(pool.map(partial(load_group, name, options.data), seeds))
-            mine = [row for row in rows if row[1] != "tuned17" or name == "MOT17c"]
-            outcomes = compare(pool, groups, mine, name, options.heads)
+            compared = [row for row in rows if row[1] != "tuned17" or name == "MOT17c"]
+            outcomes = compare(pool, groups, compared, name, options.heads)
             scores[name] = {
                 row: [joint_scores(outcome.metrics for outcome in seed) for seed in of] for row, of in outcomes.items()
             }
@@ -225,7 +231,7 @@ def main() -> None:
             if name in REENTRY:
                 counts = {row: total(o.reentries for seed in of for o in seed) for row, of in outcomes.items()}
                 print(reentry_table(name, counts), flush=True, end="\n\n")
-    print(f"*Ours less the best other*\n\n{summary(scores)}")
+    print(f"*Ours minus the best other tracker*\n\n{summary(scores)}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Detections with known faults, made of the truth: objects go missing, boxes and masks are off, false ones come in.
+"""Detections with known errors, made of the ground truth: missed objects, inaccurate boxes and masks, false positives.
 
-Two runs with one seed give the same detections anywhere; the seed starts anew with every sequence. Nothing of the truth
-leaks but the places: detections have no ids, score 1 each, and come in a random order.
+The same seed gives the same detections on every machine; the generator is seeded again for each sequence. Detections
+reveal nothing of the truth but positions: they have no ids, score 1 each, and come in a random order.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,20 +13,20 @@ from tltm_graph.ops.rle import Rle, rle_to_box, to_coco
 from tltm_graph.structures import Observation, Tracks
 
 JITTER = 0.05
-"""Standard deviation of the centre, in units of the box's size, and of the logarithm of its size."""
+"""Standard deviation of the centre, in units of the box's size, and of the logarithm of the size."""
 FALSE_RATE = 0.05
-"""Chance of a false detection for every true object of a frame, wherever."""
+"""Probability of a false positive per true object of a frame, anywhere in the image."""
 MISS_RATE = 0.1
-"""Share of the observations that are missing, each on its own."""
+"""Probability that a single observation is missing."""
 LOST, LONGEST_LOSS, MEAN_SIGHT = 0.2, 15, 32
-"""Chance that an object begins unseen; a stretch unseen lasts 1 to 15 frames, one in sight 32 on average."""
+"""Probability that an object begins undetected, longest undetected run and mean length of a detected run, in frames."""
 
 Missing = Callable[[Tracks, np.random.Generator], set[tuple[int, int]]]
-"""Which observations of the truth are missing, as pairs (frame, id)."""
+"""Draws the missing observations of the truth, as pairs (frame, id)."""
 
 
 def missing_singly(truth: Tracks, random: np.random.Generator) -> set[tuple[int, int]]:
-    """Every observation with a chance of :data:`MISS_RATE`, whatever was missing before."""
+    """Draw single missing observations, each with probability :data:`MISS_RATE`."""
     missing: set[tuple[int, int]] = set()
     for frame, rows in truth.observations():
         lost = random.random(len(rows)) < MISS_RATE
@@ -35,7 +35,7 @@ def missing_singly(truth: Tracks, random: np.random.Generator) -> set[tuple[int,
 
 
 def missing_in_bursts(truth: Tracks, random: np.random.Generator) -> set[tuple[int, int]]:
-    """Whole stretches of an object, of 1 to :data:`LONGEST_LOSS` of its frames: about a fifth of its observations."""
+    """Draw missing runs of 1 to :data:`LONGEST_LOSS` frames of each object: about a fifth of its observations."""
     missing: set[tuple[int, int]] = set()
     for track_id, track in sorted(truth.items()):
         position, lost = 0, bool(random.random() < LOST)
@@ -48,33 +48,33 @@ def missing_in_bursts(truth: Tracks, random: np.random.Generator) -> set[tuple[i
 
 
 def corrupted(truth: Tracks, missing: Missing, seed: int) -> Iterator[list[Observation]]:
-    """The detections of each frame of a sequence.
+    """Make the detections of each frame of a sequence.
 
     Args:
-        truth: Its objects; with masks, detections have masks too, and boxes tight around them.
-        missing: Which of them are not detected: :func:`missing_singly` or :func:`missing_in_bursts`.
-        seed: Of everything.
+        truth: True tracks. If they have masks, detections have masks and tight boxes.
+        missing: Draws the missed observations: :func:`missing_singly` or :func:`missing_in_bursts`.
+        seed: Random seed.
 
     Yields:
-        The detections of the next frame, with their row as id; labels are 0. Boxes may reach out of the image, masks
-        do not: those that lie outside altogether are left out.
+        Detections of the next frame, with their row as id and label 0. Boxes may extend beyond the image, masks are
+        clipped; detections whose mask lies outside of the image are dropped.
 
     Raises:
-        ValueError: If the size of the video is not known.
+        ValueError: If the size of the video is unknown.
     """
     if truth.size is None:
-        raise ValueError("Expected the truth of a video of known size, got one without: false detections lie anywhere")
+        raise ValueError("Expected the truth of a video of known size, got none: false positives are drawn within it")
     random = np.random.default_rng(seed)
     gone = missing(truth, random)
     for frame, rows in truth.observations():
         boxes = np.array([row.box for row in rows]).reshape(-1, 4)  # (n, 4) xyxy
         kept = np.array([(frame, row.id) not in gone for row in rows], dtype=bool)
-        seen, false, copied = _jittered(boxes[kept], random), *_false(boxes, truth.size, random)
+        true, false, copied = _jittered(boxes[kept], random), *_false(boxes, truth.size, random)
         source = np.concatenate([np.flatnonzero(kept), copied])
         order = random.permutation(len(source))
-        placed, objects = np.concatenate([seen, false])[order].tolist(), [rows[i] for i in source[order]]
-        found = [Observation(0, tuple(box), mask=row.mask) for box, row in zip(placed, objects, strict=True)]
-        yield [row._replace(id=number) for number, row in enumerate(filter(None, map(_with_mask, found)))]
+        placed, objects = np.concatenate([true, false])[order].tolist(), [rows[i] for i in source[order]]
+        detected = [Observation(0, tuple(box), mask=row.mask) for box, row in zip(placed, objects, strict=True)]
+        yield [row._replace(id=number) for number, row in enumerate(filter(None, map(_with_mask, detected)))]
 
 
 def _jittered(boxes: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -84,7 +84,7 @@ def _jittered(boxes: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def _false(boxes: np.ndarray, image: tuple[int, int], random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes (k, 4) anywhere in the image that have about the size of a true one, and which one (k,)."""
+    """Draw false boxes (k, 4) of about the size of a true box, and the row of that box (k,)."""
     count = random.binomial(len(boxes), FALSE_RATE)
     copied = random.integers(0, max(len(boxes), 1), size=count)
     noise, place = JITTER * random.normal(size=(count, 2)), random.random((count, 2))
@@ -100,7 +100,7 @@ def _boxes(centre: np.ndarray, size: np.ndarray) -> np.ndarray:
 
 
 def _with_mask(detection: Observation) -> Observation | None:
-    """The mask of the object, stretched to the box of the detection; None if nothing of it is in the image."""
+    """Stretch the mask to the box of the detection; None if it lies outside of the image."""
     if detection.mask is None:
         return detection
     stretched = _stretched(detection.mask, detection.box)
@@ -111,7 +111,7 @@ def _with_mask(detection: Observation) -> Observation | None:
 
 
 def _stretched(mask: Rle, box: tuple[float, ...]) -> Rle | None:
-    """What is in the tight box of a mask, scaled to another box with nearest neighbours."""
+    """Scale the mask from its tight box to another box, by nearest neighbours."""
     height, width = mask["size"]
     x, y, w, h = map(int, rle_to_box(mask))
     crop = coco_mask.decode(to_coco([mask])[0])[y : y + h, x : x + w]
@@ -127,6 +127,6 @@ def _stretched(mask: Rle, box: tuple[float, ...]) -> Rle | None:
 
 
 def _sources(low: int, high: int, cells: int, length: int) -> np.ndarray:
-    """Which of ``cells`` each pixel from ``low`` to ``high`` reads that lies within an image of ``length`` pixels."""
+    """Source cell of each pixel from ``low`` to ``high`` that lies within ``length``."""
     pixels = np.arange(max(low, 0), min(high, length))
     return np.floor((pixels - low + 0.5) * cells / (high - low)).astype(np.int64)

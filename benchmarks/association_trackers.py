@@ -1,16 +1,20 @@
-"""The trackers that are compared: one call a frame, boxes and scores in, an id for each box out.
+"""Trackers that are compared, and their settings.
 
-Others come from the packages ``trackers`` (Apache-2.0) and ``norfair`` (BSD-3-Clause), which are imported when one of
-theirs is made.
+Each takes the boxes and scores of a frame and returns an id for each box. The other trackers are those of the packages
+``trackers`` (Apache-2.0) and ``norfair`` (BSD-3-Clause), which are imported when one of them is built.
+
+Settings: *default* is that of the package, *tuned* the best of a grid on the sequences of MOT15, *tuned17* the best of
+a smaller grid on the sequences of MOT17c. Both were tuned on the sequences that they are scored on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import count
 from typing import Any, Protocol
 
 import numpy as np
 
-from benchmarks.association_sequences import Sequence
+from benchmarks.association_groups import Sequence
 from tltm_graph import Detections, Frame, Tracker
 from tltm_graph.detectors import Detector
 from tltm_graph.metrics.matching import match_overlap
@@ -18,82 +22,76 @@ from tltm_graph.metrics.overlap import pairwise_box_iou
 
 
 class Associator(Protocol):
-    """Follows boxes through one video."""
+    """Tracker of the boxes of one video."""
 
     def update(self, boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        """Takes in the next frame.
+        """Process the next frame.
 
         Args:
-            boxes: (x0, y0, x1, y1) in pixels, float64 (N, 4).
-            scores: Confidence, float64 (N,).
+            boxes: Boxes (x0, y0, x1, y1) in pixels, float64 (N, 4).
+            scores: Detection scores in [0, 1], float64 (N,).
 
         Returns:
-            The track of each box, int64 (N,), -1 for none.
+            Track of each box, int64 (N,), -1 for none.
         """
         ...
 
 
 class StoredDetector(Detector):
-    """The detections of a sequence, for a tracker that asks a detector."""
-
-    class_names: tuple[str, ...] | None = None
+    """Detector that returns the detections of a sequence."""
 
     def __init__(self, sequence: Sequence) -> None:
         self.sequence = sequence
 
     def detect(self, frame: Frame, context: Any = None) -> tuple[Detections, None]:
-        """See :class:`tltm_graph.detectors.Detector`."""
+        """Return the detections of the frame with this index."""
         return self.sequence.detections(frame.index), None
 
 
 def follow(sequence: Sequence, make: Callable[[Detector], Tracker]) -> list[list[int]]:
-    """The ids that a tracker of this library gives to the detections of each frame, as soon as it sees them."""
+    """Ids that a tracker of this library gives to the detections of each frame, online."""
     tracker = make(StoredDetector(sequence))
     frames = map(sequence.frame, range(sequence.num_frames))
-    return [[] if seen.ids is None else seen.ids.tolist() for _, seen in tracker.track(frames)]
+    return [[] if shown.ids is None else shown.ids.tolist() for _, shown in tracker.track(frames)]
 
 
 def associate(sequence: Sequence, make: Callable[[], Associator]) -> list[list[int]]:
-    """The ids that an associator gives them; one for each class where objects have classes."""
-    labels = sorted({row.label for frame in sequence.found for row in frame}) if sequence.by_class else [None]
+    """Ids that another tracker gives to the detections of each frame; one tracker per class where there are classes."""
+    labels = sorted({row.label for frame in sequence.detected for row in frame}) if sequence.by_class else [None]
     associators = [make() for _ in labels]
     result = []
-    for found in sequence.found:
-        ids = np.full(len(found), -1)
+    for detected in sequence.detected:
+        ids = np.full(len(detected), -1)
         for number, (label, associator) in enumerate(zip(labels, associators, strict=True)):
-            rows = [i for i, row in enumerate(found) if label in (None, row.label)]
-            boxes = np.array([found[i].box for i in rows]).reshape(-1, 4)
-            given = associator.update(boxes, np.array([found[i].score for i in rows]))
-            ids[rows] = np.where(given >= 0, given * len(labels) + number, -1)
+            rows = [i for i, row in enumerate(detected) if label in (None, row.label)]
+            boxes = np.array([detected[i].box for i in rows]).reshape(-1, 4)
+            assigned = associator.update(boxes, np.array([detected[i].score for i in rows]))
+            ids[rows] = np.where(assigned >= 0, assigned * len(labels) + number, -1)
         result.append(ids.tolist())
     return result
 
 
 class IouHungarian:
-    """Hungarian matching on the IoU with the box of a track's last observation: no motion, only memory.
+    """Hungarian matching on the IoU with the last box of each track, without a motion model.
 
     Args:
-        thr: Least IoU of a match.
-        max_time_since_update: Frames in a row that a track with an id survives unseen.
-        min_hits: Observations in a row that give a track its id.
-        det_min: Detections with a lower score are left out.
+        thr: Minimum IoU of a match.
+        max_time_since_update: Number of frames in a row that a confirmed track survives without a detection.
+        min_hits: Number of detections in a row that confirm a track.
+        det_min: Minimum score of a detection.
     """
 
     def __init__(
         self, thr: float = 0.3, max_time_since_update: int = 0, min_hits: int = 1, det_min: float = 0.0
     ) -> None:
-        self.thr, self.max_time_since_update, self.min_hits, self.det_min = (
-            thr,
-            max_time_since_update,
-            min_hits,
-            det_min,
-        )
+        self.thr, self.det_min = thr, det_min
+        self.max_time_since_update, self.min_hits = max_time_since_update, min_hits
         self._new_ids = count(1)
         self._ids = self._hits = self._misses = np.zeros(0, dtype=np.int64)
         self._boxes = np.zeros((0, 4))
 
     def update(self, boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        """See :class:`Associator`."""
+        """Process the next frame, see :class:`Associator`."""
         ids = np.full(len(boxes), -1)
         strong = np.flatnonzero(scores >= self.det_min)
         tracks, matched = match_overlap(pairwise_box_iou(self._boxes, boxes[strong]), self.thr)
@@ -116,11 +114,11 @@ class IouHungarian:
 
 
 class Roboflow:
-    """A tracker of the package ``trackers``, without camera motion and masks.
+    """Tracker of the package ``trackers``, without camera motion compensation and masks.
 
     Args:
         kind: Name of its class.
-        settings: Of the class; all others are the package's.
+        settings: Arguments of the class that differ from the package's defaults.
     """
 
     def __init__(self, kind: str, **settings: Any) -> None:
@@ -134,7 +132,7 @@ class Roboflow:
         self._tracker = getattr(trackers, kind)(**settings)
 
     def update(self, boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        """See :class:`Associator`."""
+        """Process the next frame, see :class:`Associator`."""
         import supervision
 
         rows = np.arange(len(boxes))
@@ -147,11 +145,11 @@ class Roboflow:
 
 
 class Norfair:
-    """The tracker of the package ``norfair`` on the IoU of boxes.
+    """Tracker of the package ``norfair`` on the IoU of boxes.
 
     Args:
-        det_min: Detections with a lower score are left out.
-        settings: Of its class; all others are the package's.
+        det_min: Minimum score of a detection.
+        settings: Arguments of its class that differ from the package's defaults.
     """
 
     def __init__(self, det_min: float = 0.0, **settings: Any) -> None:
@@ -161,7 +159,7 @@ class Norfair:
         self._tracker = norfair.Tracker(distance_function="iou", **settings)
 
     def update(self, boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        """See :class:`Associator`."""
+        """Process the next frame, see :class:`Associator`."""
         import norfair
 
         strong = np.flatnonzero(scores >= self.det_min).tolist()
@@ -172,3 +170,120 @@ class Norfair:
             if any(track.last_detection is detection for detection in found):
                 ids[track.last_detection.data] = track.id
         return ids
+
+
+Settings = Mapping[str, Mapping[str, Any]]
+
+PEERS: Mapping[str, tuple[Callable[..., Associator], Settings]] = {
+    "IoU-Hungarian": (
+        IouHungarian,
+        {
+            "default": {},
+            "tuned": {"thr": 0.3, "max_time_since_update": 5, "min_hits": 1, "det_min": 0.7},
+            "tuned17": {"thr": 0.3, "max_time_since_update": 15, "min_hits": 2},
+        },
+    ),
+    "SORT": (
+        partial(Roboflow, "SORTTracker"),
+        {
+            "default": {},
+            "tuned": {
+                "lost_track_buffer": 10,
+                "track_activation_threshold": 0.7,
+                "minimum_consecutive_frames": 3,
+                "minimum_iou_threshold": 0.2,
+            },
+            "tuned17": {"lost_track_buffer": 16, "minimum_consecutive_frames": 2, "minimum_iou_threshold": 0.1},
+        },
+    ),
+    "ByteTrack": (
+        partial(Roboflow, "ByteTrackTracker"),
+        {
+            "default": {},
+            "tuned": {
+                "lost_track_buffer": 30,
+                "track_activation_threshold": 0.5,
+                "minimum_consecutive_frames": 2,
+                "minimum_iou_threshold": 0.2,
+                "high_conf_det_threshold": 0.6,
+            },
+            "tuned17": {"lost_track_buffer": 16, "minimum_consecutive_frames": 2, "minimum_iou_threshold": 0.1},
+        },
+    ),
+    "OC-SORT": (
+        partial(Roboflow, "OCSORTTracker"),
+        {
+            "default": {},
+            "tuned": {
+                "lost_track_buffer": 30,
+                "minimum_consecutive_frames": 1,
+                "minimum_iou_threshold": 0.3,
+                "high_conf_det_threshold": 0.7,
+            },
+            "tuned17": {"lost_track_buffer": 16, "minimum_consecutive_frames": 1, "minimum_iou_threshold": 0.3},
+        },
+    ),
+    "BoT-SORT (no CMC)": (
+        partial(Roboflow, "BoTSORTTracker", enable_cmc=False),
+        {
+            "default": {},
+            "tuned": {
+                "lost_track_buffer": 30,
+                "track_activation_threshold": 0.5,
+                "minimum_consecutive_frames": 2,
+                "minimum_iou_threshold_first_assoc": 0.1,
+                "high_conf_det_threshold": 0.6,
+            },
+            "tuned17": {
+                "lost_track_buffer": 16,
+                "minimum_consecutive_frames": 2,
+                "minimum_iou_threshold_first_assoc": 0.3,
+            },
+        },
+    ),
+    "C-BIoU": (
+        partial(Roboflow, "CBIoUTracker"),
+        {
+            "default": {},
+            "tuned": {
+                "lost_track_buffer": 30,
+                "track_activation_threshold": 0.7,
+                "minimum_consecutive_frames": 2,
+                "minimum_iou_threshold_first_assoc": 0.2,
+                "buffer_ratio_first": 0.1,
+                "buffer_ratio_second": 0.3,
+            },
+            "tuned17": {"lost_track_buffer": 16, "minimum_consecutive_frames": 2, "buffer_ratio_first": 0.1},
+        },
+    ),
+    "McByte (no CMC, no masks)": (
+        partial(Roboflow, "McByteTracker", enable_cmc=False),
+        {
+            "default": {},
+            "tuned": {
+                "lost_track_buffer": 30,
+                "track_activation_threshold": 0.5,
+                "minimum_consecutive_frames": 2,
+                "minimum_iou_threshold_first_assoc": 0.1,
+                "high_conf_det_threshold": 0.6,
+            },
+        },
+    ),
+    "norfair": (
+        Norfair,
+        {
+            "default": {"distance_threshold": 0.7},
+            "tuned": {
+                "distance_threshold": 0.9,
+                "hit_counter_max": 15,
+                "initialization_delay": 2,
+                "det_min": 0.6,
+            },
+            "tuned17": {"distance_threshold": 0.7, "hit_counter_max": 30, "initialization_delay": 1},
+        },
+    ),
+}
+"""Constructor and settings of each tracker."""
+
+PACKAGE = {name: "norfair" if name == "norfair" else "trackers" for name in PEERS if name != "IoU-Hungarian"}
+"""Package that each tracker needs."""

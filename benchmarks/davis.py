@@ -1,11 +1,10 @@
-"""J and F of DAVIS from PNG files against a plain transcription of the official code: seconds, peak memory, numbers.
+"""J and F of DAVIS from PNG files, compared with a transcription of the official code: time, peak memory, values.
 
 Run: python benchmarks/davis.py [--truth FOLDER --results FOLDER] [--instances FOLDER]
 
-Each measurement is a process of its own, in turns; seconds do not count imports, and the peak is what a process took
-beyond its memory after imports. All objects of a video count as one in the first table, as in DAVIS 2016.
-
-Without arguments the sequences are made up: ellipses that move, at 854×480.
+Each measurement runs in a process of its own, in turns. Time and peak memory exclude imports. In the first table all
+objects of a video count as one, as in DAVIS 2016. Without arguments the sequences are generated: moving ellipses at
+854×480.
 """
 
 import argparse
@@ -23,9 +22,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 from PIL import Image
-from timing import machine
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks.timing import machine
 from tests.metrics import official_davis
 from tltm_graph.metrics.davis import DavisSemiSupervised, DavisUnsupervised
 
@@ -35,29 +33,29 @@ Maps = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
 def label_maps(truth: Path, results: Path) -> Maps:
-    """True and predicted label maps of a video; the next frame is read while the caller works on this one."""
+    """True and predicted label maps of a video. The next frame is read in the background."""
     files = sorted(truth.glob("*.png"))
     with ThreadPoolExecutor(2) as readers:
 
         def start(file: Path) -> list:
             return [readers.submit(read, folder / file.name) for folder in (truth, results)]
 
-        coming = [start(file) for file in files[:1]]
+        pending = [start(file) for file in files[:1]]
         for file in [*files[1:], None]:
-            pair = coming.pop()
+            pair = pending.pop()
             if file is not None:
-                coming.append(start(file))
+                pending.append(start(file))
             yield pair[0].result(), pair[1].result()
 
 
 def read(file: Path) -> np.ndarray:
-    """The label map of a palette or grey image."""
+    """Read the label map of a palette or grey image."""
     with Image.open(file) as image:
         return np.asarray(image)
 
 
 def semi_supervised(truth: Path, results: Path) -> np.ndarray:
-    """J and F of every video and frame, by the library."""
+    """J and F of every video and frame, by this library."""
     metric = DavisSemiSupervised()
     for video in sorted(results.iterdir()):
         metric.update(video.name, ((t > 0, p > 0) for t, p in label_maps(truth / video.name, video)))
@@ -65,20 +63,20 @@ def semi_supervised(truth: Path, results: Path) -> np.ndarray:
 
 
 def semi_supervised_official(truth: Path, results: Path) -> np.ndarray:
-    """The same by the official algorithm."""
+    """J and F of every video and frame, by the official algorithm."""
     rows = []
     for video in sorted(results.iterdir()):
         files = sorted((truth / video.name).glob("*.png"))
         true = official_davis.read_stack(files)
-        found = official_davis.read_stack([video / file.name for file in files[1:-1]])
+        predicted = official_davis.read_stack([video / file.name for file in files[1:-1]])
         np.minimum(true, 1, out=true)
-        np.minimum(found, 1, out=found)
-        rows.append(np.concatenate(official_davis.semi_supervised(true, found)))
+        np.minimum(predicted, 1, out=predicted)
+        rows.append(np.concatenate(official_davis.semi_supervised(true, predicted)))
     return np.concatenate(rows, axis=1)
 
 
 def unsupervised(truth: Path, results: Path) -> np.ndarray:
-    """J and F (2, N, T) of the best proposals for the objects of a video, by the library."""
+    """J and F (2, N, T) of the best proposals for the objects of a video, by this library."""
     metric = DavisUnsupervised()
     metric.update("video", label_maps(truth, results))
     objects = metric.compute().per_object.values()
@@ -86,7 +84,7 @@ def unsupervised(truth: Path, results: Path) -> np.ndarray:
 
 
 def unsupervised_official(truth: Path, results: Path) -> np.ndarray:
-    """The same by the official algorithm, put in the order of the objects."""
+    """J and F (2, N, T) of the best proposals, by the official algorithm, in the order of the objects."""
     region, edge, order = official_davis.unsupervised_from_files(truth, results)
     return np.array([region, edge])[:, np.argsort(order)]
 
@@ -97,7 +95,7 @@ TASKS: dict[str, Callable[[Path, Path], np.ndarray]] = {
 
 
 def work(task: str, truth: Path, results: Path, numbers: Path) -> None:
-    """One measurement, in its own process."""
+    """Run one measurement, in a process of its own."""
     before = psutil.Process().memory_info().rss
     start = time.perf_counter()
     values = TASKS[task](truth, results)
@@ -108,36 +106,36 @@ def work(task: str, truth: Path, results: Path, numbers: Path) -> None:
 
 
 def compare(task: str, truth: Path, results: Path, repeats: int) -> dict[str, float]:
-    """The library and the official algorithm in turns: medians, and the largest difference of any number."""
-    seen: dict[str, list[dict[str, float]]] = {task: [], f"{task}_official": []}
+    """Run this library and the official algorithm in turns; return medians and the largest difference of any value."""
+    measured: dict[str, list[dict[str, float]]] = {task: [], f"{task}_official": []}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(repeats):
-            for name, runs in seen.items():
+            for name, runs in measured.items():
                 command = [sys.executable, __file__, "--work", name, "--truth", str(truth)]
                 command += ["--results", str(results), "--numbers", f"{folder}/{name}.npy"]
                 done = subprocess.run(command, capture_output=True, text=True, check=False)
                 if done.returncode:
                     raise RuntimeError(done.stderr)
                 runs.append(json.loads(done.stdout))
-        ours, official = (np.load(f"{folder}/{name}.npy") for name in seen)
-    middle = [{k: statistics.median(run[k] for run in runs) for k in runs[0]} for runs in seen.values()]
+        ours, official = (np.load(f"{folder}/{name}.npy") for name in measured)
+    medians = [{k: statistics.median(run[k] for run in runs) for k in runs[0]} for runs in measured.values()]
     return {
-        "seconds": middle[0]["seconds"],
-        "official seconds": middle[1]["seconds"],
-        "megabytes": middle[0]["megabytes"],
-        "official megabytes": middle[1]["megabytes"],
+        "seconds": medians[0]["seconds"],
+        "official seconds": medians[1]["seconds"],
+        "megabytes": medians[0]["megabytes"],
+        "official megabytes": medians[1]["megabytes"],
         "difference": float(np.abs(ours - official).max()),
     }
 
 
-def row(name: str, found: dict[str, float]) -> str:
-    """A line of a table."""
-    faster = found["official seconds"] / found["seconds"]
-    smaller = found["official megabytes"] / max(found["megabytes"], 0.1)
+def row(name: str, values: dict[str, float]) -> str:
+    """Format a row of a table."""
+    faster = values["official seconds"] / values["seconds"]
+    smaller = values["official megabytes"] / max(values["megabytes"], 0.1)
     return (
-        f"| {name} | {found['official seconds']:.2f} | {found['seconds']:.2f} | **{faster:.1f}×** "
-        f"| {found['official megabytes']:.0f} | {found['megabytes']:.0f} | **{smaller:.0f}×** "
-        f"| {found['difference']:.1e} |"
+        f"| {name} | {values['official seconds']:.2f} | {values['seconds']:.2f} | **{faster:.1f}×** "
+        f"| {values['official megabytes']:.0f} | {values['megabytes']:.0f} | **{smaller:.0f}×** "
+        f"| {values['difference']:.1e} |"
     )
 
 
@@ -148,13 +146,13 @@ HEAD = (
 
 
 def ellipse(centre: np.ndarray, radii: np.ndarray) -> np.ndarray:
-    """A mask, bool (H, W)."""
+    """Draw an ellipse, bool (H, W)."""
     y, x = np.ogrid[: SIZE[0], : SIZE[1]]
     return ((y - centre[0]) / radii[0]) ** 2 + ((x - centre[1]) / radii[1]) ** 2 <= 1
 
 
 def moving_ellipses(folder: Path, num_objects: int, num_frames: int, wobble: float, seed: int) -> None:
-    """Writes the label maps of a video; two videos of one seed differ by ``wobble`` pixels."""
+    """Write the label maps of a video; two videos of one seed differ by about ``wobble`` pixels."""
     rng = np.random.default_rng(seed)
     centres, steps = rng.random((num_objects, 2)) * SIZE, rng.normal(size=(num_objects, 2)) * 3
     radii = 40 + 80 * rng.random((num_objects, 2))
@@ -167,13 +165,13 @@ def moving_ellipses(folder: Path, num_objects: int, num_frames: int, wobble: flo
 
 
 def proposals(truth: Path, folder: Path, num_proposals: int, num_frames: int) -> None:
-    """Writes label maps of moved copies of the true objects, the later ones on top of the others."""
+    """Write label maps of moved copies of the true objects, later ones on top."""
     rng = np.random.default_rng(0)
     files = sorted(truth.glob("*.png"))[:num_frames]
     num_objects = int(read(files[0]).max())
     ids = rng.permutation(num_proposals)
     steps = rng.normal(size=(num_proposals, 2)) * (60, 120)
-    steps[:num_objects] = 3  # one good copy of each
+    steps[:num_objects] = 3  # one close copy of each object
     for file in files:
         true, pixels = read(file), np.zeros(SIZE, dtype=np.uint8)
         for i in reversed(range(num_proposals)):
@@ -184,15 +182,15 @@ def proposals(truth: Path, folder: Path, num_proposals: int, num_frames: int) ->
 
 
 def save(pixels: np.ndarray, file: Path) -> None:
-    """A grey PNG."""
+    """Write a grey PNG."""
     file.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(file)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--truth", type=Path, help="folder with a folder of label maps for each video")
-    parser.add_argument("--results", type=Path, help="the same for predictions; its videos are scored")
+    parser.add_argument("--truth", type=Path, help="folder with a folder of label maps per video")
+    parser.add_argument("--results", type=Path, help="folder of predicted label maps; its videos are scored")
     parser.add_argument("--instances", type=Path, help="true label maps of one video with several objects")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--work", help=argparse.SUPPRESS)
@@ -202,14 +200,14 @@ def main() -> None:
         work(args.work, args.truth, args.results, args.numbers)
         return
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder)
+        generated = Path(folder)
         if args.truth is None or args.results is None:
-            args.truth, args.results = made / "truth", made / "results"
+            args.truth, args.results = generated / "truth", generated / "results"
             for video in range(4):
                 moving_ellipses(args.truth / str(video), 1, 70, wobble=0, seed=video)
                 moving_ellipses(args.results / str(video), 1, 70, wobble=3, seed=video)
         if args.instances is None:
-            args.instances = made / "instances"
+            args.instances = generated / "instances"
             moving_ellipses(args.instances, 2, 50, wobble=0, seed=9)
         videos = [video.name for video in sorted(args.results.iterdir())]
         num_frames = sum(len(list((args.truth / video).glob("*.png"))) for video in videos)
@@ -218,10 +216,10 @@ def main() -> None:
         print(row("semi-supervised", compare("semi_supervised", args.truth, args.results, args.repeats)), flush=True)
         print(f"\nUnsupervised, one video of {int(read(min(args.instances.glob('*.png'))).max())} objects\n\n{HEAD}")
         for num_proposals, length in ((20, 50), (10, 25), (20, 25), (10, 50)):
-            case = made / f"unsupervised {num_proposals} {length}"
+            case = generated / f"unsupervised {num_proposals} {length}"
             proposals(args.instances, case, num_proposals, length)
-            found = compare("unsupervised", case / "truth", case / "results", args.repeats)
-            print(row(f"{num_proposals} proposals, {length} frames", found), flush=True)
+            values = compare("unsupervised", case / "truth", case / "results", args.repeats)
+            print(row(f"{num_proposals} proposals, {length} frames", values), flush=True)
 
 
 if __name__ == "__main__":

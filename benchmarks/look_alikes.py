@@ -1,4 +1,4 @@
-"""The best that anybody can do where two things look the same and both were away."""
+"""Upper bound of association by appearance, where look-alikes leave and return."""
 
 from collections.abc import Sequence
 
@@ -8,24 +8,24 @@ from tltm_graph.structures import Observation, Tracks
 
 
 def with_look_alikes_confused(tracks: Tracks, looks: Sequence[int], absence: int = 10, seed: int = 0) -> Tracks:
-    """Tracks of objects as whoever knows everything would draw them who cannot tell look-alikes by their looks.
+    """Confuse look-alikes that return, in tracks with true identities.
 
-    An object that comes back after more than ``absence`` frames gets its own identity or that of one of its
-    look-alikes which are away for as long, all of them equally likely. In favour of whoever is compared with this,
-    nobody takes an object for another that is seen for the first time, and after shorter absences all is known.
+    An object that returns after more than ``absence`` frames gets its own identity or that of one of its look-alikes
+    that are absent for as long, with equal probability. The bound is optimistic: an object is never confused at its
+    first observation, nor after shorter absences.
 
     Args:
-        tracks: Of the objects, by number; others stay as they are.
-        looks: Of each object (N,): equal ones cannot be told apart.
-        absence: Frames.
-        seed: Of the guesses.
+        tracks: True tracks by object number; ids of N and above do not change.
+        looks: Appearance group of each object (N,): objects of one group look the same.
+        absence: Longest absence, in frames, after which an object is not confused.
+        seed: Random seed of the guesses.
     """
     random = np.random.default_rng(seed)
     shown_as = list(range(len(looks)))
     last: dict[int, int] = {}
     rows: list[tuple[int, Observation]] = []
-    for frame, seen in tracks.observations():
-        for row in seen:
+    for frame, present in tracks.observations():
+        for row in present:
             number = row.id
             if number < len(looks):
                 if number in last and frame - last[number] > absence:

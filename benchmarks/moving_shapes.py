@@ -1,8 +1,8 @@
-"""How fast the benchmark world is rendered, and what makes it hard: one cue alone on perfect boxes.
+"""Rendering speed of the moving shapes, and their difficulty for single cues on ground-truth boxes.
 
-The trackers get the true boxes, masks and classes of the test split and have to tell who is who. "IoU" and "motion"
-look at boxes alone, "appearance" at the colours under the true mask and at the class. "Motion and appearance" simply
-adds the two and is no limit of what can be done; the default tracker weighs overlap, motion and class.
+The trackers get the true boxes, masks and classes of the test split and must find the identities. "IoU" and "motion"
+use boxes only, "appearance" uses the colours under the true mask and the class. "Motion and appearance" adds the two
+scores, which is not an upper bound. The default tracker uses overlap, motion and class.
 
 Run: python benchmarks/moving_shapes.py
      python benchmarks/moving_shapes.py --scenes 30 --difficulty standard --ablate
@@ -16,24 +16,24 @@ from functools import partial
 
 import numpy as np
 import torch
-from identities import plain_iou
 from scipy.optimize import linear_sum_assignment
-from timing import machine
 from torchvision.ops import box_iou
 
+from benchmarks.identities import plain_iou
+from benchmarks.timing import machine
 from tltm_graph import Detections, MovingShapes, Tracker, Tracks
 from tltm_graph.detectors import OracleDetector
 from tltm_graph.metrics import Hota, IdentityF1, frame_overlaps
 from tltm_graph.synthetic import STANDARD, TEST, moving_shapes
 from tltm_graph.synthetic.difficulty import DIFFICULTIES, Difficulty
 
-MEMORY = 30  # frames that a lost object is kept by those who know where it was
+MEMORY = 30  # frames that a track without detection is kept, for cues that use positions
 SIZES = ((192, 320), (360, 640))
 
 
 class Kalman:
-    """Center and size of a box that move at constant speed, uncertain in proportion to the box's height (Wojke et al.,
-    "Simple online and realtime tracking with a deep association metric", 2017)."""
+    """Kalman filter of the centre and size of a box at constant velocity, with noise in proportion to the box's height
+    (Wojke et al., "Simple online and realtime tracking with a deep association metric", 2017)."""
 
     def __init__(self, box: np.ndarray) -> None:
         self.mean = np.concatenate([_to_center(box), np.zeros(4)])
@@ -41,7 +41,7 @@ class Kalman:
         self.covariance = np.diag(np.r_[np.full(4, height / 10), np.full(4, height / 4)] ** 2)
 
     def predict(self, ticks: int) -> np.ndarray:
-        """The box after so many ticks: times are known, also of frames that follow a gap."""
+        """Predict the box after ``ticks`` frames, dropped frames included."""
         step = np.eye(8) + np.eye(8, k=4) * ticks
         height = max(self.mean[3], 1)
         noise = np.diag(np.r_[np.full(4, height / 20), np.full(4, height / 40)] ** 2) * ticks
@@ -50,12 +50,16 @@ class Kalman:
         return np.concatenate([center - size / 2, center + size / 2])
 
     def correct(self, box: np.ndarray) -> None:
-        """A observation."""
-        see = np.eye(4, 8)
+        """Update with a detected box."""
+        observe = np.eye(4, 8)
         height = max(self.mean[3], 1)
-        gain = self.covariance @ see.T @ np.linalg.inv(see @ self.covariance @ see.T + np.eye(4) * (height / 20) ** 2)
-        self.mean = self.mean + gain @ (_to_center(box) - see @ self.mean)
-        self.covariance = self.covariance - gain @ see @ self.covariance
+        gain = (
+            self.covariance
+            @ observe.T
+            @ np.linalg.inv(observe @ self.covariance @ observe.T + np.eye(4) * (height / 20) ** 2)
+        )
+        self.mean = self.mean + gain @ (_to_center(box) - observe @ self.mean)
+        self.covariance = self.covariance - gain @ observe @ self.covariance
 
 
 def _to_center(box: np.ndarray) -> np.ndarray:
@@ -63,8 +67,8 @@ def _to_center(box: np.ndarray) -> np.ndarray:
 
 
 @dataclass
-class Known:
-    """A track: where it should be, how it looks."""
+class CueTrack:
+    """Motion and appearance of a track."""
 
     motion: Kalman
     look: np.ndarray
@@ -73,24 +77,24 @@ class Known:
 
 
 Score = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, float]]
-"""IoU with where tracks should be and likeness to how they look, both (M, N) → scores, and the least of a match."""
+"""Maps IoU with predicted boxes and colour similarity, both (M, N), to match scores and their threshold."""
 
 
-def motion_alone(iou: np.ndarray, likeness: np.ndarray) -> tuple[np.ndarray, float]:
+def motion_alone(iou: np.ndarray, similarity: np.ndarray) -> tuple[np.ndarray, float]:
     return iou, 0.1
 
 
-def appearance_alone(iou: np.ndarray, likeness: np.ndarray) -> tuple[np.ndarray, float]:
-    return likeness, 0.4
+def appearance_alone(iou: np.ndarray, similarity: np.ndarray) -> tuple[np.ndarray, float]:
+    return similarity, 0.4
 
 
-def both(iou: np.ndarray, likeness: np.ndarray) -> tuple[np.ndarray, float]:
-    return iou + likeness, 0.6
+def both(iou: np.ndarray, similarity: np.ndarray) -> tuple[np.ndarray, float]:
+    return iou + similarity, 0.6
 
 
 def follow(scene: MovingShapes, score: Score, memory: int) -> Iterator[tuple[int, Detections]]:
-    """Hungarian matching of each frame's objects to all tracks of the last ``memory`` frames."""
-    known: dict[int, Known] = {}
+    """Match the objects of each frame to all tracks of the last ``memory`` frames, by Hungarian matching."""
+    alive: dict[int, CueTrack] = {}
     before, born = 0.0, 0
     for frame in scene:
         truth = scene.truth(frame.index)
@@ -99,31 +103,31 @@ def follow(scene: MovingShapes, score: Score, memory: int) -> Iterator[tuple[int
         looks = histograms(frame.image, truth.masks)
         ticks = round((frame.time - before) * scene.fps)
         before = frame.time
-        known = {i: track for i, track in known.items() if frame.index - track.last_seen <= memory}
-        names, tracks = list(known), list(known.values())
+        alive = {i: track for i, track in alive.items() if frame.index - track.last_seen <= memory}
+        names, tracks = list(alive), list(alive.values())
         ids = np.full(len(boxes), -1)
         if tracks:
-            there = np.stack([track.motion.predict(ticks) for track in tracks])
-            iou = box_iou(torch.from_numpy(there), torch.from_numpy(boxes)).numpy()
-            likeness = np.minimum(np.stack([track.look for track in tracks])[:, None], looks[None]).sum(axis=2)
-            likeness *= np.array([track.label for track in tracks])[:, None] == labels
-            scores, least = score(iou, likeness)
+            predicted = np.stack([track.motion.predict(ticks) for track in tracks])
+            iou = box_iou(torch.from_numpy(predicted), torch.from_numpy(boxes)).numpy()
+            similarity = np.minimum(np.stack([track.look for track in tracks])[:, None], looks[None]).sum(axis=2)
+            similarity *= np.array([track.label for track in tracks])[:, None] == labels
+            scores, least = score(iou, similarity)
             for row, column in zip(*linear_sum_assignment(scores, maximize=True), strict=True):
                 if scores[row, column] >= least:
                     ids[column] = names[row]
         for i, (box, look, label) in enumerate(zip(boxes, looks, labels.tolist(), strict=True)):
             if ids[i] < 0:
                 ids[i], born = born, born + 1
-                known[int(ids[i])] = Known(Kalman(box), look, label, frame.index)
+                alive[int(ids[i])] = CueTrack(Kalman(box), look, label, frame.index)
             else:
-                track = known[int(ids[i])]
+                track = alive[int(ids[i])]
                 track.motion.correct(box)
                 track.look, track.last_seen = 0.8 * track.look + 0.2 * look, frame.index
         yield frame.index, truth.replace(ids=torch.from_numpy(ids))
 
 
 def histograms(image: torch.Tensor, masks: torch.Tensor) -> np.ndarray:
-    """Share of each of 6×6×6 colours under each mask, (N, 216)."""
+    """Colour histograms (N, 216) of 6×6×6 bins under each mask."""
     red, green, blue = (image.numpy() * np.float32(6 / 256)).astype(np.int64)
     bins = (red * 6 + green) * 6 + blue
     counts = [np.bincount(bins[mask], minlength=216) / max(mask.sum(), 1) for mask in masks.numpy()]
@@ -157,7 +161,7 @@ WITHOUT: dict[str, dict[str, float]] = {
 
 
 def print_speed() -> None:
-    print(f"{machine()}, picture and truth, 6 objects, seconds of the process\n")
+    print(f"{machine()}, picture and truth, 6 objects, process time\n")
     print("| | " + " | ".join(f"{h}×{w}, frames/s | first frame, ms" for h, w in SIZES) + " |")
     print("|---|" + "--:|--:|" * len(SIZES))
     for name, difficulty in DIFFICULTIES.items():
@@ -171,7 +175,7 @@ def print_speed() -> None:
 
 
 def seconds(scene: MovingShapes) -> tuple[float, float]:
-    """Of the first frame, for which surfaces are made, and of all others."""
+    """Seconds of the first frame, which includes painting the textures, and of all others."""
     begin = time.process_time()
     scene.frame(0)
     first = time.process_time()
@@ -182,12 +186,12 @@ def seconds(scene: MovingShapes) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Scores:
-    """Of each cue on some scenes, and what these scenes are like."""
+    """Scores of each cue, and statistics of the scenes."""
 
     cues: dict[str, tuple[float, float, float]]  # IDF1, HOTA, AssA
-    objects: float  # of a scene
-    visible: float  # in a frame
-    degraded: float  # share of the frames
+    objects: float  # per scene
+    visible: float  # per frame
+    degraded: float  # share of frames
 
 
 def score_cues(difficulty: Difficulty, count: int, cues: Iterable[str]) -> Scores:
@@ -198,36 +202,36 @@ def score_cues(difficulty: Difficulty, count: int, cues: Iterable[str]) -> Score
         objects, observations = objects + len(truth), observations + sum(map(len, truth.values()))
         degraded, frames = degraded + sum(map(scene.degraded, range(len(scene)))), frames + len(scene)
         for cue, pair in metrics.items():
-            rows = ((t, seen.replace(masks=None)) for t, seen in CUES[cue](scene))
-            found = Tracks.from_stream(rows, scene.size, len(scene))
-            overlaps = list(frame_overlaps(truth, found, on="boxes"))
+            rows = ((t, shown.replace(masks=None)) for t, shown in CUES[cue](scene))
+            predicted = Tracks.from_stream(rows, scene.size, len(scene))
+            overlaps = list(frame_overlaps(truth, predicted, on="boxes"))
             for metric in pair:
-                metric.update(number, overlaps)
+                metric.update(str(number), overlaps)
     values = {cue: (i.compute().idf1, h.compute().hota, h.compute().named()["AssA"]) for cue, (i, h) in metrics.items()}
     return Scores(values, objects / count, observations / frames, degraded / frames)
 
 
 def print_cues(name: str, difficulty: Difficulty, count: int) -> None:
     scores = score_cues(difficulty, count, CUES)
-    what = f"{scores.objects:.1f} objects a scene, {scores.visible:.1f} visible"
-    print(f"\n**{name}**: {what}; {scores.degraded:.0%} of the frames degraded\n")
-    print("| on perfect boxes | IDF1 | HOTA | AssA |\n|---|--:|--:|--:|")
+    statistics = f"{scores.objects:.1f} objects per scene, {scores.visible:.1f} visible"
+    print(f"\n**{name}**: {statistics}; {scores.degraded:.0%} of the frames degraded\n")
+    print("| on ground-truth boxes | IDF1 | HOTA | AssA |\n|---|--:|--:|--:|")
     for cue, values in scores.cues.items():
         print(f"| {cue} | {' | '.join(f'{100 * value:.1f}' for value in values)} |")
 
 
 def print_ablation(count: int) -> None:
     print(f"\n| standard, IDF1 | {' | '.join(ABLATED)} |\n|---|{'--:|' * len(ABLATED)}")
-    for what, changes in WITHOUT.items():
+    for name, changes in WITHOUT.items():
         scores = score_cues(replace(STANDARD, **changes), count, ABLATED)
-        print(f"| {what} | {' | '.join(f'{100 * idf1:.1f}' for idf1, _, _ in scores.cues.values())} |", flush=True)
+        print(f"| {name} | {' | '.join(f'{100 * idf1:.1f}' for idf1, _, _ in scores.cues.values())} |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=int, default=10, help="of the test split; default: %(default)s")
     parser.add_argument("--difficulty", choices=DIFFICULTIES, nargs="+", default=list(DIFFICULTIES))
-    parser.add_argument("--ablate", action="store_true", help="also print what each difficulty costs each cue")
+    parser.add_argument("--ablate", action="store_true", help="also print the effect of each difficulty on each cue")
     options = parser.parse_args()
     torch.set_num_threads(1)
     print_speed()

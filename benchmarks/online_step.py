@@ -1,7 +1,7 @@
-"""The whole online step of tltm_r50 (ResFuser, boxes, relations, masks of what is shown) beside Mask R-CNN.
+"""Time of the whole online step of tltm_r50 (ResFuser, boxes, relation, masks of shown objects) beside Mask R-CNN.
 
-Both run on the same frames at 360×640, in turns, with the same number of detections. Weights are random ones: they do
-not change the time. As in the published system the 15 best objects of a frame are shown; a row shows all of them.
+Both run on the same frames at 360×640, in turns, with the same number of detections. Weights are random, which does not
+change the time. As in the published system, the 15 best objects of a frame are shown; "all masks" shows all of them.
 
 Run: python benchmarks/online_step.py [--threads 2] [--frames 9] [--device cuda] [--size 750 1333]
 """
@@ -14,22 +14,22 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from timing import machine
 from torch import nn
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
+from benchmarks.timing import machine
 from tltm_graph import Detections, Frame, MovingShapes, Tracker, TrackManager
 from tltm_graph.detectors.centermask import Decoder
 from tltm_graph.models import TLTM, for_inference, tltm_r50
 
 STAGES = ("backbone + FPN", "ResFuser", "FCOS", "pool", "encode", "associate", "masks")
-# Of the published implementation with 50 detections, as shares of its Mask R-CNN (0.875 s) on another machine.
+# Published implementation with 50 detections, relative to its Mask R-CNN (0.875 s) on another machine.
 PUBLISHED = {"backbone + FPN": 0.264, "ResFuser": 0.058, "FCOS": 0.177, "pool": None, "encode": 0.123,
              "associate": 0.034, "masks": 0.311}  # fmt: skip
 
 
 class Apart:
-    """Decodes for its time, and puts the objects apart: random weights find one thing again and again."""
+    """Decoder that moves the objects apart: random weights detect the same object repeatedly."""
 
     def __init__(self, decoder: Decoder, size: tuple[int, int]) -> None:
         self.decode, self.num_objects = decoder.__call__, decoder.max_objects
@@ -38,13 +38,13 @@ class Apart:
         self.boxes = torch.stack([x, y, x + size[1] / 8, y + size[0] / 4], dim=1)
 
     def __call__(self, *output: Any) -> list[Detections]:
-        (found,) = self.decode(*output)
-        assert len(found) == self.num_objects, f"Expected {self.num_objects} objects, got {len(found)}"
-        return [found.replace(boxes=self.boxes.to(found.boxes))]
+        (objects,) = self.decode(*output)
+        assert len(objects) == self.num_objects, f"Expected {self.num_objects} objects, got {len(objects)}"
+        return [objects.replace(boxes=self.boxes.to(objects.boxes))]
 
 
 class Stopwatch:
-    """Adds up the time spent in functions of a model."""
+    """Sum of the time spent in functions of a model, by stage."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -64,7 +64,7 @@ class Stopwatch:
 
 
 def tltm(num_objects: int, frames: list[Frame], device: str) -> TLTM:
-    """The model, its score threshold set so that each frame has ``num_objects`` and a few hundred candidates."""
+    """Build the model with a score threshold that leaves ``num_objects`` of a few hundred candidates in each frame."""
     torch.manual_seed(0)
     height, width = frames[0].size
     model = tltm_r50(min_size=min(height, width), max_size=max(height, width)).eval().to(device)
@@ -79,7 +79,7 @@ def tltm(num_objects: int, frames: list[Frame], device: str) -> TLTM:
 
 
 class Stepper:
-    """One step of tracking a call, frame after frame. Every object has a track from its first frame on."""
+    """Tracker that takes one step per call. Every object has a confirmed track from its first frame on."""
 
     def __init__(self, model: TLTM, frames: list[Frame], max_shown: int) -> None:
         track_manager = TrackManager(min_hits=1, new_track_threshold=0.0, confirm_threshold=0.0)
@@ -99,7 +99,7 @@ class Stepper:
 
 
 def in_turns(functions: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median seconds of each, called in turns, the first two rounds left out."""
+    """Median seconds of functions called in turns, without the first two rounds."""
     seconds: dict[str, list[float]] = defaultdict(list)
     for _ in range(repeats + 2):
         for name, function in functions.items():
@@ -126,8 +126,8 @@ def stages_of(model: TLTM, frames: list[Frame], repeats: int) -> dict[str, float
     for _ in range(repeats + 2):
         watch.seconds.clear()
         stepper()
-        state = stepper.state.seconds
-        associate = state["relate"] + state["associate"] + state["remember"] + state["graph"] - watch.seconds["encode"]
+        seconds = stepper.state.seconds
+        associate = sum(seconds[stage] for stage in ("graph", "score", "solve", "update")) - watch.seconds["encode"]
         rounds.append({**watch.seconds, "associate": associate})
     return {stage: statistics.median(r[stage] for r in rounds[2:]) for stage in STAGES}
 
@@ -160,7 +160,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=9, help="timed frames (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="(default: %(default)s)")
     parser.add_argument("--size", type=int, nargs=2, default=(360, 640), help="height and width (default: 360 640)")
-    parser.add_argument("--bfloat16", action="store_true", help="even where the hardware has none")
+    parser.add_argument("--bfloat16", action="store_true", help="also without hardware support")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     frames = list(MovingShapes(size=tuple(arguments.size), num_frames=8))
@@ -169,7 +169,7 @@ def main() -> None:
     fast_bf16 = device != "cpu" or capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
     where = torch.cuda.get_device_name() if device.startswith("cuda") else machine()
     print(f"\n{where}, {arguments.size[0]}×{arguments.size[1]}, bfloat16 {'in' if fast_bf16 else 'not in'} hardware\n")
-    print("| detections | masks | model | ms a frame | frames a second | of Mask R-CNN | ids |")
+    print("| detections | masks | model | ms per frame | frames per second | of Mask R-CNN | ids |")
     print("|--:|--:|---|--:|--:|--:|---|")
     for count in (50, 12):
         plain = tltm(count, frames, device)
@@ -192,7 +192,7 @@ def main() -> None:
                 assert steppers[name].objects[-1] == count, f"Expected {count} objects, got {steppers[name].objects}"
                 masks = sum(i >= 0 for i in steppers[name].shown[-1])
                 same = steppers[name].shown == steppers["as trained"].shown
-                ids = "" if name in ("as trained", "for inference, all masks") else "the same" if same else "others"
+                ids = "" if name in ("as trained", "for inference, all masks") else "same" if same else "different"
             ratio = value / seconds["Mask R-CNN"]
             print(
                 f"| {count} | {masks} | {name} | {1000 * value:.0f} | {1 / value:.1f} | **{ratio:.2f}** | {ids} |",
@@ -205,7 +205,7 @@ def main() -> None:
                 f"| {stage} | {1000 * value:.0f} | {value / seconds['Mask R-CNN']:.3f} | {PUBLISHED[stage] or ''} |"
                 for stage, value in ms.items()
             ]
-    print("\n| stage, 50 detections | ms | of Mask R-CNN | published code, of Mask R-CNN, elsewhere |")
+    print("\n| stage, 50 detections | ms | of Mask R-CNN | published code, of Mask R-CNN, other machine |")
     print("|---|--:|--:|--:|")
     print("\n".join(rows))
 

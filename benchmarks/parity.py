@@ -1,7 +1,7 @@
-"""How far the components are from the released code: the worst difference in each set of reference numbers.
+"""Worst difference between each component and the released code, over sets of reference numbers.
 
 Run: python benchmarks/parity.py [--fixtures FOLDER]
-With the full reference folder (fixture_*.npz) all of its arrays are compared, else those kept beside the tests.
+A folder with all reference arrays (fixture_*.npz) is compared in full; the default are the arrays kept with the tests.
 """
 
 import argparse
@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.parity import (
     FIXTURES,
     SETTINGS,
@@ -28,15 +27,16 @@ from tests.parity import (
     training_pairs,
 )
 from tltm_graph import Detections, Frame, Tracker, TransitionGNN
+from tltm_graph.detectors import Detector
 from tltm_graph.graph import TRANSITION
 from tltm_graph.models import for_inference, reference_name
 from tltm_graph.nn import InstanceEncoder, ResFuser
 from tltm_graph.published import ArgmaxSolver, PublishedAffinity, PublishedTrackManager
-from tltm_graph.training import released_objective
+from tltm_graph.training.objectives import released_objective
 
 
 class Differences:
-    """The largest difference of each quantity, against its tolerance."""
+    """Largest difference of each quantity, with its tolerance."""
 
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str], tuple[int, float, float]] = {}
@@ -89,10 +89,8 @@ def components(stored: dict[str, np.ndarray], differences: Differences) -> None:
                 differences.add("TransitionGNN", "first messages", gnn.edge_mlp(pairs), expected[0], 1e-4)
 
 
-class Stored:
-    """Detector and relation over the stored detections, whose features are nodes."""
-
-    class_names = None
+class Stored(Detector):
+    """Detector and appearance model over the stored detections, whose features are the embeddings."""
 
     def __init__(self, stored: dict[str, np.ndarray]) -> None:
         self.stored = stored
@@ -118,8 +116,7 @@ def association(stored: dict[str, np.ndarray], differences: Differences) -> None
     for setting, (weights, forget) in SETTINGS.items():
         tracker = Tracker(
             source,
-            relation=None if setting == "baseline_nognn" else source,
-            affinity=PublishedAffinity(*weights),
+            affinity=PublishedAffinity(*weights, appearance=None if setting == "baseline_nognn" else source),
             solver=ArgmaxSolver(),
             track_manager=PublishedTrackManager(forget),
         )
@@ -135,24 +132,24 @@ def association(stored: dict[str, np.ndarray], differences: Differences) -> None
                 edges = scores.edges.reshape(-1, len(detections)).T
                 ours = torch.cat([scores.births[:, None], edges], dim=1)
                 expected = stored[f"{setting}.{frame}.comp_scores"]
-                possible = torch.from_numpy(expected) > -1000  # beyond the gate the scores are -25000
+                possible = torch.from_numpy(expected) > -1000  # outside of the gate the scores are -25000
                 differences.add(
                     f"ArgmaxSolver, {setting}", "score matrix", ours[possible], expected[possible.numpy()], 5e-5
                 )
             frame += 1
 
 
-def system(component: str, found: dict[str, Tensor], stored: dict[str, np.ndarray], differences: Differences) -> None:
-    """All arrays of a run that the reference has too, grouped by what they are."""
+def system(component: str, arrays: dict[str, Tensor], stored: dict[str, np.ndarray], differences: Differences) -> None:
+    """Compare all arrays of a run that are in the reference, grouped by quantity."""
     for name, expected in stored.items():
         name = name.removesuffix("_packed")
-        if name in found:
+        if name in arrays:
             quantity = ".".join(part for part in name.split(".")[1:] if not re.fullmatch(r"p\d", part))
-            differences.note(component, quantity, difference(name, found[name], expected), tolerance(name))
+            differences.note(component, quantity, difference(name, arrays[name], expected), tolerance(name))
 
 
 def training_step(stored: dict[str, np.ndarray], differences: Differences) -> None:
-    """Losses and gradient norms, in units of their value."""
+    """Compare losses and gradient norms, relative to their value."""
     with torch.enable_grad():
         model = official_tltm().train()
         losses = released_objective()(model, training_pairs())
@@ -163,7 +160,7 @@ def training_step(stored: dict[str, np.ndarray], differences: Differences) -> No
     names = {reference_name(name): parameter for name, parameter in model.named_parameters()}
     for name, expected in zip(stored["train.grad_names"], stored["train.grad_norms"], strict=True):
         norm = float(names[name].grad.norm())
-        # Rounding decides which side of a ReLU a few values fall on: the reference itself is 2.3e-4 from float64.
+        # Rounding decides on which side of a ReLU a few values fall: the reference differs from float64 by 2.3e-4.
         differences.note("training step", "gradient norms, relative", abs(norm - expected) / expected, 5e-4)
 
 

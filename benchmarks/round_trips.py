@@ -1,9 +1,9 @@
-"""What survives the way through two formats: every format that can be written, with every other.
+"""Properties of tracks that are lost in a conversion between any two formats that can be written.
 
-Two made-up videos with all that tracks may have (masks that overlap in places, boxes that are not the tight ones,
-scores, classes, gaps, late starts, frames without objects at the end) are written in the first format, read, written in
-the second, read, and compared with what they were. Formats that do not say how long a video is, or what its classes are
-called, are read with the data set at hand. Nothing in a cell means that everything came back, to the last bit.
+Two generated videos are written in the first format, read, written in the second, read, and compared with the original.
+Their tracks have overlapping masks, boxes that are not tight, scores, classes, gaps, late starts and empty last frames.
+Formats without the length of a video or the names of classes are read with the original data set (``--like``). An empty
+cell means that everything came back, bit for bit.
 
 Run: python benchmarks/round_trips.py
 """
@@ -21,20 +21,23 @@ from tltm_graph.structures import Observation, Track, Tracks
 CLASSES = ("car", "pedestrian")
 SIZE = (48, 64)
 
-SUFFIX = {"youtube_vis_results": ".json", "youtube_vis": ".json", "tltm": ".json", "bdd100k": ".json"} | {
-    "coco_results": ".json",
-    "csv": ".csv",
-}
-"""Formats that are one file; the others are folders."""
+_JSON = ("youtube_vis", "youtube_vis_results", "tltm", "bdd100k", "coco_results")
+SUFFIX = dict.fromkeys(_JSON, ".json") | {"csv": ".csv"}
+"""Suffix of formats that are one file; the others are folders."""
 
 STILL = {"coco"}
-"""Formats of still images, into which no video goes."""
+"""Formats of still images."""
 
 
-def made_up_videos() -> VideoSet:
-    """Two short videos of three objects each."""
+def written_formats() -> list[str]:
+    """Names of the formats that videos can be written in."""
+    return [name for name, entry in FORMATS.items() if entry.write is not None and name not in STILL]
+
+
+def generated_videos() -> VideoSet:
+    """Generate two short videos of three objects each."""
     return VideoSet(
-        [_video(name, number) for number, name in enumerate(("first", "second"), start=1)], CLASSES, name="made up"
+        [_video(name, number) for number, name in enumerate(("first", "second"), start=1)], CLASSES, name="generated"
     )
 
 
@@ -58,7 +61,7 @@ def _video(name: str, number: int) -> Video:
 
 
 def through(videos: VideoSet, name: str, folder: Path, like: VideoSet) -> VideoSet:
-    """The videos after they were written in a format and read again."""
+    """Write videos in a format and read them again."""
     path = folder / f"{name}{SUFFIX.get(name, '')}"
     with open_writer(path, name, videos) as writer:
         for video in videos:
@@ -73,7 +76,7 @@ def through(videos: VideoSet, name: str, folder: Path, like: VideoSet) -> VideoS
 
 
 def lost(original: VideoSet, back: VideoSet) -> set[str]:
-    """What is not the same any more."""
+    """Properties that differ."""
     missing: set[str] = set()
     if [video.name for video in original] != [video.name for video in back]:
         return {"names"}
@@ -85,16 +88,16 @@ def lost(original: VideoSet, back: VideoSet) -> set[str]:
             missing.add("ids")
         partner = dict(zip(_in_order(before), _in_order(after), strict=True))
         for track_id, track in before.items():
-            found = after[partner[track_id]]
-            if found.masks is None:
+            track_back = after[partner[track_id]]
+            if track_back.masks is None:
                 missing.add("masks")
-            elif found.masks != track.masks:
-                missing.add("overlap" if _only_shared_pixels_gone(before, track_id, found) else "masks")
-            if found.boxes != track.boxes:
+            elif track_back.masks != track.masks:
+                missing.add("overlap" if _only_shared_pixels_gone(before, track_id, track_back) else "masks")
+            if track_back.boxes != track.boxes:
                 missing.add("boxes")
-            if found.scores != track.scores:
-                missing.add("score of each frame" if abs(found.score - track.score) < 1e-12 else "scores")
-            if _names(original, track.labels) != _names(back, found.labels):
+            if track_back.scores != track.scores:
+                missing.add("score of each frame" if abs(track_back.score - track.score) < 1e-12 else "scores")
+            if _names(original, track.labels) != _names(back, track_back.labels):
                 missing.add("classes")
     return missing
 
@@ -103,16 +106,16 @@ def _in_order(tracks: Tracks) -> list[int]:
     return sorted(tracks, key=lambda track_id: (tracks[track_id].frames, tracks[track_id].boxes))
 
 
-def _only_shared_pixels_gone(before: Tracks, track_id: int, found: Track) -> bool:
-    """Whether what a track has lost were pixels that it shared with another one."""
-    assert found.masks is not None
-    for frame, mask in zip(found.frames, found.masks, strict=True):
-        seen = before.at(frame)
-        assert seen.ids is not None
-        assert seen.masks is not None
-        mine = seen.ids == track_id
-        gone = seen.masks[mine][0] & ~decode_rle([mask], SIZE)[0]
-        if (gone & ~seen.masks[~mine].any(dim=0)).any():
+def _only_shared_pixels_gone(before: Tracks, track_id: int, track_back: Track) -> bool:
+    """True if all missing pixels of a track are shared with another track."""
+    assert track_back.masks is not None
+    for frame, mask in zip(track_back.frames, track_back.masks, strict=True):
+        objects = before.at(frame)
+        assert objects.ids is not None
+        assert objects.masks is not None
+        own = objects.ids == track_id
+        gone = objects.masks[own][0] & ~decode_rle([mask], SIZE)[0]
+        if (gone & ~objects.masks[~own].any(dim=0)).any():
             return False
     return True
 
@@ -122,17 +125,17 @@ def _names(videos: VideoSet, labels: tuple[int, ...]) -> list[str]:
 
 
 def measure() -> dict[tuple[str, str], set[str]]:
-    """What is lost on the way through each pair of formats."""
-    original = made_up_videos()
-    names = [name for name, known in FORMATS.items() if known.write is not None and name not in STILL]
+    """Lost properties for each pair of formats."""
+    original = generated_videos()
+    names = written_formats()
     cells = {}
     for first in names:
         with tempfile.TemporaryDirectory() as folder:
-            halfway = through(original, first, Path(folder), original)
+            converted = through(original, first, Path(folder), original)
             for second in names:
                 with tempfile.TemporaryDirectory() as other:
                     try:
-                        cells[first, second] = lost(original, through(halfway, second, Path(other), original))
+                        cells[first, second] = lost(original, through(converted, second, Path(other), original))
                     except ValueError as error:
                         needs = "masks" if "mask" in str(error) else "classes" if "class" in str(error) else str(error)
                         cells[first, second] = {f"refused: it needs {needs}"}
@@ -142,12 +145,12 @@ def measure() -> dict[tuple[str, str], set[str]]:
 def main() -> None:
     cells = measure()
     names = list(dict.fromkeys(first for first, _ in cells))
-    everything = sorted({what for cell in cells.values() for what in cell})
-    letter = {what: chr(ord("a") + number) for number, what in enumerate(everything)}
-    print("; ".join(f"**{letter[what]}** {what}" for what in everything) + "\n")
+    properties = sorted(set().union(*cells.values()))
+    letter = {name: chr(ord("a") + number) for number, name in enumerate(properties)}
+    print("; ".join(f"**{letter[name]}** {name}" for name in properties) + "\n")
     print("| first \\\\ second | " + " | ".join(names) + " |\n|---|" + "---|" * len(names))
     for first in names:
-        row = ["".join(sorted(letter[what] for what in cells[first, second])) for second in names]
+        row = ["".join(sorted(letter[name] for name in cells[first, second])) for second in names]
         print(f"| {first} | " + " | ".join(row) + " |")
 
 

@@ -1,18 +1,17 @@
-"""What an association head learns from still images alone: trained in minutes on a CPU, measured on real detections.
+"""Association head trained on still images only, in minutes on a CPU, and scored on real detections.
 
-The objects of annotated images are set in motion (tltm_graph.training.StillImagesInMotion), a simulated detector looks
-at them, the head learns. No video is seen. Then trackers follow detections of models that it never saw:
+Objects of annotated images are moved (tltm_graph.training.StillImagesInMotion) and detected by a simulated detector.
+The head is trained on these detections, without any video. It is scored on the detections of other models:
 
-instances  two sequences of DAVIS 2016 with masks of a YOLOv8n-seg; the truth of single objects is derived
-DAVIS      all sequences with their one true object, classes not looked at: how much of it the best track covers, and
-           the IDF1 of that track alone (it covers an object in frames where their masks overlap by half)
+instances  two sequences of DAVIS 2016 with masks of a YOLOv8n-seg; ground truth of single objects is derived
+DAVIS      all sequences with their single true object, classes ignored: the share of its frames that the best track
+           covers (mask IoU of at least 0.5), and the IDF1 of that track
 MOT15, …   the groups of association_groups.py, MOT17c with its first seed
 
 Run: python benchmarks/still_image_training.py [--steps 2000] [--videos 300] [--data ../shared/data] [--head FILE …]
 """
 
 import argparse
-import sys
 import tempfile
 import time
 import warnings
@@ -22,13 +21,12 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from timing import machine
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from benchmarks.association_groups import Group, Sequence, load_group, score_group
-from benchmarks.association_sequences import true_objects
+from benchmarks.association_groups import Group, Sequence, load_group
+from benchmarks.association_scores import score_group, true_objects
 from benchmarks.association_trackers import follow
 from benchmarks.identities import plain_iou
+from benchmarks.timing import machine
 from experiments.train_vis import train
 from tltm_graph import Tracker, Tracks
 from tltm_graph.association import GeometricAffinity, LearnedAffinity
@@ -42,7 +40,7 @@ from tltm_graph.training import AssociationData, CosineSchedule, StillImagesInMo
 from tltm_graph.training.module import AssociationTraining
 
 Ids = Callable[[Sequence], list[list[int]]]
-"""Gives a track to each detection of each frame of a sequence."""
+"""Assigns a track to each detection of each frame of a sequence."""
 
 GROUPS = ("MOT15", "MOT17c", "BDD-seg")
 DAVIS_FPS = 24.0
@@ -50,7 +48,7 @@ SCORES = ("IDF1", "HOTA", "AssA", "IDSW")
 
 
 def learn(data: Path, output: Path, steps: int, num_videos: int) -> LearnedAffinity:
-    """Trains a head on the images of ``coco128-seg``; a tenth of them is left for the temperature of its logits."""
+    """Train a head on the images of ``coco128-seg``; a tenth of them is held out to calibrate the logits."""
     images = partial(StillImagesInMotion, str(data / "coco128-seg"), class_names=COCO)
     module = AssociationTraining(
         TransitionHead(NUM_PREVIOUS, NUM_CURRENT, NUM_EDGE),
@@ -60,12 +58,12 @@ def learn(data: Path, output: Path, steps: int, num_videos: int) -> LearnedAffin
     )
     began = time.perf_counter()
     train(module, AssociationData([images(num_videos=num_videos, part="train")]), output, steps)
-    print(f"\n{machine()}: {num_videos} videos made and followed, {steps} steps: {time.perf_counter() - began:.0f} s\n")
+    print(f"\n{machine()}: {num_videos} generated videos, {steps} steps: {time.perf_counter() - began:.0f} s\n")
     return LearnedAffinity.from_file(output / "model_ema.safetensors")
 
 
 def contenders(heads: Mapping[str, LearnedAffinity]) -> dict[str, Ids]:
-    """Those that give ids, and the bound of what can be had."""
+    """Trackers that are compared, and the oracle that bounds the scores."""
     rows: dict[str, Callable[[Detector], Tracker]] = {
         "IoU, 30 frames of memory": partial(plain_iou, max_time_since_update=30),
         "by hand": partial(Tracker, affinity=GeometricAffinity()),
@@ -75,7 +73,7 @@ def contenders(heads: Mapping[str, LearnedAffinity]) -> dict[str, Ids]:
 
 
 def davis(folder: Path, detections: Path, name: str) -> Group:
-    """Sequences of DAVIS with the detections of a model."""
+    """Read sequences of DAVIS with the detections of a model."""
     return Group(name, tuple(_with_detections(video, detections) for video in open_videos(folder, "davis")))
 
 
@@ -83,11 +81,11 @@ def _with_detections(video: Video, folder: Path) -> Sequence:
     detector = PrecomputedDetector.from_file(folder / f"{video.name}.json.gz")
     truth = video.tracks()
     assert video.size is not None
-    found = tuple(
+    detected = tuple(
         tuple(_observation(number, row) for number, row in enumerate(detector.rows.get(frame, ())))
         for frame in range(truth.num_frames)
     )
-    return Sequence(video.name, video.size, video.fps or DAVIS_FPS, found, truth, "masks")
+    return Sequence(video.name, video.size, video.fps or DAVIS_FPS, detected, truth, "masks")
 
 
 def _observation(number: int, row: Mapping) -> Observation:
@@ -96,7 +94,7 @@ def _observation(number: int, row: Mapping) -> Observation:
 
 
 def best_track(sequence: Sequence, predicted: Tracks) -> tuple[float, float]:
-    """How much of the one true object the track covers that covers most of it, and its IDF1, in percent."""
+    """Share of the true object that the best track covers, and the IDF1 of that track, in percent."""
     covered: Counter[int] = Counter()
     present = 0
     for frame in frame_overlaps(sequence.truth, predicted, "masks"):
@@ -108,10 +106,10 @@ def best_track(sequence: Sequence, predicted: Tracks) -> tuple[float, float]:
     return 100 * count / present, 200 * count / (present + len(predicted[track]))
 
 
-def scores(group: Group, rows: Mapping[str, Ids]) -> None:
-    """Prints the rows of a group."""
-    for name, give in rows.items():
-        of = score_group(group, {s.name: s.tracks(give(s)) for s in group.sequences})
+def print_scores(group: Group, rows: Mapping[str, Ids]) -> None:
+    """Print the rows of a group."""
+    for name, track_ids in rows.items():
+        of = score_group(group, {s.name: s.tracks(track_ids(s)) for s in group.sequences})
         cells = [f"{of[score]:.0f}" if score == "IDSW" else f"{of[score]:.1f}" for score in SCORES]
         print(f"| {group.name} | {name} | {' | '.join(cells)} |", flush=True)
 
@@ -119,11 +117,11 @@ def scores(group: Group, rows: Mapping[str, Ids]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=2000, help="(default: %(default)s)")
-    parser.add_argument("--videos", type=int, default=300, help="made of the images (default: %(default)s)")
+    parser.add_argument("--videos", type=int, default=300, help="generated from the images (default: %(default)s)")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="(default: %(default)s)")
-    parser.add_argument("--head", type=Path, nargs="*", default=[], help="others to compare with: .safetensors")
+    parser.add_argument("--head", type=Path, nargs="*", default=[], help="other heads to compare (.safetensors)")
     options = parser.parse_args()
-    warnings.filterwarnings("ignore", message="left out of", category=UserWarning)  # two texts without an image
+    warnings.filterwarnings("ignore", message="left out of", category=UserWarning)  # two label files without an image
 
     with tempfile.TemporaryDirectory() as output:
         heads = {"from still images": learn(options.data, Path(output), options.steps, options.videos)}
@@ -132,14 +130,14 @@ def main() -> None:
 
     detections = options.data / "davis2016" / "detections"
     print(f"| detections | association | {' | '.join(SCORES)} |\n|---|---|" + "--:|" * len(SCORES))
-    scores(davis(options.data / "davis2016_instances", detections, "instances"), rows)
+    print_scores(davis(options.data / "davis2016_instances", detections, "instances"), rows)
     for name in GROUPS:
-        scores(load_group(name, options.data), rows)
+        print_scores(load_group(name, options.data), rows)
 
     group = davis(options.data / "davis2016", detections, "DAVIS")
     print(f"\n| {len(group.sequences)} sequences, one object | covered by the best track | its IDF1 |\n|---|--:|--:|")
-    for name, give in rows.items():
-        results = [best_track(s, s.tracks(give(s))) for s in group.sequences]
+    for name, track_ids in rows.items():
+        results = [best_track(s, s.tracks(track_ids(s))) for s in group.sequences]
         covered, f1 = (sum(column) / len(results) for column in zip(*results, strict=True))
         print(f"| {name} | {covered:.1f} | {f1:.1f} |", flush=True)
 

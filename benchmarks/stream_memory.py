@@ -1,4 +1,4 @@
-"""Resident memory over a long stream with objects that come and go: 5,000 frames against 500.
+"""Resident memory of a tracker over a long stream with objects that come and go: 5,000 frames against 500.
 
 Run: python benchmarks/stream_memory.py
 """
@@ -9,8 +9,8 @@ from typing import Any
 
 import psutil
 import torch
-from timing import machine
 
+from benchmarks.timing import machine
 from tltm_graph import Detections, Frame, Tracker
 from tltm_graph.association import GeometricAffinity
 from tltm_graph.detectors import Detector
@@ -21,7 +21,6 @@ from tltm_graph.nn import InstanceEncoder, TransitionGNN
 class PassingBy(Detector):
     """Twenty objects at a time, with masks and features; each crosses the picture once, then another follows."""
 
-    class_names = None
     visible, lifetime = 20, 50
 
     def detect(self, frame: Frame, context: Any = None) -> tuple[Detections, None]:
@@ -32,10 +31,10 @@ class PassingBy(Detector):
         for mask, left, top in zip(masks, x.int().tolist(), y.int().tolist(), strict=True):
             mask[top : top + 15, left : left + 30] = True
         number = (frame.index + lane * 7) // self.lifetime * self.visible + lane
-        looks = torch.stack([torch.randn(8, 8, 8, generator=_seed(i)) for i in number.tolist()])
+        features = torch.stack([torch.randn(8, 8, 8, generator=_seed(i)) for i in number.tolist()])
         boxes = torch.stack([x, y, x + 30, y + 15], dim=1)
         labels = torch.zeros(self.visible, dtype=torch.int64)
-        return Detections(boxes, torch.full((self.visible,), 0.9), labels, masks, features=looks), None
+        return Detections(boxes, torch.full((self.visible,), 0.9), labels, masks, features=features), None
 
 
 def _seed(number: int) -> torch.Generator:
@@ -43,14 +42,13 @@ def _seed(number: int) -> torch.Generator:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=5000)
     frames = parser.parse_args().frames
     print(f"\n{machine()}\n")
     relation = RelationModel(InstanceEncoder(8, 16, 64, resolution=8), TransitionGNN(64, 32)).eval()
-    relation.is_trained.fill_(True)  # weights do not change the memory
-    # Every object is new to geometry; the random relation is asked, but must not bring dead ones back.
-    tracker = Tracker(PassingBy(), relation=relation, affinity=GeometricAffinity(relation=0.0))
+    # Weight 0: the random relation is evaluated, but must not re-identify objects that are gone.
+    tracker = Tracker(PassingBy(), affinity=GeometricAffinity(relation=0.0, appearance=relation))
     process, state = psutil.Process(), tracker.start()
     image = torch.zeros(3, 360, 640, dtype=torch.uint8)
     first, peak = frames // 10, 0
@@ -63,7 +61,7 @@ def main() -> None:
             peak = max(peak, process.memory_info().rss)
         if (index + 1) % first == 0:
             gc.collect()
-            tensors = sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
+            tensors = sum(issubclass(type(value), torch.Tensor) for value in gc.get_objects())
             now = process.memory_info().rss
             peaks[index + 1] = peak
             print(

@@ -1,15 +1,15 @@
-"""Two things timed side by side, so that a noisy machine is noisy for both."""
+"""Timing of several functions in turns, so that noise of the machine affects all of them."""
 
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 
 
-def side_by_side(functions: dict[str, Callable[[], object]], repeats: int, warm_up: int = 5) -> dict[str, float]:
-    """Median milliseconds of each, called in turns."""
+def side_by_side(functions: Mapping[str, Callable[[], object]], repeats: int, warm_up: int = 5) -> dict[str, float]:
+    """Median milliseconds of functions called in turns."""
     for function in functions.values():
         for _ in range(warm_up):
             function()
@@ -23,5 +23,5 @@ def side_by_side(functions: dict[str, Callable[[], object]], repeats: int, warm_
 
 
 def machine() -> str:
-    """Where the numbers come from."""
+    """Describe the machine of a measurement."""
     return f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"

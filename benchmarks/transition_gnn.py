@@ -1,4 +1,4 @@
-"""TransitionGNN, as it is and folded, against a literal transcription of its equations: forward, published size.
+"""Speed of TransitionGNN, plain and folded, relative to a literal transcription of its equations, at published size.
 
 Run: python benchmarks/transition_gnn.py
 """
@@ -6,9 +6,9 @@ Run: python benchmarks/transition_gnn.py
 from functools import partial
 
 import torch
-from timing import machine, side_by_side
 from torch import Tensor, nn
 
+from benchmarks.timing import machine, side_by_side
 from tltm_graph import TransitionGNN
 from tltm_graph.nn import FoldedTransitionGNN
 
@@ -16,7 +16,7 @@ SIZES = (5, 10, 20, 50, 100)
 
 
 class Literal(nn.Module):
-    """Both nodes of every edge joined, every layer run for every edge, messages added up by ``index_add``."""
+    """Literal transcription: concatenate both nodes of every edge, run every layer per edge, sum messages."""
 
     def __init__(self, gnn: TransitionGNN) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""The HTML page of a long video: size, time to the first paint, and frames a second while scrubbing, in Chromium.
+"""HTML page of a long video: size, time to the first paint, and frames per second while scrubbing, in Chromium.
 
-20 objects with masks, 2,000 frames, pictures 640 pixels wide. The page is opened without a screen; scrubbing goes to
-another frame in every animation frame, forwards and then at random.
+20 objects with masks, 2,000 frames, pictures 640 pixels wide. The browser is headless; scrubbing shows another frame in
+every animation frame, forwards and then at random.
 
 Run: python benchmarks/viewer.py [--frames 2000] [--objects 20]
 """
@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 from urllib.request import urlopen
 
-from timing import machine
-
+from benchmarks.timing import machine
 from tltm_graph import Detections, Frame, GraphWriter, SavedGraph, Tracker
 from tltm_graph.association import GeometricAffinity
+from tltm_graph.detectors import Detector
 from tltm_graph.synthetic import HARD, TEST, moving_shapes
 from tltm_graph.visualization import write_viewer
 
@@ -44,8 +44,8 @@ setTimeout(() => requestAnimationFrame(step), 500);
 """
 
 
-class Many:
-    """The objects of several rendered scenes, one scene in front of the other."""
+class Many(Detector):
+    """Objects of several rendered scenes, one scene in front of the other."""
 
     class_names = moving_shapes(HARD, TEST)[0].class_names
 
@@ -54,8 +54,8 @@ class Many:
         self.count = count
 
     def detect(self, frame: Frame, context: object = None) -> tuple[Detections, None]:
-        found = Detections.cat([scene.truth(frame.index).replace(ids=None) for scene in self.scenes])
-        return found[: self.count], None
+        objects = Detections.cat([scene.truth(frame.index).replace(ids=None) for scene in self.scenes])
+        return objects[: self.count], None
 
 
 def report(num_frames: int, num_objects: int, browser: str | None, folder: Path) -> None:
@@ -69,27 +69,27 @@ def report(num_frames: int, num_objects: int, browser: str | None, folder: Path)
     graph, page = SavedGraph(folder / "graph.zip"), folder / "graph.html"
     objects = sum(len(decision.current) for decision in graph)
     print(f"*{machine()}; {num_frames:,} frames, {objects:,} objects*\n\n| | |\n|---|--:|")
-    print(f"| graph.zip, kB for each 1,000 decisions | {(folder / 'graph.zip').stat().st_size / objects:.0f} |")
+    print(f"| graph.zip, kB per 1,000 decisions | {(folder / 'graph.zip').stat().st_size / objects:.0f} |")
     for name, pictures in (("without pictures", None), ("with pictures", many.scenes[0])):
         began = time.perf_counter()
         write_viewer(page, graph, pictures, SIZE, many.class_names)
         took, size = time.perf_counter() - began, page.stat().st_size
         print(f"| graph.html {name}, MB | {size / 1e6:.1f} |")
-        print(f"| the same, kB for each 1,000 decisions | {size / objects:.0f} |")
+        print(f"| the same, kB per 1,000 decisions | {size / objects:.0f} |")
         print(f"| written in, s | {took:.0f} |")
     page.write_text(page.read_text("utf-8").replace("</html>", f"<script>{SCRUB}</script></html>"), "utf-8")
     if browser is None:
         print("| first paint, scrubbing | not measured: apt install chromium |")
         return
     ready, pictured, rate, usual, slow = scrubbed(page, browser, folder)
-    print(f"| first paint after, ms | {ready:.0f} |")
-    print(f"| the first picture after, ms | {pictured:.0f} |")
-    print(f"| frames a second while scrubbing | {rate:.0f} |")
-    print(f"| work for one, ms: median, 95 % | {usual:.1f}, {slow:.1f} |")
+    print(f"| first paint, ms | {ready:.0f} |")
+    print(f"| first picture, ms | {pictured:.0f} |")
+    print(f"| frames per second while scrubbing | {rate:.0f} |")
+    print(f"| work per frame, ms: median, 95 % | {usual:.1f}, {slow:.1f} |")
 
 
 def scrubbed(page: Path, browser: str, folder: Path) -> list[float]:
-    """Milliseconds to paint and to the first picture, frames a second, milliseconds of work: the page's title."""
+    """Read the title of the page: ms to the first paint and picture, frames per second, median and 95 % ms of work."""
     command = [
         browser,
         "--headless",
@@ -113,7 +113,7 @@ def scrubbed(page: Path, browser: str, folder: Path) -> list[float]:
     finally:
         process.kill()
         process.wait()
-    raise RuntimeError("Expected a page that scrubs to its end, got none in two minutes")
+    raise RuntimeError("Expected the page to scrub to its end within two minutes, got no result: try fewer --frames")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""How the pages are built: ``make docs``."""
+"""Sphinx configuration of these pages: ``make docs``."""
 
 import sys
 from pathlib import Path
@@ -54,13 +54,13 @@ napoleon_numpy_docstring = False
 
 
 def show_printed(app: Sphinx, page: str, source: list[str]) -> None:
-    """Runs the code of a page and shows what it prints."""
+    """Run the code of a page and insert its output."""
     if app.config.run_examples and Path(app.env.doc2path(page)).suffix == ".md":
         source[0] = run_page(source[0], f"{page}.md", log.info)
 
 
 def formula(translator: HTML5Translator, node: nodes.math | nodes.math_block) -> None:
-    """A formula as MathML, which browsers draw without a network."""
+    """Write a formula as MathML, which browsers draw without a network."""
     block, text = isinstance(node, nodes.math_block), node.astext().strip()
     if block and ("&" in text or "\n\n" in text):
         text = r"\begin{aligned}" + text.replace("\n\n", r" \\ ") + r"\end{aligned}"
@@ -72,7 +72,7 @@ def formula(translator: HTML5Translator, node: nodes.math | nodes.math_block) ->
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """What Sphinx calls first."""
+    """Register the hooks of this file with Sphinx."""
     app.add_config_value("run_examples", True, "env", bool)
     app.connect("source-read", show_printed)
     app.add_html_math_renderer("mathml", (formula, None), (formula, None))

@@ -1,7 +1,7 @@
-"""Runs the Python code of a page, as ``make docs`` and the tests do.
+"""Run the Python code of a page, for ``make docs`` and the tests.
 
-The blocks of a page build on each other and run in an empty folder. A comment before a block says what is special:
-``<!-- from FILE -->`` is a copy of lines of a file, ``<!-- needs A and B -->`` takes packages or files that may be
+The blocks of a page share their variables and run in an empty folder. A comment before a block marks exceptions:
+``<!-- from FILE -->`` is a copy of lines of a file, ``<!-- needs A and B -->`` needs packages or files that may be
 missing.
 """
 
@@ -25,16 +25,16 @@ _BLOCK = re.compile(r"(?:<!-- (?P<what>from|needs) (?P<which>.*?) -->\n)?```pyth
 
 
 def run_page(text: str, name: str, skipped: Callable[[str], None]) -> str:
-    """Runs the blocks of a page; returns it with what each printed below it.
+    """Run the blocks of a page and return it with the output below each block.
 
     Args:
-        text: The page, Markdown.
-        name: For tracebacks.
-        skipped: Is told why a block cannot run here.
+        text: Page in Markdown.
+        name: Name of the page in tracebacks.
+        skipped: Called with the reason for each block that cannot run here.
 
     Raises:
-        ValueError: If a block that is a copy is none.
-        Exception: What the code of a page raises.
+        ValueError: If a block marked as a copy differs from its file.
+        Exception: Any exception of the code of the page.
     """
     namespace: dict[str, Any] = {"__name__": "__main__"}
 
@@ -42,25 +42,25 @@ def run_page(text: str, name: str, skipped: Callable[[str], None]) -> str:
         code, which = match["code"], match["which"]
         if match["what"] == "from":
             if code not in (ROOT / which).read_text(encoding="utf-8"):
-                raise ValueError(f"Expected lines of '{which}' in '{name}', got others:\n{code}")
+                raise ValueError(f"Expected lines of '{which}' in '{name}', got other lines:\n{code}")
             return match[0]
         for need in which.split(" and ") if which else ():
-            if not _there(need):
+            if not _is_available(need):
                 skipped(f"{name}: a block needs '{need}'")
                 return match[0]
         line = text.count("\n", 0, match.start("code"))
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            exec(compile("\n" * line + code, name, "exec"), namespace)  # tracebacks tell the line of the page
+            exec(compile("\n" * line + code, name, "exec"), namespace)  # tracebacks show the line of the page
         return match[0] + (f"\n```text\n{printed.getvalue().rstrip()}\n```\n" if printed.getvalue() else "")
 
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        for file, place in FILES.items():
-            if place.exists():
-                os.symlink(place, file)
+        for name_in_page, path in FILES.items():
+            if path.exists():
+                os.symlink(path, name_in_page)
         return _BLOCK.sub(run, text)
 
 
-def _there(need: str) -> bool:
+def _is_available(need: str) -> bool:
     return Path(need).exists() if need in FILES else importlib.util.find_spec(need) is not None

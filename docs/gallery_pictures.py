@@ -1,4 +1,4 @@
-"""How pictures of the gallery's scripts get into its pages."""
+"""Image scraper of sphinx-gallery for drawings of this library."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from tltm_graph.visualization import Drawing
 
 
 def drawn(block: Any, variables: dict[str, Any], gallery: dict[str, Any]) -> str:
-    """The picture that a block of a gallery script ends in."""
-    value = variables["example_globals"].get("___")  # of an earlier block, if this one ends in no value
+    """Save the drawing that a block of a gallery script ends in."""
+    value = variables["example_globals"].get("___")  # value of an earlier block if this one ends in none
     if not isinstance(value, Drawing) or value is variables.get("drawn"):
         return ""
     variables["drawn"] = value

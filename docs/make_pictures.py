@@ -1,25 +1,28 @@
-"""Draws the pictures of the README and of these pages: python docs/make_pictures.py (that of the viewer by Chromium)"""
+"""Draw the pictures of the README and of these pages: python docs/make_pictures.py (the viewer needs Chromium)."""
 
 import shutil
 import subprocess
+import sys
 import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import networkx as nx
 import torch
 from matplotlib.figure import Figure
 from torchvision.io import write_jpeg, write_png
-from torchvision.transforms.v2.functional import resize
+from torchvision.transforms.v2.functional import InterpolationMode, resize
 
-from tltm_graph import MovingShapes, SavedGraph, Tracker
-from tltm_graph.commands.draw import draw
-from tltm_graph.commands.explain import doubts, explain
-from tltm_graph.commands.solve import solve
-from tltm_graph.commands.track import track
-from tltm_graph.commands.view import view
-from tltm_graph.detectors import OracleDetector
+from tltm_graph import MovingShapes, SavedGraph, Tracker, read_frames
+from tltm_graph.cli.draw import draw
+from tltm_graph.cli.explain import doubts, explain
+from tltm_graph.cli.solve import solve
+from tltm_graph.cli.track import track
+from tltm_graph.cli.view import view
+from tltm_graph.detectors import OracleDetector, PrecomputedDetector
 from tltm_graph.explanation import association_graph
-from tltm_graph.models import TLTM, model_for_tracking
+from tltm_graph.models import model_for_tracking
 from tltm_graph.synthetic import EASY, HARD, STANDARD, VAL, moving_shapes
 from tltm_graph.visualization import Drawing, Overlay, draw_association_graph
 
@@ -28,7 +31,7 @@ SHOWN = (5, 40, 74)
 
 
 def draw_world() -> torch.Tensor:
-    """Frames of each preset, a row each, around a burst of degraded ones."""
+    """Draw frames around a burst of degraded ones, one row per difficulty."""
     rows = []
     for difficulty, number, begin in ((EASY, 3, 14), (STANDARD, 6, 15), (HARD, 3, 19)):
         scene = moving_shapes(difficulty, VAL)[number]
@@ -37,10 +40,9 @@ def draw_world() -> torch.Tensor:
 
 
 def draw_demo() -> torch.Tensor:
-    """Three frames of the scene that ``make demo`` follows, with what the small model makes of them."""
+    """Draw three frames of the scene of ``make demo`` with the tracks of the small model."""
     scene = moving_shapes(EASY, range(5_000_000, 5_000_001), num_frames=75)[0]
     model = model_for_tracking("tltm-tiny-moving-shapes")
-    assert isinstance(model, TLTM)
     overlay, pictures = Overlay(scene.class_names), []
     for frame, detections in Tracker(model).track(scene):
         picture = overlay.draw(frame, detections)
@@ -49,38 +51,52 @@ def draw_demo() -> torch.Tensor:
     return torch.cat(pictures, dim=2)
 
 
-VALUES = {  # what flows, and where it is drawn
+def draw_clip(data: Path) -> torch.Tensor:
+    """Draw three frames of a real video (Apache-2.0) with tracked masks; its detections are in ``data`` too."""
+    detector = PrecomputedDetector.from_file(data / "clips/detections/clip_01_dog.json.gz")
+    overlay, pictures = Overlay(detector.class_names), []
+    for frame, detections in Tracker(detector).track(read_frames(data / "clips/sam2_dog_person.mp4")):
+        size, scale = [315, 560], 560 / frame.size[1]
+        masks = None if detections.masks is None else resize(detections.masks, size, InterpolationMode.NEAREST)
+        small = detections.replace(boxes=detections.boxes * scale, masks=masks)
+        picture = overlay.draw(replace(frame, image=resize(frame.image, size)), small)
+        if frame.index in (150, 200, 240):
+            pictures.append(picture)
+    return torch.cat(pictures, dim=2)
+
+
+VALUES = {  # position of each value in the picture
     "frame": (0, 2),
     "detections": (2.4, 2),
     "memory": (0, 0),
-    "expected tracks": (2.6, 0),
-    "graph": (4, 1),
-    "logits": (5.3, 2),
-    "scores": (6.8, 1),
-    "assignment": (9.0, 1),
+    "predicted tracks": (3.0, 0),
+    "embeddings": (4.9, 2),
+    "graph": (5.9, 1),
+    "scores": (7.5, 1),
+    "assignment": (9.3, 1),
     "ids": (10.8, 2),
     "memory′": (10.8, 0),
 }
 STEPS = [
     ("frame", "detections", "detector"),
-    ("memory", "expected tracks", "life cycle"),
+    ("memory", "predicted tracks", "track manager"),
     ("detections", "graph", ""),
-    ("expected tracks", "graph", ""),
-    ("graph", "logits", "relation"),
+    ("predicted tracks", "graph", ""),
+    ("detections", "embeddings", "affinity"),
     ("graph", "scores", "affinity"),
-    ("logits", "scores", ""),
+    ("embeddings", "graph", ""),
     ("scores", "assignment", "solver"),
     ("assignment", "ids", ""),
-    ("assignment", "memory′", "life cycle"),
+    ("assignment", "memory′", "track manager"),
 ]
 
 
 def draw_flow() -> Drawing:
-    """How a frame becomes ids: values are nodes, the parts that make them stand on the edges."""
+    """Draw the data flow of a step: values are nodes, the parts that compute them are on the edges."""
     flow = nx.DiGraph([(a, b) for a, b, _ in STEPS])
     figure = Figure(figsize=(12, 2.8), layout="constrained")
     axes = figure.add_subplot()
-    learned = {"logits": "#ffe3b3", "scores": "#ffe3b3"}
+    learned = {"embeddings": "#ffe3b3", "scores": "#ffe3b3"}
     nx.draw_networkx_edges(flow, VALUES, ax=axes, node_size=1900, node_shape="s", arrowsize=14, edge_color="#666")
     for node, place in VALUES.items():
         box = {"boxstyle": "round,pad=0.5", "facecolor": learned.get(node, "#dfe7ff"), "edgecolor": "#888"}
@@ -94,29 +110,31 @@ def draw_flow() -> Drawing:
 
 
 def draw_saved_run() -> None:
-    """An easy scene, saved, and what can be done with it: a decision, two runs side by side, the viewer."""
+    """Draw a decision, two runs side by side, and the viewer, from a saved run on an easy scene."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         run, other = Path(temporary, "run"), Path(temporary, "other")
         track(detector="oracle?miss_rate=0.1&jitter=0.03&class_noise=0.05", output=run, save_graph=True, overlay=False)
-        doubt = next(one for one in doubts(SavedGraph(run), 20) if one.frame > 10)
-        explain(run, doubt.frame, row=doubt.row, picture=FOLDER / "frame_pair.png")
-        solve(run, other, max_time_since_update=0)
+        doubt = next(doubt for doubt in doubts(SavedGraph(run), 20) if doubt.frame > 10)
+        explain(run, frame=doubt.frame, row=doubt.row, picture=FOLDER / "frame_pair.png")
+        solve(run, output=other, max_time_since_update=0)
         pictures = Path(temporary, "pictures")
-        draw([str(run), str(other)], pictures, strip=True, begin=99, end=100, width=480)
+        draw([run, other], output=pictures, strip=True, begin=99, end=100, width=480)
         shutil.copy(pictures / "00000.png", FOLDER / "side_by_side.png")
         page = view(run)["file"]
         address = f"file://{page}#frame={doubt.frame}&object={doubt.row}"
         browser = shutil.which("chromium") or shutil.which("google-chrome")
         if browser is None:
-            print("left as it is: viewer.png, for want of Chromium")
+            print("Skipped viewer.png: install Chromium to draw it")
             return
         options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={temporary}/browser"]
-        looks = ["--window-size=1400,900", "--virtual-time-budget=4000", f"--screenshot={FOLDER / 'viewer.png'}"]
-        subprocess.run([browser, *options, *looks, address], check=True, capture_output=True)
+        picture = ["--window-size=1400,900", "--virtual-time-budget=4000", f"--screenshot={FOLDER / 'viewer.png'}"]
+        subprocess.run([browser, *options, *picture, address], check=True, capture_output=True)
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     FOLDER.mkdir(exist_ok=True)
+    if arguments:
+        write_jpeg(draw_clip(Path(arguments[0])), str(FOLDER / "dog_person.jpg"), quality=88)
     draw_flow().save(FOLDER / "flow.png")
     draw_saved_run()
     write_jpeg(draw_world(), str(FOLDER / "moving_shapes.jpg"), quality=90)
@@ -131,4 +149,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""Scores tracks against the truth: the same as ``tltm-graph eval``. ``python experiments/evaluate_vis.py --help``."""
+"""Score tracks against ground truth, like ``tltm-graph eval``: ``python experiments/evaluate_vis.py --help``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Follows the objects of a video: the same as ``tltm-graph track``. See ``python experiments/run_vis.py --help``."""
+"""Track the objects of a video, like ``tltm-graph track``: ``python experiments/run_vis.py --help``."""
 
 import sys
 

@@ -1,10 +1,10 @@
-"""Trains a model that finds, segments and relates objects, from a configuration.
+"""Train a model for video instance segmentation, as a configuration describes it.
 
     python experiments/train_vis.py --config experiments/configs/tiny_moving_shapes.yaml
     python experiments/train_vis.py --config out/train/tiny_moving_shapes/config.yaml --resume
     tensorboard --logdir out/train
 
-Any value can be changed on the command line: --steps 1000 --module.optimizer.lr 0.01 --data.batch_size 4
+Options on the command line change any value: --steps 1000 --module.optimizer.lr 0.01 --data.batch_size 4
 """
 
 import argparse
@@ -15,141 +15,167 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+if __name__ == "__main__":
+    warnings.filterwarnings("ignore", message="`torch.jit", category=FutureWarning)  # from PyTorch Geometric
+
 import torch
 import torch.distributed as dist
 import yaml
-from jsonargparse import ArgumentParser, DefaultHelpFormatter
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 from torchvision.io import decode_image
 from tqdm import tqdm
 
-from tltm_graph.commands.interrupt import tell
+try:
+    from jsonargparse import ArgumentParser, DefaultHelpFormatter
+    from lightning.pytorch import Callback, LightningModule, Trainer
+    from lightning.pytorch.loggers import TensorBoardLogger
+except ImportError as error:
+    message = (
+        f"Expected the packages of the extra 'train', got no '{error.name}': pip install 'tltm-graph[train,viz]', or "
+        "'.[train,viz]' in a checkout"
+    )
+    if __name__ == "__main__":
+        sys.exit(f"error: {message}")
+    raise ImportError(message) from error
+
+from tltm_graph.cli.running import print_in_handler
 from tltm_graph.io import output_folder, write_atomically
 from tltm_graph.metrics import Scores
 from tltm_graph.training.checkpoints import checkpoint_step, newest_checkpoint
-from tltm_graph.training.module import EXPORTS, Checkpoints, TrainingModule, WholeFiles
-from tltm_graph.training.pair_data import PairData
+from tltm_graph.training.module import EXPORTS, AtomicCheckpointIO, Checkpoints, TrainingModule
 from tltm_graph.training.sources import LabelledVideo
 from tltm_graph.training.start_from import start_from as load_start
-from tltm_graph.training.validation import TrackingValidation, Validated
+from tltm_graph.training.training_data import TrainingData
+from tltm_graph.training.validation import TrackingValidation, ValidationResult
 from tltm_graph.visualization import draw_association_graph
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of a run.
+
+    Args:
+        resume: Resume from the newest checkpoint in the folder; start from the beginning if there is none.
+        seed: Seed of initial weights, order of the data and all random numbers.
+        checkpoint_every: Steps between two checkpoints.
+        keep_checkpoints: Number of checkpoints to keep.
+        validate_every: Steps between two validations.
+        log_every: Steps between two entries of the log.
+        accelerator: "cpu", "gpu", or "auto".
+        devices: Number of processes on each machine.
+        num_nodes: Number of machines.
+        precision: "bf16-mixed" and "16-mixed" use half precision where that is safe.
+    """
+
+    resume: bool = False
+    seed: int = 0
+    checkpoint_every: int = 500
+    keep_checkpoints: int = 3
+    validate_every: int = 1000
+    log_every: int = 20
+    accelerator: str = "auto"
+    devices: int = 1
+    num_nodes: int = 1
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
 
 
 def train(
     module: TrainingModule,
-    data: PairData,
+    data: TrainingData,
     output: Path,
     steps: int,
     validation: TrackingValidation | None = None,
     start_from: str | None = None,
-    resume: bool = False,
-    seed: int = 0,
-    checkpoint_every: int = 500,
-    keep_checkpoints: int = 3,
-    validate_every: int = 1000,
-    log_every: int = 20,
-    accelerator: str = "auto",
-    devices: int = 1,
-    num_nodes: int = 1,
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true",
+    options: RunOptions = RunOptions(),
     configuration: str = "",
 ) -> dict[str, Any]:
-    """Trains a model and writes all about it to a folder.
+    """Train a model and write the results to a folder.
 
-    Written to ``output``: ``config.yaml``, the whole configuration; ``checkpoints/``, what a run can go on from;
-    ``logs/``, for TensorBoard; ``pictures/``, association graphs; and at the end ``model.safetensors``,
-    ``model_ema.safetensors`` (the average of the weights, mostly better) and ``results.json``.
+    The folder ``output`` gets ``config.yaml``, the whole configuration; ``checkpoints/``, to resume from; ``logs/``,
+    for TensorBoard; and ``pictures/``, association graphs. At the end it gets ``model.safetensors``,
+    ``model_ema.safetensors`` (the average of the weights, usually better) and ``results.json``.
 
     Args:
-        module: What learns: model, objective, optimiser.
-        data: What it learns from.
+        module: Model, objective and optimiser.
+        data: Training data.
         output: Folder of the run.
-        steps: How many steps the whole run has.
-        validation: What the average of the weights is scored on; None for nothing.
+        steps: Number of steps of the whole run.
+        validation: Validation of the average of the weights; None for no validation.
         start_from: Weights to start from, a file or a known name; see tltm_graph.training.start_from.
-        resume: Go on from the newest checkpoint in the folder; from the beginning if there is none.
-        seed: Of first weights, order of the data and everything random.
-        checkpoint_every: Steps between two checkpoints.
-        keep_checkpoints: How many are kept.
-        validate_every: Steps between two validations.
-        log_every: Steps between two entries of the log.
-        accelerator: "cpu", "gpu", or "auto".
-        devices: Processes on each machine.
-        num_nodes: Machines.
-        precision: "bf16-mixed" and "16-mixed" compute in half precision where that is safe.
-        configuration: What is written to ``config.yaml``.
+        options: Options of the run.
+        configuration: Text of ``config.yaml``.
 
     Returns:
-        What is in ``results.json``, or, if the run was stopped by a signal, the step and the signal.
+        The contents of ``results.json``, or, if a signal stopped the run, the step and the signal.
 
     Raises:
-        ValueError: If the parts do not go together, or there is a run in the folder already.
-        FloatingPointError: If a loss is not finite; notes say where the state before that step is.
+        ValueError: If the parts do not fit together, or the folder has a run already.
+        FloatingPointError: If a loss is not finite; notes name the file of the state before that step.
         OSError: If a file cannot be read or written.
     """
     checkpoints = output / "checkpoints"
     newest = newest_checkpoint(checkpoints)
-    if newest is not None and not resume:
+    if newest is not None and not options.resume:
         raise ValueError(
-            f"Expected a folder without a run in it, got '{output}' with {checkpoint_step(newest)} steps done: "
-            "--resume goes on with them, --output names another folder"
+            f"Expected a folder without a run, got '{output}' with {checkpoint_step(newest)} steps done: --resume "
+            "continues them, --output names another folder"
         )
     first = 0 if newest is None else checkpoint_step(newest)
     if first > steps:
-        raise ValueError(f"Expected more steps than the {first} that '{newest}' has done, got {steps}")
-    opened = data.open(module.class_names, seed)
+        raise ValueError(f"Expected at least the {first} steps of '{newest}', got {steps}: increase --steps")
+    stream = data.open(module.class_names, options.seed)
     videos = [] if validation is None else validation.open(module.class_names)
     started = load_start(start_from, module.model) if start_from and newest is None else None
+    module.seed = options.seed
 
-    module.seed = seed
-
-    with output_folder(output), _stopping_at_signals() as signals:
-        validate = _Validate(validation, videos, validate_every, output)
+    with output_folder(output), _restored_signal_handlers() as signals:
+        validate = _Validate(validation, videos, options.validate_every, output)
         trainer = Trainer(
             max_steps=steps,
-            accelerator=accelerator,
-            devices=devices,
-            num_nodes=num_nodes,
-            strategy="ddp_find_unused_parameters_true" if devices * num_nodes > 1 else "auto",
-            precision=precision,
+            accelerator=options.accelerator,
+            devices=options.devices,
+            num_nodes=options.num_nodes,
+            strategy="ddp_find_unused_parameters_true" if options.devices * options.num_nodes > 1 else "auto",
+            precision=options.precision,
             logger=TensorBoardLogger(output, "", "logs", purge_step=first + 1 if first else None),
             callbacks=[
                 _Stop(signals),
                 validate,
-                Checkpoints(checkpoints, checkpoint_every, keep_checkpoints),
-                _Progress(opened.batch_size, log_every),
+                Checkpoints(checkpoints, options.checkpoint_every, options.keep_checkpoints),
+                _Progress(stream.batch_size, options.log_every),
             ],
-            plugins=[WholeFiles()],
-            log_every_n_steps=log_every,
-            use_distributed_sampler=False,  # the order of the data says which process reads what
+            plugins=[AtomicCheckpointIO()],
+            log_every_n_steps=options.log_every,
+            use_distributed_sampler=False,  # the stream shares the samples among the processes
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )
         if trainer.is_global_zero:
-            _introduce(output, module, opened.report, started, newest, configuration)
-        loader = opened.loader(first, trainer.global_rank, trainer.world_size)
-        began = time.perf_counter()
+            _print_and_save_setup(
+                output, module, (*stream.report, *([str(started)] if started else [])), newest, configuration
+            )
+        loader = stream.loader(first, trainer.global_rank, trainer.world_size)
+        started_at = time.perf_counter()
         trainer.fit(module, loader, ckpt_path=newest)
         if trainer.global_step < steps:
             if trainer.is_global_zero:
-                print(f"stopped after step {trainer.global_step}; to go on: --config {output}/config.yaml --resume")
+                print(f"stopped after step {trainer.global_step}; to resume: --config {output}/config.yaml --resume")
             return {"step": trainer.global_step, "signal": signals[0] if signals else signal.SIGTERM}
-        if not validate.scores:  # there was nothing left but this
+        if not validate.scores:  # a resumed run whose last step was saved
             validate(trainer, module)
         results = {
             "steps": steps,
             "scores": validate.scores,
             "losses": {name: float(loss) for name, loss in module.losses.items()},
-            "seconds": round(time.perf_counter() - began, 1),
+            "seconds": round(time.perf_counter() - started_at, 1),
             "steps_of_these_seconds": steps - first,
             "device": str(trainer.strategy.root_device),
             "versions": _versions(),
@@ -162,7 +188,7 @@ def train(
 
 
 class _Progress(Callback):
-    """A bar with the sum of the losses, pairs a second and the time left."""
+    """Progress bar with the sum of the losses, samples per second and the remaining time."""
 
     def __init__(self, batch_size: int, every: int) -> None:
         self.batch_size, self.every = batch_size, every
@@ -189,13 +215,13 @@ class _Progress(Callback):
 
 
 class _Stop(Callback):
-    """Ends training after the current step once any process has got a signal."""
+    """Ends training after the current step once any process has received a signal."""
 
     def __init__(self, signals: list[int]) -> None:
         self.signals = signals
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        _take_signals(self.signals)  # Lightning has put its own handlers in place by now, which stop at once
+        _handle_signals(self.signals)  # only now, to replace Lightning's own handlers, which stop at once
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         if trainer.strategy.reduce_boolean_decision(bool(self.signals), all=False):
@@ -203,7 +229,7 @@ class _Stop(Callback):
 
 
 class _Validate(Callback):
-    """Scores the average of the weights every so many steps and at the end."""
+    """Validates the average of the weights every ``every`` steps and at the end."""
 
     def __init__(
         self, validation: TrackingValidation | None, videos: list[LabelledVideo], every: int, output: Path
@@ -219,39 +245,42 @@ class _Validate(Callback):
         if self.validation is None or not isinstance(pl_module, TrainingModule):
             return
         names = pl_module.class_names
-        validated = self.validation(pl_module.averaged, self.videos, names, trainer.global_rank, trainer.world_size)
-        scores = _of_all_processes(validated).overall
+        result = self.validation(pl_module.averaged, self.videos, names, trainer.global_rank, trainer.world_size)
+        scores = _scores_of_all_processes(result).overall
         self.scores = {name: round(value, 4) for name, value in scores.items() if value == value}
         if trainer.is_global_zero:
-            self._log(trainer, validated)
+            self._log(trainer, result)
 
-    def _log(self, trainer: Trainer, validated: Validated) -> None:
+    def _log(self, trainer: Trainer, result: ValidationResult) -> None:
         step, logger = trainer.global_step, trainer.logger
         assert isinstance(logger, TensorBoardLogger)
         logger.log_metrics({f"validation/{name}": value for name, value in self.scores.items()}, step)
-        for name, picture in validated.pictures.items():
+        for name, picture in result.pictures.items():
             logger.experiment.add_image(f"truth above, predictions below/{name}", picture, step)
         graph = self.output / "pictures" / f"association_graph_{step:08d}.png"
         graph.parent.mkdir(exist_ok=True)
-        draw_association_graph(validated.graph).save(graph)
+        draw_association_graph(result.graph).save(graph)
         logger.experiment.add_image("association graph", decode_image(str(graph))[:3], step)
 
 
-def _of_all_processes(validated: Validated) -> Scores:
+def _scores_of_all_processes(result: ValidationResult) -> Scores:
     if not (dist.is_available() and dist.is_initialized()):
-        return validated.evaluation.compute()
+        return result.evaluation.compute()
     parts: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(parts, validated.evaluation)
-    whole = parts[0]
+    dist.all_gather_object(parts, result.evaluation)
+    merged = parts[0]
     for part in parts[1:]:
-        whole.merge(part)
-    scores: Scores = whole.compute()
+        merged.merge(part)
+    scores: Scores = merged.compute()
     return scores
 
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # SLURM announces the end of a job with SIGUSR1
+
+
 @contextmanager
-def _stopping_at_signals() -> Iterator[list[int]]:
-    """The signals that came: Ctrl-C, SIGTERM, and SIGUSR1, by which SLURM announces the end of a job."""
+def _restored_signal_handlers() -> Iterator[list[int]]:
+    """Yield a list for received signals, and restore the handlers at the end."""
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     try:
         yield []
@@ -260,46 +289,35 @@ def _stopping_at_signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-
-
-def _take_signals(signals: list[int]) -> None:
-    def take(number: int, _: Any) -> None:
+def _handle_signals(signals: list[int]) -> None:
+    def handle(number: int, _: Any) -> None:
         signals.append(number)
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-        tell(f"{signal.Signals(number).name}: finishing this step and saving")
+        print_in_handler(f"{signal.Signals(number).name}: finishing this step and saving")
 
     for number in _SIGNALS:
-        signal.signal(number, take)
+        signal.signal(number, handle)
 
 
-def _introduce(
-    output: Path,
-    module: TrainingModule,
-    found: tuple[str, ...],
-    started: object,
-    newest: Path | None,
-    configuration: str,
+def _print_and_save_setup(
+    output: Path, module: TrainingModule, report: Iterable[str], newest: Path | None, configuration: str
 ) -> None:
-    """Says what is going to happen, and keeps the configuration."""
+    """Print what is trained and on what, and save the configuration."""
     sizes = [p.numel() for p in module.model.parameters() if p.requires_grad]
     print(f"{type(module.model).__name__}: {sum(sizes):,} weights to train, {len(module.class_names)} classes")
-    print("\n".join(found))
-    if started is not None:
-        print(started)
-    before = output / "config.yaml"
+    print("\n".join(report))
+    path = output / "config.yaml"
     if newest is not None:
-        print(f"going on from '{newest}'")
-        if before.is_file():
-            for change in differences(
-                yaml.safe_load(before.read_text(encoding="utf-8")), yaml.safe_load(configuration)
-            ):
-                print(f"  not as before: {change}")
-    _write(before, configuration)
+        print(f"resuming from '{newest}'")
+        if path.is_file():
+            previous = yaml.safe_load(path.read_text(encoding="utf-8"))
+            for change in differences(previous, yaml.safe_load(configuration)):
+                print(f"  changed: {change}")
+    _write(path, configuration)
 
 
 def differences(before: Any, now: Any, name: str = "") -> list[str]:
-    """What differs between two configurations, value by value."""
+    """List the differences of two configurations, value by value."""
     if isinstance(before, dict) and isinstance(now, dict):
         keys = [key for key in (*before, *(now.keys() - before.keys())) if (name, key) != ("", "resume")]
         return [
@@ -321,24 +339,26 @@ def _versions() -> dict[str, str]:
 
 
 class _Help(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):
-    """Leaves the commands of the description on lines of their own."""
+    """Help formatter that keeps the line breaks of the description."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Reads configuration and command line, and trains."""
+    """Read the configuration and the command line, and train."""
     parser = ArgumentParser(prog="train_vis.py", description=__doc__, formatter_class=_Help)
     parser.add_argument("--config", action="config", help="a YAML file; more than one is read in order")
-    parser.add_function_arguments(train, skip={"configuration", "resume"})
-    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in the output folder")
+    parser.add_function_arguments(train, skip={"configuration", "options"})
+    parser.add_class_arguments(RunOptions, skip={"resume"})
+    parser.add_argument("--resume", action="store_true", help="resume from the newest checkpoint in the output folder")
     config = parser.parse_args(arguments)
     configuration = parser.dump(config)
-    warnings.filterwarnings("ignore", module="lightning")  # advice to those who wrote this
+    warnings.filterwarnings("ignore", module="lightning")  # advice for developers, not for users
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    torch.manual_seed(config.seed)  # of the first weights
+    torch.manual_seed(config.seed)  # for the initial weights
     try:
-        instances = parser.instantiate(config)
-        del instances["config"]
-        results = train(**instances, configuration=configuration)
+        parts = parser.instantiate(config)
+        options = RunOptions(**{option.name: parts.pop(option.name) for option in fields(RunOptions)})
+        del parts["config"]
+        results = train(**parts, options=options, configuration=configuration)
     except (ValueError, OSError, ImportError, FloatingPointError) as error:
         print("\n".join([f"error: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
         return 1

@@ -4,7 +4,11 @@ The names below are loaded when first used, so that ``import tltm_graph`` costs 
 """
 
 import importlib
+import warnings
 from typing import Any
+
+# torch_geometric compiles functions with torch.jit.script when it is imported; its users can do nothing about it.
+warnings.filterwarnings("ignore", r"`torch\.jit\.script` is deprecated", FutureWarning)
 
 __version__ = "0.1.0"
 

@@ -2,8 +2,8 @@
 A whole video
 =============
 
-Every object of every frame is a node; an edge leads from the last object of a track to each that it was compared with.
-Along the chosen edges are the tracks.
+Every detection of every frame is a node. An edge leads from the last detection of a track to each detection that it was
+compared with. The chosen edges form the tracks.
 """
 
 import networkx as nx
@@ -13,7 +13,7 @@ from tltm_graph.detectors import OracleDetector
 from tltm_graph.explanation import association_graph
 from tltm_graph.visualization import draw_association_graph
 
-scene = MovingShapes(num_frames=100, seed=3)
+scene = MovingShapes(num_frames=50, seed=3)
 tracker = Tracker(OracleDetector(scene.truth, scene.class_names, jitter=0.02, miss_rate=0.1, class_noise=0.03))
 state = tracker.start()
 with GraphWriter("graph.zip", tracker) as writer:
@@ -25,8 +25,8 @@ video = association_graph(SavedGraph("graph.zip"))
 draw_association_graph(video)
 
 # %%
-# A large dot is the first object of a track, a cross its last one, dashes are frames in which it was not seen. Dotted
-# lines are rivals. The graph is a plain :class:`networkx.DiGraph`, to be asked as any other. How long are the tracks?
+# A large dot is the first detection of a track, a cross its last one. Dashed lines span frames without a detection,
+# dotted lines are rejected candidates. The graph is a :class:`networkx.DiGraph`. Length of the longest tracks:
 
 chosen = nx.DiGraph((a, b) for a, b, taken in video.edges(data="chosen") if taken)
 for track in sorted(nx.weakly_connected_components(chosen), key=len, reverse=True)[:4]:
@@ -35,7 +35,7 @@ for track in sorted(nx.weakly_connected_components(chosen), key=len, reverse=Tru
     print(f"track {nodes[0]['track']}: {len(nodes)} observations in frames {min(frames)} to {max(frames)}")
 
 # %%
-# And which decisions were the closest?
+# Decisions with the smallest margin:
 
 for node in sorted(video, key=lambda node: video.nodes[node]["margin"])[:4]:
     print(node, {key: video.nodes[node][key] for key in ("track", "score", "margin")})

@@ -2,8 +2,8 @@
 Two solvers
 ===========
 
-The best transition first, or the best of all assignments? Two tracks, two objects. Track 0 fits both, object 1 even
-better; track 1 fits object 1 alone. Who takes the best first leaves track 1 with nothing.
+A greedy solver takes the edge of highest score first, the Hungarian solver maximises the sum. Here track 0 matches both
+objects, object 1 a little better. Track 1 matches object 1 only, and the greedy choice leaves it unmatched.
 """
 
 import matplotlib.pyplot as plt
@@ -23,8 +23,8 @@ place = {"track 0": (0, 1), "track 1": (0, 0), "object 0": (1, 1), "object 1": (
 
 figure, both = plt.subplots(1, 2, figsize=(9, 3.5))
 for axes, solver in zip(both, (GreedySolver(), HungarianSolver()), strict=True):
-    found = solver(edges, scores, (2, 2), births, misses)
-    chosen = {(f"track {a}", f"object {b}") for a, b in zip(found.previous.tolist(), found.current.tolist())}
+    assignment = solver(edges, scores, (2, 2), births, misses)
+    chosen = {(f"track {a}", f"object {b}") for a, b in zip(assignment.previous.tolist(), assignment.current.tolist())}
     nx.draw_networkx(
         graph,
         place,
@@ -37,11 +37,15 @@ for axes, solver in zip(both, (GreedySolver(), HungarianSolver()), strict=True):
     )
     labels = {edge: f"{score:+.0f}" for *edge, score in graph.edges(data="score") for edge in [tuple(edge)]}
     nx.draw_networkx_edge_labels(graph, place, labels, label_pos=0.3, ax=axes)
-    total = sum(graph.edges[edge]["score"] for edge in chosen) + births[found.births].sum() + misses[found.misses].sum()
-    axes.set_title(f"{type(solver).__name__}: {float(total):+.0f} in all")
+    total = (
+        sum(graph.edges[edge]["score"] for edge in chosen)
+        + births[assignment.births].sum()
+        + misses[assignment.misses].sum()
+    )
+    axes.set_title(f"{type(solver).__name__}: {float(total):+.0f} in total")
     axes.margins(0.25)
     axes.set_axis_off()
 
 # %%
-# Births and misses are part of the sum: an object that is new costs 1 here, a track that is gone another 1. The greedy
-# choice, 6 − 1 − 1, is worth less than 5 + 4.
+# Births and misses are part of the sum: here a new object and a missed track cost 1 each. The greedy choice scores
+# 6 − 1 − 1 = 4, the Hungarian choice 5 + 4 = 9.

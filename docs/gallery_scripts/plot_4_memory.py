@@ -1,9 +1,9 @@
 """
-Gone for a while
-================
+Occlusion and memory
+====================
 
-A thing leaves and comes back. What becomes of it is a matter of memory: here with the usual one, and with one that
-forgets at once.
+An object is hidden for eight frames. It keeps its id only if the memory keeps lost tracks that long: here with the
+default, and with a memory that removes a lost track at once.
 """
 
 import torch
@@ -14,10 +14,10 @@ from tltm_graph.explanation import association_graph
 from tltm_graph.visualization import draw_association_graph
 
 
-class TwoThings(Detector):
-    """One walks by; the other one stands still and is hidden in frames 14 to 21."""
+class TwoObjects(Detector):
+    """One object walks by. The other stands still and is hidden in frames 14 to 21."""
 
-    class_names = ("thing",)
+    class_names = ("object",)
 
     def detect(self, frame, context=None):
         walker = [20.0 + 4 * frame.index, 60.0, 50.0 + 4 * frame.index, 120.0]
@@ -33,11 +33,11 @@ def follow(tracker):
         yield state.decision.compact()
 
 
-draw_association_graph(association_graph(follow(Tracker(TwoThings()))))
+draw_association_graph(association_graph(follow(Tracker(TwoObjects()))))
 
 # %%
-# The track waits, with its age, as a node of every frame's graph: dashes. Without memory it ends, and a new one begins:
+# The lost track remains a node of every frame's graph (dashed line). Without memory it ends, and a new track starts:
 
 draw_association_graph(
-    association_graph(follow(Tracker(TwoThings(), track_manager=TrackManager(max_time_since_update=0))))
+    association_graph(follow(Tracker(TwoObjects(), track_manager=TrackManager(max_time_since_update=0))))
 )

@@ -1,10 +1,9 @@
 """
-What the neighbours say
-=======================
+Messages of the neighbours
+==========================
 
-The score of a transition depends on everybody around: other objects that the track could go to, other tracks that could
-go to the object. Their messages are part of the explanation, and here are drawn as a graph: red speaks against the
-transition, green for it.
+The score of an edge depends on its neighbours: other detections of the same track, and other tracks of the same
+detection. Their messages are part of the explanation, drawn here as a graph. Red lowers the score, green raises it.
 """
 
 import matplotlib.pyplot as plt
@@ -14,7 +13,7 @@ from tltm_graph import GraphWriter, MovingShapes, SavedGraph, Tracker
 from tltm_graph.detectors import OracleDetector
 from tltm_graph.explanation import explain
 
-scene = MovingShapes(num_frames=40, num_objects=8, seed=5)
+scene = MovingShapes(num_frames=20, num_objects=8, seed=5)
 tracker = Tracker(OracleDetector(scene.truth, scene.class_names, jitter=0.05))
 state = tracker.start()
 with GraphWriter("graph.zip", tracker) as writer:
@@ -23,16 +22,16 @@ with GraphWriter("graph.zip", tracker) as writer:
         writer.write(state)
 
 saved = SavedGraph("graph.zip")
-doubts = [(decision.margins.min().item(), decision.frame) for decision in saved if decision.chosen.any()]
-frame = min(doubts)[1]
+margins = [(decision.margins.min().item(), decision.frame) for decision in saved if decision.chosen.any()]
+frame = min(margins)[1]
 decision = saved[frame]
 row = int(decision.margins.where(decision.partners >= 0, float("inf")).argmin())
-why = explain(saved, frame, row=row)
+explanation = explain(saved, frame, row=row)
 
 graph = nx.DiGraph()
-for message in why.messages[:6]:
+for message in explanation.messages[:6]:
     graph.add_edge(f"{'track' if message.side == 'previous' else 'object'} {message.row}", "score", value=message.value)
-for term, value in why.terms.items():
+for term, value in explanation.terms.items():
     graph.add_edge(term, "score", value=value)
 values = [value for *_, value in graph.edges(data="value")]
 
@@ -49,11 +48,11 @@ nx.draw_networkx(
     width=[0.5 + min(6.0, abs(value)) for value in values],
 )
 nx.draw_networkx_edge_labels(graph, place, {edge[:2]: f"{edge[2]:+.2f}" for edge in graph.edges(data="value")}, ax=axes)
-axes.set_title(f"frame {frame}: why object {row} goes on track {why.track} ({why.score:+.2f})")
+axes.set_title(f"frame {frame}: object {row} on track {explanation.track} ({explanation.score:+.2f})")
 axes.set_axis_off()
 
 # %%
-# They add up to the score:
+# Terms and messages add up to the score:
 
-print(sum(why.terms.values()) + sum(message.value for message in why.messages), why.score)
-print(why.text())
+print(sum(explanation.terms.values()) + sum(message.value for message in explanation.messages), explanation.score)
+print(explanation.text())

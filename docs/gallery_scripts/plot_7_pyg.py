@@ -1,9 +1,9 @@
 """
-The graph as PyG has it
-=======================
+The graph in PyG
+================
 
-Two frames' objects are a bipartite ``HeteroData``. Here is one with its logits from a
-:class:`tltm_graph.nn.TransitionGNN` of random weights, pruned to near candidates, and handed to networkx by PyG itself.
+The objects of two frames form a bipartite ``HeteroData``. Here it is pruned to near candidates, scored by a
+:class:`tltm_graph.nn.TransitionGNN` with random weights, and converted to networkx by PyG.
 """
 
 import matplotlib.pyplot as plt
@@ -17,12 +17,12 @@ from tltm_graph.graph import TRANSITION, AddGeometry, PruneCandidates
 torch.manual_seed(0)
 scene = MovingShapes(num_frames=6, num_objects=6, seed=2)
 frames = [scene.truth(index) for index in (0, 5)]
-graph = frame_pair_graph(*(frame.replace(features=torch.randn(len(frame), 32)) for frame in frames))
+graph = frame_pair_graph(*(frame.replace(embeddings=torch.randn(len(frame), 32)) for frame in frames))
 graph = AddGeometry()(PruneCandidates(3)(graph))
 print(graph)
 
 # %%
-# Nodes where the objects are, tracks to the left, and the darkness of an edge its probability:
+# Nodes are drawn at the positions of the objects, the previous frame on the left. Darker edges are more probable:
 
 gnn = TransitionGNN(channels=32, hidden_channels=32, edge_dim=graph[TRANSITION].edge_attr.shape[1])
 with torch.no_grad():

@@ -87,7 +87,7 @@ def train_model(model: TLTM, steps: int, folder: Path, seed: int, size: tuple[in
 
 def _train(model: TLTM, steps: int, folder: Path, seed: int, size: tuple[int, int], lr: float) -> None:
     # Imported here, because finished models do not need the extra 'train'.
-    from experiments.train_vis import train
+    from experiments.train_vis import RunOptions, train
     from tltm_graph.training.module import TrainingModule
 
     # Few regions, because each costs a tenth of an image.
@@ -101,6 +101,6 @@ def _train(model: TLTM, steps: int, folder: Path, seed: int, size: tuple[int, in
         ema_decay=0.999,
     )
     data = PairData([RenderedVideos(size=size)], [FlipPair()], batch_size=8, num_workers=1)
-    outcome = train(module, data, folder, steps, resume=True, seed=seed, checkpoint_every=100)
+    outcome = train(module, data, folder, steps, options=RunOptions(resume=True, seed=seed, checkpoint_every=100))
     if "signal" in outcome:
         raise KeyboardInterrupt

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from benchmarks.association_sequences import Sequence
+from benchmarks.association_groups import Sequence
 from tltm_graph.structures import Observation, Tracks
 
 SIZE = (100, 200)
@@ -18,9 +18,9 @@ def drawn(*lines: str) -> list[list[int]]:
     return [[-1 if mark == "-" else ord(mark) - ord("a") for mark in column if mark != "."] for column in columns]
 
 
-def sequence(truth: list[list[tuple[int, float]]], found: list[list[float]], /, **changes: object) -> Sequence:
-    """True objects (id, place) and detections (place) of each frame."""
-    rows = [(frame, Observation(i, box(x))) for frame, seen in enumerate(truth) for i, x in seen]
-    detections = tuple(tuple(Observation(i, box(x)) for i, x in enumerate(places)) for places in found)
+def sequence(truth: list[list[tuple[int, float]]], places: list[list[float]], /, **changes: object) -> Sequence:
+    """Sequence of true objects (id, place) and detections (place) in each frame."""
+    rows = [(frame, Observation(i, box(x))) for frame, present in enumerate(truth) for i, x in present]
+    detections = tuple(tuple(Observation(i, box(x)) for i, x in enumerate(row)) for row in places)
     one = Sequence("one", SIZE, 10.0, detections, Tracks.from_observations(rows, SIZE, len(truth)), "boxes")
     return replace(one, **changes)

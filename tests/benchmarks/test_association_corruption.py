@@ -146,7 +146,7 @@ def test_a_video_of_unknown_size():
     ],
 )
 def test_check_values(group, expected):
-    sequences = {sequence.name: sequence.found for sequence in load_group(group, DATA, seed=0).sequences}
+    sequences = {sequence.name: sequence.detected for sequence in load_group(group, DATA, seed=0).sequences}
     for name, values in expected.items():
         assert count_and_sum(sequences[name]) == pytest.approx(values, abs=0.01)
     if group == "MOT17c":

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from benchmarks.association_peers import PACKAGE, PEERS
-from benchmarks.association_trackers import IouHungarian, associate, follow
+from benchmarks.association_trackers import PACKAGE, PEERS, IouHungarian, associate, follow
 from tests.benchmarks.cases import box, sequence
 from tltm_graph import Tracker
 from tltm_graph.metrics.overlap import pairwise_box_iou
@@ -22,12 +21,12 @@ def test_without_memory_a_missed_frame_ends_a_track():
     assert ids_of(IouHungarian(max_time_since_update=1), places) == [[1, 2], [2], [1, 2]]
 
 
-def test_a_track_without_an_id_is_forgotten_at_once():
+def test_an_unconfirmed_track_is_removed_at_once():
     places = [[0], [], [0], [0], [], [0]]
     assert ids_of(IouHungarian(max_time_since_update=5, min_hits=2), places) == [[-1], [], [-1], [2], [], [2]]
 
 
-def test_weak_detections_are_left_out():
+def test_detections_of_low_score_are_dropped():
     tracker = IouHungarian(det_min=0.5)
     boxes = np.array([box(0), box(100)])
     assert tracker.update(boxes, np.array([0.4, 0.5])).tolist() == [-1, 1]
@@ -61,19 +60,19 @@ def test_against_a_list_of_tracks():
         assert tracker.update(boxes, np.ones(len(boxes))).tolist() == expected
 
 
-def test_classes_are_followed_each_on_its_own():
-    found = tuple((Observation(0, box(0), label=2), Observation(1, box(4), label=label)) for label in (0, 0, 2, 0))
-    mixed = sequence([[]] * 4, [[]] * 4, found=found)
+def test_each_class_is_tracked_separately():
+    detected = tuple((Observation(0, box(0), label=2), Observation(1, box(4), label=label)) for label in (0, 0, 2, 0))
+    mixed = sequence([[]] * 4, [[]] * 4, detected=detected)
     first, *_, last = associate(mixed, IouHungarian)
     assert last == first
-    apart = associate(sequence([[]] * 4, [[]] * 4, found=found, by_class=True), IouHungarian)
+    apart = associate(sequence([[]] * 4, [[]] * 4, detected=detected, by_class=True), IouHungarian)
     assert apart[0] == apart[1]
     assert apart[3][0] == apart[0][0]
-    assert apart[3][1] != apart[0][1], "no car was there in the frame between"
+    assert apart[3][1] != apart[0][1], "the other class had no detection in the frame between"
     assert len({number for ids in apart for number in ids}) == 4
 
 
-def test_our_tracker_sees_the_same_detections():
+def test_our_tracker_gets_the_same_detections():
     one = sequence([[]] * 4, [[0, 100], [2, 102], [], [6, 106]])
     ids = follow(one, Tracker)
     assert ids[0] == ids[1] == ids[3]
@@ -87,7 +86,7 @@ def test_no_frames():
 
 
 @pytest.mark.parametrize("name", PACKAGE)
-def test_the_others_follow_two_boxes(name):
+def test_other_trackers_follow_two_boxes(name):
     pytest.importorskip(PACKAGE[name])
     places = [[x, 120 + x] if x % 2 else [120 + x, x] for x in range(20)]
     places[5] = []

@@ -36,7 +36,7 @@ def undisturbed(tmp_path_factory):
     return output
 
 
-def test_a_run_leaves_what_it_promises(undisturbed):
+def test_files_of_a_run(undisturbed):
     results = json.loads((undisturbed / "results.json").read_text())
     assert results["steps"] == 16
     assert set(results["files"]) <= {path.name for path in undisturbed.iterdir()}
@@ -70,26 +70,26 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(undisturbed, tmp_pat
     first, second = weights(undisturbed), weights(output)
     assert first.keys() == second.keys()
     assert not [name for name in first if not first[name].equal(second[name])]
-    assert "going on from" in (tmp_path / "killed.log").read_text()
+    assert "resuming from" in (tmp_path / "killed.log").read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
-def test_a_signal_saves_and_says_how_to_go_on(number, undisturbed, tmp_path):
+def test_a_signal_saves_and_prints_how_to_resume(number, undisturbed, tmp_path):
     output = tmp_path / "stopped"
     process = start(output, steps="16", checkpoint_every="4", data__num_workers="1")
     wait_for(output / "checkpoints" / "step_00000004.ckpt")
     os.killpg(process.pid, number)  # as the terminal does: the process that reads ahead gets it too
     assert finish(process) == 128 + number
     log = (tmp_path / "stopped.log").read_text()
-    assert f"to go on: --config {output}/config.yaml --resume" in log
+    assert f"to resume: --config {output}/config.yaml --resume" in log
     assert not (output / "results.json").exists()
-    if number == signal.SIGTERM:  # what was said is true
+    if number == signal.SIGTERM:  # as the message says
         assert main(["--config", str(output / "config.yaml"), "--resume"]) == 0
         first, second = weights(undisturbed), weights(output)
         assert not [name for name in first if not first[name].equal(second[name])]
 
 
-def test_a_signal_halfway_through_a_print(tmp_path, monkeypatch, capfd):
+def test_a_signal_during_a_print(tmp_path, monkeypatch, capfd):
     """Python refuses a print within a print, as when the signal comes while the bar is drawn."""
 
     class Interrupted(io.StringIO):
@@ -133,7 +133,7 @@ def test_two_processes_end_with_the_same_weights(tmp_path):
     assert all(torch.isfinite(torch.tensor(loss)) for loss in results["losses"].values())
     logs = [(tmp_path / f"two.{rank}.log").read_text() for rank in range(2)]
     assert "weights to train" in logs[0]
-    assert "weights to train" not in logs[1], "only the first process speaks"
+    assert "weights to train" not in logs[1], "only the first process prints"
     first, second = (torch.load(tmp_path / f"two.{rank}.log.weights") for rank in range(2))
     assert first.keys() == second.keys()
     assert not [name for name in first if not first[name].equal(second[name])]
@@ -183,25 +183,25 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, capsys):
     assert all(value.isfinite().all() for value in kept.values()), "the weights are those before the step"
 
 
-def test_a_run_is_not_written_over_and_changes_are_told(tmp_path, capsys):
+def test_a_run_is_not_overwritten_and_changes_are_printed(tmp_path, capsys):
     assert run(tmp_path, capsys)[0] == 0
     status, said = run(tmp_path, capsys)
     assert status == 1
-    assert "with 2 steps done: --resume goes on with them" in said
+    assert "with 2 steps done: --resume" in said
     status, said = run(tmp_path, capsys, "--resume", **{"steps": "3", "module.optimizer.lr": "0.01"})
     assert status == 0, said
-    assert "not as before: steps: 2 -> 3" in said
-    assert "not as before: module.init_args.optimizer.init_args.lr: 0.001 -> 0.01" in said
-    assert "resume" not in said.partition("not as before")[2].partition("training:")[0]
+    assert "changed: steps: 2 -> 3" in said
+    assert "changed: module.init_args.optimizer.init_args.lr: 0.001 -> 0.01" in said
+    assert "resume" not in said.partition("changed:")[2].partition("training:")[0]
     checkpoint = torch.load(tmp_path / "run/checkpoints/step_00000003.ckpt", weights_only=True)
     lr = checkpoint["optimizer_states"][0]["param_groups"][0]["lr"]
     assert lr == pytest.approx(0.01 * (0.001 + 0.999 * 2 / 300)), "the new value counts"
     status, said = run(tmp_path, capsys, "--resume", steps="1")
     assert status == 1
-    assert "Expected more steps than the 3" in said
+    assert "Expected at least the 3 steps of" in said
 
 
-def test_when_all_but_the_results_is_there(tmp_path, capsys):
+def test_a_run_without_results(tmp_path, capsys):
     """Killed after the last checkpoint, before the files of the end."""
     assert run(tmp_path, capsys)[0] == 0
     before = weights(tmp_path / "run")
@@ -248,7 +248,7 @@ def datasets(tmp_path_factory):
         ("ytvis19_pretrain_r101", None, "40 classes"),
         ("ytvis19_r50", YOUTUBE_VIS_2019, "train.json: 1 videos, 4 pairs, × 8"),
         ("ytvis19_r101", YOUTUBE_VIS_2019, "instances_youtube_vis.json: 3 images, 3 pairs"),
-        ("finetune_own_data", ("dog", "owl"), "classes: 1 taken over by name (dog), 1 drawn anew (cat)"),
+        ("finetune_own_data", ("dog", "owl"), "classes: 1 copied by name (dog), 1 random (cat)"),
     ],
 )
 def test_every_configuration_trains(name, classes, told, datasets, tmp_path, monkeypatch, capsys):
@@ -280,7 +280,7 @@ def test_a_relation_and_an_association_of_its_own(tmp_path):
     """The short runs that follow when a detector is finished, one after the other."""
     start = tmp_path / "start.safetensors"
     model = tltm_tiny(MovingShapes.class_names, min_size=64, max_size=96)
-    torch.nn.init.constant_(model.detector.head.cls_logits.bias, 0.5)  # finds things, wherever they are
+    torch.nn.init.constant_(model.detector.head.cls_logits.bias, 0.5)  # so that it detects something
     save_model(model, start)
     small = {"num_scenes": "2", "num_frames": "4", "size": "[64, 96]"}
 
@@ -302,11 +302,11 @@ def test_a_relation_and_an_association_of_its_own(tmp_path):
     source = json.dumps({"class_path": "tltm_graph.training.ModelDetections", "init_args": found})
     head = train("tiny_association", **{"data.sources": f"[{source}]", "module.held_out": source})
     model = load_model(weights)
-    model.affinity = LearnedAffinity.from_file(head)
+    model.association = LearnedAffinity.from_file(head)
     save_model(model, tmp_path / "whole.safetensors")
     whole = load_model(tmp_path / "whole.safetensors")
     tracker = Tracker(whole)
-    assert tracker.affinity is whole.affinity
+    assert tracker.affinity.head is whole.association.head
     for _, objects in tracker.track(MovingShapes(num_frames=2, size=(64, 96), num_objects=2)):
         assert len(objects)
 

@@ -2,13 +2,7 @@ import pytest
 import torch
 from torchvision.models import resnet50
 
-from tltm_graph.models import (
-    load_model,
-    load_weights,
-    model_for_tracking,
-    tltm_r50,
-    tltm_tiny,
-)
+from tltm_graph.models import load_model, load_weights, model_for_tracking, tltm_r50, tltm_tiny
 from tltm_graph.models.pretrained import KNOWN_WEIGHTS
 
 

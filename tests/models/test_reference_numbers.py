@@ -20,7 +20,8 @@ from tltm_graph.detectors.centermask.fcos import DenseOutput, assign_targets
 from tltm_graph.detectors.centermask.mask_head import mask_targets
 from tltm_graph.models import centermask_r50, for_inference, reference_name, tltm_r50, tltm_r101
 from tltm_graph.structures import Detections
-from tltm_graph.training import fcos_losses, mask_loss, released_objective
+from tltm_graph.training.losses import fcos_losses, mask_loss
+from tltm_graph.training.objectives import released_objective
 
 LOSSES = dict(np.load(FIXTURES / "losses.npz"))
 STRIDES = (8, 16, 32, 64, 128)

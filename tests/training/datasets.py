@@ -1,4 +1,4 @@
-"""Small data sets of rendered scenes, where the configurations in experiments/configs look for theirs."""
+"""Small data sets of rendered scenes, in the places where the configurations in experiments/configs expect them."""
 
 from itertools import count
 from pathlib import Path

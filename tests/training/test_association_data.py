@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from tltm_graph.synthetic import DetectionSequence
-from tltm_graph.training import AssociationData, AssociationStep, SimulatedDetections
+from tltm_graph.training import AssociationData, SimulatedDetections
+from tltm_graph.training.association_steps import AssociationStep
 
 
 class Videos:
@@ -29,7 +30,7 @@ def total(step: AssociationStep) -> float:
 def test_samples_are_a_function_of_seed_and_number(num_workers):
     def samples(seed: int) -> list[float]:
         data = AssociationData([SimulatedDetections(3, first_seed=5)], num_workers=num_workers).open(("object",), seed)
-        return [total(data.stream[k]) for k in range(2 * len(data.stream))]
+        return [total(data.samples[k]) for k in range(2 * len(data.samples))]
 
     first = samples(0)
     assert first == samples(0)
@@ -41,9 +42,9 @@ def test_samples_are_a_function_of_seed_and_number(num_workers):
 
 def test_easy_frames_are_rarer_and_count_more():
     source = SimulatedDetections(4, first_seed=5)
-    options = {"evidence": 0.0, "num_workers": 0}
-    everything = AssociationData([source], hard_share=1.0, easy_share=1.0, **options).open(("object",)).stream
-    fewer = AssociationData([source], hard_share=1.0, easy_share=0.25, **options).open(("object",)).stream
+    options = {"appearance_share": 0.0, "num_workers": 0}
+    everything = AssociationData([source], hard_share=1.0, easy_share=1.0, **options).open(("object",)).samples
+    fewer = AssociationData([source], hard_share=1.0, easy_share=0.25, **options).open(("object",)).samples
 
     def split(stream) -> tuple[int, int, float]:
         steps = [stream[k] for k in range(len(stream))]
@@ -76,7 +77,7 @@ def test_bad_shares():
         AssociationData([SimulatedDetections(1)], easy_share=2.0)
 
 
-def test_a_source_of_ones_own():
+def test_a_custom_source():
     frames = [torch.tensor([[0.0, 0, 10, 20], [50.0, 0, 60, 20]]) + 2 * t for t in range(5)]
     from tltm_graph import Detections
 
@@ -86,5 +87,5 @@ def test_a_source_of_ones_own():
     )
     video = DetectionSequence((100, 100), tuple(t / 10 for t in range(5)), detections)
     data = AssociationData([Videos(video)], easy_share=1.0, hard_share=1.0, num_workers=0).open(("object",))
-    assert len(data.stream) == 5
-    assert all(float(data.stream[k].object_weight.sum()) == 0 for k in range(5)), "nobody said what are objects"
+    assert len(data.samples) == 5
+    assert all(float(data.samples[k].object_weight.sum()) == 0 for k in range(5)), "it is unknown what is an object"

@@ -6,8 +6,7 @@ from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PR
 from tltm_graph.nn import TransitionHead
 from tltm_graph.synthetic import DetectionSequence, simulate_motion
 from tltm_graph.tracking import TrackManager
-from tltm_graph.training import AssociationStep, association_losses, association_steps
-from tltm_graph.training.association_steps import OVERLAP
+from tltm_graph.training.association_steps import _PREDICTED_IOU, AssociationStep, association_losses, association_steps
 
 
 def video(picture: str, ids: list[list[int]] | None = None) -> DetectionSequence:
@@ -21,30 +20,30 @@ def video(picture: str, ids: list[list[int]] | None = None) -> DetectionSequence
     )
 
 
-def told(step: AssociationStep) -> list[tuple[int, int]]:
-    return sorted(map(tuple, step.edge_index[:, step.same > 0].T.tolist()))
+def right_edges(step: AssociationStep) -> list[tuple[int, int]]:
+    return sorted(map(tuple, step.edge_index[:, step.edge_target > 0].T.tolist()))
 
 
 def test_labels_follow_the_true_identities():
     steps = list(association_steps(video("ab\nab\n.b\nab", [[1, 2], [2, 1], [2], [9, 2]])))
-    assert told(steps[1]) == [(0, 1), (1, 0)]
-    assert [len(told(step)) for step in steps] == [0, 2, 1, 1]
-    assert steps[0].births.tolist() == [1, 1], "of what is in the first frame all is new"
+    assert right_edges(steps[1]) == [(0, 1), (1, 0)]
+    assert [len(right_edges(step)) for step in steps] == [0, 2, 1, 1]
+    assert steps[0].birth_target.tolist() == [1, 1], "everything in the first frame is new"
     assert steps[0].previous.shape == (0, NUM_PREVIOUS)
-    assert steps[1].births.tolist() == [0, 0]
-    assert steps[2].misses.sum() == 1
-    assert steps[3].births.sum() == 1, "9 was never there before"
+    assert steps[1].birth_target.tolist() == [0, 0]
+    assert steps[2].miss_target.sum() == 1
+    assert steps[3].birth_target.sum() == 1, "9 was never there before"
 
 
-def test_an_object_that_returns_is_the_old_one_as_long_as_it_is_remembered():
+def test_an_object_that_returns_keeps_its_track_while_it_is_remembered():
     sequence = video(LEAVING)
     last = list(association_steps(sequence, TrackManager(max_time_since_update=10)))[-1]
-    assert not last.births.any()
+    assert not last.birth_target.any()
     back = list(association_steps(sequence, TrackManager(max_time_since_update=1)))[-2]
-    assert back.births.any()
+    assert back.birth_target.any()
 
 
-def test_nothing_is_learned_from_what_nobody_knows():
+def test_unknown_identities_have_no_weight():
     steps = list(association_steps(video("ab\nab\nab", [[1, -1], [1, -1], [1, -1]])))
     step = steps[-1]
     known = step.birth_weight > 0
@@ -53,47 +52,47 @@ def test_nothing_is_learned_from_what_nobody_knows():
     assert (step.miss_weight == 0).any()
 
 
-def test_what_is_right_after_mistakes():
+def test_targets_after_mistakes():
     def forgetful(previous, current, edge_index, edges):
-        """A head that never knows anything again."""
+        """A head that starts new tracks only."""
         return edges[:, 0] * 0 - 9, torch.ones(len(current)), torch.ones(len(previous)), torch.zeros(len(current))
 
     step = list(association_steps(video("a..b\na..b\na..b\na..b"), head=forgetful))[-1]
     assert len(step.previous) == 6, "two tracks for each of three frames"
-    assert len(told(step)) == 2, "one of them goes on with each object"
-    assert not step.births.any()
+    assert len(right_edges(step)) == 2, "one of them goes on with each object"
+    assert not step.birth_target.any()
     row, _ = step.edge_index
-    goes_on = step.same > 0
-    echo = ~goes_on & torch.isin(row, torch.arange(6)[step.miss_weight == 0]) & (step.edges[:, OVERLAP] > 0.5)
+    goes_on = step.edge_target > 0
+    echo = ~goes_on & torch.isin(row, torch.arange(6)[step.miss_weight == 0]) & (step.edges[:, _PREDICTED_IOU] > 0.5)
     assert echo.sum() == 4
-    assert not step.edge_weight[echo].any(), "what becomes of the others does not matter"
+    assert not step.edge_weight[echo].any(), "the other tracks have no target"
     assert step.miss_weight.sum() == 2
     assert step.edge_weight[goes_on].all()
 
 
-def test_a_track_is_of_whom_it_was_with_most():
+def test_a_track_has_the_identity_of_most_of_its_observations():
     def first_come(previous, current, edge_index, edges):
         """A head that takes the detections in order."""
         same = (edge_index[0] == edge_index[1]).float()
         return 20 * same - 10, torch.zeros(len(current)), torch.zeros(len(previous)), torch.zeros(len(current))
 
     steps = list(association_steps(video("ab\nab\nab\nab", [[1, 2], [1, 2], [2, 1], [1, 2]]), head=first_come))
-    assert [told(step) for step in steps] == [[], [(0, 0), (1, 1)], [(0, 1), (1, 0)], [(0, 0), (1, 1)]]
+    assert [right_edges(step) for step in steps] == [[], [(0, 0), (1, 1)], [(0, 1), (1, 0)], [(0, 0), (1, 1)]]
 
 
-def test_evidence_is_calibrated():
+def test_simulated_appearance_logits_are_calibrated():
     generator = torch.Generator().manual_seed(0)
-    told, truth = [], []
+    logits, truth = [], []
     for seed in range(6):
         for step in association_steps(simulate_motion(seed, 40), None, 1.5, generator):
-            near = step.edges[:, OVERLAP] > 0.05  # what is far is looked at only because of its logit
-            told.append(3 * step.edges[near, -2])
-            truth.append(step.same[near])
+            near = step.edges[:, _PREDICTED_IOU] > 0.05  # far pairs have an edge only because of their logit
+            logits.append(3 * step.edges[near, -2])
+            truth.append(step.edge_target[near])
             assert (step.edges[:, -1] == 1).all()
-    told, truth = torch.cat(told), torch.cat(truth)
-    near_two = (told - 2).abs() < 0.5
+    logits, truth = torch.cat(logits), torch.cat(truth)
+    near_two = (logits - 2).abs() < 0.5
     yes, no = near_two[truth > 0].float().mean(), near_two[truth == 0].float().mean()
-    assert 1.5 < (yes / no).log() < 2.5, "a logit of 2 is e² times likelier for one object than for two"
+    assert 1.5 < (yes / no).log() < 2.5, "a logit of 2 is e² times times likelier for the same object"
 
 
 def test_joined_steps_are_the_steps():
@@ -102,7 +101,7 @@ def test_joined_steps_are_the_steps():
     torch.manual_seed(0)
     head = TransitionHead(NUM_PREVIOUS, NUM_CURRENT, NUM_EDGE, channels=8, hidden_channels=16).eval()
     together = association_losses(head, steps)
-    counts = [(s.same * s.edge_weight).sum() for s in steps]
+    counts = [(s.edge_target * s.edge_weight).sum() for s in steps]
     for name in ("edge", "birth", "miss"):
         apart = [
             float(association_losses(head, [s])[name] * c.clamp(min=1)) for s, c in zip(steps, counts, strict=True)
@@ -115,7 +114,7 @@ def test_weights_weigh():
     step = list(association_steps(video(CROSSING)))[2]
     twice = step.weighted(2.0)
     assert torch.equal(twice.edge_weight, 2 * step.edge_weight)
-    assert torch.equal(twice.same, step.same)
+    assert torch.equal(twice.edge_target, step.edge_target)
 
 
 def test_crossing_objects_are_hard_and_those_apart_are_not():

@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from tltm_graph.training import calibration_error, fit_temperature
+from tltm_graph.training.calibration import calibration_error, fit_temperature
 
 
 def drawn(scale: float, count: int = 40_000, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Calibrated log-odds times ``scale``, and what came true."""
+    """Calibrated log-odds times ``scale``, and what is true."""
     random = torch.Generator().manual_seed(seed)
     logits = 2 * torch.randn(count, generator=random)
     truth = (torch.rand(count, generator=random) < logits.sigmoid()).float()

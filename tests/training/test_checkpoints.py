@@ -33,11 +33,11 @@ def test_a_damaged_one_is_passed_over(damage, tmp_path):
     if damage == "changed":
         content[content.index(torch.arange(500.0).numpy().tobytes()) + 100] ^= 1
     bad.write_bytes({"cut": content[:-20], "empty": b"", "changed": content}[damage])
-    with pytest.warns(UserWarning, match="step_00000002.ckpt' is damaged and passed over"):
+    with pytest.warns(UserWarning, match="step_00000002.ckpt' is damaged"):
         assert newest_checkpoint(tmp_path) == good
 
 
-def test_one_that_was_being_written_is_none(tmp_path, monkeypatch):
+def test_a_partial_file_is_no_checkpoint(tmp_path, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 

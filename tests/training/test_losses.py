@@ -3,7 +3,7 @@ import torch
 import torch.distributed as dist
 
 from tltm_graph.detectors.centermask.fcos import DenseOutput, DenseTargets
-from tltm_graph.training import edge_loss, fcos_losses, mask_loss, smoothed_giou, transition_loss
+from tltm_graph.training.losses import edge_loss, fcos_losses, mask_loss, smoothed_giou, transition_loss
 
 
 def giou_of_corners(a, b):

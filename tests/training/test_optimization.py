@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from tltm_graph.models import tltm_tiny
-from tltm_graph.training import CosineSchedule, StepSchedule, decayed_groups
+from tltm_graph.training import CosineSchedule, StepSchedule, decayed_groups, weight_average
 
 
 def test_cosine():
@@ -29,7 +29,7 @@ def test_a_milestone_within_the_warm_up():
     assert StepSchedule((5,), warm_up=10, start=0.0)(8, 20) == pytest.approx(0.08)
 
 
-def test_what_is_no_schedule():
+def test_bad_schedules():
     with pytest.raises(ValueError, match=r"Expected milestones in order, got \[5, 3\]"):
         StepSchedule((5, 3))
     with pytest.raises(ValueError, match="Expected warm_up of at least 0, got -1"):
@@ -58,3 +58,48 @@ def test_every_trained_weight_is_in_one_group():
     groups = decayed_groups(model)
     ids = [id(p) for group in groups for p in group["params"]]
     assert sorted(ids) == sorted(id(p) for p in model.parameters() if p.requires_grad)
+
+
+class Counting(nn.Linear):
+    def __init__(self):
+        super().__init__(2, 2)
+        self.register_buffer("count", torch.tensor(0))
+
+
+def test_average_is_that_of_the_formula():
+    torch.manual_seed(0)
+    model = Counting()
+    average = weight_average(model, 0.5)
+    expected = None
+    for n in range(8):
+        with torch.no_grad():
+            model.weight.add_(torch.randn(2, 2))
+            model.count.add_(1)
+        average.update_parameters(model)
+        decay = min(0.5, (1 + n) / (10 + n))
+        expected = model.weight.detach().clone() if n == 0 else decay * expected + (1 - decay) * model.weight.detach()
+        torch.testing.assert_close(average.module.weight, expected)
+        assert average.module.count == model.count
+    assert not any(p.requires_grad for p in average.parameters())
+
+
+def test_without_decay_the_average_is_the_model():
+    model = Counting()
+    average = weight_average(model, 0.0)
+    for _ in range(3):
+        with torch.no_grad():
+            model.weight.add_(1)
+        average.update_parameters(model)
+        assert average.module.weight.equal(model.weight)
+
+
+def test_the_average_is_a_separate_model():
+    model = tltm_tiny(("thing",))
+    average = weight_average(model, 0.9).module
+    assert average.config == model.config
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_bad_decay():
+    with pytest.raises(ValueError, match=r"Expected a decay of the average from 0 to below 1, got 1.0"):
+        weight_average(Counting(), 1.0)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tltm_graph.models import centermask_r50, save_model, tltm_r50, tltm_tiny
-from tltm_graph.training import start_from
+from tltm_graph.training.start_from import start_from
 
 
 def saved(tmp_path, names, seed=0, build=tltm_tiny):
@@ -18,10 +18,10 @@ def test_the_same_classes(tmp_path):
     report = start_from(path, new)
     assert all(a.equal(b) for a, b in zip(old.state_dict().values(), new.state_dict().values(), strict=True))
     assert report.new == report.left_out == report.new_classes == ()
-    assert str(report) == f"start from {path}: {len(old.state_dict())} weights taken over"
+    assert str(report) == f"start from {path}: {len(old.state_dict())} weights copied"
 
 
-def test_other_classes_keep_what_is_known_of_them(tmp_path):
+def test_common_classes_keep_their_rows(tmp_path):
     old, path = saved(tmp_path, ("cat", "dog", "owl"))
     torch.manual_seed(1)
     new = tltm_tiny(("fox", "dog", "cat", "eel"))
@@ -33,7 +33,7 @@ def test_other_classes_keep_what_is_known_of_them(tmp_path):
         assert value[2].equal(before[0])
         assert value[[0, 3]].equal(drawn[f"detector.{name}"][[0, 3]])
     assert new.detector.fusers[0].cn1.weight.equal(old.detector.fusers[0].cn1.weight)
-    assert "classes: 2 taken over by name (dog, cat), 2 drawn anew (fox, eel)" in str(report)
+    assert "classes: 2 copied by name (dog, cat), 2 random (fox, eel)" in str(report)
 
 
 def test_the_same_number_of_classes_in_another_order(tmp_path):
@@ -48,7 +48,7 @@ def test_from_a_detector_to_the_whole_model_and_back(tmp_path):
     new = tltm_r50(("cat",))
     report = start_from(path, new)
     assert new.detector.head.bbox_pred.weight.equal(old.head.bbox_pred.weight)
-    assert str(report).endswith("48 not in the file, drawn anew: fusers, relation.encoder, relation.gnn")
+    assert str(report).endswith("48 not in the file, random: fusers, relation.encoder, relation.gnn")
     save_model(new, path)
     again = centermask_r50(("cat",))
     report = start_from(path, again)
@@ -60,11 +60,11 @@ def test_what_does_not_fit_is_an_error_and_changes_nothing(tmp_path):
     _, path = saved(tmp_path, ("cat",), build=centermask_r50)
     model = tltm_tiny(("cat",))
     before = [value.clone() for value in model.state_dict().values()]
-    with pytest.raises(ValueError, match=r"classes apart, in '.*', got those of another one: .*Nothing was loaded"):
+    with pytest.raises(ValueError, match=r"except for its classes, in '.*', got .*Nothing was loaded"):
         start_from(path, model)
     assert all(a.equal(b) for a, b in zip(before, model.state_dict().values(), strict=True))
     path.with_suffix(".json").unlink()
-    with pytest.raises(FileNotFoundError, match=r"beside it in 'saved.json', found none: it names the classes"):
+    with pytest.raises(FileNotFoundError, match=r"'saved.json', which names the classes, beside"):
         start_from(path, model)
     path.with_suffix(".json").write_text("{}")
     with pytest.raises(ValueError, match="Expected a configuration with class_names"):

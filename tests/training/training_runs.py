@@ -1,6 +1,6 @@
-"""Small runs of experiments/train_vis.py, each in a process of its own that can be killed.
+"""Small runs of experiments/train_vis.py, each in a separate process that can be killed.
 
-The processes fork from a server that has everything imported, so that they start at once.
+The processes fork from a server that has imported everything, so that they start fast.
 """
 
 import multiprocessing
@@ -32,22 +32,29 @@ _SERVER.set_forkserver_preload(["experiments.train_vis"])
 
 
 def start(output: Path, *flags: str, rank: int = 0, world_size: int = 1, port: int = 0, **changes: str) -> BaseProcess:
-    """Starts a run that writes to ``output``, and what it prints to ``output.log``; the last weights of each process
-    are saved beside that.
+    """Start a run that writes to ``output`` and prints to ``output.log``.
+
+    The last weights of each process are saved to ``output.log.weights``.
 
     Args:
         output: Folder of the run.
         flags: Options without a value.
-        rank: Number of the process, as torchrun would say.
+        rank: Number of the process, as torchrun numbers them.
         world_size: Number of processes.
-        port: Where they meet.
+        port: Port at which the processes meet.
         changes: Options by name, with ``__`` for a point, on top of those of ``SMALL``.
     """
     options = SMALL | {"output": str(output)} | {name.replace("__", "."): value for name, value in changes.items()}
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-    told = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": 0, "WORLD_SIZE": world_size, "LOCAL_WORLD_SIZE": world_size}
-    told |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
-    environment = {name: str(value) for name, value in told.items()} if world_size > 1 else {}
+    variables = {
+        "RANK": rank,
+        "LOCAL_RANK": rank,
+        "GROUP_RANK": 0,
+        "WORLD_SIZE": world_size,
+        "LOCAL_WORLD_SIZE": world_size,
+    }
+    variables |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
+    environment = {name: str(value) for name, value in variables.items()} if world_size > 1 else {}
     log = f"{output}.{rank}.log" if world_size > 1 else f"{output}.log"
     process = _SERVER.Process(target=_run, args=([*arguments, *flags], environment, log))
     process.start()
@@ -55,7 +62,7 @@ def start(output: Path, *flags: str, rank: int = 0, world_size: int = 1, port: i
 
 
 def finish(process: BaseProcess, seconds: float = 120) -> int | None:
-    """Waits for the end of a run; returns its exit status."""
+    """Wait for the end of a run and return its exit status."""
     process.join(seconds)
     if process.is_alive():
         process.kill()
@@ -64,13 +71,13 @@ def finish(process: BaseProcess, seconds: float = 120) -> int | None:
 
 
 def weights(output: Path) -> dict[str, Tensor]:
-    """All weights that a run has written."""
+    """Read all weights of a run."""
     files = ("model.safetensors", "model_ema.safetensors")
     return {f"{file}: {name}": value for file in files for name, value in load_file(output / file).items()}
 
 
 def free_port() -> int:
-    """A port nobody listens to."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -90,9 +97,9 @@ def _run(arguments: list[str], environment: dict[str, str], log: str) -> None:
 
         fit = train_vis.Trainer.fit
 
-        def fit_and_tell(trainer, module, *rest, **options):
+        def fit_and_save(trainer, module, *rest, **options):
             fit(trainer, module, *rest, **options)
             torch.save(module.state_dict(), f"{log}.weights")
 
-        train_vis.Trainer.fit = fit_and_tell
+        train_vis.Trainer.fit = fit_and_save
         sys.exit(train_vis.main(arguments))

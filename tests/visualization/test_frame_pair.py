@@ -6,7 +6,7 @@ from PIL import Image
 from tests.explanation.saved_runs import oracle, saved, scene
 from tltm_graph import MovingShapes, Tracker
 from tltm_graph.association import GeometricAffinity
-from tltm_graph.commands.crops import crops
+from tltm_graph.cli.explain import crops
 from tltm_graph.visualization import draw_frame_pair
 from tltm_graph.visualization.drawing import PALETTE
 

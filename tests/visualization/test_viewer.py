@@ -14,8 +14,8 @@ from tests.cases import EMPTY_FRAMES, Script, blank, drawn
 from tests.explanation.saved_runs import SIZE, oracle, saved, scene
 from tltm_graph import Tracker
 from tltm_graph.cli import main
-from tltm_graph.commands.mistakes import CAUSES
-from tltm_graph.commands.source import open_source
+from tltm_graph.cli.mistakes import CAUSES
+from tltm_graph.cli.saved_run import open_source
 from tltm_graph.formats import TrackWriter
 from tltm_graph.visualization import write_viewer
 

@@ -1,55 +1,76 @@
-"""The command line, ``tltm-graph``."""
+"""The command line, ``tltm-graph``.
+
+Each command is a module with a function of its name. The docstring and the signature of the function are the help and
+the options (see ``arguments``). A module may have an ``EPILOG`` for the help and a function ``exit_status(result)``. It
+imports nothing heavy: its functions import what they need, so that ``--help`` is quick.
+"""
 
 import argparse
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any
 
 from tltm_graph import __version__
-from tltm_graph.cli import (
-    convert,
-    diff,
-    draw,
-    evaluate,
-    explain,
-    mistakes,
-    render,
-    solve,
-    track,
-    validate,
-    view,
-)
+from tltm_graph.cli import convert, diff, draw, evaluate, explain, mistakes, render, solve, track, validate, view
+from tltm_graph.cli.arguments import add_arguments, call, description
+from tltm_graph.cli.running import run_reporting_errors
 
-COMMANDS = {
-    "track": (track, "follow the objects of a video"),
-    "eval": (evaluate, "score tracks against the truth"),
-    "view": (view, "write a saved run as a page to look at"),
-    "draw": (draw, "draw saved runs into their video, side by side"),
-    "explain": (explain, "say why an object was taken for what it was"),
-    "solve": (solve, "associate the objects of a saved run again"),
-    "diff": (diff, "show which decisions two runs took differently"),
-    "mistakes": (mistakes, "name the wrong decisions of a saved run, given the truth"),
-    "convert": (convert, "write tracks in another format"),
-    "validate": (validate, "look for mistakes in a data set"),
-    "render": (render, "write videos of moving shapes with their truth"),
+COMMANDS: dict[str, ModuleType] = {
+    "track": track,
+    "eval": evaluate,
+    "view": view,
+    "draw": draw,
+    "explain": explain,
+    "solve": solve,
+    "diff": diff,
+    "mistakes": mistakes,
+    "convert": convert,
+    "validate": validate,
+    "render": render,
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit status: 0, 1 after an error, 130 after Ctrl-C."""
+    """Run one command.
+
+    Args:
+        arguments: Command and its options; None for those of the process.
+
+    Returns:
+        Exit status: 0, 1 after an error, 130 after Ctrl-C.
+    """
     parser = argparse.ArgumentParser(prog="tltm-graph", description="Online video instance segmentation.")
     parser.add_argument("--version", action="version", version=f"tltm-graph {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (module, what) in COMMANDS.items():
+    for name, module in COMMANDS.items():
+        text = description(_function(module))
         command = commands.add_parser(
-            name, help=what, description=module.DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+            name,
+            help=text.partition("\n")[0],
+            description=text,
+            epilog=getattr(module, "EPILOG", None),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        module.add_arguments(command)
-        command.add_argument(
-            "--traceback", action="store_true", help="after an unexpected error, show where it comes from"
-        )
+        add_arguments(command, _function(module))
+        command.add_argument("--traceback", action="store_true", help="After an unexpected error, print its traceback.")
     options = vars(parser.parse_args(arguments))
     return _run(options.pop("command"), options)
 
 
 def _run(command: str, options: dict[str, Any]) -> int:
-    return COMMANDS[command][0].run(options)
+    module = COMMANDS[command]
+    sys.path.append(os.getcwd())  # a detector class of the user may be a module in this folder
+
+    def work() -> int:
+        result = call(_function(module), options)
+        status = getattr(module, "exit_status", None)
+        return 0 if status is None else status(result)
+
+    return run_reporting_errors(work, options["traceback"])
+
+
+def _function(module: ModuleType) -> Callable[..., Any]:
+    function: Callable[..., Any] = getattr(module, module.__name__.rpartition(".")[2])
+    return function

@@ -1,42 +1,65 @@
-"""``tltm-graph diff``."""
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import argparse
-from typing import Any
+from tltm_graph.cli.arguments import File
+from tltm_graph.cli.running import write_json
+from tltm_graph.cli.solve import Graph
 
-from tltm_graph.cli.running import running
-
-DESCRIPTION = """\
-Shows which decisions two runs on one video took differently, with the margin of each: how much better it was than the
-next best of the frame. Ids do not matter; what counts is which earlier object each object goes on."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of ``tltm-graph diff``."""
-    add = parser.add_argument
-    add("first", metavar="FIRST", help="graph.zip of a run with --save-graph, or its folder")
-    add("second", metavar="SECOND", help="another")
-    add("--output", metavar="FILE", help="also write all of them as JSON")
-    add("--limit", metavar="N", type=int, default=40, help="print so many; default: %(default)s")
+if TYPE_CHECKING:
+    from tltm_graph.explanation import Difference
 
 
-def run(options: dict[str, Any]) -> int:
-    """Runs ``tltm-graph diff`` with parsed options; 0 whether there are differences or not."""
-    show_traceback, limit = options.pop("traceback"), options.pop("limit")
+@dataclass(frozen=True)
+class Comparison:
+    """Differences between two runs on one video.
 
-    def work() -> int:
-        from tltm_graph.commands.diff import diff
-        from tltm_graph.structures import class_name
+    Args:
+        differences: Decisions that differ, in the order of frames.
+        decisions: Number of objects of the first run, and of those that only the second run has.
+        class_names: Names of the classes, None if unknown.
+    """
 
-        comparison = diff(**options)
-        for one in comparison.found[:limit]:
-            sides = [
-                "not found" if side is None else f"object {side.row}: {side.text()} (margin {side.margin:.2f})"
-                for side in (one.first, one.second)
-            ]
-            print(f"frame {one.frame}, {class_name(one.label, comparison.class_names)}\n  < {sides[0]}\n  > {sides[1]}")
-        if len(comparison.found) > limit:
-            print(f"… and {len(comparison.found) - limit} more: --limit, or --output for all")
-        print(f"{len(comparison.found)} of {comparison.decisions} decisions differ")
-        return 0
+    differences: tuple["Difference", ...]
+    decisions: int
+    class_names: tuple[str, ...] | None
 
-    return running(work, show_traceback)
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain data, for JSON."""
+        return {"decisions": self.decisions, "differences": [one.to_dict() for one in self.differences]}
+
+
+def diff(first: Graph, second: Graph, *, output: File | None = None, limit: int = 40) -> Comparison:
+    """List the decisions that differ between two runs on one video.
+
+    A decision is the earlier object that an object continues; ids do not matter. Each is printed with its margin: its
+    score minus that of the next best assignment of the frame.
+
+    Args:
+        first: graph.zip of tltm-graph track --save-graph or tltm-graph solve, or its folder.
+        second: graph.zip of the other run, or its folder.
+        output: JSON file for all differences.
+        limit: Largest number of differences to print.
+
+    Raises:
+        ValueError: If a file is not a graph, or the graphs are of different videos.
+        OSError: If a file cannot be read or written.
+    """
+    from tltm_graph.explanation import SavedGraph, differences
+    from tltm_graph.structures import class_name
+
+    graphs = SavedGraph(first), SavedGraph(second)
+    found = tuple(differences(*graphs))
+    decisions = sum(len(decision.current) for decision in graphs[0]) + sum(one.first is None for one in found)
+    comparison = Comparison(found, decisions, graphs[0].class_names)
+    if output is not None:
+        write_json(output, comparison.to_dict(), ensure_ascii=True)
+    for one in found[:limit]:
+        sides = [
+            "not found" if side is None else f"object {side.row}: {side.text()} (margin {side.margin:.2f})"
+            for side in (one.first, one.second)
+        ]
+        print(f"frame {one.frame}, {class_name(one.label, comparison.class_names)}\n  < {sides[0]}\n  > {sides[1]}")
+    if len(found) > limit:
+        print(f"… and {len(found) - limit} more: --limit, or --output for all")
+    print(f"{len(found)} of {decisions} decisions differ")
+    return comparison

@@ -1,58 +1,163 @@
-"""``tltm-graph explain``."""
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
-import argparse
-from typing import Any
+from tltm_graph.cli.arguments import File, Option
+from tltm_graph.cli.running import write_json
+from tltm_graph.cli.solve import DetectorName, Graph
 
-from tltm_graph.cli.running import running
+if TYPE_CHECKING:
+    from torch import Tensor
 
-DESCRIPTION = """\
-Says why an object was taken for what it was: what the score of its transition is the sum of, which other tracks it was
-compared with, how much better the decision is than the next best of the whole frame, and the smallest change that would
-have changed it.
-
-GRAPH is the graph.zip of tltm-graph track --save-graph, or the folder it is in. Without --frame the most doubtful
-decisions of the video are listed."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of ``tltm-graph explain``."""
-    add = parser.add_argument
-    add("graph", metavar="GRAPH", help="of a run with --save-graph: the file or its folder")
-    add("--frame", metavar="N", type=int, help="index of the frame, from 0")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument(
-        "--track", metavar="ID", type=int, help="the track whose object is asked for, or that was missed"
-    )
-    which.add_argument("--object", dest="row", metavar="N", type=int, help="the object, counted from 0 in its frame")
-    add("--limit", metavar="N", type=int, default=20, help="list so many doubtful decisions; default: %(default)s")
-    add("--output", metavar="FILE", help="also write the explanation as JSON")
-    add("--picture", metavar="FILE", help="also draw it, with pictures of what was compared: .png, .svg or .pdf")
-    add("--source", metavar="SOURCE", help="the video for the picture, if it is not where it was")
-    add("--weights", metavar="DETECTOR", help="the model whose relation judged, if it is not where it was: tltm:FILE")
+    from tltm_graph.explanation import Explanation, SavedGraph
+    from tltm_graph.structures import Frame
 
 
-def run(options: dict[str, Any]) -> int:
-    """Runs ``tltm-graph explain`` with parsed options."""
-    show_traceback, limit = options.pop("traceback"), options.pop("limit")
+def explain(
+    graph: Graph,
+    *,
+    frame: int | None = None,
+    track: Annotated[int | None, Option(metavar="ID")] = None,
+    row: Annotated[int | None, Option("object", "N")] = None,
+    limit: int = 20,
+    output: File | None = None,
+    picture: File | None = None,
+    source: str | None = None,
+    weights: DetectorName | None = None,
+) -> "Explanation | None":
+    """Explain the decision on an object of a saved run.
 
-    def work() -> int:
-        from tltm_graph.commands.explain import doubts, explain
-        from tltm_graph.explanation import SavedGraph
+    Printed are the summands of the score of the object's edge, the other tracks it was compared with, the margin to the
+    next best assignment of the frame, and the smallest change of a score that changes the decision. Without --frame,
+    the decisions of the video with the smallest margins are listed.
 
-        if options["frame"] is not None and options["track"] is None and options["row"] is None:
-            raise ValueError("Expected --track or --object beside --frame, got neither")
-        if options["frame"] is not None:
-            print(explain(**options).text())
-            written = [options[name] for name in ("output", "picture") if options[name] is not None]
-            if written:
-                print("\n  ".join(["written:", *written]))
-            return 0
-        if options["track"] is not None or any(options[name] is not None for name in ("row", "output", "picture")):
-            raise ValueError("Expected --frame beside --track, --object, --output or --picture, got no --frame")
-        graph = SavedGraph(options["graph"])
+    Args:
+        graph: graph.zip of tltm-graph track --save-graph, or its folder.
+        frame: Index of the frame, from 0.
+        track: Track whose object, or whose miss, is explained.
+        row: Object to explain, counted from 0 in its frame; instead of --track.
+        limit: Number of decisions to list without --frame.
+        output: JSON file for the explanation.
+        picture: Picture of the object and the tracks it was compared with: .png, .svg or .pdf.
+        source: Video for the picture. Default: the source of the run.
+        weights: Detector with the appearance model, as tltm:FILE. Default: that of the run.
+
+    Returns:
+        Explanation; None without a frame.
+
+    Raises:
+        ValueError: If there is no such frame, track or object, or the file is not a graph of a run.
+        OSError: If a file cannot be read or written.
+    """
+    from tltm_graph import explanation
+    from tltm_graph.cli.saved_run import SavedRun
+
+    if frame is None:
+        if any(value is not None for value in (track, row, output, picture)):
+            raise ValueError("Expected --frame with --track, --object, --output or --picture, got no --frame")
         print("margin  frame  object  track  class")
-        for one in doubts(graph, limit):
-            print(f"{one.margin:6.3f} {one.frame:6d} {one.row:7d} {one.track:6d}  {one.label}")
-        return 0
+        for doubt in doubts(explanation.SavedGraph(graph), limit):
+            print(f"{doubt.margin:6.3f} {doubt.frame:6d} {doubt.row:7d} {doubt.track:6d}  {doubt.label}")
+        return None
+    if (track is None) == (row is None):
+        got = "neither" if track is None else "both"
+        raise ValueError(f"Expected either --track or --object with --frame, got {got}: choose one")
+    run = SavedRun.open(graph, weights)
+    result = explanation.explain(run.graph, frame, track, row, run.tracker)
+    if output is not None:
+        write_json(output, result.to_dict(), ensure_ascii=True)
+    if picture is not None:
+        from tltm_graph.visualization.frame_pair import draw_frame_pair
 
-    return running(work, show_traceback)
+        tracks, objects = crops(run.graph, frame, run.pictures(source))
+        draw_frame_pair(run.graph[frame], tracks, objects, run.graph.class_names, result.row).save(picture)
+    print(result.text())
+    written = [str(path) for path in (output, picture) if path is not None]
+    if written:
+        print("\n  ".join(["written:", *written]))
+    return result
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Decision with a small margin.
+
+    Args:
+        frame: Index of the frame.
+        row: Row of the object.
+        track: Track of the object, -1 for none.
+        label: Name of its class.
+        margin: Score of the frame's assignment minus that of the best assignment with another decision here.
+    """
+
+    frame: int
+    row: int
+    track: int
+    label: str
+    margin: float
+
+
+def doubts(graph: "SavedGraph", count: int = 20) -> list[Doubt]:
+    """Find the decisions with the smallest margins, smallest first.
+
+    Args:
+        graph: A saved run. Objects without a track are left out.
+        count: Largest number of decisions.
+    """
+    from tltm_graph.structures import class_name
+
+    found = []
+    for decision in graph:
+        for row, (margin, track) in enumerate(zip(decision.margins.tolist(), decision.tracks.tolist(), strict=True)):
+            if track >= 0:
+                found.append((margin, decision.frame, row, track, int(decision.current.labels[row])))
+    found.sort()
+    return [
+        Doubt(frame, row, track, class_name(label, graph.class_names), margin)
+        for margin, frame, row, track, label in found[:count]
+    ]
+
+
+def crops(
+    graph: "SavedGraph", frame: int, pictures: Iterable["Frame"]
+) -> tuple[dict[int, "Tensor"], dict[int, "Tensor"]]:
+    """Cut out the tracks of a frame at their last observations, and the objects of the frame.
+
+    Args:
+        graph: A saved run.
+        frame: Index of the frame.
+        pictures: The video, from its first frame.
+
+    Returns:
+        Pictures of the tracks by id, and of the objects by row: RGB (3, H, W) uint8.
+
+    Raises:
+        ValueError: If there is no such frame, or the video is another one.
+    """
+    last: dict[int, tuple[int, int]] = {}  # track -> frame and row of its last observation
+    for decision in graph.decisions(until=frame - 1):
+        last |= {track: (decision.frame, row) for row, track in enumerate(decision.tracks.tolist()) if track >= 0}
+    current = graph[frame]
+    assert current.previous.ids is not None
+    rows: dict[int, list[tuple[int, int]]] = {}  # frame -> tracks and rows to cut out
+    for track in current.previous.ids.tolist():
+        if track in last:
+            rows.setdefault(last[track][0], []).append((track, last[track][1]))
+    tracks: dict[int, Tensor] = {}
+    for picture in pictures:
+        if picture.size != graph.size:
+            raise ValueError(
+                f"Expected pictures of {graph.size} pixels (H, W), got {picture.size}: the video is another one"
+            )
+        for track, row in rows.get(picture.index, ()):
+            tracks[track] = _crop(picture, graph[picture.index].current.boxes[row])
+        if picture.index >= frame:
+            return tracks, {row: _crop(picture, box) for row, box in enumerate(current.current.boxes)}
+    raise ValueError(f"Expected a video with frame {frame}, got one that ends before it: the video is another one")
+
+
+def _crop(picture: "Frame", box: "Tensor") -> "Tensor":
+    from torchvision.ops import clip_boxes_to_image
+
+    x0, y0, x1, y1 = clip_boxes_to_image(box[None], picture.size)[0].round().int().tolist()
+    return picture.image[:, y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)].cpu()

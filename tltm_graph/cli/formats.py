@@ -1,6 +1,17 @@
-"""What the commands that read data sets have in common."""
+"""Options and checks of the commands that read data sets in any format."""
 
-import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tltm_graph.cli.arguments import Folder, Option
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from tltm_graph.formats import Video, VideoSet
 
 FORMATS = {
     "youtube_vis": "rw  YouTube-VIS 2019 and 2021 and OVIS annotations (JSON)",
@@ -19,32 +30,79 @@ FORMATS = {
     "yolo": "r   still images with YOLO polygons or boxes (folder)",
     "open_images": "r   Open Images masks (folder with its tables)",
     "tltm": "rw  the TLTM authors' JSON",
-    "csv": "rw  one row an object and frame (CSV)",
+    "csv": "rw  one row per object and frame (CSV)",
 }
-"""Every format: whether it is read or written, and what it is. Here, so that --help does not have to import readers."""
+"""Read (r) or written (w), and description of each format. The table of the readers would import torch for --help."""
+
+FORMAT_TABLE = "Formats (r: read, w: written):\n" + "\n".join(
+    f"  {name:<{max(map(len, FORMATS))}} {text}" for name, text in FORMATS.items()
+)
+
+Format = Annotated[str, Option(metavar="FORMAT")]
+Names = Annotated[Sequence[str], Option(metavar="NAME")]
+ImageSet = Annotated[str, Option(metavar="LIST")]
+Part = Literal["train", "val"]
 
 
-def formats() -> str:
-    """The formats, a line each, for --help."""
-    width = max(map(len, FORMATS))
-    return "Formats (r: read, w: written):\n" + "\n".join(f"  {n:<{width}} {what}" for n, what in FORMATS.items())
+@dataclass(frozen=True, kw_only=True)
+class ReadingOptions:
+    """Format of a data set, and what it does not say itself.
+
+    Args:
+        source_format: Format of the source. Default: recognized from its content.
+        images: Folder of the pictures, for formats that keep them elsewhere.
+        class_names: Class names, for formats that only number the classes: names, coco, or youtube_vis_2019.
+        image_set: Read only the videos of this list of DAVIS: val, 2017/val, …
+        every: Distance between annotated pictures, for label maps with --images: one picture in N has a label map.
+    """
+
+    source_format: Annotated[str | None, Option("format", "FORMAT")] = None
+    images: Folder | None = None
+    class_names: Names | None = None
+    image_set: ImageSet | None = None
+    every: int = 1
+
+    def open(self, source: str | Path, like: "VideoSet | None" = None) -> "VideoSet":
+        """Open the videos of a file or folder.
+
+        Args:
+            source: File or folder.
+            like: Data set that the tracks belong to, for results that do not describe their videos.
+
+        Raises:
+            ValueError: If the format is unknown or the source is not valid.
+            OSError: If a file cannot be read.
+        """
+        from tltm_graph.formats import COCO, YOUTUBE_VIS_2019, open_videos
+
+        data_sets: dict[tuple[str, ...], tuple[str, ...]] = {
+            ("coco",): COCO,
+            ("youtube_vis_2019",): YOUTUBE_VIS_2019,
+        }
+        class_names = self.class_names and data_sets.get(tuple(self.class_names), self.class_names)
+        return open_videos(source, self.source_format, self.images, like, class_names, self.image_set, self.every)
 
 
-def add_format_arguments(parser: argparse.ArgumentParser) -> None:
-    """How the source is read."""
-    add = parser.add_argument
-    add("--format", dest="source_format", metavar="FORMAT", help="of the source; default: what it looks like")
-    add("--images", metavar="DIR", help="folder of the pictures, where the format keeps them elsewhere")
-    add(
-        "--class-names",
-        nargs="+",
-        metavar="NAME",
-        help="for formats that only number the classes: their names, or coco, or youtube_vis_2019",
-    )
-    add_image_set(parser)
-    add("--every", metavar="N", type=int, default=1, help="label maps with --images: each N-th picture has a map")
+def progress_bar(videos: "VideoSet", label: str) -> "tqdm[Video]":
+    """Iterate over videos with a progress bar on standard error."""
+    from tqdm import tqdm
+
+    return tqdm(videos, desc=label, unit=" videos", file=sys.stderr)
 
 
-def add_image_set(parser: argparse.ArgumentParser) -> None:
-    """Which videos of DAVIS."""
-    parser.add_argument("--image-set", metavar="LIST", help="only the videos of this list of DAVIS: val, 2017/val, …")
+def check_target(target: str | Path, *sources: str | Path | None) -> None:
+    """Refuse to overwrite what is read.
+
+    Raises:
+        ValueError: If the target is one of the sources, a folder around it, or an existing file within it.
+    """
+    output = Path(target).resolve()
+    for source in sources:
+        if not source:
+            continue
+        read = Path(source).resolve()
+        if read == output or output in read.parents or (read in output.parents and output.exists()):
+            raise ValueError(
+                f"Expected an output that is not an input, got '{target}', which overwrites '{source}', which is read: "
+                "choose another path"
+            )

@@ -1,55 +1,122 @@
-"""``tltm-graph solve``."""
+import sys
+import time
+from contextlib import ExitStack
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-import argparse
-from typing import Any
+from tltm_graph.cli.arguments import Folder, Option
+from tltm_graph.cli.running import write_json
+from tltm_graph.cli.track import SolverName
 
-from tltm_graph.cli.running import running
+if TYPE_CHECKING:
+    from tltm_graph.detectors import Detector
+    from tltm_graph.tracking import Tracker
 
-DESCRIPTION = """\
-Associates the objects of a saved run again, with another solver, memory or threshold, without detecting them again.
-
-GRAPH is the graph.zip of tltm-graph track --save-graph, or the folder it is in. Writes to the output folder:
-  tracks.json   every object's track, in the YouTube-VIS results format
-  graph.zip     the new decisions, for tltm-graph diff and explain
-  run.json      all settings, and how many decisions are other than before"""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of ``tltm-graph solve``."""
-    add = parser.add_argument
-    add("graph", metavar="GRAPH", help="of a run with --save-graph: the file or its folder")
-    add("--output", metavar="DIR", default="out/solve", help="folder to write to; default: %(default)s")
-    add("--solver", choices=("hungarian", "greedy", "argmax"), help="default: that of the run")
-    add(
-        "--max-time-since-update",
-        metavar="N",
-        type=int,
-        help="frames in a row that a track may be missed; default: as in the run, else 60",
-    )
-    add(
-        "--new-track-threshold",
-        metavar="P",
-        type=float,
-        help="least detection score of a new track; default: as in the run, else 0.3",
-    )
-    add("--score-threshold", metavar="P", type=float, default=0.0, help="leave out objects that score less")
-    add("--weights", metavar="DETECTOR", help="the model whose relation judged, if it is not where it was: tltm:FILE")
+Graph = Annotated[str | Path, Option(metavar="GRAPH")]
+DetectorName = Annotated[str, Option(metavar="DETECTOR")]
 
 
-def run(options: dict[str, Any]) -> int:
-    """Runs ``tltm-graph solve`` with parsed options."""
-    show_traceback = options.pop("traceback")
+def solve(
+    graph: Graph,
+    *,
+    output: Folder = "out/solve",
+    solver: SolverName | None = None,
+    max_time_since_update: int | None = None,
+    new_track_threshold: Annotated[float | None, Option(metavar="P")] = None,
+    score_threshold: Annotated[float, Option(metavar="P")] = 0.0,
+    weights: DetectorName | None = None,
+) -> dict[str, Any]:
+    """Associate the objects of a saved run again, with other settings.
 
-    def work() -> int:
-        from tltm_graph.commands.solve import solve
+    The detections of the run are used again; the video is not needed. Written to the output folder:
+      tracks.json   track of every object, in the YouTube-VIS results format
+      graph.zip     new decisions, for tltm-graph diff and explain
+      run.json      settings, and the number of decisions that changed
 
-        result = solve(**options)
-        print(
-            f"{result['frames']} frames, {result['tracks']} tracks in {result['seconds']} s; "
-            f"{result['differences']} of {result['decisions']} decisions are other than before\nwritten:"
+    Args:
+        graph: graph.zip of tltm-graph track --save-graph, or its folder.
+        output: Folder to write to.
+        solver: Choice of edges. Default: that of the run.
+        max_time_since_update: Largest number of consecutive frames in which a track may be missed. Default: that of the
+            run, else 60.
+        new_track_threshold: Minimum detection score, in [0, 1], that starts a track. Default: that of the run,
+            else 0.3.
+        score_threshold: Minimum detection score, in [0, 1]; other objects are left out.
+        weights: Detector with the appearance model, as tltm:FILE. Default: that of the run.
+
+    Returns:
+        Content of run.json.
+
+    Raises:
+        ValueError: If an argument is not valid, or the file is not a graph of a run.
+        OSError: If a file cannot be read or written.
+    """
+    settings = {name: str(value) if isinstance(value, Path) else value for name, value in locals().items()}
+    from tqdm import tqdm
+
+    from tltm_graph.cli.saved_run import SavedRun
+    from tltm_graph.explanation import GraphWriter, SavedGraph, differences, replay
+    from tltm_graph.formats import TrackWriter
+    from tltm_graph.io import output_folder
+
+    run = SavedRun.open(graph, weights)
+    chosen = solver or run.solver
+    given = {"max_time_since_update": max_time_since_update, "new_track_threshold": new_track_threshold}
+    manager = {name: value for name, value in given.items() if value is not None}
+    if chosen == run.solver:
+        manager = run.graph.about.get("manager", {}) | manager
+    if manager and chosen == "argmax":
+        raise ValueError(
+            f"Expected another solver for {', '.join(manager)}, got 'argmax', which has a memory of its own"
         )
-        for name in result["files"]:
-            print(f"  {options['output']}/{name}")
-        return 0
+    target = Path(output) / "graph.zip"
+    if target.resolve() == run.graph.path.resolve():
+        raise ValueError(f"Expected to write to another folder: '{target}' is also the input, and would be lost")
 
-    return running(work, show_traceback)
+    def make_tracker(detector: "Detector") -> "Tracker":
+        trackers.append(run.tracker(detector, chosen, manager))
+        return trackers[0]
+
+    trackers: list[Tracker] = []
+    track_ids: set[int] = set()
+    start = time.perf_counter()
+    with output_folder(Path(output)) as folder:
+        with ExitStack() as stack:
+            tracks = stack.enter_context(TrackWriter(folder / "tracks.json"))
+            steps = replay(run.graph, make_tracker, score_threshold)
+            first = next(steps, None)
+            if first is None:
+                raise ValueError(f"Expected at least one frame in '{run.graph.path}', got none")
+            about = {
+                **run.graph.about,
+                "solver": chosen,
+                "tracker": repr(trackers[0]),
+                "solved_again": settings,
+                "manager": manager,
+            }
+            writer = stack.enter_context(GraphWriter(target, trackers[0], about))
+            bar = tqdm(chain([first], steps), total=len(run.graph), unit=" frames", desc="solving", file=sys.stderr)
+            for state, detections in stack.enter_context(bar):
+                assert detections.ids is not None
+                track_ids.update(detections.ids[detections.ids >= 0].tolist())
+                tracks.write(state.frame, detections)
+                writer.write(state)
+        result = {
+            "settings": settings | {"solver": chosen},
+            "tracker": repr(trackers[0]),
+            "frames": len(run.graph),
+            "tracks": len(track_ids),
+            "seconds": round(time.perf_counter() - start, 2),
+            "differences": sum(1 for _ in differences(run.graph, SavedGraph(target))),
+            "decisions": sum(len(decision.current) for decision in run.graph),
+            "files": ["tracks.json", "graph.zip", "run.json"],
+        }
+        write_json(folder / "run.json", result)
+    print(
+        f"{result['frames']} frames, {result['tracks']} tracks in {result['seconds']} s; "
+        f"{result['differences']} of {result['decisions']} decisions are other than before\nwritten:"
+    )
+    for name in ("tracks.json", "graph.zip", "run.json"):
+        print(f"  {output}/{name}")
+    return result

@@ -1,75 +1,176 @@
-"""``tltm-graph track``."""
-
-import argparse
-import os
+import platform
 import sys
-from typing import Any
+import time
+import warnings
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tltm_graph.cli.running import running
+from tltm_graph.cli.arguments import Folder, Option
+from tltm_graph.cli.running import Interrupt, write_json
 
-DESCRIPTION = """\
-Finds, segments and follows the objects of a video, frame by frame.
+if TYPE_CHECKING:
+    from tltm_graph.detectors import Detector
+    from tltm_graph.io import FrameReader
+    from tltm_graph.metrics import IdentityMeter
+    from tltm_graph.structures import Detections, Frame
+    from tltm_graph.synthetic import MovingShapes
 
-Writes to the output folder:
-  tracks.json   every object's track, in the YouTube-VIS results format
-  overlay.mp4   the video with masks, ids and trails drawn in
-  run.json      all settings, versions and the time each stage took
-  graph.zip     with --save-graph: the association graph, for tltm-graph explain, diff and solve
-  graph.png     with --save-graph: its picture
-
-Without --source a scene is rendered whose truth is known, and scores are printed. Without --detector either, it is an
-easy one of the world that the small model that comes with the package has learned; else a larger and plainer one."""
+SolverName = Literal["hungarian", "greedy", "argmax"]
+DEFAULT_DETECTOR = "torchvision:maskrcnn_resnet50_fpn_v2"
+DEMO_DETECTOR = "tltm:tltm-tiny-moving-shapes"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of ``tltm-graph track``."""
-    add = parser.add_argument
-    add(
-        "--source",
-        metavar="SOURCE",
-        help="video file, image, folder or pattern of images, webcam number, or rtsp:// or http:// address; "
-        "default: a rendered scene",
+def track(
+    *,
+    source: str | None = None,
+    detector: Annotated[str | None, Option(metavar="NAME[:ARGUMENT][?OPTION=VALUE&...]")] = None,
+    solver: SolverName = "hungarian",
+    output: Folder = "out/track",
+    max_frames: int | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    save_graph: bool = False,
+    overlay: bool = True,
+) -> dict[str, Any]:
+    """Track the objects of a video.
+
+    Objects are detected, segmented and tracked frame by frame. Written to the output folder:
+      tracks.json   track of every object, in the YouTube-VIS results format
+      overlay.mp4   video with masks, ids and trails
+      run.json      settings, versions and the time of each stage
+      graph.zip     with --save-graph: association graph, for tltm-graph explain, diff and solve
+      graph.png     with --save-graph: picture of the graph
+
+    Each file appears when it is complete; after an error none does. Ctrl-C ends the video at the current frame.
+    Without --source a scene with known ground truth is rendered, and scores are printed. Without --detector as well,
+    it is an easy scene of the kind that the model in the package was trained on; with --detector, a larger and plainer
+    one.
+
+    Args:
+        source: Video file, image, folder or pattern of images, folder of a MOTChallenge sequence (black frames stand
+            for missing pictures), webcam number, or rtsp:// or http:// address. Default: a rendered scene.
+        detector: torchvision:MODEL, transformers:MODEL, tltm:WEIGHTS, precomputed:FILE, oracle[:TRACKS], or the dotted
+            path of your own class. Options are keyword arguments of the detector, as in
+            'torchvision:maskrcnn_resnet50_fpn_v2?score_threshold=0.5'. Default:
+            torchvision:maskrcnn_resnet50_fpn_v2; without a source, tltm:tltm-tiny-moving-shapes.
+        solver: Choice of edges: optimal assignment, best edge first, or the rule of the published code.
+        output: Folder to write to.
+        max_frames: Number of frames after which to stop. Default: all.
+        device: cpu, cuda, …; auto is a GPU if there is one.
+        seed: Seed of the rendered scene, the oracle and random weights.
+        save_graph: Also write graph.zip and graph.png.
+        overlay: The overlay video, which needs the package supervision.
+
+    Returns:
+        Content of run.json.
+
+    Raises:
+        ValueError: If an argument, the video or the detections are not valid.
+        OSError: If a file cannot be read or written.
+        ImportError: If the overlay is wanted and supervision is not installed.
+    """
+    settings = {name: str(value) if isinstance(value, Path) else value for name, value in locals().items()}
+    if max_frames is not None and max_frames < 1:
+        raise ValueError(f"Expected max_frames of at least 1, got {max_frames}")
+    if overlay:
+        _check_overlay()  # before a detector is loaded
+    import torch
+    from tqdm import tqdm
+
+    from tltm_graph.cli.saved_run import build_tracker, expand_detector_name, open_source
+    from tltm_graph.detectors import build_detector
+    from tltm_graph.explanation import GraphWriter
+    from tltm_graph.formats import TrackWriter
+    from tltm_graph.io import output_folder
+    from tltm_graph.metrics import IdentityMeter
+    from tltm_graph.synthetic import MovingShapes
+
+    names = ["tracks.json", *(["overlay.mp4"] if overlay else []), *(["graph.zip"] if save_graph else [])]
+    names += ["graph.png"] if save_graph and _can_draw_graph() else []
+    _check_targets([Path(output) / name for name in (*names, "run.json")], source, detector)
+    device = _available_device(device)
+    torch.manual_seed(seed)
+
+    frames = open_source(source, seed, demo=detector is None)
+    scene = frames if isinstance(frames, MovingShapes) else None
+    description = detector if detector is not None else DEMO_DETECTOR if scene else DEFAULT_DETECTOR
+    model = build_detector(
+        expand_detector_name(description),
+        device=device,
+        truth=scene.truth if scene else None,
+        class_names=scene.class_names if scene else None,
+        seed=seed,
     )
-    add(
-        "--detector",
-        metavar="NAME[:ARGUMENT][?OPTION=VALUE&...]",
-        help="torchvision:MODEL, transformers:MODEL, tltm:WEIGHTS, precomputed:FILE, oracle[:TRACKS], "
-        "or the dotted path of a class of your own; "
-        "options are the keyword arguments of the detector, as in 'torchvision:maskrcnn_resnet50_fpn_v2"
-        "?score_threshold=0.5'; default: torchvision:maskrcnn_resnet50_fpn_v2, without a source "
-        "tltm:tltm-tiny-moving-shapes",
-    )
-    add(
-        "--solver",
-        choices=("hungarian", "greedy", "argmax"),
-        default="hungarian",
-        help="how transitions are chosen: the best assignment, the best first, or the rule of the published code; "
-        "default: %(default)s",
-    )
-    add("--output", metavar="DIR", default="out/track", help="folder to write to; default: %(default)s")
-    add("--max-frames", metavar="N", type=int, help="stop after N frames")
-    add("--device", default="auto", help="cpu, cuda, ...; default: a GPU if there is one")
-    add("--seed", type=int, default=0, help="of the scene, the oracle and random weights; default: %(default)s")
-    add("--save-graph", action="store_true", help="also write graph.zip and graph.png")
-    add("--no-overlay", dest="overlay", action="store_false", help="do not write overlay.mp4")
+    _check_length(model, frames.num_frames)
+    tracker = build_tracker(solver, model)
+    length = min((n for n in (frames.num_frames, max_frames) if n is not None), default=None)
+    meter = IdentityMeter() if scene else None
+    seconds: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=100_000))  # a stream may never end
+    track_ids: set[int] = set()
+
+    with output_folder(Path(output)) as folder, ExitStack() as stack, Interrupt() as interrupt:
+        tracks = stack.enter_context(TrackWriter(folder / "tracks.json"))
+        write_overlay = _overlay_writer(stack, folder, model, frames) if overlay else None
+        about = {**settings, "detector": description, "related": model.affinity() is not None, "fps": frames.fps}
+        about["scene"] = None if scene is None else "demo" if detector is None else "easy"
+        graph = stack.enter_context(GraphWriter(folder / "graph.zip", tracker, about)) if save_graph else None
+        state = tracker.start()
+        start = time.perf_counter()
+        timed_frames = _limited(iter(frames), max_frames, interrupt, seconds["read"])
+        bar = tqdm(timed_frames, total=length, unit=" frames", desc="tracking", file=sys.stderr)
+        for frame in stack.enter_context(bar):
+            state, detections = tracker.step(state, frame)
+            assert detections.ids is not None
+            track_ids.update(detections.ids[detections.ids >= 0].tolist())
+            for stage, value in state.seconds.items():
+                seconds[stage].append(value)
+            with _timed(seconds["write"]):
+                tracks.write(frame.index, detections)
+                if graph is not None:
+                    graph.write(state)
+            if write_overlay is not None:
+                with _timed(seconds["draw"]):
+                    write_overlay(frame, detections)
+            if meter is not None and scene is not None:
+                meter.update(scene.truth(frame.index), detections)
+        elapsed = time.perf_counter() - start
+        num_frames = tracks.num_frames
+        if num_frames == 0:
+            raise ValueError(f"Expected at least one frame in '{source}', got none")
+        if frames.num_frames is None and max_frames is None and not interrupt.requested:
+            _check_length(model, num_frames)  # the length of this source is known only now
+        if "graph.png" in names:
+            stack.close()  # completes graph.zip
+            _draw_graph(folder)
+    run = {
+        "settings": {**settings, "detector": description, "device": device},
+        "tracker": repr(tracker),
+        "class_names": model.class_names,
+        "frames": num_frames,
+        "interrupted": interrupt.requested,
+        "tracks": len(track_ids),
+        "frames_per_second": round(num_frames / elapsed, 2),
+        "milliseconds": {stage: _percentiles(values) for stage, values in seconds.items()},
+        "scores": _scores(meter) if meter else None,
+        "versions": _versions(),
+        "files": [*names, "run.json"],
+    }
+    write_json(folder / "run.json", run)
+    _print_run(run)
+    return run
 
 
-def run(options: dict[str, Any]) -> int:
-    """Runs ``tltm-graph track`` with parsed options and reports in plain words."""
-    show_traceback = options.pop("traceback")
-    sys.path.append(os.getcwd())  # where a detector of one's own is looked for last
-
-    def work() -> int:
-        from tltm_graph.commands.track import track
-
-        run = track(**options)
-        _report(run)
-        return 130 if run["interrupted"] else 0
-
-    return running(work, show_traceback)
+def exit_status(run: dict[str, Any]) -> int:
+    """130 after Ctrl-C, else 0."""
+    return 130 if run["interrupted"] else 0
 
 
-def _report(run: dict[str, Any]) -> None:
+def _print_run(run: dict[str, Any]) -> None:
     print(f"{run['frames']} frames, {run['tracks']} tracks, {run['frames_per_second']} frames/s")
     scores = run["scores"]
     if scores:
@@ -82,3 +183,108 @@ def _report(run: dict[str, Any]) -> None:
     print("written:")
     for name in run["files"]:
         print(f"  {run['settings']['output']}/{name}")
+
+
+def _check_overlay() -> None:
+    try:
+        import tltm_graph.visualization.draw  # noqa: F401
+    except ImportError as error:
+        raise ImportError(f"{error}; or track without the overlay: tltm-graph track --no-overlay") from error
+
+
+def _can_draw_graph() -> bool:
+    try:
+        import tltm_graph.visualization.association_graph  # noqa: F401
+    except ImportError as error:
+        warnings.warn(f"graph.png is not written: {error}", stacklevel=2)
+        return False
+    return True
+
+
+def _check_targets(targets: Sequence[Path], source: str | None, detector: str | None) -> None:
+    if source == "":
+        raise ValueError("Expected a source, got an empty name: leave --source out to render a scene")
+    inputs = [source, (detector or "").partition("?")[0].partition(":")[2]]
+    read = [Path(name).resolve() for name in inputs if name]
+    for target in targets:
+        if target.resolve() in read:
+            raise ValueError(f"Expected to write to another folder: '{target}' is also an input, and would be lost")
+        if target.is_dir():
+            raise ValueError(f"Expected to write the file '{target}', got a folder of that name: remove it")
+
+
+def _available_device(name: str) -> str:
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"Expected a device of this machine such as 'cpu' or 'cuda', got '{name}': {error}") from error
+    return name
+
+
+def _check_length(detector: "Detector", num_frames: int | None) -> None:
+    """Refuse precomputed detections of a video with another number of frames."""
+    length = detector.num_frames
+    if length is not None and num_frames is not None and length != num_frames:
+        raise ValueError(
+            f"Expected detections for {num_frames} frames, {detector} has them for {length}: "
+            "they belong to another video"
+        )
+
+
+def _overlay_writer(
+    stack: ExitStack, folder: Path, detector: "Detector", frames: "FrameReader | MovingShapes"
+) -> Callable[["Frame", "Detections"], None]:
+    from tltm_graph.io import VideoWriter
+    from tltm_graph.visualization.draw import Overlay
+
+    overlay = Overlay(detector.class_names)
+    video = stack.enter_context(VideoWriter(folder / "overlay.mp4", frames.fps or 30.0))
+    return lambda frame, detections: video.write(overlay.draw(frame, detections))
+
+
+def _draw_graph(folder: Path) -> None:
+    from tltm_graph.explanation import SavedGraph, association_graph
+    from tltm_graph.visualization.association_graph import draw_association_graph
+
+    draw_association_graph(association_graph(SavedGraph(folder / "graph.zip"))).save(folder / "graph.png")
+
+
+def _limited(
+    frames: Iterator["Frame"], max_frames: int | None, interrupt: Interrupt, seconds: deque[float]
+) -> Iterator["Frame"]:
+    count = 0
+    while not interrupt.requested and (max_frames is None or count < max_frames):
+        with _timed(seconds):
+            frame = next(frames, None)
+        if frame is None:
+            return
+        yield frame
+        count += 1
+
+
+@contextmanager
+def _timed(seconds: deque[float]) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds.append(time.perf_counter() - start)
+
+
+def _percentiles(seconds: deque[float]) -> dict[str, float]:
+    import numpy as np
+
+    p50, p95 = np.percentile(seconds, [50, 95]) * 1000 if seconds else (0.0, 0.0)
+    return {"p50": round(float(p50), 3), "p95": round(float(p95), 3)}
+
+
+def _scores(meter: "IdentityMeter") -> dict[str, float]:
+    scores = meter.compute()
+    return {**asdict(scores), "recall": round(scores.recall, 4), "whole_share": round(scores.whole_share, 4)}
+
+
+def _versions() -> dict[str, str]:
+    names = ("tltm-graph", "torch", "torchvision", "torch-geometric", "networkx", "numpy", "av", "pycocotools")
+    return {"python": platform.python_version(), "platform": platform.platform(), **{n: version(n) for n in names}}

@@ -1,43 +1,64 @@
-"""``tltm-graph validate``."""
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-import argparse
-from typing import Any
+from tltm_graph.cli.arguments import File, Option
+from tltm_graph.cli.formats import FORMAT_TABLE, ReadingOptions, check_target, progress_bar
+from tltm_graph.cli.running import write_json
 
-from tltm_graph.cli.formats import add_format_arguments, formats
-from tltm_graph.cli.running import running
+if TYPE_CHECKING:
+    from tltm_graph.formats import Problem
 
-DESCRIPTION = f"""\
-Looks through a data set for what makes training or scoring fail or lie: damaged files and masks, missing pictures,
-pictures of another size, boxes outside the picture, boxes and areas that do not fit the masks, objects annotated twice,
-classes that change or never occur. Says what is wrong, where, and how to mend it; ends with status 1 after errors.
-
-{formats()}"""
+EPILOG = FORMAT_TABLE
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of ``tltm-graph validate``."""
-    parser.add_argument("source", metavar="SOURCE", help="file or folder to look through")
-    add_format_arguments(parser)
-    parser.add_argument("--output", metavar="FILE", help="also write the problems to a JSON file")
-    parser.add_argument("--most", metavar="N", type=int, default=50, help="print at most N; default: %(default)s")
+def validate(
+    source: Annotated[str | Path, Option(metavar="SOURCE")],
+    *,
+    reading: ReadingOptions,
+    output: File | None = None,
+    most: int = 50,
+) -> list["Problem"]:
+    """Check a data set for mistakes.
+
+    Found are damaged files and masks, missing pictures and pictures of another size, boxes outside the picture, boxes
+    and areas that do not fit the masks, objects annotated twice, and classes that change or never occur. Each problem
+    is printed with its place and its remedy. The exit status is 1 after errors.
+
+    Args:
+        source: File or folder to check.
+        reading: Format of the source, and what it does not say itself. Pictures that are named are checked too.
+        output: JSON file for the problems.
+        most: Largest number of problems to print.
+
+    Returns:
+        Problems, video by video.
+
+    Raises:
+        ValueError: If the file as a whole cannot be read, or the output is an input.
+        OSError: If a file cannot be read or written.
+    """
+    from tltm_graph.formats import validate as find_problems
+    from tltm_graph.io import output_folder
+
+    if output is not None:
+        check_target(output, source, reading.images)
+    videos = reading.open(source)
+    with progress_bar(videos, "looking") as bar:
+        problems = list(find_problems(videos, bar))
+    if output is not None:
+        with output_folder(Path(output).absolute().parent):
+            write_json(output, [problem.named() for problem in problems], indent=1)
+    for problem in problems[:most]:
+        place = ", ".join(part for part in (problem.video and f"video '{problem.video}'", problem.where) if part)
+        print(f"{problem.kind}: {place + ': ' if place else ''}{problem.what}. To mend it: {problem.remedy}.")
+    if len(problems) > most:
+        print(f"… and {len(problems) - most} more")
+    errors = sum(problem.kind == "error" for problem in problems)
+    warnings = len(problems) - errors
+    print(f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}")
+    return problems
 
 
-def run(options: dict[str, Any]) -> int:
-    """Runs ``tltm-graph validate`` with parsed options."""
-    show_traceback, most = options.pop("traceback"), options.pop("most")
-
-    def work() -> int:
-        from tltm_graph.commands.validate import validate_data
-
-        problems = validate_data(**options)
-        for problem in problems[:most]:
-            place = ", ".join(part for part in (problem.video and f"video '{problem.video}'", problem.where) if part)
-            print(f"{problem.kind}: {place + ': ' if place else ''}{problem.what}. To mend it: {problem.remedy}.")
-        if len(problems) > most:
-            print(f"… and {len(problems) - most} more")
-        errors = sum(problem.kind == "error" for problem in problems)
-        warnings = len(problems) - errors
-        print(f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}")
-        return 1 if errors else 0
-
-    return running(work, show_traceback)
+def exit_status(problems: list["Problem"]) -> int:
+    """1 if there are errors, else 0."""
+    return int(any(problem.kind == "error" for problem in problems))

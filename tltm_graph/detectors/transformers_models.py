@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tltm_graph.detectors.detector import Detector
+from tltm_graph.extras import missing_extra
 from tltm_graph.ops import masks_to_boxes
 from tltm_graph.structures import Detections, Frame
 
@@ -78,9 +79,7 @@ class TransformersDetector(Detector):
         try:
             from transformers import AutoImageProcessor, AutoModelForUniversalSegmentation
         except ImportError as error:
-            raise ImportError(
-                "Expected 'transformers' for this model, found none: pip install 'tltm-graph[transformers]'"
-            ) from error
+            raise missing_extra("transformers", "for this model", extra="transformers") from error
         try:
             model = AutoModelForUniversalSegmentation.from_pretrained(name_or_path)
             image_processor = AutoImageProcessor.from_pretrained(name_or_path)

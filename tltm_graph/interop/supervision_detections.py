@@ -4,12 +4,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from tltm_graph.extras import missing_extra
 from tltm_graph.structures import Detections, class_name
 
 try:
     import supervision
 except ImportError as error:
-    raise ImportError("Expected 'supervision', found none: pip install 'tltm-graph[viz]'") from error
+    raise missing_extra("supervision", "to convert detections") from error
 
 
 def to_supervision(detections: Detections, class_names: Sequence[str] | None = None) -> Any:

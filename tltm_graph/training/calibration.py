@@ -1,5 +1,6 @@
-"""How far log-odds can be believed, and what to divide them by so that they can."""
+"""Calibration of predicted log-odds by a temperature."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -7,18 +8,21 @@ import torch.nn.functional as F
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from tltm_graph.nn import TransitionHead
+from tltm_graph.training.association_steps import AssociationStep
+
 
 @dataclass(frozen=True)
 class Calibration:
-    """A temperature, and the calibration error without and with it.
+    """A temperature, and the calibration error with and without it.
 
     Args:
-        temperature: What to divide logits by.
-        error_before: :func:`calibration_error` of the logits as they are.
-        error_after: That of the logits divided by the temperature.
-        doubtful: Share of predictions that are, then, between 0.05 and 0.95. Most pairs of objects are told apart
-            without doubt, which makes the errors above small.
-        error_doubtful: The calibration error of these alone.
+        temperature: Divisor of the logits.
+        error_before: :func:`calibration_error` of the logits.
+        error_after: Calibration error of the logits divided by the temperature.
+        doubtful: Share of calibrated predictions between 0.05 and 0.95. Most pairs of objects are far from doubtful,
+            which makes the errors above small.
+        error_doubtful: Calibration error of the doubtful predictions alone.
     """
 
     temperature: float
@@ -29,7 +33,7 @@ class Calibration:
 
 
 def calibration_error(logits: Tensor, truth: Tensor, weight: Tensor | None = None, num_bins: int = 15) -> float:
-    r"""Expected calibration error of binary predictions (Naeini et al. 2015, Guo et al. 2017, arXiv 1706.04599):
+    r"""Compute the expected calibration error of binary predictions (Naeini et al. 2015, arXiv 1706.04599):
 
     .. math:: \sum_b \frac{n_b}{n} \lvert \bar y_b - \bar p_b \rvert
 
@@ -38,11 +42,11 @@ def calibration_error(logits: Tensor, truth: Tensor, weight: Tensor | None = Non
     Args:
         logits: Predicted log-odds (R,).
         truth: 0 or 1 (R,).
-        weight: What each counts (R,); None for all alike.
+        weight: Weight of each prediction (R,); None for equal weights.
         num_bins: Number of bins.
 
     Returns:
-        In [0, 1]; 0 if there is nothing.
+        Error in [0, 1]; 0 without predictions.
     """
     probability = logits.double().sigmoid()
     weight = torch.ones_like(probability) if weight is None else weight.double()
@@ -52,15 +56,15 @@ def calibration_error(logits: Tensor, truth: Tensor, weight: Tensor | None = Non
 
 
 def fit_temperature(logits: Tensor, truth: Tensor, weight: Tensor | None = None) -> Calibration:
-    """The temperature in [0.1, 10] with the least cross-entropy (Guo et al. 2017).
+    """Fit the temperature in [0.1, 10] with the smallest cross-entropy (Guo et al. 2017, arXiv 1706.04599).
 
     Args:
         logits: Predicted log-odds (R,), of data that was not trained on.
         truth: 0 or 1 (R,).
-        weight: What each counts (R,); None for all alike.
+        weight: Weight of each prediction (R,); None for equal weights.
 
     Raises:
-        ValueError: If there is nothing to fit it to.
+        ValueError: If there are no predictions.
     """
     if len(logits) == 0:
         raise ValueError("Expected predictions to calibrate, got none")
@@ -82,3 +86,19 @@ def fit_temperature(logits: Tensor, truth: Tensor, weight: Tensor | None = None)
         float(weight[doubtful].sum() / weight.sum().clamp(min=1e-9)),
         calibration_error(scaled[doubtful], truth[doubtful], weight[doubtful]),
     )
+
+
+@torch.no_grad()
+def calibrate(head: TransitionHead, steps: Sequence[AssociationStep]) -> Calibration:
+    """Fit the temperature of the head's edge logits on steps that it was not trained on.
+
+    The head is evaluated in inference mode; its mode is restored.
+    """
+    was_training, logits = head.training, []
+    head.eval()
+    for start in range(0, len(steps), 64):
+        part = AssociationStep.join(steps[start : start + 64])
+        logits.append(head(part.previous, part.current, part.edge_index, part.edges)[0])
+    head.train(was_training)
+    joined = AssociationStep.join(steps)
+    return fit_temperature(torch.cat(logits), joined.edge_target, joined.edge_weight)

@@ -1,4 +1,4 @@
-"""Files a run can go on from: named by step, whole or not there at all."""
+"""Checkpoint files, named by step and written atomically."""
 
 import os
 import warnings
@@ -12,18 +12,20 @@ from tltm_graph.io import write_atomically
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
-    """Where the state after ``step`` steps is."""
+    """Return the path of the state after ``step`` steps."""
     return folder / f"step_{step:08d}.ckpt"
 
 
 def checkpoint_step(path: Path) -> int:
-    """How many steps were done."""
+    """Read the number of finished steps from the name."""
     return int(path.stem.removeprefix("step_"))
 
 
 def write_checkpoint(checkpoint: dict[str, Any], path: str | Path) -> None:
-    """Writes a checkpoint so that it survives a crash of program or machine: under another name first, then to the
-    disk, and only then under its own name."""
+    """Write a checkpoint that survives a crash of program or machine.
+
+    It is written under another name and flushed to the disk before it gets its own name.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(path) as temporary, temporary.open("wb") as file:
@@ -38,21 +40,21 @@ def write_checkpoint(checkpoint: dict[str, Any], path: str | Path) -> None:
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint, None if there is none. Damaged ones are passed over with a warning."""
+    """Find the newest complete checkpoint; None if there is none. Damaged ones are skipped with a warning."""
     for path in sorted(folder.glob("step_*.ckpt"), reverse=True):
-        if _is_whole(path):
+        if _is_complete(path):
             return path
-        warnings.warn(f"'{path}' is damaged and passed over", stacklevel=2)
+        warnings.warn(f"'{path}' is damaged and skipped", stacklevel=2)
     return None
 
 
 def remove_old_checkpoints(folder: Path, keep: int) -> None:
-    """Leaves the ``keep`` newest checkpoints, and nothing of those that were being written when a run was killed."""
+    """Remove all but the ``keep`` newest checkpoints, and the partial files of killed runs."""
     for path in [*sorted(folder.glob("step_*.ckpt"))[:-keep], *folder.glob(".step_*.partial.ckpt")]:
         path.unlink(missing_ok=True)
 
 
-def _is_whole(path: Path) -> bool:
+def _is_complete(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None

@@ -1,4 +1,4 @@
-"""What is minimised, one function each."""
+"""Loss functions."""
 
 from collections.abc import Sequence
 
@@ -12,22 +12,21 @@ from tltm_graph.detectors.centermask.fcos import DenseOutput, DenseTargets
 
 
 def fcos_losses(outputs: Sequence[DenseOutput], targets: DenseTargets) -> dict[str, Tensor]:
-    r"""The three losses of FCOS (arXiv 1904.01355), with :math:`P` the cells that have an object and :math:`c` their
-    true centerness.
+    r"""Compute the losses of FCOS (arXiv 1904.01355) over the cells :math:`P` with an object of centerness :math:`c`.
 
     .. math::
         L_{cls} = \frac{1}{|P|} \sum_{cells, classes} \mathrm{focal}(\alpha = 0.25, \gamma = 2), \quad
         L_{loc} = \frac{\sum_P c \, (1 - GIoU)}{\sum_P c}, \quad
         L_{ctr} = \frac{1}{|P|} \sum_P \mathrm{BCE}
 
-    Denominators are averaged over all processes of a distributed run and at least 1 (10⁻⁶ for the sum of centerness).
+    Denominators are averaged over the processes of a distributed run, and are at least 1 (10⁻⁶ for the sum of c).
 
     Args:
-        outputs: Of each level, finest first.
-        targets: Of the same cells.
+        outputs: Outputs of each level, finest first.
+        targets: Targets of the same cells.
 
     Returns:
-        ``"fcos_cls"``, ``"fcos_loc"`` and ``"fcos_ctr"``; without any object the latter two are 0.
+        ``"fcos_cls"``, ``"fcos_loc"`` and ``"fcos_ctr"``; without objects the latter two are 0.
     """
     logits, distances, centerness = (
         torch.cat([getattr(level, name).permute(0, 2, 3, 1).flatten(1, 2) for level in outputs], dim=1).float()
@@ -49,15 +48,15 @@ def fcos_losses(outputs: Sequence[DenseOutput], targets: DenseTargets) -> dict[s
 
 
 def smoothed_giou(distances: Tensor, others: Tensor) -> Tensor:
-    r"""Generalised IoU (arXiv 1902.09630) of boxes around one point, with 1 added above and below as FCOS does:
+    r"""Compute the generalised IoU (arXiv 1902.09630) of boxes around one point, smoothed as in FCOS:
 
     .. math:: \frac{I + 1}{U + 1} - \frac{C - U}{C}
 
     for intersection I, union U and the area C of the box around both.
 
     Args:
-        distances: From the point to the left, top, right and bottom side (N, 4), ≥ 0.
-        others: Of the other boxes (N, 4).
+        distances: Distances from the point to the left, top, right and bottom side (N, 4), ≥ 0.
+        others: Distances of the other boxes (N, 4).
 
     Returns:
         GIoU (N,), at most 1.
@@ -71,17 +70,17 @@ def smoothed_giou(distances: Tensor, others: Tensor) -> Tensor:
 
 
 def mask_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean binary cross-entropy of masks: logits and targets (N, R, R); 0 if there are none."""
+    """Compute the mean binary cross-entropy of mask logits and targets (N, R, R); 0 without masks."""
     return F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="sum") / max(1, logits.numel())
 
 
 def edge_loss(logits: Tensor, labels: Tensor, known: Tensor | None = None) -> Tensor:
-    """Mean binary cross-entropy over all transitions of a batch; 0 if there are none.
+    """Compute the mean binary cross-entropy of all edges of a batch; 0 without edges.
 
     Args:
-        logits: Of each transition (E,).
-        labels: 1 where both ends are one object (E,).
-        known: Which count (E,), bool; None for all.
+        logits: Edge logits (E,).
+        labels: 1 where both ends are the same object (E,).
+        known: Mask of the edges to use, bool (E,); None for all.
     """
     if known is not None:
         logits, labels = logits[known], labels[known]
@@ -89,13 +88,13 @@ def edge_loss(logits: Tensor, labels: Tensor, known: Tensor | None = None) -> Te
 
 
 def transition_loss(predicted: Tensor, observed: Tensor) -> Tensor:
-    r"""How far an object is from where its transition should have taken it (equation 3 of arXiv 2210.16795).
+    r"""Compute the error of predicted appearance transitions (equation 3 of arXiv 2210.16795).
 
     .. math:: \frac{1}{NF} \sum \lVert z_t + \Delta z_t - z_{t+1} \rVert^2
 
     Args:
-        predicted: :math:`z_t + \Delta z_t` of objects seen in both frames (N, F).
-        observed: :math:`z_{t+1}` of the same objects (N, F).
+        predicted: Prediction :math:`z_t + \Delta z_t` for objects in both frames (N, F).
+        observed: Embeddings :math:`z_{t+1}` of the same objects (N, F).
     """
     return (predicted - observed).float().square().sum() / max(1, predicted.numel())
 

@@ -1,4 +1,4 @@
-"""Training with Lightning. Needs the extra ``train``: ``pip install 'tltm-graph[train]'``."""
+"""Training with Lightning, from the extra ``train``."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -11,50 +11,51 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tltm_graph.association import save_head
+from tltm_graph.extras import missing_extra
 from tltm_graph.frame_pairs.sampling import hash_integers
 from tltm_graph.io import write_atomically
 from tltm_graph.models import save_model
 from tltm_graph.nn import TransitionHead
-from tltm_graph.training.association_data import DetectionSource
-from tltm_graph.training.association_steps import association_losses, association_steps, calibrate
-from tltm_graph.training.calibration import Calibration
+from tltm_graph.training.association_steps import association_losses, association_steps
+from tltm_graph.training.calibration import Calibration, calibrate
 from tltm_graph.training.checkpoints import (
     checkpoint_path,
     newest_checkpoint,
     remove_old_checkpoints,
     write_checkpoint,
 )
+from tltm_graph.training.detection_sources import DetectionSource
 from tltm_graph.training.optimization import CosineSchedule, decayed_groups, weight_average
 
 try:
     from lightning.pytorch import Callback, LightningModule, Trainer
     from lightning.pytorch.plugins import TorchCheckpointIO
 except ImportError as error:
-    raise ImportError("Expected 'lightning' for training, found none: pip install 'tltm-graph[train]'") from error
+    raise missing_extra("lightning", "for training", extra="train") from error
 
 EXPORTS = ("model.safetensors", "model_ema.safetensors")
-"""What :meth:`TrainingModule.export` writes: the last weights and their average."""
+"""Files of :meth:`TrainingModule.export`: the last weights and their average."""
 
 
 class TrainingModule(LightningModule):
-    """A model that learns what an objective says.
+    """A model with an objective, an optimiser and an average of the weights.
 
-    Nothing but weights, the step and the states of optimiser and average goes from one step to the next: the learning
-    rate is a function of the step, and random numbers are drawn anew from (seed, step, process). So a run that goes on
-    from a checkpoint ends, bit for bit, where it would have ended undisturbed.
+    A resumed run ends with the same weights, bit for bit, as an uninterrupted one. For this the learning rate is a
+    function of the step, and random numbers are seeded by (seed, step, process). Only weights, step, optimiser state
+    and average pass from one step to the next.
 
     Args:
-        model: The model. Its filters are laid out channels last, which is faster.
-        objective: Gives the losses of a batch by name, to be added up: ``objective(model, batch)``.
-        optimizer: Makes the optimiser of parameter groups: a class of :mod:`torch.optim` with its options set. Biases
-            and norms do not decay.
-        schedule: By what the learning rate is multiplied: ``schedule(step, steps)``.
-        clip_norm: Longest gradient; longer ones are shortened to it.
-        ema_decay: Of the average of the weights, see :func:`tltm_graph.training.weight_average`.
+        model: The model. Its filters are converted to channels last, which is faster.
+        objective: Function ``objective(model, batch)`` of the losses by name, to be added.
+        optimizer: Function that makes the optimiser of parameter groups, such as a class of :mod:`torch.optim` with
+            its options set. Biases and norms do not decay.
+        schedule: Function ``schedule(step, steps)`` of the learning rate's factor; by default :class:`CosineSchedule`.
+        clip_norm: Maximum norm of the gradient.
+        ema_decay: Decay of the average, see :func:`tltm_graph.training.weight_average`.
     """
 
     seed: int = 0
-    """Of all random numbers in the objective."""
+    """Seed of all random numbers in the objective."""
 
     def __init__(
         self,
@@ -79,10 +80,10 @@ class TrainingModule(LightningModule):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names of the classes that the model learns.
+        """Names of the model's classes.
 
         Raises:
-            ValueError: If the model does not name them.
+            ValueError: If the model has no class names.
         """
         names = getattr(self.model, "class_names", None)
         if not names:
@@ -91,29 +92,30 @@ class TrainingModule(LightningModule):
 
     @property
     def averaged(self) -> Any:
-        """The model with the average of its weights."""
+        """Model with the average of the weights."""
         return self.average.module
 
     def configure_optimizers(self) -> Optimizer:
-        """The optimiser; :meth:`on_train_batch_start` sets its learning rate."""
+        """Make the optimiser; :meth:`on_train_batch_start` sets its learning rate."""
         optimizer = self.optimizer(decayed_groups(self.model))
         self._options = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
         return optimizer
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """The batch as it is: objectives move what they need, and pairs cannot be changed."""
+        """Return the batch unchanged: objectives move what they need, and pairs are immutable."""
         return batch
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Sets all that depends on the step."""
+        """Set everything that depends on the step."""
         step = self.trainer.global_step
         torch.manual_seed(hash_integers(self.seed, step, self.global_rank))
         factor = self.schedule(step, self.trainer.max_steps)
         for group, options in zip(self.trainer.optimizers[0].param_groups, self._options, strict=True):
-            group.update(options | {"lr": options["lr"] * factor})  # those of the configuration, not of a checkpoint
+            # Options of the configuration replace those of a checkpoint.
+            group.update(options | {"lr": options["lr"] * factor})
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """The sum of the losses."""
+        """Compute the sum of the losses."""
         losses = self.objective(self.model, batch)
         total = torch.stack(list(losses.values())).sum()
         self.losses = {name: loss.detach() for name, loss in losses.items()} | {"total": total.detach()}
@@ -123,7 +125,7 @@ class TrainingModule(LightningModule):
         return total
 
     def configure_gradient_clipping(self, optimizer: Optimizer, *_: Any, **__: Any) -> None:
-        """Shortens the gradient, after making sure that the step will lead somewhere.
+        """Clip the gradient, after a check that losses and gradient are finite.
 
         Raises:
             FloatingPointError: If a loss or the gradient is not finite. The weights are those before the step.
@@ -131,9 +133,9 @@ class TrainingModule(LightningModule):
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         norm = nn.utils.clip_grad_norm_(parameters, self.clip_norm)
         self.log("gradient_norm", norm)
-        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None  # it skips such gradients itself
-        sound = self.losses["total"].isfinite() & (norm.isfinite() | scaled)
-        if self.trainer.strategy.reduce_boolean_decision(not sound, all=False):
+        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None  # the scaler skips such gradients
+        finite = self.losses["total"].isfinite() & (norm.isfinite() | scaled)
+        if self.trainer.strategy.reduce_boolean_decision(not finite, all=False):
             values = ", ".join(f"{name} {float(loss):g}" for name, loss in self.losses.items())
             raise FloatingPointError(
                 f"Expected finite losses and gradients, got in step {self.trainer.global_step + 1}: {values}, norm of "
@@ -141,7 +143,7 @@ class TrainingModule(LightningModule):
             )
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Steps; the average follows."""
+        """Update the weights and their average."""
         super().optimizer_step(*args, **kwargs)
         relation = getattr(self.model, "relation", None)
         if relation is not None and any(p.grad is not None for p in relation.parameters()):
@@ -149,14 +151,14 @@ class TrainingModule(LightningModule):
         self.average.update_parameters(self.model)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Notes the classes."""
+        """Add the class names to the checkpoint."""
         checkpoint["class_names"] = list(self.class_names)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuses a run that learned other classes.
+        """Check the classes of the checkpoint.
 
         Raises:
-            ValueError: If it did.
+            ValueError: If it is of other classes.
         """
         if tuple(checkpoint["class_names"]) != self.class_names:
             raise ValueError(
@@ -165,16 +167,22 @@ class TrainingModule(LightningModule):
             )
 
     def export(self, folder: Path) -> None:
-        """Writes the last weights and their average, :data:`EXPORTS`, for :func:`tltm_graph.models.load_model`."""
+        """Write the last weights and their average, :data:`EXPORTS`, for :func:`tltm_graph.models.load_model`."""
         for model, name in zip((self.model, self.averaged), EXPORTS, strict=True):
             save_model(model, folder / name)
 
 
 class AssociationTraining(TrainingModule):
-    """An association head that learns from single decisions of a tracker; see :class:`TrainingModule`.
+    """An association head that learns from :class:`tltm_graph.training.AssociationData`.
 
     Args:
-        held_out: Videos that are not trained on, for the temperature of the logits; None leaves them as they are.
+        model: The head.
+        objective: Function of the losses, as for :class:`TrainingModule`.
+        optimizer: Function that makes the optimiser.
+        schedule: Function of the learning rate's factor.
+        clip_norm: Maximum norm of the gradient.
+        ema_decay: Decay of the average.
+        held_out: Videos that are not trained on, to calibrate the logits; without them the temperature is 1.
     """
 
     class_names = ("object",)
@@ -193,8 +201,10 @@ class AssociationTraining(TrainingModule):
         self.held_out = held_out
 
     def export(self, folder: Path) -> None:
-        """Writes the last weights and their average, for :class:`tltm_graph.association.LearnedAffinity`, calibrated on
-        the videos that were held out, and ``calibration.json`` with what that changed."""
+        """Write the last weights and their average, for :class:`tltm_graph.association.LearnedAffinity`.
+
+        Both are calibrated on the videos that were held out; ``calibration.json`` has the results.
+        """
         videos = [] if self.held_out is None else [self.held_out[i] for i in range(len(self.held_out))]
         steps = [step for video in videos for step in association_steps(video)]
         report = {}
@@ -206,21 +216,21 @@ class AssociationTraining(TrainingModule):
             temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
-class WholeFiles(TorchCheckpointIO):
-    """Writes checkpoints that are whole or not there; see :func:`tltm_graph.training.checkpoints.write_checkpoint`."""
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Plugin that writes checkpoints with :func:`tltm_graph.training.checkpoints.write_checkpoint`."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Writes a checkpoint."""
+        """Write a checkpoint."""
         write_checkpoint(checkpoint, path)
 
 
 class Checkpoints(Callback):
-    """Saves the state of a run every so many steps, at its end, and before a step that would lead nowhere.
+    """Saves the state of a run at regular steps, at its end, and before a step that is not finite.
 
     Args:
-        folder: Where to.
-        every: Steps between two checkpoints.
-        keep: How many of the newest are kept.
+        folder: Folder of the checkpoints.
+        every: Number of steps between two checkpoints.
+        keep: Number of checkpoints to keep; older ones are removed.
 
     Raises:
         ValueError: If a number is below 1.
@@ -228,27 +238,27 @@ class Checkpoints(Callback):
 
     def __init__(self, folder: Path, every: int = 1000, keep: int = 3) -> None:
         if every < 1 or keep < 1:
-            raise ValueError(f"Expected to save every so many steps and to keep at least one, got {every} and {keep}")
+            raise ValueError(f"Expected at least 1 step between checkpoints and 1 to keep, got {every} and {keep}")
         self.folder, self.every, self.keep = folder, every, keep
-        self._saved = 0  # the step; not told from the files, which all processes would have to see at the same time
+        self._saved_step = 0  # not read from the files, which processes may not see at the same time
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Makes room."""
-        self._saved = trainer.global_step
+        """Remove old checkpoints."""
+        self._saved_step = trainer.global_step
         if trainer.is_global_zero:
             remove_old_checkpoints(self.folder, self.keep)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Saves if it is time."""
+        """Save every ``every`` steps."""
         if trainer.global_step % self.every == 0:
             self._save(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Saves the last step."""
+        """Save the last step."""
         self._save(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Saves the state before a step with losses that are not finite."""
+        """Save the state before a step whose losses are not finite."""
         if isinstance(exception, FloatingPointError):
             path = self.folder.parent / f"diverged_after_step_{trainer.global_step:08d}.ckpt"
             trainer.save_checkpoint(path)
@@ -257,11 +267,11 @@ class Checkpoints(Callback):
             exception.add_note(f"The last checkpoint is '{newest}'." if newest else "No checkpoint was saved before.")
 
     def _save(self, trainer: Trainer) -> None:
-        if self._saved == trainer.global_step:
+        if self._saved_step == trainer.global_step:
             return
-        self._saved = trainer.global_step
+        self._saved_step = trainer.global_step
         for logger in trainer.loggers:
-            logger.save()  # what a run that goes on from here will not log again
-        trainer.save_checkpoint(checkpoint_path(self.folder, self._saved))
+            logger.save()  # a run that resumes here will not log these steps again
+        trainer.save_checkpoint(checkpoint_path(self.folder, self._saved_step))
         if trainer.is_global_zero:
             remove_old_checkpoints(self.folder, self.keep)

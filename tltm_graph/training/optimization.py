@@ -1,4 +1,4 @@
-"""How large a step is, and which weights decay."""
+"""Learning rate schedules, weight decay, and the average of weights."""
 
 import math
 from bisect import bisect_right
@@ -12,16 +12,16 @@ from torch.optim.swa_utils import AveragedModel
 
 @dataclass(frozen=True)
 class CosineSchedule:
-    r"""Linear warm-up, then half a cosine down to the end.
+    r"""Linear warm-up, then half a cosine.
 
-    With :math:`w` steps of warm-up out of :math:`T`, the learning rate of step :math:`t` is multiplied by
+    After :math:`w` of :math:`T` steps, the warm-up, the learning rate of step :math:`t` is multiplied by
 
     .. math:: e + \tfrac{1}{2} (1 - e) \left(1 + \cos \pi \frac{t - w}{T - w}\right)
 
     Args:
-        warm_up: Steps until the full learning rate.
+        warm_up: Number of steps until the full learning rate.
         start: Factor of the first step.
-        end: Factor e of the last one.
+        end: Factor e of the last step.
 
     Raises:
         ValueError: If a value is negative.
@@ -35,21 +35,21 @@ class CosineSchedule:
         _expect_not_negative(self, "warm_up", "start", "end")
 
     def __call__(self, step: int, steps: int) -> float:
-        """Factor of the learning rate of ``step``, counted from 0, out of ``steps``."""
+        """Compute the factor of the learning rate of ``step``, counted from 0, out of ``steps``."""
         if step < self.warm_up:
-            return _warming(step, self.warm_up, self.start)
+            return _warm_up_factor(step, self.warm_up, self.start)
         progress = min(1.0, (step - self.warm_up) / max(1, steps - self.warm_up))
         return self.end + (1 - self.end) * (1 + math.cos(math.pi * progress)) / 2
 
 
 @dataclass(frozen=True)
 class StepSchedule:
-    """Linear warm-up, then times ``gamma`` at each milestone.
+    """Linear warm-up, then a multiplication by ``gamma`` at each milestone.
 
     Args:
-        milestones: Steps, in order, from which on the learning rate is smaller.
-        gamma: By what it is multiplied each time.
-        warm_up: Steps until the full learning rate.
+        milestones: Steps at which the learning rate changes, in order.
+        gamma: Factor at each milestone.
+        warm_up: Number of steps until the full learning rate.
         start: Factor of the first step.
 
     Raises:
@@ -67,18 +67,16 @@ class StepSchedule:
             raise ValueError(f"Expected milestones in order, got {list(self.milestones)}")
 
     def __call__(self, step: int, steps: int) -> float:
-        """Factor of the learning rate of ``step``, counted from 0; the number of ``steps`` does not matter."""
-        warm = _warming(step, self.warm_up, self.start) if step < self.warm_up else 1.0
-        return warm * self.gamma ** bisect_right(self.milestones, step)
+        """Compute the factor of the learning rate of ``step``, counted from 0; ``steps`` is not used."""
+        factor = _warm_up_factor(step, self.warm_up, self.start) if step < self.warm_up else 1.0
+        return factor * self.gamma ** bisect_right(self.milestones, step)
 
 
 def decayed_groups(model: nn.Module) -> list[dict[str, Any]]:
-    """Parameter groups of an optimiser: matrices and filters decay, vectors and numbers (norms, biases, scales) do not.
+    """Make the two parameter groups of an optimiser.
 
-    Frozen parameters are in neither.
-
-    Args:
-        model: The model. How much weights decay is an option of the optimiser.
+    Matrices and filters decay by the optimiser's ``weight_decay``. Vectors and scalars, such as norms and biases, do
+    not. Frozen parameters are in neither group.
     """
     trained = [p for p in model.parameters() if p.requires_grad]
     return [
@@ -87,7 +85,7 @@ def decayed_groups(model: nn.Module) -> list[dict[str, Any]]:
     ]
 
 
-def _warming(step: int, warm_up: int, start: float) -> float:
+def _warm_up_factor(step: int, warm_up: int, start: float) -> float:
     return start + (1 - start) * step / warm_up
 
 
@@ -101,16 +99,16 @@ _Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 def weight_average(model: nn.Module, decay: float) -> AveragedModel:
-    r"""A copy of a model whose weights follow it smoothly; buffers are copied.
+    r"""Copy a model whose weights are to be averaged over the steps; its buffers are copied.
 
     .. math:: \bar w \leftarrow d_n \bar w + (1 - d_n) w, \qquad d_n = \min\left(d, \frac{1 + n}{10 + n}\right)
 
-    for the n-th update, so that the average soon forgets random first weights. Call ``update_parameters(model)`` after
-    each step; ``module`` is the averaged model.
+    at update n, so that the initial weights soon lose their influence. Call ``update_parameters(model)`` after each
+    step; ``module`` is the averaged model.
 
     Args:
         model: The model, which is not changed.
-        decay: d, from 0 (the average is the model's last weights) to below 1.
+        decay: Decay d in [0, 1). With 0 the average is the model's last weights.
 
     Raises:
         ValueError: If the decay is out of range.
@@ -119,10 +117,10 @@ def weight_average(model: nn.Module, decay: float) -> AveragedModel:
         raise ValueError(f"Expected a decay of the average from 0 to below 1, got {decay}")
 
     @torch.no_grad()
-    def follow(average: _Tensors, current: _Tensors, num_averaged: Tensor | int) -> None:
+    def update(average: _Tensors, current: _Tensors, num_averaged: Tensor | int) -> None:
         n = int(num_averaged)
         torch._foreach_lerp_(average, current, 1 - min(decay, (1 + n) / (10 + n)))
 
-    averaged = AveragedModel(model, multi_avg_fn=follow)
+    averaged = AveragedModel(model, multi_avg_fn=update)
     averaged.requires_grad_(False)
     return averaged

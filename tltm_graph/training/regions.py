@@ -1,4 +1,4 @@
-"""Which boxes mask head and GNN learn from."""
+"""Samplers of the regions from which mask head and GNN learn."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,15 +11,18 @@ from torchvision.ops import box_iou
 from tltm_graph.detectors.centermask import Decoder
 from tltm_graph.structures import Detections
 
+Propose = Callable[[Decoder], list[Detections]]
+"""Function that decodes the detector's proposals in each image. It takes time: call it at most once."""
+
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """Boxes of one image, each with the object it is to show.
+    """Boxes of one image, each with the object that it shows.
 
     Args:
         boxes: Boxes xyxy in pixels (N, 4).
-        rows: The true object of each (N,), a row of the truth; -1 for a negative, which shows none: the GNN learns that
-            it goes with nothing, the mask head skips it.
+        rows: Row of the object in the ground truth (N,), or -1 for a negative, which shows no object. The GNN learns
+            that no transition leads to a negative; the mask head skips it.
     """
 
     boxes: Tensor
@@ -27,36 +30,34 @@ class Regions:
 
 
 class RegionSampler(Protocol):
-    """Chooses the regions of each image."""
+    """Samples the regions of each image."""
 
-    def __call__(self, propose: Callable[[Decoder], list[Detections]], truth: Sequence[Detections]) -> list[Regions]:
-        """Chooses regions.
+    def __call__(self, propose: Propose, truth: Sequence[Detections]) -> list[Regions]:
+        """Sample regions.
 
         Args:
-            propose: What the detector finds in the images, with a decoder of one's choice. Costs time; call it at most
-                once.
-            truth: The true objects of each image.
+            propose: Function that gives the detector's proposals.
+            truth: True objects of each image.
         """
         ...
 
 
 class GroundTruthRegions:
-    """The true boxes alone, as the released code trains; those without area are left out.
+    """Sampler of true boxes only, as in the released code. Boxes without area are left out.
 
     Args:
-        max_regions: At most so many an image, drawn at random.
+        max_regions: Maximum number of regions of an image; more are sampled at random.
     """
 
     def __init__(self, max_regions: int = 128) -> None:
         self.max_regions = max_regions
 
-    def __call__(self, propose: Callable[[Decoder], list[Detections]], truth: Sequence[Detections]) -> list[Regions]:
-        """See :class:`RegionSampler`."""
-        return [self._of(objects) for objects in truth]
+    def __call__(self, propose: Propose, truth: Sequence[Detections]) -> list[Regions]:
+        """Sample regions, see :class:`RegionSampler`."""
+        return [self._sample(objects) for objects in truth]
 
-    def _of(self, objects: Detections) -> Regions:
-        rows = (objects.boxes[:, 2:] > objects.boxes[:, :2]).all(dim=1).nonzero().flatten()
-        rows = _some(rows, self.max_regions)
+    def _sample(self, objects: Detections) -> Regions:
+        rows = _sample(_has_area(objects).nonzero().flatten(), self.max_regions)
         return Regions(objects.boxes[rows], rows)
 
     def __repr__(self) -> str:
@@ -64,19 +65,19 @@ class GroundTruthRegions:
 
 
 class ProposalRegions:
-    """What the detector finds and the true boxes, as the paper (and CenterMask) train: those that overlap an object.
+    """Sampler of true boxes and of proposals that overlap an object, as in the paper and in CenterMask.
 
-    Several proposals of one object are all kept, so that the GNN meets duplicates. With ``negative_share``, it meets
+    All proposals of an object are kept, so that the GNN learns from duplicates. With ``negative_share`` it learns from
     false positives too: the most confident proposals that overlap no object are added as negatives.
 
     Args:
-        decoder: Picks proposals from the output of the detector.
-        max_regions: At most so many an image that show an object, drawn at random.
-        negative_share: Negatives are at most this share of an image's regions, but at least one is allowed; the paper
-            has none, as here at 0.
+        decoder: Decoder of the proposals.
+        max_regions: Maximum number of regions of an image that show an object; more are sampled at random.
+        negative_share: Maximum share of negatives in an image's regions, in [0, 1); at least one is allowed. 0, as in
+            the paper, adds none.
 
     Raises:
-        ValueError: If the share is not from 0 to below 1.
+        ValueError: If the share is out of range.
     """
 
     def __init__(self, decoder: Decoder | None = None, max_regions: int = 128, negative_share: float = 0.25) -> None:
@@ -86,18 +87,19 @@ class ProposalRegions:
         self.max_regions = max_regions
         self.negative_share = negative_share
 
-    def __call__(self, propose: Callable[[Decoder], list[Detections]], truth: Sequence[Detections]) -> list[Regions]:
-        """See :class:`RegionSampler`."""
-        return [self._of(proposed, objects) for proposed, objects in zip(propose(self.decoder), truth, strict=True)]
+    def __call__(self, propose: Propose, truth: Sequence[Detections]) -> list[Regions]:
+        """Sample regions, see :class:`RegionSampler`."""
+        proposals = propose(self.decoder)
+        return [self._sample(proposed, objects) for proposed, objects in zip(proposals, truth, strict=True)]
 
-    def _of(self, proposed: Detections, objects: Detections) -> Regions:
-        shown = match_regions(torch.cat([proposed.boxes, objects.boxes]), objects, max_regions=self.max_regions)
+    def _sample(self, proposed: Detections, objects: Detections) -> Regions:
+        positive = match_regions(torch.cat([proposed.boxes, objects.boxes]), objects, max_regions=self.max_regions)
         if self.negative_share == 0:
-            return shown
-        per_shown = self.negative_share / (1 - self.negative_share)
-        boxes = negative_boxes(proposed, objects, max_boxes=max(1, int(per_shown * len(shown.rows))))
-        negative = shown.rows.new_full((len(boxes),), -1)
-        return Regions(torch.cat([shown.boxes, boxes]), torch.cat([shown.rows, negative]))
+            return positive
+        ratio = self.negative_share / (1 - self.negative_share)
+        boxes = negative_boxes(proposed, objects, max_boxes=max(1, int(ratio * len(positive.rows))))
+        rows = positive.rows.new_full((len(boxes),), -1)
+        return Regions(torch.cat([positive.boxes, boxes]), torch.cat([positive.rows, rows]))
 
     def __repr__(self) -> str:
         return (
@@ -107,11 +109,11 @@ class ProposalRegions:
 
 
 class JitteredBoxes:
-    """True boxes as inexact as detected ones: centres and sides are drawn from around the true ones.
+    """Noise that makes true boxes as inexact as detected ones.
 
     Args:
-        std: Standard deviation of the centre's shift, in units of the box's width and height, and of the logarithm of
-            its width and height.
+        std: Standard deviation of the shift of the centre, in box widths and heights, and of the logarithm of width
+            and height.
 
     Raises:
         ValueError: If it is negative.
@@ -123,42 +125,48 @@ class JitteredBoxes:
         self.std = std
 
     def __call__(self, objects: Detections) -> Tensor:
-        """Boxes xyxy in pixels (N, 4), which may stick out of the image."""
+        """Draw boxes xyxy in pixels (N, 4), which may reach beyond the image."""
         low, high = objects.boxes.split(2, dim=1)  # (N, 2)
         sides = high - low
         centre = (low + high) / 2 + self.std * torch.randn_like(sides) * sides
-        reach = sides / 2 * (self.std * torch.randn_like(sides)).exp()
-        return torch.cat([centre - reach, centre + reach], dim=1)
+        half = sides / 2 * (self.std * torch.randn_like(sides)).exp()
+        return torch.cat([centre - half, centre + half], dim=1)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(std={self.std})"
 
 
+def previous_regions(objects: Detections, jitter: Callable[[Detections], Tensor] | None) -> Regions:
+    """Make the regions of the previous frame: its true boxes, with jitter or without. Empty boxes are negatives."""
+    has_area = _has_area(objects)
+    rows = torch.where(has_area, torch.arange(len(objects), device=has_area.device), -1)
+    return Regions(objects.boxes if jitter is None else jitter(objects), rows)
+
+
 def match_regions(boxes: Tensor, truth: Detections, min_iou: float = 0.5, max_regions: int = 128) -> Regions:
-    """The boxes that overlap a true object, each with the one it overlaps most (the first of equals).
+    """Match boxes to the true object that they overlap most, the first of equals.
 
     Args:
         boxes: Candidates xyxy (N, 4).
-        truth: The true objects.
-        min_iou: Least overlap.
-        max_regions: If more do, so many are drawn at random.
+        truth: True objects.
+        min_iou: Smallest IoU; boxes below it are left out.
+        max_regions: Maximum number of regions; more are sampled at random.
     """
     if len(truth) == 0:
         return Regions(boxes[:0], truth.labels[:0])
     overlap, rows = box_iou(boxes, truth.boxes).nan_to_num(0.0).max(dim=1)
-    kept = (overlap >= min_iou).nonzero().flatten()
-    kept = _some(kept, max_regions)
-    return Regions(boxes[kept], rows[kept])
+    matched = _sample((overlap >= min_iou).nonzero().flatten(), max_regions)
+    return Regions(boxes[matched], rows[matched])
 
 
 def negative_boxes(proposed: Detections, truth: Detections, max_iou: float = 0.3, max_boxes: int = 32) -> Tensor:
-    """Proposals that overlap no true object, the most confident first.
+    """Select the most confident proposals that overlap no true object, in order of their scores.
 
     Args:
-        proposed: What the detector finds.
-        truth: The true objects.
-        max_iou: Their overlap with any object is below.
-        max_boxes: At most so many.
+        proposed: Proposals of the detector.
+        truth: True objects.
+        max_iou: IoU with every object must be below this.
+        max_boxes: Maximum number of boxes.
 
     Returns:
         Boxes xyxy (K, 4).
@@ -168,5 +176,9 @@ def negative_boxes(proposed: Detections, truth: Detections, max_iou: float = 0.3
     return apart.boxes[apart.scores.argsort(descending=True, stable=True)[:max_boxes]]
 
 
-def _some(rows: Tensor, most: int) -> Tensor:
-    return rows if len(rows) <= most else rows[torch.randperm(len(rows), device=rows.device)[:most]]
+def _has_area(objects: Detections) -> Tensor:
+    return (objects.boxes[:, 2:] > objects.boxes[:, :2]).all(dim=1)
+
+
+def _sample(rows: Tensor, max_rows: int) -> Tensor:
+    return rows if len(rows) <= max_rows else rows[torch.randperm(len(rows), device=rows.device)[:max_rows]]

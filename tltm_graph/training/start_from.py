@@ -1,3 +1,5 @@
+"""Weights to start training from, also of a model with other parts or classes."""
+
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,21 +14,21 @@ from tltm_graph.models.checkpoint import CheckpointReport, misfits
 from tltm_graph.models.pretrained import KNOWN_WEIGHTS, weights_file
 from tltm_graph.models.tltm import detector_of
 
-_FLAG = "relation.is_trained"  # no weight
+_FLAG = "relation.is_trained"  # a buffer, but no weight
 _BY_CLASS = ("head.cls_logits.", "mask_head.predictor.")
 
 
 @dataclass(frozen=True)
 class StartReport:
-    """What became of weights that training starts from.
+    """Report of the weights that training starts from.
 
     Args:
-        path: The file.
-        copied: Names of the weights that were taken over.
-        classes: Those of the model that the file knows too: their rows were taken over.
-        new_classes: Those that it does not know: their rows stay as drawn.
-        new: Names of weights of the model that the file does not have; they stay as drawn.
-        left_out: Names of weights in the file that the model does not have.
+        path: Path of the file.
+        copied: Names of the copied weights.
+        classes: Classes that model and file have in common, whose rows were copied.
+        new_classes: Classes that the file does not have, whose rows stay random.
+        new: Names of the weights that the file does not have, which stay random.
+        left_out: Names of weights of the file that the model does not have.
     """
 
     path: str
@@ -37,36 +39,34 @@ class StartReport:
     left_out: tuple[str, ...]
 
     def __str__(self) -> str:
-        lines = [f"start from {self.path}: {len(self.copied)} weights taken over"]
+        lines = [f"start from {self.path}: {len(self.copied)} weights copied"]
         if self.new_classes:
             lines.append(
-                f"  classes: {len(self.classes)} taken over by name ({_some(self.classes)}), "
-                f"{len(self.new_classes)} drawn anew ({_some(self.new_classes)})"
+                f"  classes: {len(self.classes)} copied by name ({_shortened(self.classes)}), "
+                f"{len(self.new_classes)} random ({_shortened(self.new_classes)})"
             )
-        for names, what in ((self.new, "not in the file, drawn anew"), (self.left_out, "not in the model, left out")):
+        for names, kind in ((self.new, "not in the file, random"), (self.left_out, "not in the model, left out")):
             if names:
-                lines.append(f"  {len(names)} {what}: {', '.join(sorted({_part(name) for name in names}))}")
+                lines.append(f"  {len(names)} {kind}: {', '.join(sorted({_part(name) for name in names}))}")
         return "\n".join(lines)
 
 
 def start_from(weights: str | Path, model: TLTM | CenterMask) -> StartReport | CheckpointReport | None:
-    """Loads weights to start training from, which need not be of quite the same model.
+    """Load weights to start training from, also of a model with other parts or classes.
 
-    A TLTM may start from a CenterMask, whose fusers, encoder and GNN stay as drawn, and the other way round. Classes
-    are told by their names: of those that the file knows the rows of the heads are taken over, the others stay as
-    drawn. Everything else must fit.
+    A TLTM can start from a CenterMask, and a CenterMask from a TLTM; parts that are missing in the file stay random.
+    The rows of the heads are copied by class name; rows of other classes stay random. All other weights must fit.
 
     Args:
-        weights: A file of :func:`tltm_graph.models.save_model`, or whatever :func:`tltm_graph.models.load_weights`
+        weights: File of :func:`tltm_graph.models.save_model`, or anything that :func:`tltm_graph.models.load_weights`
             loads.
-        model: The model, changed in place, all of it or (after an error) not at all.
+        model: The model, changed in place; after an error it is unchanged.
 
     Returns:
-        What became of the weights.
+        A report, or that of :func:`tltm_graph.models.load_weights`.
 
     Raises:
-        FileNotFoundError: If there is no such file and no weights are known by that name, or the configuration beside
-            the file is missing.
+        FileNotFoundError: If there is no such file or name of weights, or the configuration of the file is missing.
         ValueError: If the weights do not fit.
     """
     if str(weights) in KNOWN_WEIGHTS:
@@ -80,12 +80,12 @@ def start_from(weights: str | Path, model: TLTM | CenterMask) -> StartReport | C
 
 def _start_from_own(state: dict[str, Tensor], path: Path, model: TLTM | CenterMask) -> StartReport:
     file_names = _class_names(path)
-    state = {_of_tltm(name): value for name, value in state.items()}
+    state = {_tltm_name(name): value for name, value in state.items()}
     own = model.state_dict()
     names = tuple(detector_of(model).class_names or ())
-    wanted = {_of_tltm(name): name for name in own}
+    own_names = {_tltm_name(name): name for name in own}
     wrong: list[str] = []
-    for common, name in wanted.items():
+    for common, name in own_names.items():
         if common not in state:
             continue
         value = state[common]
@@ -93,43 +93,43 @@ def _start_from_own(state: dict[str, Tensor], path: Path, model: TLTM | CenterMa
             value = _rows_by_name(value, own[name], file_names, names)
         wrong += misfits(name, value, own[name])
         own[name] = value
-    if wrong or not wanted.keys() & state.keys():
+    if wrong or not own_names.keys() & state.keys():
         raise ValueError(
-            f"Expected weights of this model, classes apart, in '{path}', got those of another one: "
-            f"{', '.join(wrong[:3]) or 'no name is the same'}. Nothing was loaded"
+            f"Expected weights of this model, except for its classes, in '{path}', got those of another one: "
+            f"{', '.join(wrong[:3]) or 'no common names'}. Nothing was loaded"
         )
     model.load_state_dict(own)
     return StartReport(
         str(path),
-        copied=tuple(name for common, name in wanted.items() if common in state),
+        copied=tuple(name for common, name in own_names.items() if common in state),
         classes=tuple(name for name in names if name in file_names),
         new_classes=tuple(name for name in names if name not in file_names),
-        new=tuple(name for common, name in wanted.items() if common not in state and common != _FLAG),
-        left_out=tuple(common for common in state if common not in wanted and common != _FLAG),
+        new=tuple(name for common, name in own_names.items() if common not in state and common != _FLAG),
+        left_out=tuple(common for common in state if common not in own_names and common != _FLAG),
     )
 
 
 def _class_names(path: Path) -> tuple[str, ...]:
-    beside = path.with_suffix(".json")
-    if not beside.is_file():
+    configuration = path.with_suffix(".json")
+    if not configuration.is_file():
         raise FileNotFoundError(
-            f"Expected the configuration of '{path}' beside it in '{beside.name}', found none: it names the classes"
+            f"Expected '{configuration.name}', which names the classes, beside '{path}', got none: copy it there too"
         )
     try:
-        return tuple(map(str, json.loads(beside.read_text(encoding="utf-8"))["class_names"]))
+        return tuple(map(str, json.loads(configuration.read_text(encoding="utf-8"))["class_names"]))
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"Expected a configuration with class_names in '{beside}', got: {error!r}") from error
+        raise ValueError(f"Expected a configuration with class_names in '{configuration}', got: {error!r}") from error
 
 
-def _of_tltm(name: str) -> str:
-    """The name that a weight has in a TLTM."""
+def _tltm_name(name: str) -> str:
+    """Return the name of a weight in a TLTM."""
     return name if name.startswith(("detector.", "relation.")) else f"detector.{name}"
 
 
 def _rows_by_name(value: Tensor, initial: Tensor, file_names: Sequence[str], names: Sequence[str]) -> Tensor:
-    """The rows of the classes that the file knows, the initial ones of others."""
+    """Copy the rows of the classes in the file; keep the initial rows of other classes."""
     if value.shape[1:] != initial.shape[1:] or len(value) != len(file_names):
-        return value  # which does not fit
+        return value  # the caller reports that it does not fit
     rows = initial.clone()
     for row, name in enumerate(names):
         if name in file_names:
@@ -138,9 +138,9 @@ def _rows_by_name(value: Tensor, initial: Tensor, file_names: Sequence[str], nam
 
 
 def _part(name: str) -> str:
-    parts = _of_tltm(name).split(".")
+    parts = _tltm_name(name).split(".")
     return parts[1] if parts[0] == "detector" else f"relation.{parts[1]}"
 
 
-def _some(names: Sequence[str]) -> str:
+def _shortened(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (", …" if len(names) > 5 else "") if names else "none"

@@ -1,3 +1,5 @@
+"""Validation of a model in training by tracking videos."""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,17 +16,17 @@ from tltm_graph.metrics import Evaluation
 from tltm_graph.models import TLTM, for_inference
 from tltm_graph.structures import Detections, Frame, Observation, Tracks, observations_of
 from tltm_graph.tracking import Tracker
-from tltm_graph.training.sources import LabelledVideo, VideoDescription
+from tltm_graph.training.sources import LabelledVideo, VideoSource
 
 
 @dataclass(frozen=True, eq=False)
-class Validated:
-    """How a model does on videos.
+class ValidationResult:
+    """Result of a validation.
 
     Args:
-        evaluation: All that was counted; merge those of several processes, then compute.
-        pictures: Frames with the truth drawn in above and the predictions below (3, 2H, W), by the name of the video.
-        graph: The association graph of the first video.
+        evaluation: Counts of the metrics: merge those of all processes, then compute.
+        pictures: Frames with ground truth above and predictions below (3, 2H, W), by the name of the video.
+        graph: Association graph of the first video.
     """
 
     evaluation: Evaluation
@@ -33,16 +35,16 @@ class Validated:
 
 
 class TrackingValidation:
-    """Follows the objects of a few videos with the library's own tracker and scores the tracks against the truth.
+    """Tracks the objects of a few videos and computes video AP, HOTA and IDF1.
 
-    Scores are video AP, HOTA and IDF1. A TLTM relates objects with its GNN, a CenterMask by geometry and class.
+    A TLTM associates objects with its GNN, a CenterMask by geometry and class.
 
     Args:
-        videos: The videos.
-        max_videos: Only so many, the first ones.
-        max_frames: Only so many frames of each; None for all.
-        num_pictures: Of so many videos the middle frame is drawn.
-        max_shown: At most so many objects a frame count, the most confident ones.
+        videos: Source of the videos.
+        max_videos: Maximum number of videos, from the first one on.
+        max_frames: Maximum number of frames of a video; None for all.
+        num_pictures: Number of videos whose middle frame is drawn.
+        max_shown: Maximum number of objects of a frame; the most confident ones count.
 
     Raises:
         ValueError: If a number is out of range.
@@ -52,7 +54,7 @@ class TrackingValidation:
 
     def __init__(
         self,
-        videos: VideoDescription,
+        videos: VideoSource,
         max_videos: int = 8,
         max_frames: int | None = None,
         num_pictures: int = 4,
@@ -72,10 +74,10 @@ class TrackingValidation:
         self.max_shown = max_shown
 
     def open(self, class_names: Sequence[str]) -> list[LabelledVideo]:
-        """Finds the videos.
+        """Open the videos.
 
         Raises:
-            ValueError: If there are none, or they are of other classes.
+            ValueError: If there are no videos, or their classes do not fit.
             OSError: If a file is missing.
         """
         videos = list(islice(self.videos.videos(tuple(class_names)), self.max_videos))
@@ -90,14 +92,14 @@ class TrackingValidation:
         class_names: Sequence[str],
         rank: int = 0,
         world_size: int = 1,
-    ) -> Validated:
-        """Scores a model.
+    ) -> ValidationResult:
+        """Validate a model.
 
         Args:
             model: The model, which is not changed.
-            videos: Of :meth:`open`.
+            videos: Videos of :meth:`open`.
             class_names: Names of the classes.
-            rank: Number of this process: it takes every ``world_size``-th video.
+            rank: Number of this process, which validates on every ``world_size``-th video.
             world_size: Number of processes.
         """
         fast: Any = for_inference(model)
@@ -106,7 +108,7 @@ class TrackingValidation:
         pictures: dict[str, Tensor] = {}
         decisions: list[Decision] = []
         for number, video in islice(enumerate(videos), rank, None, world_size):
-            truth = _cut(video.truth(), self.max_frames)
+            truth = _shortened(video.truth(), self.max_frames)
             drawn = truth.num_frames // 2 if number < self.num_pictures else None
             rows: list[tuple[int, Observation]] = []
             state = tracker.start()
@@ -119,16 +121,16 @@ class TrackingValidation:
                 if index == drawn:
                     pictures[video.name] = _picture(frame, truth.at(index), detections, tuple(class_names))
             evaluation.update(video.name, number, truth, Tracks.from_observations(rows, truth.size, truth.num_frames))
-        return Validated(evaluation, pictures, association_graph(decisions))
+        return ValidationResult(evaluation, pictures, association_graph(decisions))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.max_videos} videos)"
 
 
-def _cut(truth: Tracks, max_frames: int | None) -> Tracks:
+def _shortened(truth: Tracks, max_frames: int | None) -> Tracks:
     if max_frames is None or truth.num_frames <= max_frames:
         return truth
-    rows = ((frame, row) for frame, seen in truth.observations() if frame < max_frames for row in seen)
+    rows = ((frame, row) for frame, objects in truth.observations() if frame < max_frames for row in objects)
     return Tracks.from_observations(rows, truth.size, max_frames)
 
 

@@ -1,15 +1,24 @@
-"""Pictures, videos and pages of results. Needs the extra ``viz``: ``pip install 'tltm-graph[viz]'``."""
+"""Pictures of results. Each module needs only a part of the extra ``viz`` and is loaded when first used."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
-from tltm_graph.visualization.association_graph import draw_association_graph
-from tltm_graph.visualization.drawing import Drawing
-from tltm_graph.visualization.frame_pair import draw_frame_pair
-from tltm_graph.visualization.graph_strip import GraphStrip
-from tltm_graph.visualization.viewer import write_viewer
-
 if TYPE_CHECKING:
+    from tltm_graph.visualization.association_graph import draw_association_graph
     from tltm_graph.visualization.draw import Overlay
+    from tltm_graph.visualization.drawing import Drawing
+    from tltm_graph.visualization.frame_pair import draw_frame_pair
+    from tltm_graph.visualization.graph_strip import GraphStrip
+    from tltm_graph.visualization.viewer import write_viewer
+
+_MODULES = {
+    "Drawing": "drawing",
+    "GraphStrip": "graph_strip",
+    "Overlay": "draw",
+    "draw_association_graph": "association_graph",
+    "draw_frame_pair": "frame_pair",
+    "write_viewer": "viewer",
+}
 
 __all__ = [
     "Drawing",
@@ -22,8 +31,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Overlay":  # imported on first use: supervision is slow to import, and the others do without
-        from tltm_graph.visualization.draw import Overlay
-
-        return Overlay
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

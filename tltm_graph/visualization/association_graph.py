@@ -2,12 +2,13 @@ from typing import Any
 
 import networkx as nx
 
+from tltm_graph.extras import missing_extra
 from tltm_graph.visualization.drawing import Drawing, track_colour
 
 try:
     from matplotlib.figure import Figure
 except ImportError as error:
-    raise ImportError("Expected 'matplotlib' for drawing, found none: pip install 'tltm-graph[viz]'") from error
+    raise missing_extra("matplotlib", "to draw a graph") from error
 
 _MARKERS = {"edge": "^", "solver": "s", "memory": "D", "detector": "v"}  # by cause of the mistake
 _MISTAKE_COLOUR = "#d00000"

@@ -4,14 +4,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tltm_graph.interop.supervision_detections import to_supervision
+from tltm_graph.extras import missing_extra
 from tltm_graph.structures import Detections, Frame
 from tltm_graph.visualization.drawing import PALETTE
 
 try:
     import supervision
+
+    from tltm_graph.interop.supervision_detections import to_supervision
 except ImportError as error:
-    raise ImportError("Expected 'supervision' for drawing, found none: pip install 'tltm-graph[viz]'") from error
+    raise missing_extra("supervision", "to draw into a video") from error
 
 _MAX_TIME_SINCE_UPDATE = 600  # frames after which the class votes of a track are dropped
 

@@ -5,6 +5,7 @@ import networkx as nx
 from torch import Tensor
 
 from tltm_graph.association import Decision
+from tltm_graph.extras import missing_extra
 from tltm_graph.structures import class_name
 from tltm_graph.visualization.drawing import Drawing, track_colour
 
@@ -12,7 +13,7 @@ try:
     from matplotlib.figure import Figure
     from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 except ImportError as error:
-    raise ImportError("Expected 'matplotlib' for drawing, found none: pip install 'tltm-graph[viz]'") from error
+    raise missing_extra("matplotlib", "to draw a graph") from error
 
 _CROP_SIZE = 48  # points
 _MIN_GAIN = -8.0  # rejected edges with a lower gain get no score, and are left out around a single detection

@@ -1,0 +1,283 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tltm_graph import MovingShapes, SavedGraph, __version__, read_frames
+from tltm_graph.cli import main
+from tltm_graph.detectors import Detector
+from tltm_graph.explanation import association_graph
+from tltm_graph.formats import TrackWriter, read_tracks
+from tltm_graph.io import VideoWriter
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory) -> Path:
+    """A clip of 12 frames with its true tracks and detections beside it."""
+    folder = tmp_path_factory.mktemp("clip")
+    scene = MovingShapes(12, (96, 128), num_objects=3, seed=4)
+    with VideoWriter(folder / "clip.mp4", 25) as clip, TrackWriter(folder / "truth.json") as truth:
+        for frame in scene:
+            clip.write(frame.image)
+            truth.write(frame.index, scene.truth(frame.index))
+    entries = [
+        {"height": 96, "width": 128, "m": [{"category": "shape", "score": 0.9, "bbox": [10 + t, 10, 30, 30]}]}
+        for t in range(12)
+    ]
+    (folder / "detections.json").write_text(json.dumps(entries))
+    return folder / "clip.mp4"
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} if folder.exists() else set()
+
+
+def test_everything_is_written(video, tmp_path, capsys):
+    out = tmp_path / "out"
+    oracle = f"oracle:{video.parent}/truth.json"
+    options = ["--save-graph", "--seed", "3", "--device", "cpu"]
+    status = main(["track", "--source", str(video), "--detector", oracle, "--output", str(out), *options])
+    assert status == 0
+    assert files(out) == {"tracks.json", "overlay.mp4", "run.json", "graph.zip", "graph.png"}
+    assert "12 frames" in capsys.readouterr().out
+    overlay = list(read_frames(out / "overlay.mp4"))
+    assert len(overlay) == 12
+    assert overlay[0].size == (96, 128)
+    tracks, truth = read_tracks(out / "tracks.json"), read_tracks(video.parent / "truth.json")
+    assert [t.frames for t in tracks.values()] == [t.frames for t in truth.values()]
+    graph = association_graph(SavedGraph(out / "graph.zip"))
+    assert graph.number_of_nodes() == sum(map(len, truth.values()))
+    run = json.loads((out / "run.json").read_text())
+    assert run["settings"]["seed"] == 3
+    assert run["versions"]["tltm-graph"] == __version__
+    assert set(run["milliseconds"]) >= {"read", "detect", "graph", "score", "solve", "update", "draw", "write"}
+    assert all(stage["p50"] <= stage["p95"] for stage in run["milliseconds"].values())
+
+
+def test_the_demo_scores_itself(tmp_path, capsys):
+    assert main(["track", "--output", str(tmp_path / "a"), "--max-frames", "15"]) == 0
+    assert "objects followed by one id" in capsys.readouterr().out
+    assert files(tmp_path / "a") == {"tracks.json", "overlay.mp4", "run.json"}
+    assert [frame.size for frame in read_frames(tmp_path / "a/overlay.mp4")] == 15 * [(192, 320)]
+    run = json.loads((tmp_path / "a/run.json").read_text())
+    assert run["settings"]["detector"] == "tltm:tltm-tiny-moving-shapes"
+    assert "appearance=TLTM" in run["tracker"], "the appearance model is trained, and used"
+    assert run["scores"]["recall"] > 0.5
+    main(["track", "--output", str(tmp_path / "b"), "--max-frames", "15", "--no-overlay"])
+    assert files(tmp_path / "b") == {"tracks.json", "run.json"}
+    assert (tmp_path / "a/tracks.json").read_text() == (tmp_path / "b/tracks.json").read_text()
+
+
+def test_an_easy_scene_by_its_truth(tmp_path):
+    arguments = ["track", "--detector", "oracle", "--max-frames", "10", "--output", str(tmp_path)]
+    assert main(arguments) == 0
+    assert {frame.size for frame in read_frames(tmp_path / "overlay.mp4")} == {(360, 640)}
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert "appearance=None" in run["tracker"]
+    assert run["scores"]["recall"] == run["scores"]["whole_share"] == 1
+
+
+@pytest.mark.parametrize("solver", ["greedy", "argmax"])
+def test_solvers(video, tmp_path, solver):
+    arguments = ["track", "--source", str(video), "--detector", f"precomputed:{video.parent}/detections.json"]
+    assert main([*arguments, "--solver", solver, "--output", str(tmp_path), "--no-overlay"]) == 0
+    assert len(read_tracks(tmp_path / "tracks.json", (96, 128))) == 1
+
+
+def test_a_folder_equals_its_video(video, tmp_path):
+    """The same pictures give the same tracks, whatever they come in."""
+    (tmp_path / "frames").mkdir()
+    for frame in read_frames(video):
+        Image.fromarray(frame.image.numpy().transpose(1, 2, 0)).save(tmp_path / f"frames/{frame.index}.png")
+    detector = f"oracle:{video.parent}/truth.json?jitter=0.1"
+    for name, source in (("a", video), ("b", tmp_path / "frames")):
+        main(
+            ["track", "--source", str(source), "--detector", detector, "--output", str(tmp_path / name), "--no-overlay"]
+        )
+    assert (tmp_path / "a/tracks.json").read_text() == (tmp_path / "b/tracks.json").read_text()
+
+
+def wrong(tmp_path, capsys, *arguments: str) -> str:
+    """Runs what must fail; returns its one line."""
+    out = tmp_path / "deep" / "out"
+    assert main(["track", "--output", str(out), *arguments]) == 1
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.replace("\r", "\n").splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, captured.err
+    assert "Traceback" not in captured.err
+    assert not (tmp_path / "deep").exists(), "nothing half-written is left"
+    return lines[0]
+
+
+def test_bad_sources(video, tmp_path, capsys):
+    oracle = f"oracle:{video.parent}/truth.json"
+    assert "found nothing at" in wrong(tmp_path, capsys, "--source", "missing.mp4", "--detector", oracle)
+    (tmp_path / "empty").mkdir()
+    assert "Expected images" in wrong(tmp_path, capsys, "--source", str(tmp_path / "empty"), "--detector", oracle)
+    sizes = tmp_path / "sizes"
+    sizes.mkdir()
+    for t, size in enumerate([(96, 128), (96, 128), (90, 128)]):
+        Image.fromarray(np.zeros((*size, 3), np.uint8)).save(sizes / f"{t}.png")
+    assert "got 90×128" in wrong(tmp_path, capsys, "--source", str(sizes), "--detector", oracle)
+
+
+def test_bad_detections(video, tmp_path, capsys):
+    def detected(**changes) -> str:
+        entries = json.loads((video.parent / "detections.json").read_text())
+        entries[7]["m"][0].update(changes)
+        (tmp_path / "d.json").write_text(json.dumps(entries))
+        return wrong(tmp_path, capsys, "--source", str(video), "--detector", f"precomputed:{tmp_path}/d.json")
+
+    assert "finite 'scores'" in detected(score=float("nan"))
+    assert "finite 'boxes'" in detected(bbox=[0, float("nan"), 3, 3])
+    assert "Expected boxes in an image" in detected(bbox=[900, 0, 3, 3])
+
+    entries = json.loads((video.parent / "detections.json").read_text())
+    for name, other in (("short", entries[:5]), ("long", entries * 2)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(other))
+        line = wrong(tmp_path, capsys, "--source", str(video), "--detector", f"precomputed:{tmp_path}/{name}.json")
+        assert "for 12 frames" in line
+        assert "another video" in line
+    (tmp_path / "big.json").write_text(json.dumps([{**entry, "height": 999} for entry in entries]))
+    line = wrong(tmp_path, capsys, "--source", str(video), "--detector", f"precomputed:{tmp_path}/big.json")
+    assert "has them for 999×128" in line
+
+
+def test_bad_names_and_folders(video, tmp_path, capsys):
+    assert "got 'magic'" in wrong(tmp_path, capsys, "--source", str(video), "--detector", "magic")
+    unknown = wrong(tmp_path, capsys, "--source", str(video), "--detector", "tltm:magic")
+    assert "one of ['tltm-tiny-moving-shapes'], found no file 'magic'" in unknown
+    assert "got 'tpu'" in wrong(tmp_path, capsys, "--device", "tpu")
+    with pytest.raises(SystemExit) as stop:
+        main(["track", "--solver", "magic"])
+    assert stop.value.code == 2
+    assert "invalid choice: 'magic'" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert main(["track", "--detector", "oracle", "--output", str(tmp_path / "file" / "out")]) == 1
+    assert "error: Expected a folder to write to" in capsys.readouterr().err
+
+
+def test_inputs_are_not_written_over(video, tmp_path, capsys):
+    out = tmp_path / "out"
+    oracle = f"oracle:{video.parent}/truth.json"
+    assert main(["track", "--source", str(video), "--detector", oracle, "--output", str(out)]) == 0
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    for source, detector in ((out / "overlay.mp4", oracle), (video, f"oracle:{out}/tracks.json")):
+        assert main(["track", "--source", str(source), "--detector", detector, "--output", str(out)]) == 1
+        assert "is also an input, and would be lost" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+class Stumbling(Detector):
+    """A detector of somebody's own, with a mistake in it."""
+
+    class_names = None
+
+    def detect(self, frame, context=None):
+        return {}["boxes"]
+
+
+def test_an_error_in_the_detector_of_the_user(video, tmp_path, capsys):
+    line = wrong(tmp_path, capsys, "--source", str(video), "--detector", "tests.cli.test_track.Stumbling")
+    assert "KeyError: 'boxes' (in " in line
+    assert "test_track.py, line" in line
+    assert "Expected a source, got an empty name" in wrong(tmp_path, capsys, "--source", "")
+
+
+def test_a_truncated_video_still_gives_its_tracks(tmp_path, capsys):
+    scene = MovingShapes(40, (120, 160), seed=1)
+    with VideoWriter(tmp_path / "whole.mp4") as clip, TrackWriter(tmp_path / "truth.json") as truth:
+        for frame in scene:
+            clip.write(frame.image)
+            truth.write(frame.index, scene.truth(frame.index))
+    data = (tmp_path / "whole.mp4").read_bytes()
+    (tmp_path / "broken.mp4").write_bytes(data[: len(data) * 2 // 3])
+    detector = f"oracle:{tmp_path}/truth.json"
+    out = tmp_path / "out"
+    status = main(["track", "--source", str(tmp_path / "broken.mp4"), "--detector", detector, "--output", str(out)])
+    assert status == 0
+    assert "warning: " in capsys.readouterr().err
+    tracks = read_tracks(out / "tracks.json")
+    assert 5 < tracks.num_frames < 40
+    assert len(list(read_frames(out / "overlay.mp4"))) == tracks.num_frames
+
+
+def test_ctrl_c_leaves_valid_files(tmp_path):
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, "experiments/run_vis.py", "--detector", "oracle", "--output", str(out), "--save-graph"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list(out.glob(".overlay*")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 130, error
+    assert "Traceback" not in error
+    assert files(out) == {"tracks.json", "overlay.mp4", "run.json", "graph.zip", "graph.png"}
+    run = json.loads((out / "run.json").read_text())
+    assert run["interrupted"]
+    assert 0 < run["frames"] < 150
+    assert len(list(read_frames(out / "overlay.mp4"))) == run["frames"] == read_tracks(out / "tracks.json").num_frames
+
+
+PLAIN = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {missing!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing())
+from tltm_graph.cli import main
+
+sys.exit(main({arguments!r}))
+"""
+
+
+def without(missing: list[str], *arguments: str) -> subprocess.CompletedProcess:
+    """Run a command on an installation that lacks packages of the extra ``viz``."""
+    code = PLAIN.format(missing=missing, arguments=list(arguments))
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+
+
+def test_a_plain_installation_tracks_without_overlay(tmp_path):
+    missing = ["supervision", "matplotlib", "cv2"]
+    arguments = ["track", "--detector", "oracle", "--max-frames", "3", "--output", str(tmp_path / "out")]
+    done = without(missing, *arguments)
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    for fact in ("'supervision'", "'tltm-graph[viz]'", "'.[viz]'", "tltm-graph track --no-overlay"):
+        assert fact in line
+    assert not (tmp_path / "out").exists()
+    done = without(missing, *arguments, "--no-overlay", "--save-graph")
+    assert done.returncode == 0, done.stderr
+    assert files(tmp_path / "out") == {"tracks.json", "run.json", "graph.zip"}
+    assert "warning: graph.png is not written: Expected 'matplotlib'" in done.stderr
+    done = without(["supervision", "matplotlib"], "view", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    done = without(missing, "view", str(tmp_path / "out"))
+    assert "error: Expected 'opencv-python-headless'" in done.stderr
+    done = without(["supervision"], "draw", str(tmp_path / "out"))
+    assert "error: Expected 'supervision'" in done.stderr
+
+
+def test_importing_the_package_warns_of_nothing():
+    done = subprocess.run(
+        [sys.executable, "-c", "from tltm_graph import Tracker, TLTM"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert (done.returncode, done.stderr) == (0, "")
