@@ -208,7 +208,7 @@ def score_cues(difficulty: Difficulty, count: int, cues: Iterable[str]) -> Score
             overlaps = list(frame_overlaps(truth, predicted, on="boxes"))
             for metric in pair:
                 metric.update(str(number), overlaps)
-    values = {cue: (i.compute().idf1, h.compute().hota, h.compute().ass_a) for cue, (i, h) in metrics.items()}
+    values = {cue: (i.compute().idf1, h.compute().hota, h.compute().named()["AssA"]) for cue, (i, h) in metrics.items()}
     return Scores(values, objects / count, observations / frames, degraded / frames)
 
 
