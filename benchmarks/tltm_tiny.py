@@ -39,7 +39,8 @@ from tltm_graph.metrics import Evaluation
 from tltm_graph.metrics.oracle import ORACLES
 from tltm_graph.models import TLTM, for_inference, load_model
 from tltm_graph.models.tltm import expect_tltm
-from tltm_graph.synthetic import STANDARD, TEST, VAL, DetectionSequence, moving_shapes
+from tltm_graph.synthetic import STANDARD, TEST, VAL, moving_shapes
+from tltm_graph.synthetic.simulated_motion import DetectionSequence
 from tltm_graph.training import ModelDetections, RenderedVideos
 
 MAX_SHOWN = 15
