@@ -125,7 +125,7 @@ class DetectionFiles:
         )
         video = replace(
             video,
-            size=video.size or truth.size or getattr(detector, "size", None),
+            size=video.size or truth.size or detector.size,
             num_frames=truth.num_frames if video.num_frames is None else video.num_frames,
             fps=video.fps or self.fps,
         )
