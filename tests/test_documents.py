@@ -24,6 +24,7 @@ PRINTED = {
 """Patterns of the output that the code of each page must print."""
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if "```python" in page.read_text()], ids=lambda page: page.stem
@@ -37,6 +38,7 @@ def test_the_code_of_a_page_runs(page):
         pytest.skip("; ".join(skipped))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("script", sorted((ROOT / "docs/gallery_scripts").glob("*.py")), ids=lambda path: path.stem)
 def test_the_scripts_of_the_gallery_run(script, tmp_path, monkeypatch):
@@ -45,6 +47,7 @@ def test_the_scripts_of_the_gallery_run(script, tmp_path, monkeypatch):
     exec(compile(script.read_text(), script.name, "exec"), {"__name__": "__main__"})
 
 
+@pytest.mark.slow
 def test_the_pages_build_without_a_warning(tmp_path):
     """Check links, references and formulas; the tests above run the code."""
     pytest.importorskip("sphinx_gallery")

@@ -91,6 +91,7 @@ def test_just_over_the_counterfactual_flips_the_decision_and_just_under_does_not
         assert decided(found.change - sign * step) == before
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(frames())
 def test_the_smallest_change_of_an_optimal_assignment_is_the_margin(frame):

@@ -58,6 +58,7 @@ def worth(model, x, index, attr, edge, players):
     return float(model(x, {TRANSITION: index[:, kept]}, attr[kept])[kept.index(edge)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edge", range(5))
 def test_many_orders_converge_to_the_shapley_values(edge):
     model, x, index, attr = case()

@@ -16,6 +16,7 @@ from tltm_graph.metrics.oracle import ORACLES
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_help_is_quick_and_importing_is_light():
     code = (
         "import sys, tltm_graph, tltm_graph.cli; print([m for m in ('torch', 'av', 'matplotlib') if m in sys.modules])"

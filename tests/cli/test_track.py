@@ -63,6 +63,7 @@ def test_everything_is_written(video, tmp_path, capsys):
     assert all(stage["p50"] <= stage["p95"] for stage in run["milliseconds"].values())
 
 
+@pytest.mark.slow
 def test_the_demo_scores_itself(tmp_path, capsys):
     assert main(["track", "--output", str(tmp_path / "a"), "--max-frames", "15"]) == 0
     assert "objects followed by one id" in capsys.readouterr().out
@@ -211,6 +212,7 @@ def test_a_truncated_video_still_gives_its_tracks(tmp_path, capsys):
     assert len(list(read_frames(out / "overlay.mp4"))) == tracks.num_frames
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_valid_files(tmp_path):
     out = tmp_path / "out"
     process = subprocess.Popen(
@@ -256,6 +258,7 @@ def without(missing: list[str], *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
 
 
+@pytest.mark.slow
 def test_a_plain_installation_tracks_without_overlay(tmp_path):
     missing = ["supervision", "matplotlib", "cv2"]
     arguments = ["track", "--detector", "oracle", "--max-frames", "3", "--output", str(tmp_path / "out")]
@@ -277,6 +280,7 @@ def test_a_plain_installation_tracks_without_overlay(tmp_path):
     assert "error: Expected 'supervision'" in done.stderr
 
 
+@pytest.mark.slow
 def test_importing_the_package_warns_of_nothing():
     done = subprocess.run(
         [sys.executable, "-c", "from tltm_graph import Tracker, TLTM"], capture_output=True, text=True, cwd=ROOT

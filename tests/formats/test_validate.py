@@ -221,6 +221,7 @@ def test_random_tracks_are_sound(seed):
     assert found == []
 
 
+@pytest.mark.slow
 @needs_shared
 @pytest.mark.parametrize("path", ["mots20", "bdd100k_masks/seg_track/seg_track_sample.json.gz", "tud/gt"])
 def test_real_data_has_no_errors(path):

@@ -97,6 +97,7 @@ def test_classes_are_scored_one_by_one_and_counts_are_added():
     assert scores.overall["MOTA"] == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("families", "class_names"), [(FAMILIES, None), (OF_TRACKS, CLASSES), (("clear",), CLASSES)])
 @pytest.mark.parametrize("rules", ["plain", "bdd100k"])
 def test_rows_of_videos_and_parts_that_merge(families, class_names, rules):

@@ -70,6 +70,7 @@ def work(rank: int, folder: str) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path):
     multiprocessing.spawn(work, (str(tmp_path),), nprocs=2)
     whole = new()

@@ -81,6 +81,7 @@ def test_a_track_has_the_identity_of_most_of_its_observations():
     assert [right_edges(step) for step in steps] == [[], [(0, 0), (1, 1)], [(0, 1), (1, 0)], [(0, 0), (1, 1)]]
 
 
+@pytest.mark.slow
 def test_simulated_appearance_logits_are_calibrated():
     generator = torch.Generator().manual_seed(0)
     logits, truth = [], []
@@ -131,6 +132,7 @@ def test_frames_without_anything():
     assert list(association_steps(video("."))) == []
 
 
+@pytest.mark.slow
 def test_a_head_learns_from_simulated_motion():
     torch.manual_seed(0)
     steps = [s for seed in range(4) for s in association_steps(simulate_motion(seed, 40))]

@@ -154,6 +154,7 @@ def test_other_settings_of_its_detector(weights, monkeypatch):  # noqa: F811
     assert not any(map(len, found)), "no score is so high"
 
 
+@pytest.mark.slow
 def test_detections_are_cached(weights, tmp_path, monkeypatch):  # noqa: F811
     folder = str(tmp_path / "cache")
     plain = ModelDetections(VIDEOS, weights)[2]

@@ -137,6 +137,7 @@ def test_messages(images, tmp_path):
         StillImagesInMotion(path, part="val")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.exists(), reason="needs the folder 'shared' beside the project")
 def test_a_head_learns_from_still_images_and_knows_videos_it_has_not_seen():
     with warnings.catch_warnings():

@@ -349,6 +349,7 @@ def test_the_command_is_that_of_the_run(tmp_path):
     assert main([*shlex.split(command)[1:], "--frame", "2", "--object", "0"]) == 0
 
 
+@pytest.mark.slow
 def test_a_run_is_viewed(tmp_path, capsys):
     out = str(tmp_path)
     assert main(["track", "--output", out, "--max-frames", "6", "--save-graph", "--no-overlay"]) == 0
@@ -362,6 +363,7 @@ def test_a_run_is_viewed(tmp_path, capsys):
     assert (tmp_path / "small.html").stat().st_size < (tmp_path / "graph.html").stat().st_size
 
 
+@pytest.mark.slow
 def test_the_mistakes_of_a_run_are_in_the_page(tmp_path, capsys):
     out, page, wrong = str(tmp_path), tmp_path / "graph.html", tmp_path / "wrong.json"
     assert main(["track", "--output", out, "--max-frames", "8", "--save-graph", "--no-overlay"]) == 0

@@ -54,6 +54,7 @@ def decoded_one_by_one(levels, image, decoder):
     return kept[: decoder.max_objects]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "decoder",
     [
