@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DATA   ?= ../shared/data
 
-.PHONY: setup demo docs test check benchmarks benchmarks-association clean
+.PHONY: setup demo docs quick test check benchmarks benchmarks-association clean
 
 setup: $(READY)  ## make .venv with the package, its extras and the tools of the tests
 
@@ -28,6 +28,9 @@ check: $(READY)  ## style, types and the direction of imports
 docs: $(READY)  ## build the pages in out/docs, and run every example in them
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs out/docs
 	@echo 'open out/docs/index.html'
+
+quick: $(READY)  ## the fast tests, in under two minutes on two cores
+	$(BIN)/python -m pytest -n auto -q -m "not slow"
 
 test: check  ## everything CI runs
 	$(BIN)/python -m pytest -n auto

@@ -25,7 +25,8 @@ from tltm_graph.formats.youtube_vis import read_youtube_vis
 from tltm_graph.metrics.benchmark_rules import PEDESTRIAN
 from tltm_graph.metrics.overlap import On
 from tltm_graph.ops import decode_rle
-from tltm_graph.structures import Detections, Frame, Observation, Tracks, observations_of
+from tltm_graph.structures import Detections, Frame, Observation, Tracks
+from tltm_graph.structures.tracks import observations_of
 from tltm_graph.synthetic import STANDARD, TEST, moving_shapes
 
 

@@ -30,7 +30,7 @@ from tltm_graph.metrics.hota import Hota, HotaScores
 from tltm_graph.metrics.identity import IdentityF1, IdentityF1Scores
 from tltm_graph.metrics.overlap import FrameOverlap
 from tltm_graph.metrics.video_ap import VideoAP
-from tltm_graph.ops import Rle
+from tltm_graph.ops.rle import Rle
 from tltm_graph.structures import Track
 
 SIZE = (360, 640)

@@ -23,7 +23,8 @@ from benchmarks.identities import plain_iou
 from benchmarks.timing import machine
 from tltm_graph import Detections, MovingShapes, Tracker, Tracks
 from tltm_graph.detectors import OracleDetector
-from tltm_graph.metrics import Hota, IdentityF1, frame_overlaps
+from tltm_graph.metrics import Hota, IdentityF1
+from tltm_graph.metrics.overlap import frame_overlaps
 from tltm_graph.synthetic import STANDARD, TEST, moving_shapes
 from tltm_graph.synthetic.difficulty import DIFFICULTIES, Difficulty
 
@@ -207,7 +208,7 @@ def score_cues(difficulty: Difficulty, count: int, cues: Iterable[str]) -> Score
             overlaps = list(frame_overlaps(truth, predicted, on="boxes"))
             for metric in pair:
                 metric.update(str(number), overlaps)
-    values = {cue: (i.compute().idf1, h.compute().hota, h.compute().ass_a) for cue, (i, h) in metrics.items()}
+    values = {cue: (i.compute().idf1, h.compute().hota, h.compute().named()["AssA"]) for cue, (i, h) in metrics.items()}
     return Scores(values, objects / count, observations / frames, degraded / frames)
 
 

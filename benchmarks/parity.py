@@ -29,7 +29,8 @@ from tests.parity import (
 from tltm_graph import Detections, Frame, Tracker, TransitionGNN
 from tltm_graph.detectors import Detector
 from tltm_graph.graph import TRANSITION
-from tltm_graph.models import for_inference, reference_name
+from tltm_graph.models import for_inference
+from tltm_graph.models.checkpoint import reference_name
 from tltm_graph.nn import InstanceEncoder, ResFuser
 from tltm_graph.published import ArgmaxSolver, PublishedAffinity, PublishedTrackManager
 from tltm_graph.training.objectives import released_objective

@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from tltm_graph import Detections, MovingShapes
 from tltm_graph.metrics.matching import match_overlap
-from tltm_graph.models import TLTM, expect_tltm, for_inference, load_model
+from tltm_graph.models import TLTM, for_inference, load_model
+from tltm_graph.models.tltm import expect_tltm
 from tltm_graph.synthetic import HARD, STANDARD, moving_shapes
 from tltm_graph.synthetic.difficulty import Difficulty
 

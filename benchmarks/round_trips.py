@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from tltm_graph.formats import FORMATS, Video, VideoSet, map_classes, open_videos, open_writer
-from tltm_graph.ops import decode_rle, encode_rle, rle_to_box
+from tltm_graph.ops import decode_rle, encode_rle
+from tltm_graph.ops.rle import rle_to_box
 from tltm_graph.structures import Observation, Track, Tracks
 
 CLASSES = ("car", "pedestrian")

@@ -18,7 +18,8 @@ from benchmarks.timing import machine
 from tltm_graph import Detections, Frame, GraphWriter, SavedGraph, Tracker, load_model
 from tltm_graph.detectors import Detector, TorchvisionDetector
 from tltm_graph.explanation import replay
-from tltm_graph.models import expect_tltm, for_inference
+from tltm_graph.models import for_inference
+from tltm_graph.models.tltm import expect_tltm
 from tltm_graph.synthetic import STANDARD, TEST, MovingShapes, moving_shapes
 
 

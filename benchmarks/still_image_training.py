@@ -33,7 +33,7 @@ from tltm_graph.association import GeometricAffinity, LearnedAffinity
 from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
 from tltm_graph.detectors import Detector, PrecomputedDetector
 from tltm_graph.formats import COCO, Video, open_videos
-from tltm_graph.metrics import frame_overlaps
+from tltm_graph.metrics.overlap import frame_overlaps
 from tltm_graph.nn import TransitionHead
 from tltm_graph.structures import Observation
 from tltm_graph.training import AssociationData, CosineSchedule, StillImagesInMotion

@@ -35,9 +35,12 @@ from tltm_graph import Frame, MovingShapes, Tracker, Tracks
 from tltm_graph.association import GeometricAffinity, LearnedAffinity
 from tltm_graph.detectors import Detector, ReplayDetector, cache_detections
 from tltm_graph.graph import frame_pair_graph
-from tltm_graph.metrics import ORACLES, Evaluation
-from tltm_graph.models import TLTM, expect_tltm, for_inference, load_model
-from tltm_graph.synthetic import STANDARD, TEST, VAL, DetectionSequence, moving_shapes
+from tltm_graph.metrics import Evaluation
+from tltm_graph.metrics.oracle import ORACLES
+from tltm_graph.models import TLTM, for_inference, load_model
+from tltm_graph.models.tltm import expect_tltm
+from tltm_graph.synthetic import STANDARD, TEST, VAL, moving_shapes
+from tltm_graph.synthetic.simulated_motion import DetectionSequence
 from tltm_graph.training import ModelDetections, RenderedVideos
 
 MAX_SHOWN = 15

@@ -27,8 +27,9 @@ from tltm_graph import MovingShapes
 from tltm_graph.detectors.centermask import Decoder
 from tltm_graph.models import TLTM, tltm_r50, tltm_tiny
 from tltm_graph.structures import Detections, FramePair
-from tltm_graph.training import PairData, PairObjective, RenderedVideos, decayed_groups
+from tltm_graph.training import PairData, PairObjective, RenderedVideos
 from tltm_graph.training.objectives import paper_objective, released_objective
+from tltm_graph.training.optimization import decayed_groups
 from tltm_graph.training.regions import Regions
 
 Result = TypeVar("Result")

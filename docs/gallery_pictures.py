@@ -4,7 +4,7 @@ from typing import Any
 
 from sphinx_gallery.scrapers import figure_rst
 
-from tltm_graph.visualization import Drawing
+from tltm_graph.visualization.drawing import Drawing
 
 
 def drawn(block: Any, variables: dict[str, Any], gallery: dict[str, Any]) -> str:

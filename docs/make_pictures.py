@@ -24,7 +24,8 @@ from tltm_graph.detectors import OracleDetector, PrecomputedDetector
 from tltm_graph.explanation import association_graph
 from tltm_graph.models import model_for_tracking
 from tltm_graph.synthetic import EASY, HARD, STANDARD, VAL, moving_shapes
-from tltm_graph.visualization import Drawing, Overlay, draw_association_graph
+from tltm_graph.visualization import Overlay, draw_association_graph
+from tltm_graph.visualization.drawing import Drawing
 
 FOLDER = Path(__file__).parent / "images"
 SHOWN = (5, 40, 74)

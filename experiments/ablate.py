@@ -25,7 +25,7 @@ from experiments.ablation.report import write_report
 from experiments.ablation.results import Result, check_settings, result_path, write_json, write_result
 from experiments.ablation.rows import ROWS, Row
 from experiments.ablation.scoring import score
-from tltm_graph.io import output_folder
+from tltm_graph.io.output import output_folder
 
 
 def ablate(plan: Plan, rows: Sequence[Row], seeds: Sequence[int], with_alive: bool = False) -> None:

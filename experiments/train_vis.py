@@ -45,8 +45,8 @@ except ImportError as error:
     raise ImportError(message) from error
 
 from tltm_graph.cli.running import print_in_handler
-from tltm_graph.io import output_folder, write_atomically
-from tltm_graph.metrics import Scores
+from tltm_graph.io.output import output_folder, write_atomically
+from tltm_graph.metrics.evaluation import Scores
 from tltm_graph.training.checkpoints import checkpoint_step, newest_checkpoint
 from tltm_graph.training.module import EXPORTS, AtomicCheckpointIO, Checkpoints, TrainingModule
 from tltm_graph.training.sources import LabelledVideo

@@ -14,7 +14,8 @@ from tltm_graph import Frame, Tracker
 from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.formats import YOUTUBE_VIS_2019
 from tltm_graph.graph import TRANSITION
-from tltm_graph.models import TLTM, centermask_r50, reference_name, tltm_r50
+from tltm_graph.models import TLTM, centermask_r50, tltm_r50
+from tltm_graph.models.checkpoint import reference_name
 from tltm_graph.nn import TransitionGNN
 from tltm_graph.ops import paste_masks
 from tltm_graph.published import ArgmaxSolver, PublishedAffinity, PublishedTrackManager

@@ -9,7 +9,8 @@ import pytest
 from docs.examples import run_page
 from tltm_graph.cli import main
 from tltm_graph.cli.formats import FORMATS as HELP
-from tltm_graph.formats import FORMATS, class_map_names, read_class_map
+from tltm_graph.formats import FORMATS, read_class_map
+from tltm_graph.formats.class_maps import class_map_names
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -23,6 +24,7 @@ PRINTED = {
 """Patterns of the output that the code of each page must print."""
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if "```python" in page.read_text()], ids=lambda page: page.stem
@@ -36,6 +38,7 @@ def test_the_code_of_a_page_runs(page):
         pytest.skip("; ".join(skipped))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("script", sorted((ROOT / "docs/gallery_scripts").glob("*.py")), ids=lambda path: path.stem)
 def test_the_scripts_of_the_gallery_run(script, tmp_path, monkeypatch):
@@ -44,6 +47,7 @@ def test_the_scripts_of_the_gallery_run(script, tmp_path, monkeypatch):
     exec(compile(script.read_text(), script.name, "exec"), {"__name__": "__main__"})
 
 
+@pytest.mark.slow
 def test_the_pages_build_without_a_warning(tmp_path):
     """Check links, references and formulas; the tests above run the code."""
     pytest.importorskip("sphinx_gallery")

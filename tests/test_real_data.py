@@ -24,6 +24,7 @@ def followed(source: str, detections: str, **parts) -> tuple[Tracks, tuple[str, 
     return Tracks.from_stream(stream, detector.size), detector.class_names
 
 
+@pytest.mark.slow
 def test_two_children_on_a_bed():
     tracks, names = followed("clips/sam2_bedroom_two_kids.mp4", "clips/detections/clip_bedroom.json.gz")
     assert tracks.num_frames == 200
@@ -39,12 +40,14 @@ def long_ones(**parts) -> list[tuple[str, int, int]]:
     return sorted((names[t.label], t.frames[0], t.frames[-1]) for t in tracks.values() if len(t) > 20)
 
 
+@pytest.mark.slow
 def test_a_dog_and_a_person():
     long = long_ones()
     assert [name for name, *_ in long] == ["dog", "dog", "person"], "the dog leaves the picture once"
     assert long[2][1:] == (0, 288)
 
 
+@pytest.mark.slow
 def test_a_dog_and_a_person_by_hand():
     long = long_ones(affinity=GeometricAffinity())
     assert [name for name, *_ in long] == ["dog", "dog", "person"], "the dog leaves the picture once"
@@ -59,14 +62,17 @@ def whole_ones(**parts) -> set[str]:
     return {names[t.label] for t in tracks.values() if len(t) >= 49}
 
 
+@pytest.mark.slow
 def test_a_folder_of_images():
     assert {"horse", "person"} <= whole_ones()
 
 
+@pytest.mark.slow
 def test_a_folder_of_images_by_hand():
     assert {"horse", "person"} <= whole_ones(affinity=GeometricAffinity())
 
 
+@pytest.mark.slow
 def test_every_reference_number():
     script = [sys.executable, "benchmarks/parity.py", "--fixtures", str(SHARED / "reference" / "parity")]
     done = subprocess.run(script, cwd=ROOT, capture_output=True, text=True)
@@ -82,6 +88,7 @@ def scores_of(folder: Path) -> dict[str, float]:
     return json.loads((folder / "scores.json").read_text())["scores"]["overall"]
 
 
+@pytest.mark.slow
 def test_davis_from_pictures_to_scores(tmp_path):
     data, video = SHARED / "data", "horsejump-high"
     detections = f"precomputed:{data}/davis2016/detections/{video}.json.gz"
@@ -127,6 +134,7 @@ def campus(tmp_path_factory) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_mot_from_detections_to_scores(campus):
     assert scores_of(campus / "eruns")["HOTA"] == scores_of(campus / "eresults")["HOTA"] > 0
 
@@ -136,6 +144,7 @@ def test_mot_is_followed_well(campus):
     assert scores_of(campus / "eruns")["HOTA"] > 0.45
 
 
+@pytest.mark.slow
 def test_mots_from_masks_to_scores(tmp_path):
     sequence = SHARED / "data/mots20/MOTS20-05"
     options = ["--output", tmp_path / "runs/MOTS20-05", "--no-overlay", "--max-frames", 30]

@@ -11,7 +11,7 @@ from experiments.ablation.results import write_json
 from experiments.ablation.scoring import score
 from tltm_graph.association import GeometricAffinity
 from tltm_graph.detectors import Detector
-from tltm_graph.io import read_json
+from tltm_graph.io.text import read_json
 from tltm_graph.tracking import MotionFilters, Tracker, TrackManager
 
 

@@ -9,7 +9,8 @@ import torch
 from tltm_graph.detectors import Detector
 from tltm_graph.detectors.centermask import Decoder
 from tltm_graph.frame_pairs import FlipPair
-from tltm_graph.models import TLTM, load_model, load_weights, tltm_tiny
+from tltm_graph.models import TLTM, load_model, tltm_tiny
+from tltm_graph.models.pretrained import load_weights
 from tltm_graph.models.tltm import expect_tltm
 from tltm_graph.structures import Detections, Frame
 from tltm_graph.synthetic import MovingShapes

@@ -9,7 +9,8 @@ from experiments.ablation.analysis import Mean, difference, mean_of
 from experiments.ablation.results import Result, read_results, seed_files
 from experiments.ablation.rows import ROWS, Row
 from experiments.ablation.scoring import METRICS
-from tltm_graph.io import read_json, write_atomically
+from tltm_graph.io.output import write_atomically
+from tltm_graph.io.text import read_json
 
 RowResults = Mapping[str, Mapping[int, Result]]
 """Results by row and seed; rows without results are missing."""

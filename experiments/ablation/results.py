@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.ablation.scoring import SceneScores
-from tltm_graph.io import read_json, write_atomically
+from tltm_graph.io.output import write_atomically
+from tltm_graph.io.text import read_json
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@ import torch
 
 from tests.cases import drawn
 from tltm_graph import frame_pair_graph
-from tltm_graph.association import Affinity, EdgeExplanation, EdgeScores, Message
+from tltm_graph.association import Affinity, EdgeScores
+from tltm_graph.association.affinity import EdgeExplanation, Message
 
 
 class Constant(Affinity):

@@ -3,7 +3,8 @@ import torch
 
 from tests.cases import EMPTY_FRAMES, Script, blank, drawn
 from tltm_graph import Detections, Tracker
-from tltm_graph.association import Decision, GeometricAffinity, margins
+from tltm_graph.association import Decision, GeometricAffinity
+from tltm_graph.association.margin import margins
 from tltm_graph.graph import TRANSITION
 from tltm_graph.ops import decode_rle
 

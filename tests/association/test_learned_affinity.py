@@ -6,8 +6,8 @@ import torch
 from tests.association.test_motion_features import pair
 from tests.cases import CROSSING, Script, blank, drawn
 from tltm_graph import Tracker
-from tltm_graph.association import LearnedAffinity, motion_features, save_head
-from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
+from tltm_graph.association import LearnedAffinity, save_head
+from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS, motion_features
 from tltm_graph.nn import TransitionHead
 
 

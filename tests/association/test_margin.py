@@ -6,14 +6,8 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tltm_graph.association import (
-    EdgeScores,
-    GreedySolver,
-    HungarianSolver,
-    counterfactual,
-    margins,
-    runner_up,
-)
+from tltm_graph.association import EdgeScores, GreedySolver, HungarianSolver
+from tltm_graph.association.margin import counterfactual, margins, runner_up
 from tltm_graph.published import ArgmaxSolver
 
 SOLVERS = [HungarianSolver(), GreedySolver(), ArgmaxSolver()]
@@ -97,6 +91,7 @@ def test_just_over_the_counterfactual_flips_the_decision_and_just_under_does_not
         assert decided(found.change - sign * step) == before
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(frames())
 def test_the_smallest_change_of_an_optimal_assignment_is_the_margin(frame):

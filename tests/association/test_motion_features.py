@@ -5,9 +5,9 @@ import torch
 
 from tests.cases import CROSSING, Script, blank, drawn
 from tltm_graph import Detections, Tracker
-from tltm_graph.association import Affinity, Assignment, EdgeScores, motion_features
+from tltm_graph.association import Affinity, Assignment, EdgeScores
 from tltm_graph.association.common_motion import common_motion
-from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
+from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS, motion_features
 from tltm_graph.graph import TRANSITION, frame_pair_graph
 from tltm_graph.tracking import Memory, TrackManager
 

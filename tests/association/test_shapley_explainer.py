@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch_geometric.explain import Explainer
 
-from tltm_graph.association import FeatureGroup, ShapleyExplainer
+from tltm_graph.association.shapley_explainer import FeatureGroup, ShapleyExplainer
 from tltm_graph.graph import TRANSITION
 from tltm_graph.nn import TransitionHead
 
@@ -58,6 +58,7 @@ def worth(model, x, index, attr, edge, players):
     return float(model(x, {TRANSITION: index[:, kept]}, attr[kept])[kept.index(edge)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edge", range(5))
 def test_many_orders_converge_to_the_shapley_values(edge):
     model, x, index, attr = case()

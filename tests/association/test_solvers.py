@@ -107,7 +107,7 @@ def test_bad_input():
     one = torch.zeros(1, dtype=torch.int64)
     with pytest.raises(ValueError, match="current objects at most once"):
         Assignment(one, one, births=one, misses=one[:0])
-    with pytest.raises(ValueError, match="as many previous as current"):
+    with pytest.raises(ValueError, match="equally many previous and current"):
         Assignment(one, one[:0], births=one, misses=one[:0])
     with pytest.raises(ValueError, match="as int64 indices"):
         Assignment(one.float(), one.float(), births=one[:0], misses=one[:0])

@@ -39,6 +39,7 @@ def loaded(name: str) -> Group:
     return load_group(name, DATA)
 
 
+@pytest.mark.slow
 @needs_shared
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: ", ".join(row))
 def test_scores_are_those_of_the_official_code(row):
@@ -109,6 +110,7 @@ def test_the_table_of_returns():
     assert table[-2] == "| SORT | default | 50.0 | – | – | 50.0 | 100.0 (1) | – (0) | – (0) | 100.0 (1) |"
 
 
+@pytest.mark.slow
 @needs_shared
 def test_the_script(monkeypatch, capsys):
     monkeypatch.setattr(association, "ProcessPoolExecutor", lambda workers, *_: ThreadPoolExecutor(workers))

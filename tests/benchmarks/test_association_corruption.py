@@ -137,6 +137,7 @@ def test_a_video_of_unknown_size():
         next(corrupted(Tracks({}, None, 2), missing_singly, 0))
 
 
+@pytest.mark.slow
 @needs_shared
 @pytest.mark.parametrize(
     ("group", "expected"),

@@ -4,7 +4,7 @@ from benchmarks.tltm_tiny import AS_IS, CONFUSED, METRICS, TRACKERS, Scores, ora
 from experiments.ablation.scoring import ScoredScene, followed, score
 from tltm_graph import Tracker
 from tltm_graph.detectors import OracleDetector
-from tltm_graph.metrics import ORACLES
+from tltm_graph.metrics.oracle import ORACLES
 from tltm_graph.synthetic import STANDARD, moving_shapes
 
 

@@ -2,9 +2,12 @@
 
 import json
 
+import pytest
+
 from tltm_graph.cli import main
 
 
+@pytest.mark.slow
 def test_other_settings_solve_otherwise_and_diff_shows_it(run, tmp_path, capsys):
     options = [
         "--solver",

@@ -26,7 +26,9 @@ from tltm_graph.cli import main
 from tltm_graph.formats import FORMATS, YOUTUBE_VIS_2019, VideoSet, map_classes
 from tltm_graph.formats.mot import MOT_CLASSES
 from tltm_graph.formats.video import is_held_out
-from tltm_graph.metrics import ORACLES, RULES, Evaluation
+from tltm_graph.metrics import Evaluation
+from tltm_graph.metrics.evaluation import RULES
+from tltm_graph.metrics.oracle import ORACLES
 from tltm_graph.structures import Tracks
 
 TRUTH, FOUND = scenes()

@@ -10,11 +10,13 @@ from tltm_graph.cli import evaluate as cli_evaluate
 from tltm_graph.cli import formats as cli_formats
 from tltm_graph.cli import main
 from tltm_graph.formats import FORMATS
-from tltm_graph.metrics import FAMILIES, ORACLES, RULES
+from tltm_graph.metrics.evaluation import FAMILIES, RULES
+from tltm_graph.metrics.oracle import ORACLES
 
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_help_is_quick_and_importing_is_light():
     code = (
         "import sys, tltm_graph, tltm_graph.cli; print([m for m in ('torch', 'av', 'matplotlib') if m in sys.modules])"

@@ -2,12 +2,15 @@
 
 import json
 
+import pytest
+
 from tltm_graph import MovingShapes
 from tltm_graph.cli import main
 from tltm_graph.cli.saved_run import open_source
 from tltm_graph.formats import TrackWriter
 
 
+@pytest.mark.slow
 def test_what_was_wrong_is_told_with_its_cause(tmp_path, capsys):
     run, poor = tmp_path / "run", "oracle?miss_rate=0.4&jitter=0.3&false_positives=1"
     told = ["--output", str(run), "--max-frames", "30", "--save-graph", "--no-overlay"]

@@ -66,6 +66,7 @@ def test_the_command_line(tmp_path, capsys):
     assert "error: Expected a new or empty folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_written_scenes_match_rendered_ones(tmp_path):
     scenes = moving_shapes(STANDARD, VAL, num_frames=12, size=(96, 160))[:3]
     counts = write_scenes(scenes, tmp_path / "set")

@@ -1,5 +1,7 @@
 """``tltm-graph solve``, ``diff``, ``draw``, ``explain`` and ``mistakes`` on a run of ``tltm-graph track``."""
 
+import pytest
+
 from tests.explanation.saved_runs import oracle, saved, scene
 from tltm_graph import SavedGraph, Tracker
 from tltm_graph.cli import main
@@ -15,6 +17,7 @@ def test_the_same_solver_solves_the_same(run, tmp_path, capsys):
     assert again.about["solved_again"]["graph"] == str(run)
 
 
+@pytest.mark.slow
 def test_what_was_solved_again_can_be_asked_and_solved_again(run, tmp_path, capsys):
     first, second = tmp_path / "first", tmp_path / "second"
     options = ["--max-time-since-update", "1", "--new-track-threshold", "0.5", "--score-threshold", "0.3"]

@@ -13,7 +13,8 @@ from tltm_graph import MovingShapes, SavedGraph, __version__, read_frames
 from tltm_graph.cli import main
 from tltm_graph.detectors import Detector
 from tltm_graph.explanation import association_graph
-from tltm_graph.formats import TrackWriter, read_tracks
+from tltm_graph.formats import TrackWriter
+from tltm_graph.formats.youtube_vis_results import read_tracks
 from tltm_graph.io import VideoWriter
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +63,7 @@ def test_everything_is_written(video, tmp_path, capsys):
     assert all(stage["p50"] <= stage["p95"] for stage in run["milliseconds"].values())
 
 
+@pytest.mark.slow
 def test_the_demo_scores_itself(tmp_path, capsys):
     assert main(["track", "--output", str(tmp_path / "a"), "--max-frames", "15"]) == 0
     assert "objects followed by one id" in capsys.readouterr().out
@@ -210,6 +212,7 @@ def test_a_truncated_video_still_gives_its_tracks(tmp_path, capsys):
     assert len(list(read_frames(out / "overlay.mp4"))) == tracks.num_frames
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_valid_files(tmp_path):
     out = tmp_path / "out"
     process = subprocess.Popen(
@@ -255,6 +258,7 @@ def without(missing: list[str], *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
 
 
+@pytest.mark.slow
 def test_a_plain_installation_tracks_without_overlay(tmp_path):
     missing = ["supervision", "matplotlib", "cv2"]
     arguments = ["track", "--detector", "oracle", "--max-frames", "3", "--output", str(tmp_path / "out")]
@@ -276,6 +280,7 @@ def test_a_plain_installation_tracks_without_overlay(tmp_path):
     assert "error: Expected 'supervision'" in done.stderr
 
 
+@pytest.mark.slow
 def test_importing_the_package_warns_of_nothing():
     done = subprocess.run(
         [sys.executable, "-c", "from tltm_graph import Tracker, TLTM"], capture_output=True, text=True, cwd=ROOT

@@ -26,6 +26,7 @@ def noise(index: int) -> Frame:
     return Frame((seeded(f"frame {index}", (3, 72, 96)).clamp(-2, 2) * 60 + 128).to(torch.uint8), index, 0.0)
 
 
+@pytest.mark.slow
 def test_masks_and_features(mask_rcnn):
     detector = TorchvisionDetector(mask_rcnn, score_threshold=0.0)
     detections, context = detector.detect(noise(0))
@@ -62,6 +63,7 @@ def test_nothing_found_keeps_the_shapes(mask_rcnn):
     assert detections.masks.shape == (0, 72, 96)
 
 
+@pytest.mark.slow
 def test_it_feeds_the_published_relation_model(mask_rcnn):
     relation = RelationModel().eval()
     relation.is_trained.fill_(True)
@@ -103,6 +105,7 @@ BOX_MODELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOX_MODELS)
 def test_detectors_of_boxes(name, tmp_path):
     """Detections without masks reach the tracker, the files and the overlay."""

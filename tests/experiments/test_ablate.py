@@ -216,6 +216,7 @@ def test_regained_ids(picture, ids, share):
     assert regained_ids(stream, frames.__getitem__) == share
 
 
+@pytest.mark.slow
 def test_only_the_gnn_regains_ids(folder, tmp_path, detected_scenes):
     measures = measure_alive(Lab(a_plan(folder, tmp_path, scenes=1, frames=30, size=SMALL)), 0)
     assert set(measures) == {"GNN", "published rule", "GNN, learned births"}
@@ -255,6 +256,7 @@ def test_models_and_heads_of_a_plan(folder, tmp_path):
     assert shipped.association_head(0) is fused.association
 
 
+@pytest.mark.slow
 def test_training_is_not_repeated(folder, tmp_path):
     pytest.importorskip("lightning")
     pytest.importorskip("supervision")
@@ -275,6 +277,7 @@ def test_random_start_weights_depend_on_the_seed():
 # Rows and runs
 
 
+@pytest.mark.slow
 def test_the_iou_tracker_is_tuned_on_validation_scenes(folder, tmp_path, detected_scenes, monkeypatch):
     lab = Lab(a_plan(folder, tmp_path))
     grid = (
@@ -309,6 +312,7 @@ def run(folder, output, *more, seeds=("0", "1")):
     return ablate.main(arguments)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_resumes(folder, tmp_path, detected_scenes, monkeypatch, capsys):
     monkeypatch.setattr(tuning.tune, "__defaults__", ((IouSetting(max_time_since_update=15), IouSetting()),))
     scored = []
@@ -339,6 +343,7 @@ def test_a_stopped_run_resumes(folder, tmp_path, detected_scenes, monkeypatch, c
     assert text in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_run_with_models_that_detect_nothing(folder, tmp_path, capsys):
     assert run(folder, tmp_path, "--rows", "gnn", "--alive", "--frames", "2", seeds=["1"]) == 0
     text = capsys.readouterr().out

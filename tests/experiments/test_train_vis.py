@@ -36,6 +36,7 @@ def undisturbed(tmp_path_factory):
     return output
 
 
+@pytest.mark.slow
 def test_files_of_a_run(undisturbed):
     results = json.loads((undisturbed / "results.json").read_text())
     assert results["steps"] == 16
@@ -57,6 +58,7 @@ def test_files_of_a_run(undisturbed):
     assert len(log.Scalars("loss/total")) == 16
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_ends_with_the_same_weights(undisturbed, tmp_path):
     moments = random.Random(0)
     output = tmp_path / "killed"
@@ -73,6 +75,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(undisturbed, tmp_pat
     assert "resuming from" in (tmp_path / "killed.log").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
 def test_a_signal_saves_and_prints_how_to_resume(number, undisturbed, tmp_path):
     output = tmp_path / "stopped"
@@ -89,6 +92,7 @@ def test_a_signal_saves_and_prints_how_to_resume(number, undisturbed, tmp_path):
         assert not [name for name in first if not first[name].equal(second[name])]
 
 
+@pytest.mark.slow
 def test_a_signal_during_a_print(tmp_path, monkeypatch, capfd):
     """Python refuses a print within a print, as when the signal comes while the bar is drawn."""
 
@@ -113,6 +117,7 @@ def test_a_signal_during_a_print(tmp_path, monkeypatch, capfd):
     assert "SIGINT: finishing this step" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_two_processes_end_with_the_same_weights(tmp_path):
     output, port = tmp_path / "two", free_port()
     both = [
@@ -147,6 +152,7 @@ def run(tmp_path, capsys, *flags, **changes):
     return status, "".join(capsys.readouterr())
 
 
+@pytest.mark.slow
 def test_validation_and_pictures(tmp_path, capsys):
     scenes = SCENES.replace("num_frames: 8", "num_frames: 4")
     validation = (
@@ -169,6 +175,7 @@ def test_validation_and_pictures(tmp_path, capsys):
     }
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, capsys):
     status, said = run(tmp_path, capsys, **{"steps": "8", "checkpoint_every": "1", "module.optimizer.lr": "1e30"})
     assert status == 1
@@ -183,6 +190,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, capsys):
     assert all(value.isfinite().all() for value in kept.values()), "the weights are those before the step"
 
 
+@pytest.mark.slow
 def test_a_run_is_not_overwritten_and_changes_are_printed(tmp_path, capsys):
     assert run(tmp_path, capsys)[0] == 0
     status, said = run(tmp_path, capsys)
@@ -201,6 +209,7 @@ def test_a_run_is_not_overwritten_and_changes_are_printed(tmp_path, capsys):
     assert "Expected at least the 3 steps of" in said
 
 
+@pytest.mark.slow
 def test_a_run_without_results(tmp_path, capsys):
     """Killed after the last checkpoint, before the files of the end."""
     assert run(tmp_path, capsys)[0] == 0
@@ -213,11 +222,13 @@ def test_a_run_without_results(tmp_path, capsys):
     assert (tmp_path / "run/results.json").is_file()
 
 
+@pytest.mark.slow
 def test_half_precision(tmp_path, capsys):
     status, said = run(tmp_path, capsys, steps="1", precision="bf16-mixed")
     assert status == 0, said
 
 
+@pytest.mark.slow
 def test_errors_come_before_training(tmp_path, capsys):
     status, said = run(tmp_path, capsys, **{"module.model.class_names": "[cat, dog]"})
     assert status == 1
@@ -241,6 +252,7 @@ def datasets(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "classes", "told"),
     [
@@ -276,6 +288,7 @@ def test_every_configuration_trains(name, classes, told, datasets, tmp_path, mon
     assert json.loads((tmp_path / "run" / "results.json").read_text())["scores"].keys() >= {"AP", "HOTA"}
 
 
+@pytest.mark.slow
 def test_a_relation_and_an_association_of_its_own(tmp_path):
     """The short runs that follow when a detector is finished, one after the other."""
     start = tmp_path / "start.safetensors"

@@ -83,6 +83,7 @@ def test_boxes_are_close_to_those_of_another_program():
             assert (detections.boxes[row] - box).abs().max() < 0.06 * (box[2:] - box[:2]).max()
 
 
+@pytest.mark.slow
 @needs_weights
 def test_tracks_of_a_woman_and_her_dog():
     detector = YoloxDetector(str(WEIGHTS))

@@ -13,6 +13,7 @@ def by_hand(detector):
     return Tracker(detector, GeometricAffinity())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [Tracker, by_hand])
 def test_terms_add_up_to_the_score_that_was_used(tmp_path, make):
     frames = scene(10)
@@ -42,6 +43,7 @@ def test_terms_add_up_to_the_score_that_was_used(tmp_path, make):
     assert explained > 4
 
 
+@pytest.mark.slow
 def test_a_relation_model_shows_as_appearance(tmp_path):
     model, frames = related(), scene(4)
 

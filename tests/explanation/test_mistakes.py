@@ -4,7 +4,8 @@ from tests.cases import LEAVING, Script, blank, drawn
 from tltm_graph import Tracker, TrackManager
 from tltm_graph.association import Assignment, Decision, EdgeScores, GreedySolver
 from tltm_graph.association.margin import best_total
-from tltm_graph.explanation import Mistake, association_graph, mistakes
+from tltm_graph.explanation import association_graph, mistakes
+from tltm_graph.explanation.mistakes import Mistake
 from tltm_graph.structures import Detections
 
 

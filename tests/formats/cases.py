@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from tltm_graph.formats import Video, VideoSet, open_writer
-from tltm_graph.ops import encode_rle, rle_to_box
+from tltm_graph.ops import encode_rle
+from tltm_graph.ops.rle import rle_to_box
 from tltm_graph.structures import Observation, Tracks
 
 CLASSES = ("car", "pedestrian", "rider")

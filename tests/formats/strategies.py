@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.formats.writer import TracksWriter
-from tltm_graph.ops import Rle, decode_rle, encode_rle
+from tltm_graph.ops import decode_rle, encode_rle
+from tltm_graph.ops.rle import Rle
 from tltm_graph.structures import Observation, Tracks
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"

@@ -3,8 +3,9 @@ import json
 import pytest
 
 from tests.formats.cases import as_videos, random_tracks
-from tltm_graph.formats import COCO, YOUTUBE_VIS_2019, class_map_names, map_classes, read_class_map
+from tltm_graph.formats import COCO, YOUTUBE_VIS_2019, map_classes, read_class_map
 from tltm_graph.formats.bdd100k import BDD100K_CLASSES
+from tltm_graph.formats.class_maps import class_map_names
 from tltm_graph.formats.mot import MOT_CLASSES
 from tltm_graph.formats.mots import MOTS_CLASSES
 

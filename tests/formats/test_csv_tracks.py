@@ -152,6 +152,7 @@ def test_writer_refuses_and_leaves_nothing(tmp_path):
     assert (tmp_path / "a.csv").read_text() == ",".join(CSV_COLUMNS) + "\n"
 
 
+@pytest.mark.slow
 @needs_shared
 def test_real_tracks_come_back(tmp_path):
     for name, videos in (

@@ -9,8 +9,9 @@ import pytest
 from tests.formats.cases import CLASSES, SIZE, first_frame, random_tracks, small_set, write_as, write_image
 from tests.formats.strategies import SHARED, needs_shared
 from tltm_graph.cli.formats import FORMATS as LISTED
-from tltm_graph.formats import FORMATS, Video, VideoSet, guess_format, open_videos, open_writer
-from tltm_graph.ops import Rle
+from tltm_graph.formats import FORMATS, Video, VideoSet, open_videos, open_writer
+from tltm_graph.formats.formats import guess_format
+from tltm_graph.ops.rle import Rle
 from tltm_graph.structures import Tracks
 
 

@@ -40,6 +40,7 @@ def slow_observations(labels: np.ndarray) -> list[tuple]:
     return rows
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(
     st.tuples(st.integers(0, 7), st.integers(0, 7)).flatmap(

@@ -173,6 +173,7 @@ def test_nothing_to_write(tmp_path):
     assert read_mot(tmp_path / "empty")[0].tracks() == Tracks({}, None, 0)
 
 
+@pytest.mark.slow
 @needs_shared
 @pytest.mark.parametrize("folder", ["mot17", "mot15"])
 def test_real_truth_comes_back(tmp_path, folder):

@@ -217,6 +217,7 @@ def test_writer_refuses_what_the_format_cannot_hold(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @needs_shared
 @pytest.mark.parametrize("path", ["MOTS20-05", "perturbed/tracker_results"])
 def test_real_files_come_back(tmp_path, path):

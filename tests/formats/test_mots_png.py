@@ -159,6 +159,7 @@ def test_errors_of_images_come_with_the_tracks(tmp_path):
         read_mots_png(tmp_path)[0].tracks()
 
 
+@pytest.mark.slow
 @needs_shared
 def test_real_text_to_images_and_back(tmp_path):
     (video,) = read_mots(SHARED / "mots20" / "MOTS20-05")

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.formats.cases import CLASSES, SIZE, as_videos, random_tracks, small_set, write_all, write_as, write_image
-from tltm_graph.formats import FORMATS, Video, VideoSet, guess_format, open_videos, open_writer
+from tltm_graph.formats import FORMATS, Video, VideoSet, open_videos, open_writer
+from tltm_graph.formats.formats import guess_format
 from tltm_graph.structures import Tracks
 
 LOOKS_LIKE = {"mot_truth": "mot"}

@@ -27,11 +27,13 @@ def cells():
     return measure()
 
 
+@pytest.mark.slow
 def test_every_pair_is_there(cells):
     assert {name for pair in cells for name in pair} == set(LOST)
     assert len(cells) == len(LOST) ** 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("second", LOST)
 @pytest.mark.parametrize("first", LOST)
 def test_only_what_the_format_lacks_is_lost(cells, first, second):

@@ -7,8 +7,8 @@ from PIL import Image
 
 from tests.formats.cases import random_tracks
 from tests.formats.strategies import SHARED, SIZE, block, needs_shared, video_of
-from tltm_graph.formats import Problem, Video, VideoSet, open_videos, validate
-from tltm_graph.formats.validate import validate_set, validate_video
+from tltm_graph.formats import Video, VideoSet, open_videos, validate
+from tltm_graph.formats.validate import Problem, validate_set, validate_video
 from tltm_graph.structures import Observation, Tracks
 from tltm_graph.synthetic import MovingShapes
 
@@ -221,6 +221,7 @@ def test_random_tracks_are_sound(seed):
     assert found == []
 
 
+@pytest.mark.slow
 @needs_shared
 @pytest.mark.parametrize("path", ["mots20", "bdd100k_masks/seg_track/seg_track_sample.json.gz", "tud/gt"])
 def test_real_data_has_no_errors(path):

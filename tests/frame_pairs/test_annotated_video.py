@@ -11,8 +11,8 @@ from tests.frame_pairs.cases import blobs, objects, observation, video_of
 from tltm_graph import Detections
 from tltm_graph.formats import Video
 from tltm_graph.formats.youtube_vis import YoutubeVisWriter, read_youtube_vis
-from tltm_graph.frame_pairs import AnnotatedFrames, annotated_videos
-from tltm_graph.frame_pairs.annotated_video import StillImage, visible_objects
+from tltm_graph.frame_pairs import annotated_videos
+from tltm_graph.frame_pairs.annotated_video import AnnotatedFrames, StillImage, visible_objects
 from tltm_graph.structures import Tracks
 
 

@@ -273,6 +273,7 @@ def test_repr():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FOLDER.exists(), reason="needs the folder 'shared' beside the project")
 @pytest.mark.filterwarnings("ignore:left out of")
 def test_pairs_of_coco():

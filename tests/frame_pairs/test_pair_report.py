@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from tests.frame_pairs.cases import Clip, objects, observation, video_of
-from tltm_graph.frame_pairs import AnnotatedFrames, PairReport, StillPairs, VideoPairs
+from tltm_graph.frame_pairs import PairReport, StillPairs, VideoPairs
+from tltm_graph.frame_pairs.annotated_video import AnnotatedFrames
 from tltm_graph.structures import Tracks
 
 SIZE = (20, 30)

@@ -3,8 +3,16 @@ import torch
 from torch.utils.data import DataLoader
 
 from tests.frame_pairs.cases import Clip
-from tltm_graph.frame_pairs import PairStream, VideoPairs, group_by_repeat_factor
-from tltm_graph.frame_pairs.sampling import Permutation, chance, hash_integers, integer, seeded_generator, uniform
+from tltm_graph.frame_pairs import PairStream, VideoPairs
+from tltm_graph.frame_pairs.sampling import (
+    Permutation,
+    chance,
+    group_by_repeat_factor,
+    hash_integers,
+    integer,
+    seeded_generator,
+    uniform,
+)
 
 
 def test_ranges_of_draws():

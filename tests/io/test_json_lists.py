@@ -37,6 +37,7 @@ def spaced(text: str, gaps: list[str]) -> str:
     return "".join(gaps[i % len(gaps)] + token for i, token in enumerate(tokens)) + gaps[-1]
 
 
+@pytest.mark.slow
 @given(contents, st.lists(st.text(" \t\r\n", max_size=3), min_size=1, max_size=7), st.booleans())
 @settings(max_examples=80, deadline=None)
 def test_it_reads_what_json_reads(tmp_path_factory, content, gaps, ascii_only):

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tltm_graph.io import output_folder, write_atomically, write_folder_atomically
+from tltm_graph.io.output import output_folder, write_atomically, write_folder_atomically
 
 
 def test_the_file_appears_at_the_end(tmp_path):

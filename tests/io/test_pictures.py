@@ -2,7 +2,8 @@ import pytest
 import torch
 from PIL import Image
 
-from tltm_graph.io import read_frames, write_pictures
+from tltm_graph.io import read_frames
+from tltm_graph.io.pictures import write_pictures
 
 
 def colours(*values, size=(20, 30)):

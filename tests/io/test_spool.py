@@ -80,6 +80,7 @@ def test_what_an_earlier_run_left_is_gone(tmp_path):
     again.close()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow(tmp_path):
     """A hundred thousand observations with masks are on disk, not in memory."""
     mask = {"size": [720, 1280], "counts": "x" * 200}

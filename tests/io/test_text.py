@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from tltm_graph.io import read_json, read_text
+from tltm_graph.io.text import read_json, read_text
 
 
 @pytest.mark.parametrize("text", ["", "\n", "größe ∞\nzwei", "a" * 70_000])

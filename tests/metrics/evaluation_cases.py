@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from tltm_graph.ops import Rle, encode_rle
+from tltm_graph.ops import encode_rle
+from tltm_graph.ops.rle import Rle
 from tltm_graph.structures import Observation, Tracks
 
 SIZE = (30, 40)

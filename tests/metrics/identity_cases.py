@@ -1,4 +1,4 @@
-"""Frames for tests of the identity metrics: drawn ones, and random ones that are hard to match."""
+"""Frames for tests of the tracking metrics: drawn ones, and random ones that are hard to match."""
 
 from collections.abc import Sequence
 
@@ -16,9 +16,9 @@ def frame(truth: Sequence[int], predicted: Sequence[int], iou: object = None) ->
 
 
 def drawn(truth: str, predicted: str) -> list[FrameOverlap]:
-    """One object that is there where ``truth`` has a letter; the letters of ``predicted`` are the tracks on it.
+    """One object, present where ``truth`` has a letter; the letters of ``predicted`` are the tracks on it.
 
-    A capital letter is the track of that letter somewhere else.
+    A capital letter is the track of that letter at another place.
     """
     frames = []
     for true, track in zip(truth, predicted, strict=True):
@@ -29,10 +29,11 @@ def drawn(truth: str, predicted: str) -> list[FrameOverlap]:
 
 
 def random_frames(seed: int, objects: int, tracks: int, frames: int, levels: int | None = None) -> list[FrameOverlap]:
-    """Frames in which ids come and go and everything overlaps everything or little; ids are spread out.
+    """Frames with ids that come and go, and with many or few overlaps. Ids are multiples of 7.
 
     Args:
-        levels: Draws overlaps from so many equal steps, so that they tie and hit the thresholds; None for any number.
+        levels: Number of equal steps that overlaps are rounded to, so that they tie and hit thresholds. None
+            for no rounding.
     """
     generator = np.random.default_rng(seed)
     result = []
@@ -48,5 +49,5 @@ def random_frames(seed: int, objects: int, tracks: int, frames: int, levels: int
 
 
 def plain(frames: Sequence[FrameOverlap]) -> list[Frame]:
-    """The same frames as the transcription of the official code takes them."""
+    """The frames in the form of the transcription of the official code."""
     return [(f.truth_ids, f.predicted_ids, f.iou) for f in frames]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tltm_graph.ops import Rle
+from tltm_graph.ops.rle import Rle
 from tltm_graph.structures import Observation, Tracks
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"

@@ -1,9 +1,8 @@
-"""J and F the official way, as plainly as can be: the oracle of the tests and the baseline of the benchmark.
+"""Plain transcription of the official J and F: the reference of the tests and the baseline of the benchmark.
 
-A transcription of the algorithm of davis2017-evaluation (BSD 3-Clause; Caelles et al. 2019), with what it does to time
-and memory: all frames of a video as float64, one layer for each object, boundaries and dilations of whole frames for
-every pair. Two things are left as they are there: limits of the decay's bins are uint8, and the unsupervised result
-comes in the order of the proposals.
+It follows davis2017-evaluation (BSD 3-Clause; Caelles et al. 2019), with its cost in time and memory: all frames of a
+video as float64, one layer for each object, boundaries and dilations of whole frames for every pair. Two errors are
+kept: limits of the decay's bins are uint8, and the unsupervised result is in the order of the proposals.
 """
 
 import warnings

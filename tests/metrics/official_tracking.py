@@ -1,7 +1,7 @@
-"""The identity metrics as TrackEval (MIT licence) computes them, transcribed plainly: what ours are compared with.
+"""Plain transcription of the tracking metrics of TrackEval (MIT licence), the reference of the tests.
 
 Dense matrices over all ids, a loop over the frames, in it a loop over alpha, and the square assignment of (true +
-predicted) ids. A frame is (true ids, predicted ids, similarity). Nothing here is quick, and nothing is to be.
+predicted) ids. A frame is (true ids, predicted ids, similarity). Speed is not a goal.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How the official code of YouTube-VIS computes average precision, step by step and slowly: an oracle and a baseline.
+"""The steps of the official average precision of YouTube-VIS, slow and plain: a reference and a baseline.
 
 Written from the description of its behaviour. It takes annotations as its files have them: a dict for each track with
 "id" (from 1: 0 means "no match" in it), "video_id", "category_id", "segmentations" (an encoding or None for each

@@ -98,6 +98,7 @@ def check(metric: Clear, theirs: dict[str, float]) -> None:
         assert value == pytest.approx(theirs[name], abs=1e-9), name
 
 
+@pytest.mark.slow
 @needs_shared
 @pytest.mark.parametrize("sequence", ["MOT17-02", "MOT17-05", "MOT17-09", "MOT17-13"])
 def test_mot17(sequence: str):

@@ -9,8 +9,6 @@ import pytest
 from tests.metrics.evaluation_cases import SIZE, disturbed, observation, pairs_of, true_scene
 from tltm_graph.formats.davis import label_maps_of
 from tltm_graph.metrics import (
-    FAMILIES,
-    RULES,
     AssociationEdges,
     Clear,
     DavisSemiSupervised,
@@ -18,11 +16,11 @@ from tltm_graph.metrics import (
     Evaluation,
     Hota,
     IdentityF1,
-    Scores,
     VideoAP,
-    frame_overlaps,
 )
 from tltm_graph.metrics.clear import ClearBdd100k
+from tltm_graph.metrics.evaluation import FAMILIES, RULES, Scores
+from tltm_graph.metrics.overlap import frame_overlaps
 from tltm_graph.metrics.video_ap import class_agnostic
 from tltm_graph.structures import Tracks
 
@@ -99,6 +97,7 @@ def test_classes_are_scored_one_by_one_and_counts_are_added():
     assert scores.overall["MOTA"] == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("families", "class_names"), [(FAMILIES, None), (OF_TRACKS, CLASSES), (("clear",), CLASSES)])
 @pytest.mark.parametrize("rules", ["plain", "bdd100k"])
 def test_rows_of_videos_and_parts_that_merge(families, class_names, rules):

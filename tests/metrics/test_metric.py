@@ -11,10 +11,11 @@ import torch.multiprocessing as multiprocessing
 from tests.metrics.evaluation_cases import pairs_of
 from tests.metrics.identity_cases import frame, random_frames
 from tltm_graph.formats.davis import label_maps_of
-from tltm_graph.metrics import FAMILIES, AssociationEdges, Clear, Evaluation, Hota, IdentityF1, VideoAP, frame_overlaps
+from tltm_graph.metrics import AssociationEdges, Clear, Evaluation, Hota, IdentityF1, VideoAP
 from tltm_graph.metrics.clear import ClearBdd100k
+from tltm_graph.metrics.evaluation import FAMILIES
 from tltm_graph.metrics.metric import Metric, Sums, TrackingMetric, update_together
-from tltm_graph.metrics.overlap import FrameOverlap
+from tltm_graph.metrics.overlap import FrameOverlap, frame_overlaps
 from tltm_graph.metrics.video_ap import class_agnostic
 
 PAIRS = pairs_of(range(4))
@@ -69,6 +70,7 @@ def work(rank: int, folder: str) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path):
     multiprocessing.spawn(work, (str(tmp_path),), nprocs=2)
     whole = new()

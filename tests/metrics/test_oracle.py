@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.metrics.evaluation_cases import SIZE, disturbed, observation, true_scene
-from tltm_graph.metrics import ORACLES, Evaluation
+from tltm_graph.metrics import Evaluation
 from tltm_graph.metrics.oracle import (
+    ORACLES,
     with_true_association,
     with_true_classes,
     with_true_detection,

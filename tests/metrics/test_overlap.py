@@ -3,7 +3,7 @@ import pytest
 
 from tests.metrics.identity_cases import frame
 from tltm_graph.metrics.overlap import FrameOverlap, pairwise_iou, share_within
-from tltm_graph.ops import Rle
+from tltm_graph.ops.rle import Rle
 from tltm_graph.structures import Observation
 
 

@@ -146,6 +146,7 @@ def test_the_random_videos_are_not_trivial():
     assert min(sum(getattr(s, name) > 0 for s in scores) for name in ("APs", "APm", "APl")) > 3
 
 
+@pytest.mark.slow
 @needs_cells
 def test_cells_equal_stock_coco():
     cases = []

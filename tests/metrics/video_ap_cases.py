@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from tltm_graph import Tracks
-from tltm_graph.ops import Rle, encode_rle
+from tltm_graph.ops import encode_rle
+from tltm_graph.ops.rle import Rle
 from tltm_graph.structures import Track
 
 SIZE = (256, 320)

@@ -6,15 +6,8 @@ import torch
 
 from tests.parity import reference_state
 from tltm_graph.formats import COCO, YOUTUBE_VIS_2019, read_class_map
-from tltm_graph.models import (
-    TLTM,
-    centermask_r50,
-    load_reference_checkpoint,
-    reference_name,
-    tltm_r50,
-    tltm_r101,
-    tltm_tiny,
-)
+from tltm_graph.models import TLTM, centermask_r50, load_reference_checkpoint, tltm_r50, tltm_r101, tltm_tiny
+from tltm_graph.models.checkpoint import reference_name
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +34,7 @@ def weights_of(model):
     return {reference_name(prefix + name): value for name, value in model.state_dict().items()}
 
 
+@pytest.mark.slow
 def test_tltm(save, tltm_state):
     model, report = load_reference_checkpoint(save(tltm_state))
     assert isinstance(model, TLTM)
@@ -53,6 +47,7 @@ def test_tltm(save, tltm_state):
     assert "matched    385  FCOS head, GNN, ResFuser" in str(report)
 
 
+@pytest.mark.slow
 def test_centermask_with_and_without_its_mask_iou_head(save, coco_state):
     extra = {"roi_heads.maskiou_head.maskiou.weight": torch.zeros(80, 8), "pixel_mean": torch.zeros(3, 1, 1)}
     for state in (coco_state, coco_state | extra):
@@ -62,6 +57,7 @@ def test_centermask_with_and_without_its_mask_iou_head(save, coco_state):
         assert set(report.ignored) == set(state) - set(coco_state)
 
 
+@pytest.mark.slow
 def test_rows_of_coco_classes_are_loaded_into_those_of_youtube_vis(save, coco_state):
     model = tltm_r50()
     before = {name: value.clone() for name, value in weights_of(model).items()}
@@ -90,6 +86,7 @@ def caffe2_name(name):
     return re.sub(r"^conv1\.bn", "res_conv1_bn", name).removesuffix("eight").replace(".", "_")
 
 
+@pytest.mark.slow
 def test_imagenet_start(tmp_path, tltm_state):
     body = {n: v for n, v in tltm_state.items() if n.startswith("backbone.bottom_up.") and "running" not in n}
     names = [caffe2_name(name) for name in body]
@@ -114,6 +111,7 @@ def broken(state, change):
     return state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -139,6 +137,7 @@ def test_errors_name_the_weights_and_nothing_is_loaded(save, tltm_state, change,
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+@pytest.mark.slow
 def test_other_architectures(save, tltm_state):
     with pytest.raises(ValueError, match=r"lacks 255 of the model's weights: backbone.bottom_up.res4.6.conv1.weight"):
         load_reference_checkpoint(save(tltm_state), tltm_r101())
@@ -146,6 +145,7 @@ def test_other_architectures(save, tltm_state):
         load_reference_checkpoint(save(reference_state(tltm_r101())), tltm_r50())
 
 
+@pytest.mark.slow
 def test_a_model_trained_without_resfuser_has_none(save, tltm_state):
     without = {name: value for name, value in tltm_state.items() if "resfuser" not in name}
     model, report = load_reference_checkpoint(save(without))
@@ -155,6 +155,7 @@ def test_a_model_trained_without_resfuser_has_none(save, tltm_state):
         load_reference_checkpoint(save(without), tltm_r50())
 
 
+@pytest.mark.slow
 def test_incomplete_part(save, tltm_state, coco_state):
     half = {name: value for name, value in tltm_state.items() if re.search(r"resfuser_[01]", name)}
     with pytest.raises(ValueError, match="lacks 12 of the model's weights"):
@@ -167,6 +168,7 @@ def test_a_backbone_of_another_kind(save, tltm_state):
         load_reference_checkpoint(save(body), tltm_tiny())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_values_that_are_not_finite(save, tltm_state, value):
     state = tltm_state | {"obj_encoder.cn1.bias": torch.full((512,), value)}
@@ -174,6 +176,7 @@ def test_values_that_are_not_finite(save, tltm_state, value):
         load_reference_checkpoint(save(state))
 
 
+@pytest.mark.slow
 def test_half_precision_is_read(save, tltm_state):
     model, _ = load_reference_checkpoint(save({name: value.half() for name, value in tltm_state.items()}))
     assert all(p.dtype == torch.float32 for p in model.parameters())

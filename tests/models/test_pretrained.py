@@ -2,10 +2,11 @@ import pytest
 import torch
 from torchvision.models import resnet50
 
-from tltm_graph.models import load_model, load_weights, model_for_tracking, tltm_r50, tltm_tiny
-from tltm_graph.models.pretrained import KNOWN_WEIGHTS
+from tltm_graph.models import load_model, model_for_tracking, tltm_r50, tltm_tiny
+from tltm_graph.models.pretrained import KNOWN_WEIGHTS, load_weights
 
 
+@pytest.mark.slow
 def test_weights_of_torchvision_compute_the_same(tmp_path):
     torch.manual_seed(0)
     network = resnet50(weights=None).eval()
@@ -25,6 +26,7 @@ def test_weights_of_torchvision_compute_the_same(tmp_path):
         tltm_r50(weights=tmp_path / "resnet50.pth")
 
 
+@pytest.mark.slow
 def test_known_names(monkeypatch, tmp_path):
     torch.hub.set_dir(str(tmp_path))
     monkeypatch.setitem(KNOWN_WEIGHTS, "imagenet-r50", "file:///nowhere/resnet50-0676ba61.pth")

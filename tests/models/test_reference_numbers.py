@@ -18,7 +18,8 @@ from tests.parity import (
 )
 from tltm_graph.detectors.centermask.fcos import DenseOutput, assign_targets
 from tltm_graph.detectors.centermask.mask_head import mask_targets
-from tltm_graph.models import centermask_r50, for_inference, reference_name, tltm_r50, tltm_r101
+from tltm_graph.models import centermask_r50, for_inference, tltm_r50, tltm_r101
+from tltm_graph.models.checkpoint import reference_name
 from tltm_graph.structures import Detections
 from tltm_graph.training.losses import fcos_losses, mask_loss
 from tltm_graph.training.objectives import released_objective
@@ -37,6 +38,7 @@ def worst(found, stored):
     return {name: ratio for name, ratio in ratios.items() if ratio > 1}, len(both)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prepare", [lambda model: model, for_inference], ids=["as trained", "for inference"])
 def test_five_frames_of_tltm(prepare):
     outside, count = worst(tltm_run(prepare(official_tltm())), np.load(FIXTURES / "tltm.npz"))
@@ -44,6 +46,7 @@ def test_five_frames_of_tltm(prepare):
     assert count > 130
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prepare", [lambda model: model, for_inference], ids=["as trained", "for inference"])
 def test_centermask_on_whole_and_padded_frames(prepare):
     outside, count = worst(centermask_run(prepare(official_centermask())), np.load(FIXTURES / "centermask.npz"))
@@ -51,6 +54,7 @@ def test_centermask_on_whole_and_padded_frames(prepare):
     assert count > 85
 
 
+@pytest.mark.slow
 def test_numbers_of_weights():
     assert len(reference_state(tltm_r50())) == 385
     assert len(reference_state(tltm_r101())) == 640
@@ -118,6 +122,7 @@ def test_targets_and_loss_of_masks():
     torch.testing.assert_close(logits.grad, stored("mask.grad_selected"), rtol=1e-5, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_released_training_step():
     model = official_tltm().train()
     losses = released_objective()(model, training_pairs())

@@ -56,6 +56,7 @@ def test_two_videos_that_alternate():
             assert torch.equal(detections.boxes, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [tiny, lambda: tltm_r50(("a", "b"), min_size=64, max_size=96).eval()])
 def test_inference_copy_computes_the_same(build):
     model = build()

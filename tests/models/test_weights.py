@@ -48,6 +48,7 @@ def test_own_weights(tmp_path):
     assert bool(again.is_trained)
 
 
+@pytest.mark.slow
 def test_own_association_head(tmp_path):
     path = tmp_path / "tiny.safetensors"
     model = tltm_tiny(("cat", "dog"))
@@ -108,6 +109,7 @@ def test_invalid_configurations(tmp_path, change):
         load_model(tmp_path / "tiny.safetensors")
 
 
+@pytest.mark.slow
 def test_model_for_tracking(tmp_path, save, tltm_state):
     save_model(tltm_tiny(("cat", "dog")), tmp_path / "tiny.safetensors")
     model = model_for_tracking(
@@ -124,6 +126,7 @@ def test_model_for_tracking(tmp_path, save, tltm_state):
         model_for_tracking(str(tmp_path / "tiny.safetensors"), min_size=0)
 
 
+@pytest.mark.slow
 def test_the_stride_of_the_resnet_must_be_that_of_the_weights(save, tmp_path, tltm_state):
     with pytest.raises(ValueError, match="build the model with stride_in_1x1=True"):
         load_reference_checkpoint(save(tltm_state), tltm_r50(stride_in_1x1=False))

@@ -2,7 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tltm_graph.nn import AppearanceEncoder, edge_cosine_similarity
+from tltm_graph.nn import AppearanceEncoder
+from tltm_graph.nn.appearance_encoder import edge_cosine_similarity
 
 
 @pytest.mark.parametrize("n", [0, 3])

@@ -143,6 +143,7 @@ def test_gradients_equal_those_of_the_equations():
         torch.testing.assert_close(grad, p.grad, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_compiles_to_the_same_numbers():
     gnn, x, edge_index = TransitionGNN(16, 8, edge_dim=2), nodes(5, 4), complete(5, 4)
     edge_attr = seeded("attr", (20, 2))

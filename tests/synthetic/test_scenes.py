@@ -81,6 +81,7 @@ def test_objects_leave_and_come_back_at_another_position(difficulty):
     assert elsewhere > len(absences) / 3
 
 
+@pytest.mark.slow
 def test_look_alikes_cross():
     """Look-alikes cover each other by half or more, more often in harder scenes."""
     crossed = dict.fromkeys(DIFFICULTIES, 0)

@@ -7,10 +7,10 @@ import torch
 from tests.cases import LEAVING, drawn
 from tests.synthetic.cases import apart, world
 from tltm_graph.structures import Detections
-from tltm_graph.synthetic import DetectionSequence, simulate_motion
+from tltm_graph.synthetic import simulate_motion
 from tltm_graph.synthetic.detector_noise import Recall
 from tltm_graph.synthetic.observations import overlapping_iou
-from tltm_graph.synthetic.simulated_motion import Scoring, SimulatedDetector
+from tltm_graph.synthetic.simulated_motion import DetectionSequence, Scoring, SimulatedDetector
 from tltm_graph.synthetic.streets import draw_street
 from tltm_graph.synthetic.worlds import draw_blobs
 
@@ -130,6 +130,7 @@ def test_same_seed_gives_same_sequence():
     assert not equal(simulate_motion(0, 20), simulate_motion(1, 20))
 
 
+@pytest.mark.slow
 def test_sequences_are_well_formed(sequences):
     for sequence in sequences:
         assert len(sequence) == len(sequence.times) == len(sequence.frames)
@@ -180,6 +181,7 @@ def gaps_and_ious(sequence: DetectionSequence) -> tuple[np.ndarray, np.ndarray]:
     return np.array(gaps), np.array(ious)
 
 
+@pytest.mark.slow
 def test_sequences_have_a_moderate_difficulty(sequences):
     crowds = np.array([np.mean([len(detections) for detections in sequence.frames]) for sequence in sequences])
     assert 5 < crowds.mean() < 20
@@ -202,6 +204,7 @@ def test_some_ids_are_repeated_and_some_are_new(sequences):
         assert len(ids.unique()) < len(ids)
 
 
+@pytest.mark.slow
 def test_half_of_the_videos_with_dropped_frames_have_gaps_in_times():
     kept = [simulate_motion(seed, 40).times for seed in range(250)]
     skipped = [np.diff(times).max() > 1.5 * np.diff(times).min() for times in kept]

@@ -1,5 +1,6 @@
 import gc
 
+import pytest
 import torch
 
 from tests.cases import Script, blank
@@ -22,6 +23,7 @@ def tensors() -> int:
     return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_stream():
     frames = passing_by(600)
     tracker = Tracker(Script(frames), track_manager=TrackManager(max_time_since_update=30, max_tracks=40))

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torchvision.ops import box_convert
 
-from tltm_graph.tracking import Motion, MotionFilters
+from tltm_graph.tracking import MotionFilters
+from tltm_graph.tracking.motion import Motion
 
 
 def box(x: float, width: float = 16.0, height: float = 20.0) -> torch.Tensor:

@@ -30,6 +30,7 @@ def test_frames_without_objects():
     assert out == [[], [0], [], [0]]
 
 
+@pytest.mark.slow
 def test_two_videos_in_turns_equal_two_videos_apart():
     scenes = [MovingShapes(20, (96, 128), seed=seed) for seed in (1, 2)]
     noise = {"miss_rate": 0.2, "jitter": 0.05, "false_positives": 0.5}

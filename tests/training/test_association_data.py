@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tltm_graph.synthetic import DetectionSequence
+from tltm_graph.synthetic.simulated_motion import DetectionSequence
 from tltm_graph.training import AssociationData, SimulatedDetections
 from tltm_graph.training.association_steps import AssociationStep
 
@@ -26,6 +26,7 @@ def total(step: AssociationStep) -> float:
     return float(step.edges.sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_samples_are_a_function_of_seed_and_number(num_workers):
     def samples(seed: int) -> list[float]:
@@ -40,6 +41,7 @@ def test_samples_are_a_function_of_seed_and_number(num_workers):
     assert first != samples(1)
 
 
+@pytest.mark.slow
 def test_easy_frames_are_rarer_and_count_more():
     source = SimulatedDetections(4, first_seed=5)
     options = {"appearance_share": 0.0, "num_workers": 0}
@@ -58,6 +60,7 @@ def test_easy_frames_are_rarer_and_count_more():
     assert kept_weight == pytest.approx(weight, rel=0.5)
 
 
+@pytest.mark.slow
 def test_batches_are_lists_of_steps():
     data = AssociationData([SimulatedDetections(2)], batch_size=8, num_workers=0).open(("object",))
     batch = next(iter(data.loader(0)))

@@ -4,7 +4,8 @@ import torch
 from tests.cases import CROSSING, LEAVING, drawn
 from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
 from tltm_graph.nn import TransitionHead
-from tltm_graph.synthetic import DetectionSequence, simulate_motion
+from tltm_graph.synthetic import simulate_motion
+from tltm_graph.synthetic.simulated_motion import DetectionSequence
 from tltm_graph.tracking import TrackManager
 from tltm_graph.training.association_steps import _PREDICTED_IOU, AssociationStep, association_losses, association_steps
 
@@ -80,6 +81,7 @@ def test_a_track_has_the_identity_of_most_of_its_observations():
     assert [right_edges(step) for step in steps] == [[], [(0, 0), (1, 1)], [(0, 1), (1, 0)], [(0, 0), (1, 1)]]
 
 
+@pytest.mark.slow
 def test_simulated_appearance_logits_are_calibrated():
     generator = torch.Generator().manual_seed(0)
     logits, truth = [], []
@@ -130,6 +132,7 @@ def test_frames_without_anything():
     assert list(association_steps(video("."))) == []
 
 
+@pytest.mark.slow
 def test_a_head_learns_from_simulated_motion():
     torch.manual_seed(0)
     steps = [s for seed in range(4) for s in association_steps(simulate_motion(seed, 40))]

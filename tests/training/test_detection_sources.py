@@ -13,7 +13,7 @@ from tltm_graph.formats.mot import MotTruthWriter
 from tltm_graph.formats.video import is_held_out
 from tltm_graph.graph import TRANSITION
 from tltm_graph.models import centermask_r50, for_inference, load_model, save_model
-from tltm_graph.synthetic import DetectionSequence
+from tltm_graph.synthetic.simulated_motion import DetectionSequence
 from tltm_graph.training import DetectionFiles, ModelDetections, RenderedVideos
 from tltm_graph.training.association_steps import association_steps
 
@@ -154,6 +154,7 @@ def test_other_settings_of_its_detector(weights, monkeypatch):  # noqa: F811
     assert not any(map(len, found)), "no score is so high"
 
 
+@pytest.mark.slow
 def test_detections_are_cached(weights, tmp_path, monkeypatch):  # noqa: F811
     folder = str(tmp_path / "cache")
     plain = ModelDetections(VIDEOS, weights)[2]

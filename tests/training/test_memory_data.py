@@ -131,6 +131,7 @@ def weights(tmp_path):
     return str(tmp_path / "tiny.safetensors")
 
 
+@pytest.mark.slow
 def test_data_is_the_same_for_any_number_of_processes(weights):
     videos = RenderedVideos(num_scenes=2, num_frames=12, size=(64, 96))
     opened = [MemoryData(videos, weights, runs=2, num_workers=n).open(SHAPES, seed=3) for n in (0, 2)]

@@ -153,6 +153,7 @@ def test_a_model_without_class_names():
         TrainingModule(Toy(), distance, clip_norm=0)
 
 
+@pytest.mark.slow
 def test_the_relation_is_trained_once_it_was(tmp_path):
     from tests.training.test_objectives import SITUATIONS
     from tltm_graph.training import DetectorObjective
@@ -177,6 +178,7 @@ def test_the_relation_is_trained_once_it_was(tmp_path):
             assert bool(load_model(tmp_path / f"{name}.safetensors").is_trained) == trained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tltm_graph", "tltm_graph.training"])
 def test_lightning_is_not_imported_before_it_is_needed(name):
     """It costs seconds."""

@@ -55,6 +55,7 @@ OBJECTIVES = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.slow
 @OBJECTIVES
 @pytest.mark.parametrize("situation", SITUATIONS)
 @pytest.mark.parametrize("autocast", [False, True])
@@ -114,6 +115,7 @@ def test_a_batch_averages_over_its_pairs():
     torch.testing.assert_close(together["fcos_loc"], alone["fcos_loc"])
 
 
+@pytest.mark.slow
 @OBJECTIVES
 def test_losses_fall(objective):
     model = tiny()
@@ -272,6 +274,7 @@ def test_each_frame_is_an_image_by_itself():
         torch.testing.assert_close(losses[name], others[name])
 
 
+@pytest.mark.slow
 def test_losses_of_a_detector_fall():
     model, objective = tiny().detector, DetectorObjective()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)

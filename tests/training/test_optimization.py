@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from tltm_graph.models import tltm_tiny
-from tltm_graph.training import CosineSchedule, StepSchedule, decayed_groups, weight_average
+from tltm_graph.training import CosineSchedule, StepSchedule
+from tltm_graph.training.optimization import decayed_groups, weight_average
 
 
 def test_cosine():

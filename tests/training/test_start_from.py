@@ -43,6 +43,7 @@ def test_the_same_number_of_classes_in_another_order(tmp_path):
     assert new.detector.head.cls_logits.weight[0].equal(old.detector.head.cls_logits.weight[1])
 
 
+@pytest.mark.slow
 def test_from_a_detector_to_the_whole_model_and_back(tmp_path):
     old, path = saved(tmp_path, ("cat",), build=centermask_r50)
     new = tltm_r50(("cat",))
@@ -73,9 +74,10 @@ def test_what_does_not_fit_is_an_error_and_changes_nothing(tmp_path):
         start_from(tmp_path / "nothing.safetensors", model)
 
 
+@pytest.mark.slow
 def test_checkpoints_of_others(tmp_path):
     """Whatever load_weights reads."""
-    from tltm_graph.models import reference_name
+    from tltm_graph.models.checkpoint import reference_name
 
     torch.manual_seed(0)
     old = centermask_r50(("cat",))

@@ -13,10 +13,11 @@ from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PR
 from tltm_graph.formats import COCO
 from tltm_graph.frame_pairs import HallucinatedMotion
 from tltm_graph.nn import TransitionHead
-from tltm_graph.training import Animation, AssociationData, StillImagesInMotion
+from tltm_graph.training import AssociationData, StillImagesInMotion
 from tltm_graph.training.association_steps import association_losses
 from tltm_graph.training.still_images_in_motion import (
     DIRECTIONS,
+    Animation,
     animate,
     draw_camera_motion,
     draw_occluders,
@@ -136,6 +137,7 @@ def test_messages(images, tmp_path):
         StillImagesInMotion(path, part="val")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.exists(), reason="needs the folder 'shared' beside the project")
 def test_a_head_learns_from_still_images_and_knows_videos_it_has_not_seen():
     with warnings.catch_warnings():

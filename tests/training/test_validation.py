@@ -43,6 +43,7 @@ def test_perfect_detections_have_perfect_boxes(perfect):
     assert {frame for _, frame in validated.graph.nodes(data="frame")} <= set(range(4))
 
 
+@pytest.mark.slow
 def test_processes_share_the_videos():
     """Added up, the counts are those of one process."""
     torch.manual_seed(0)

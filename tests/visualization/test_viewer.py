@@ -17,7 +17,7 @@ from tltm_graph.cli import main
 from tltm_graph.cli.mistakes import CAUSES
 from tltm_graph.cli.saved_run import open_source
 from tltm_graph.formats import TrackWriter
-from tltm_graph.visualization import write_viewer
+from tltm_graph.visualization.viewer import ViewerNotes, write_viewer
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")
@@ -68,7 +68,9 @@ def run(tmp_path):
 def test_everything_of_the_run_is_in_the_page(run, tmp_path):
     graph, frames = run
     page = tmp_path / "graph.html"
-    write_viewer(page, graph, frames, SIZE, graph.class_names, explanations={(3, 0): "</script><b>because"})
+    write_viewer(
+        page, graph, frames, SIZE, graph.class_names, notes=ViewerNotes(explanations={(3, 0): "</script><b>because"})
+    )
     data = content(page, "data")
     assert [one["frame"] for one in data["frames"]] == list(range(10))
     assert pictures_in(page) == list(range(10))
@@ -129,7 +131,14 @@ def test_it_opens_at_an_object_without_a_network(run, tmp_path):
     page = tmp_path / "graph.html"
     decision = next(one for one in graph if one.frame > 4 and len(one.assignment))
     row = int(decision.assignment.current[0])
-    write_viewer(page, graph, frames, SIZE, graph.class_names, explanations={(decision.frame, row): "just <so>"})
+    write_viewer(
+        page,
+        graph,
+        frames,
+        SIZE,
+        graph.class_names,
+        notes=ViewerNotes(explanations={(decision.frame, row): "just <so>"}),
+    )
     asked = "performance.getEntriesByType('resource').filter(e => !e.name.startsWith('data:')).length"
     result = f"""
       document.documentElement.dataset.requests = {asked};
@@ -305,7 +314,7 @@ def test_wrong_decisions_are_marked_and_listed(run, tmp_path):
       result.push(Object.keys(MARKS), gone, document.querySelector("#details .wrong").textContent);
     """
     done = "document.documentElement.dataset.result = JSON.stringify(result);"
-    write_viewer(page, graph, frames, SIZE, graph.class_names, mistakes=wrong)
+    write_viewer(page, graph, frames, SIZE, graph.class_names, notes=ViewerNotes(mistakes=wrong))
     text, lines, marked, marks, gone, said = result_in(opened(page, tmp_path, "", red + script + done))
     assert re.search(r"wrong decisions: 3.*edge 1.*solver 1.*memory 0.*detector 1.*track 1, not <new>", text)
     assert (lines, marked) == (len(shown) + 1, [True, True])
@@ -324,7 +333,7 @@ def test_it_shows_how_to_explain_other_objects(run, tmp_path):
     graph, _ = run
     page = tmp_path / "graph.html"
     result = "document.documentElement.dataset.result = JSON.stringify($('details').textContent.replace(/\\s+/g, ' '))"
-    write_viewer(page, graph, None, SIZE, command="tltm-graph explain 'my <runs>/a'")
+    write_viewer(page, graph, None, SIZE, notes=ViewerNotes(command="tltm-graph explain 'my <runs>/a'"))
     dom = opened(page, tmp_path, "#frame=3&object=0", result)
     assert result_in(dom).endswith("tltm-graph explain 'my <runs>/a' --frame 3 --object 0")
     write_viewer(page, graph, None, SIZE)
@@ -340,6 +349,7 @@ def test_the_command_is_that_of_the_run(tmp_path):
     assert main([*shlex.split(command)[1:], "--frame", "2", "--object", "0"]) == 0
 
 
+@pytest.mark.slow
 def test_a_run_is_viewed(tmp_path, capsys):
     out = str(tmp_path)
     assert main(["track", "--output", out, "--max-frames", "6", "--save-graph", "--no-overlay"]) == 0
@@ -353,6 +363,7 @@ def test_a_run_is_viewed(tmp_path, capsys):
     assert (tmp_path / "small.html").stat().st_size < (tmp_path / "graph.html").stat().st_size
 
 
+@pytest.mark.slow
 def test_the_mistakes_of_a_run_are_in_the_page(tmp_path, capsys):
     out, page, wrong = str(tmp_path), tmp_path / "graph.html", tmp_path / "wrong.json"
     assert main(["track", "--output", out, "--max-frames", "8", "--save-graph", "--no-overlay"]) == 0

@@ -11,7 +11,8 @@ from tltm_graph.association.affinity import EdgeScores
 from tltm_graph.association.margin import margins
 from tltm_graph.association.solvers import Assignment
 from tltm_graph.graph import TRANSITION, frame_pair_graph
-from tltm_graph.ops import Rle, encode_rle
+from tltm_graph.ops import encode_rle
+from tltm_graph.ops.rle import Rle
 from tltm_graph.structures import Detections
 
 
@@ -51,7 +52,7 @@ class Decision:
 
     @cached_property
     def margins(self) -> Tensor:
-        """Margin of each detection's decision over the next best (N,): :func:`tltm_graph.association.margins`."""
+        """Margin of each decision over the next best (N,): :func:`~tltm_graph.association.margin.margins`."""
         if self.stored_margins is not None:
             return self.stored_margins
         sizes = len(self.previous), len(self.current)

@@ -21,7 +21,8 @@ from tltm_graph.association.motion_features import (
 )
 from tltm_graph.association.shapley_explainer import ShapleyExplainer
 from tltm_graph.graph import TRANSITION
-from tltm_graph.io import read_weights, write_atomically
+from tltm_graph.io import read_weights
+from tltm_graph.io.output import write_atomically
 from tltm_graph.nn import TransitionHead
 from tltm_graph.structures import Detections
 
@@ -34,9 +35,9 @@ _GATED = -50.0  # score of an edge outside the gate
 class LearnedAffinity(Affinity):
     r"""Affinity of a trained :class:`tltm_graph.nn.TransitionHead` over motion features and, optionally, appearance.
 
-    The head reads :func:`tltm_graph.association.motion_features`, which include the logits of the appearance model if
-    there is one. Scores are log-odds, divided by a temperature that calibrates them. There is no threshold: each
-    detection is compared with being a birth, each track with being a miss. Edges outside the gate score -50.
+    The head reads :func:`~tltm_graph.association.motion_features.motion_features`, with the logits of the appearance
+    model if there is one. Scores are log-odds, divided by a temperature that calibrates them. There is no threshold:
+    each detection is compared with being a birth, each track with being a miss. Edges outside the gate score -50.
 
     Args:
         head: Trained association head.
@@ -98,7 +99,7 @@ class LearnedAffinity(Affinity):
 
     @torch.no_grad()
     def score(self, graph: HeteroData) -> EdgeScores:
-        """Score a graph with the fields that :func:`tltm_graph.association.motion_features` reads."""
+        """Score a graph with the fields that :func:`tltm_graph.association.motion_features.motion_features` reads."""
         features = self._features(graph)
         logits, births, misses, objects = (
             values / self.temperature

@@ -70,7 +70,7 @@ def motion_features(graph: HeteroData, logits: Tensor | None = None) -> MotionFe
 
     Args:
         graph: Frame-pair graph of a tracker. ``graph["previous"]`` has ``boxes``, ``scores``, ``labels``,
-            ``time_since_update (M,)`` in frames and the fields of :class:`tltm_graph.tracking.Motion`:
+            ``time_since_update (M,)`` in frames and the fields of :class:`tltm_graph.tracking.motion.Motion`:
             ``places (M, 3, 4)``, ``velocities (M, 3, 2)``, ``growths (M, 2)``, ``observations (M, 3)``,
             ``noise (M, 2)``, ``last (M, 4)`` and ``mean_scores (M,)``. ``graph.scene (1, 3)`` holds height and width of
             the frame in pixels and the seconds between frames.

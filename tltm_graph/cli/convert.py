@@ -50,7 +50,7 @@ def convert(
         OSError: If a file cannot be read or written.
     """
     from tltm_graph.formats import local_split, open_videos, open_writer
-    from tltm_graph.io import output_folder
+    from tltm_graph.io.output import output_folder
 
     check_target(target, source, like, reading.images)
     data_set = None if like is None else open_videos(like)

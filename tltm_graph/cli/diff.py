@@ -6,7 +6,7 @@ from tltm_graph.cli.running import write_json
 from tltm_graph.cli.solve import Graph
 
 if TYPE_CHECKING:
-    from tltm_graph.explanation import Difference
+    from tltm_graph.explanation.diff import Difference
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def diff(first: Graph, second: Graph, *, output: File | None = None, limit: int 
         OSError: If a file cannot be read or written.
     """
     from tltm_graph.explanation import SavedGraph, differences
-    from tltm_graph.structures import class_name
+    from tltm_graph.structures.detections import class_name
 
     graphs = SavedGraph(first), SavedGraph(second)
     found = tuple(differences(*graphs))

@@ -51,7 +51,7 @@ def draw(
     from tqdm import tqdm
 
     from tltm_graph.cli.saved_run import SavedRun
-    from tltm_graph.io import write_pictures
+    from tltm_graph.io.pictures import write_pictures
 
     if width is not None and width < 2:
         raise ValueError(f"Expected a width of at least 2 pixels, got {width}")

@@ -103,8 +103,9 @@ def evaluate(
 
     from tltm_graph.cli.pairing import common_classes, common_kind, name_some, pair_videos, pedestrians_of
     from tltm_graph.cli.scoring import score_video, union_hint
-    from tltm_graph.formats import guess_format, local_split, open_videos
-    from tltm_graph.io import output_folder, write_atomically
+    from tltm_graph.formats import local_split, open_videos
+    from tltm_graph.formats.formats import guess_format
+    from tltm_graph.io.output import output_folder, write_atomically
     from tltm_graph.metrics import Evaluation
     from tltm_graph.metrics.evaluation import ONE_CLASS, RULES_ON
 

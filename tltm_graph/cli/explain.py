@@ -104,7 +104,7 @@ def doubts(graph: "SavedGraph", count: int = 20) -> list[Doubt]:
         graph: A saved run. Objects without a track are left out.
         count: Largest number of decisions.
     """
-    from tltm_graph.structures import class_name
+    from tltm_graph.structures.detections import class_name
 
     found = []
     for decision in graph:

@@ -9,7 +9,8 @@ from tltm_graph.cli.solve import Graph
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from tltm_graph.explanation import Mistake, SavedGraph
+    from tltm_graph.explanation import SavedGraph
+    from tltm_graph.explanation.mistakes import Mistake
     from tltm_graph.structures import Tracks
 
 _MIN_IOU = 0.3  # of boxes: a poorly localized detection still shows its object
@@ -73,7 +74,7 @@ def mistakes(
         OSError: If a file cannot be read or written.
     """
     from tltm_graph.explanation import association_graph
-    from tltm_graph.structures import class_name
+    from tltm_graph.structures.detections import class_name
 
     graph_of_run, result = find_mistakes(graph, truth)
     if output is not None:

@@ -46,7 +46,7 @@ def render(
         ValueError: If an argument is not valid, or the folder is not empty.
         OSError: If a file cannot be written.
     """
-    from tltm_graph.io import output_folder
+    from tltm_graph.io.output import output_folder
     from tltm_graph.synthetic import moving_shapes
     from tltm_graph.synthetic.difficulty import DIFFICULTIES
     from tltm_graph.synthetic.scenes import SPLITS
@@ -103,8 +103,8 @@ def write_scenes(scenes: Iterable["MovingShapes"], folder: str | Path) -> dict[s
 
     from tltm_graph.formats import Video
     from tltm_graph.formats.youtube_vis import YoutubeVisWriter
-    from tltm_graph.io import write_folder_atomically
-    from tltm_graph.structures import observations_of
+    from tltm_graph.io.output import write_folder_atomically
+    from tltm_graph.structures.tracks import observations_of
     from tltm_graph.synthetic import MovingShapes
 
     folder = Path(folder).absolute()

@@ -85,7 +85,7 @@ def print_in_handler(message: str) -> None:
 
 def write_json(path: str | Path, content: Any, indent: int = 2, ensure_ascii: bool = False) -> None:
     """Write a JSON file that appears when it is complete."""
-    from tltm_graph.io import write_atomically
+    from tltm_graph.io.output import write_atomically
 
     with write_atomically(path) as temporary:
         text = json.dumps(content, indent=indent, ensure_ascii=ensure_ascii)

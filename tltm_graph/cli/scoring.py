@@ -10,10 +10,11 @@ import numpy as np
 
 from tltm_graph.formats import Video
 from tltm_graph.formats.davis import MAX_LABEL, VOID, label_maps_of
-from tltm_graph.metrics import ORACLES, Evaluation, Scores
+from tltm_graph.metrics import Evaluation
 from tltm_graph.metrics.benchmark_rules import PEDESTRIAN
 from tltm_graph.metrics.davis import MAX_PROPOSALS
-from tltm_graph.metrics.evaluation import ONE_CLASS
+from tltm_graph.metrics.evaluation import ONE_CLASS, Scores
+from tltm_graph.metrics.oracle import ORACLES
 from tltm_graph.metrics.overlap import On, check_same_video
 from tltm_graph.structures import Tracks
 

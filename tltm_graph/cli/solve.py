@@ -58,7 +58,7 @@ def solve(
     from tltm_graph.cli.saved_run import SavedRun
     from tltm_graph.explanation import GraphWriter, SavedGraph, differences, replay
     from tltm_graph.formats import TrackWriter
-    from tltm_graph.io import output_folder
+    from tltm_graph.io.output import output_folder
 
     run = SavedRun.open(graph, weights)
     chosen = solver or run.solver

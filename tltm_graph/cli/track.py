@@ -86,7 +86,7 @@ def track(
     from tltm_graph.detectors import build_detector
     from tltm_graph.explanation import GraphWriter
     from tltm_graph.formats import TrackWriter
-    from tltm_graph.io import output_folder
+    from tltm_graph.io.output import output_folder
     from tltm_graph.metrics import IdentityMeter
     from tltm_graph.synthetic import MovingShapes
 

@@ -6,7 +6,7 @@ from tltm_graph.cli.formats import FORMAT_TABLE, ReadingOptions, check_target, p
 from tltm_graph.cli.running import write_json
 
 if TYPE_CHECKING:
-    from tltm_graph.formats import Problem
+    from tltm_graph.formats.validate import Problem
 
 EPILOG = FORMAT_TABLE
 
@@ -38,7 +38,7 @@ def validate(
         OSError: If a file cannot be read or written.
     """
     from tltm_graph.formats import validate as find_problems
-    from tltm_graph.io import output_folder
+    from tltm_graph.io.output import output_folder
 
     if output is not None:
         check_target(output, source, reading.images)

@@ -49,7 +49,7 @@ def view(
 
     from tltm_graph.cli.saved_run import SavedRun
     from tltm_graph.explanation import explain
-    from tltm_graph.visualization.viewer import write_viewer
+    from tltm_graph.visualization.viewer import ViewerNotes, write_viewer
 
     run = SavedRun.open(graph, weights if explained else None, with_affinity=explained > 0)
     saved, about = run.graph, run.graph.about
@@ -78,10 +78,12 @@ def view(
         saved.class_names,
         about.get("fps"),
         f"{Path(str(about['source'])).name if about.get('source') else 'a rendered scene'}, {about['solver']}",
-        explanations,
         width,
-        command=shlex.join(["tltm-graph", "explain", str(graph), *(["--weights", weights] if weights else [])]),
-        mistakes=wrong,
+        ViewerNotes(
+            explanations,
+            wrong,
+            command=shlex.join(["tltm-graph", "explain", str(graph), *(["--weights", weights] if weights else [])]),
+        ),
     )
     result: dict[str, Any] = {
         "file": str(target),

@@ -19,6 +19,9 @@ class Detector(Protocol):
     num_frames: int | None = None
     """Length of the one video that the detections are for, None if they are for any video."""
 
+    size: tuple[int, int] | None = None
+    """Height and width in pixels of the frames that the detections are for, None if they are for any size."""
+
     masks_on_demand: bool = False
     """True if :meth:`detect` returns no masks and :meth:`segment` draws them for selected objects."""
 

@@ -7,7 +7,8 @@ from typing import Any, Self
 import torch
 
 from tltm_graph.detectors.detector import Detector
-from tltm_graph.ops import Rle, decode_rle, rle_to_box
+from tltm_graph.ops import decode_rle
+from tltm_graph.ops.rle import Rle, rle_to_box
 from tltm_graph.structures import Detections, Frame
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tltm_graph.association import Affinity
 from tltm_graph.detectors.detector import Detector
-from tltm_graph.io import write_atomically
+from tltm_graph.io.output import write_atomically
 from tltm_graph.ops.rle import Rle, decode_rle, encode_rle, rles_from_tensors, rles_to_tensors
 from tltm_graph.structures import Detections, Frame
 

@@ -5,11 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tltm_graph.association import Counterfactual, Decision, Message, counterfactual, runner_up
+from tltm_graph.association import Decision
+from tltm_graph.association.affinity import Message
+from tltm_graph.association.margin import Counterfactual, counterfactual, runner_up
 from tltm_graph.detectors import Detector
 from tltm_graph.explanation.replay import replay
 from tltm_graph.explanation.saved_graph import SavedGraph
-from tltm_graph.structures import class_name
+from tltm_graph.structures.detections import class_name
 from tltm_graph.tracking import Tracker
 
 

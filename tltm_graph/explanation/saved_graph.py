@@ -20,10 +20,11 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from tltm_graph.association import Assignment, Decision, EdgeScores
-from tltm_graph.io import write_atomically
+from tltm_graph.io.output import write_atomically
 from tltm_graph.ops.rle import Rle, decode_rle, rles_from_tensors, rles_to_tensors
 from tltm_graph.structures import Detections
-from tltm_graph.tracking import Tracker, TrackerState, TrackManagement
+from tltm_graph.tracking import Tracker, TrackerState
+from tltm_graph.tracking.track_manager import TrackManagement
 
 KIND, VERSION = "tltm_graph association graph", 2
 

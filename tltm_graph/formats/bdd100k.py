@@ -9,8 +9,8 @@ from typing import Any
 from tltm_graph.formats.annotations import JsonEntriesWriter, check_masks, to_box, to_rle, to_score
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.formats.writer import exact_number, extent
-from tltm_graph.io import read_json
-from tltm_graph.ops import Rle
+from tltm_graph.io.text import read_json
+from tltm_graph.ops.rle import Rle
 from tltm_graph.structures import Observation, Tracks
 from tltm_graph.structures.tracks import Box
 

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.io import read_json
+from tltm_graph.io.text import read_json
 from tltm_graph.structures import Track, Tracks
 
 YOUTUBE_VIS_2019 = (

@@ -21,7 +21,7 @@ from tltm_graph.formats.annotations import (
     to_score,
 )
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.io import read_json
+from tltm_graph.io.text import read_json
 from tltm_graph.ops.rle import rle_areas
 from tltm_graph.structures import Observation, Tracks
 

@@ -10,7 +10,7 @@ from typing import Any
 from tltm_graph.formats.annotations import check_masks, from_box, is_integer, to_box, to_id, to_label, to_rle, to_score
 from tltm_graph.formats.coco import CocoEntriesWriter, check_still
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.io import read_json
+from tltm_graph.io.text import read_json
 from tltm_graph.structures import Observation, Tracks
 
 

@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 from tltm_graph.formats.annotations import check_masks
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.formats.writer import TracksWriter, exact_number, extent, roll_back
-from tltm_graph.io import read_text, write_atomically
-from tltm_graph.ops import Rle
+from tltm_graph.io.output import write_atomically
+from tltm_graph.io.text import read_text
+from tltm_graph.ops.rle import Rle
 from tltm_graph.structures import Observation, Tracks
 
 CSV_COLUMNS = (

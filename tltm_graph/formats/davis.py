@@ -22,8 +22,9 @@ from tltm_graph.formats.label_maps import (
 from tltm_graph.formats.mots import disjoint
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.formats.writer import TracksWriter, roll_back
-from tltm_graph.io import output_folder, read_text, write_folder_atomically
+from tltm_graph.io.output import output_folder, write_folder_atomically
 from tltm_graph.io.spool import Spool
+from tltm_graph.io.text import read_text
 from tltm_graph.ops.rle import to_coco
 from tltm_graph.structures import Observation, Tracks
 

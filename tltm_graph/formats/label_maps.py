@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.io.video import natural_order
-from tltm_graph.ops import Rle
+from tltm_graph.ops.rle import Rle
 from tltm_graph.structures import Observation, Tracks
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")

@@ -14,7 +14,8 @@ import numpy as np
 
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.formats.writer import TextFilesWriter, exact_number, extent
-from tltm_graph.io import read_text, write_atomically
+from tltm_graph.io.output import write_atomically
+from tltm_graph.io.text import read_text
 from tltm_graph.io.video import natural_order
 from tltm_graph.structures import Observation, Track, Tracks
 

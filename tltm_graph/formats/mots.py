@@ -14,7 +14,7 @@ from pycocotools import mask as coco_mask
 from tltm_graph.formats.mot import class_number, find_sequences
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.formats.writer import TextFilesWriter
-from tltm_graph.io import read_text
+from tltm_graph.io.text import read_text
 from tltm_graph.ops.rle import Rle, check_rles, encode_rle, rle_to_box, to_coco
 from tltm_graph.structures import Observation, Tracks
 

@@ -14,7 +14,7 @@ from tltm_graph.formats.label_maps import LabelMaps, frame_files, label_map_obse
 from tltm_graph.formats.mots import IGNORE_CLASS, MOTS_CLASSES, disjoint, mots_class
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.formats.writer import TracksWriter, roll_back
-from tltm_graph.io import write_folder_atomically
+from tltm_graph.io.output import write_folder_atomically
 from tltm_graph.ops.rle import to_coco
 from tltm_graph.structures import Observation, Tracks
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from tltm_graph.io import read_text
+from tltm_graph.io.text import read_text
 
 _OTHER_TEXTS = ("classes.txt", "LICENSE.txt", "README.txt")
 """Text files without tracks."""

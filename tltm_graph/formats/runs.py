@@ -7,7 +7,7 @@ from pathlib import Path
 from tltm_graph.formats.class_maps import map_classes, same_classes
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.formats.youtube_vis_results import read_tracks
-from tltm_graph.io import read_json
+from tltm_graph.io.text import read_json
 from tltm_graph.structures import Tracks
 
 

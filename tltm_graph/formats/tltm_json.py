@@ -13,7 +13,8 @@ from tltm_graph.formats.annotations import check_masks, from_box, to_box, to_cro
 from tltm_graph.formats.class_maps import YOUTUBE_VIS_2019
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.formats.writer import TracksWriter, roll_back
-from tltm_graph.io import read_json, write_atomically
+from tltm_graph.io.output import write_atomically
+from tltm_graph.io.text import read_json
 from tltm_graph.structures import Observation, Tracks
 
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from tltm_graph.formats.video import Video
-from tltm_graph.io import write_atomically
+from tltm_graph.io.output import write_atomically
 from tltm_graph.structures import Observation
 
 

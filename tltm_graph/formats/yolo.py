@@ -12,7 +12,7 @@ import yaml
 from tltm_graph.formats.annotations import to_rle
 from tltm_graph.formats.label_maps import read_image_size
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.io import read_text
+from tltm_graph.io.text import read_text
 from tltm_graph.io.video import natural_order
 from tltm_graph.structures import Observation, Tracks
 

@@ -12,8 +12,10 @@ from typing import Any, Self
 from tltm_graph.formats.annotations import from_box, to_id, to_label, to_score
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.formats.youtube_vis import TrackEntriesWriter, by_frame, frame_columns, whole_track
-from tltm_graph.io import read_json, write_atomically
-from tltm_graph.structures import Detections, Observation, Track, Tracks, observations_of
+from tltm_graph.io.output import write_atomically
+from tltm_graph.io.text import read_json
+from tltm_graph.structures import Detections, Observation, Track, Tracks
+from tltm_graph.structures.tracks import observations_of
 
 
 def read_youtube_vis_results(path: str | Path, videos: VideoSet | None = None) -> VideoSet:

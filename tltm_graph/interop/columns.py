@@ -2,7 +2,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tltm_graph.ops.rle import Rle
-from tltm_graph.structures import Observation, Tracks, class_name
+from tltm_graph.structures import Observation, Tracks
+from tltm_graph.structures.detections import class_name
 
 _NAMES = ("frame", "track", "x0", "y0", "x1", "y1", "score", "label")
 

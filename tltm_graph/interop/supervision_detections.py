@@ -5,7 +5,8 @@ import numpy as np
 import torch
 
 from tltm_graph.extras import missing_extra
-from tltm_graph.structures import Detections, class_name
+from tltm_graph.structures import Detections
+from tltm_graph.structures.detections import class_name
 
 try:
     import supervision

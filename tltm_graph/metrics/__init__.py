@@ -3,18 +3,13 @@
 from tltm_graph.metrics.association_edges import AssociationEdges
 from tltm_graph.metrics.clear import Clear
 from tltm_graph.metrics.davis import DavisSemiSupervised, DavisUnsupervised
-from tltm_graph.metrics.evaluation import FAMILIES, RULES, Evaluation, Scores
+from tltm_graph.metrics.evaluation import Evaluation
 from tltm_graph.metrics.hota import Hota
 from tltm_graph.metrics.identity import IdentityF1, IdentityMeter
 from tltm_graph.metrics.matching import match_to_ground_truth
-from tltm_graph.metrics.oracle import ORACLES
-from tltm_graph.metrics.overlap import frame_overlaps
 from tltm_graph.metrics.video_ap import VideoAP
 
 __all__ = [
-    "FAMILIES",
-    "ORACLES",
-    "RULES",
     "AssociationEdges",
     "Clear",
     "DavisSemiSupervised",
@@ -23,8 +18,6 @@ __all__ = [
     "Hota",
     "IdentityF1",
     "IdentityMeter",
-    "Scores",
     "VideoAP",
-    "frame_overlaps",
     "match_to_ground_truth",
 ]

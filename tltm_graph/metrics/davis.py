@@ -84,15 +84,7 @@ def _object_ids(first: LabelMap, video: str) -> range:
 def _video_scores(
     ids: range, shown: list[set[int]], region: np.ndarray, boundary: np.ndarray, predicted: Sequence[int | None]
 ) -> _VideoScores:
-    """Score the objects of a video.
-
-    Args:
-        ids: Ids of the N objects.
-        shown: Ids in the truth of each scored frame.
-        region: J of each object and scored frame (N, T).
-        boundary: F of each object and scored frame (N, T).
-        predicted: Id of the prediction of each object.
-    """
+    """Score N objects from the true ids of each of T scored frames, J and F (N, T), and the N predicted ids."""
     rows = zip(ids, region, boundary, predicted, strict=True) if region.size else ()
     objects = {
         i: DavisObjectScores(

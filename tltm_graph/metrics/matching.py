@@ -7,7 +7,8 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from tltm_graph.metrics.overlap import On, pairwise_iou, share_within
-from tltm_graph.structures import Detections, Observation, Tracks, observations_of
+from tltm_graph.structures import Detections, Observation, Tracks
+from tltm_graph.structures.tracks import observations_of
 
 EPS = np.finfo(np.float64).eps
 """Tolerance of IoU thresholds, as in the official codes: an IoU this much below the threshold still passes."""

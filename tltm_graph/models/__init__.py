@@ -1,8 +1,6 @@
 """Models that can be trained, their weights and checkpoints."""
 
 from tltm_graph.models.builders import centermask_r50, centermask_r101, tltm_r50, tltm_r101, tltm_tiny
-from tltm_graph.models.checkpoint import reference_name
-from tltm_graph.models.pretrained import load_weights
 from tltm_graph.models.tltm import TLTM, RelationModel, for_inference
 from tltm_graph.models.weights import load_model, load_reference_checkpoint, model_for_tracking, save_model
 
@@ -14,9 +12,7 @@ __all__ = [
     "for_inference",
     "load_model",
     "load_reference_checkpoint",
-    "load_weights",
     "model_for_tracking",
-    "reference_name",
     "save_model",
     "tltm_r50",
     "tltm_r101",

@@ -2,15 +2,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tltm_graph.detectors.centermask import (
-    CenterMask,
-    Decoder,
-    FCOSHead,
-    MaskHead,
-    PyramidBackbone,
-    mobile_backbone,
-    resnet_backbone,
-)
+from tltm_graph.detectors.centermask import CenterMask, Decoder, mobile_backbone, resnet_backbone
+from tltm_graph.detectors.centermask.backbone import PyramidBackbone
+from tltm_graph.detectors.centermask.fcos import FCOSHead
+from tltm_graph.detectors.centermask.mask_head import MaskHead
 from tltm_graph.formats import COCO, YOUTUBE_VIS_2019
 from tltm_graph.models.pretrained import load_weights
 from tltm_graph.models.tltm import TLTM, Model, RelationModel

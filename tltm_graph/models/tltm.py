@@ -13,7 +13,8 @@ from tltm_graph.detectors import Detector
 from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.detectors.centermask.model import Pyramid
 from tltm_graph.graph import TRANSITION
-from tltm_graph.nn import FoldedTransitionGNN, InstanceEncoder, TransitionGNN, edge_cosine_similarity
+from tltm_graph.nn import FoldedTransitionGNN, InstanceEncoder, TransitionGNN
+from tltm_graph.nn.appearance_encoder import edge_cosine_similarity
 from tltm_graph.structures import Detections, Frame
 
 
@@ -23,9 +24,9 @@ class RelationModel(nn.Module):
     Args:
         encoder: Encoder of the features of objects as embeddings (N, channels); None for the published one.
         gnn: GNN that scores the edges between objects; None for the published one. A folded one is for inference only.
-        groups: If above 0, the GNN reads edge features (E, 2 groups + 1): the similarity of both ends
-            (:func:`tltm_graph.nn.edge_cosine_similarity`), scaled to ±4, for the last and for the mean embedding of
-            the track; and the log of the time since update, minus 1.
+        groups: If above 0, the GNN reads edge features (E, 2 groups + 1): the cosine similarity of both ends by groups
+            of channels, scaled to ±4, for the last and for the mean embedding of the track; and the log of the time
+            since update, minus 1.
 
     Raises:
         ValueError: If the GNN takes other edge features than these.

@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from tltm_graph.association import LearnedAffinity, save_head
 from tltm_graph.detectors.centermask import CenterMask, Decoder
 from tltm_graph.formats import COCO, YOUTUBE_VIS_2019
-from tltm_graph.io import read_weights, write_atomically
+from tltm_graph.io import read_weights
+from tltm_graph.io.output import write_atomically
 from tltm_graph.models.builders import centermask_r50, centermask_r101, tltm_r50, tltm_r101, tltm_tiny
 from tltm_graph.models.checkpoint import CheckpointReport, checkpoint_kind, load_checkpoint, official_names
 from tltm_graph.models.pretrained import load_weights, weights_file

@@ -1,18 +1,10 @@
 """Learned layers of the relation model. None of them depends on a detector or a tracker."""
 
-from tltm_graph.nn.appearance_encoder import AppearanceEncoder, edge_cosine_similarity
+from tltm_graph.nn.appearance_encoder import AppearanceEncoder
 from tltm_graph.nn.folded_transition_gnn import FoldedTransitionGNN
 from tltm_graph.nn.instance_encoder import InstanceEncoder
 from tltm_graph.nn.res_fuser import ResFuser
 from tltm_graph.nn.transition_gnn import TransitionGNN
 from tltm_graph.nn.transition_head import TransitionHead
 
-__all__ = [
-    "AppearanceEncoder",
-    "FoldedTransitionGNN",
-    "InstanceEncoder",
-    "ResFuser",
-    "TransitionGNN",
-    "TransitionHead",
-    "edge_cosine_similarity",
-]
+__all__ = ["AppearanceEncoder", "FoldedTransitionGNN", "InstanceEncoder", "ResFuser", "TransitionGNN", "TransitionHead"]

@@ -4,10 +4,9 @@ from tltm_graph.ops.masks import mask_iou, masks_to_boxes
 from tltm_graph.ops.paste import paste_masks
 from tltm_graph.ops.pyramid_pooling import pool_from_pyramid
 from tltm_graph.ops.ratio_roi_align import ratio_roi_align
-from tltm_graph.ops.rle import Rle, decode_rle, encode_rle, rle_to_box
+from tltm_graph.ops.rle import decode_rle, encode_rle
 
 __all__ = [
-    "Rle",
     "decode_rle",
     "encode_rle",
     "mask_iou",
@@ -15,5 +14,4 @@ __all__ = [
     "paste_masks",
     "pool_from_pyramid",
     "ratio_roi_align",
-    "rle_to_box",
 ]

@@ -4,16 +4,15 @@ from tltm_graph.training.association_data import AssociationData
 from tltm_graph.training.detection_sources import DetectionFiles, ModelDetections, SimulatedDetections
 from tltm_graph.training.memory_data import MemoryData
 from tltm_graph.training.objectives import DetectorObjective, PairObjective
-from tltm_graph.training.optimization import CosineSchedule, StepSchedule, decayed_groups, weight_average
+from tltm_graph.training.optimization import CosineSchedule, StepSchedule
 from tltm_graph.training.regions import GroundTruthRegions, JitteredBoxes, ProposalRegions
 from tltm_graph.training.relation_objective import RelationObjective
 from tltm_graph.training.sources import FrameGaps, ImageFiles, RenderedVideos, VideoFiles
-from tltm_graph.training.still_images_in_motion import Animation, StillImagesInMotion
+from tltm_graph.training.still_images_in_motion import StillImagesInMotion
 from tltm_graph.training.training_data import PairData
 from tltm_graph.training.validation import TrackingValidation
 
 __all__ = [
-    "Animation",
     "AssociationData",
     "CosineSchedule",
     "DetectionFiles",
@@ -34,6 +33,4 @@ __all__ = [
     "StillImagesInMotion",
     "TrackingValidation",
     "VideoFiles",
-    "decayed_groups",
-    "weight_average",
 ]

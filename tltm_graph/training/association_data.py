@@ -12,7 +12,7 @@ from tqdm import tqdm
 from tltm_graph.association import LearnedAffinity
 from tltm_graph.frame_pairs.sampling import Permutation
 from tltm_graph.nn import TransitionHead
-from tltm_graph.synthetic import DetectionSequence
+from tltm_graph.synthetic.simulated_motion import DetectionSequence
 from tltm_graph.tracking import TrackManager
 from tltm_graph.training.association_steps import AssociationStep, association_steps
 from tltm_graph.training.detection_sources import DetectionSource

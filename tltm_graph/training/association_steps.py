@@ -15,7 +15,7 @@ from tltm_graph.association import Assignment, HungarianSolver
 from tltm_graph.association.motion_features import MotionFeatures, motion_features
 from tltm_graph.graph import frame_pair_graph
 from tltm_graph.nn import TransitionHead
-from tltm_graph.synthetic import DetectionSequence
+from tltm_graph.synthetic.simulated_motion import DetectionSequence
 from tltm_graph.tracking import Memory, TrackManager
 
 _LOG_TIME_SINCE_UPDATE, _PREDICTED_IOU = 2, 22  # columns of the motion features of tracks and of edges

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from tltm_graph.io import write_atomically
+from tltm_graph.io.output import write_atomically
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:

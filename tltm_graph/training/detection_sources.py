@@ -19,7 +19,8 @@ from tltm_graph.metrics import match_to_ground_truth
 from tltm_graph.models import TLTM, for_inference, load_model
 from tltm_graph.models.tltm import expect_tltm
 from tltm_graph.structures import Detections, Tracks
-from tltm_graph.synthetic import DetectionSequence, simulate_motion
+from tltm_graph.synthetic import simulate_motion
+from tltm_graph.synthetic.simulated_motion import DetectionSequence
 from tltm_graph.training.sources import LabelledVideo, VideoSource
 
 _NAME = "{video}"
@@ -124,7 +125,7 @@ class DetectionFiles:
         )
         video = replace(
             video,
-            size=video.size or truth.size or getattr(detector, "size", None),
+            size=video.size or truth.size or detector.size,
             num_frames=truth.num_frames if video.num_frames is None else video.num_frames,
             fps=video.fps or self.fps,
         )

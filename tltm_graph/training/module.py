@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from tltm_graph.association import save_head
 from tltm_graph.extras import missing_extra
 from tltm_graph.frame_pairs.sampling import hash_integers
-from tltm_graph.io import write_atomically
+from tltm_graph.io.output import write_atomically
 from tltm_graph.models import save_model
 from tltm_graph.nn import TransitionHead
 from tltm_graph.training.association_steps import association_losses, association_steps
@@ -51,7 +51,7 @@ class TrainingModule(LightningModule):
             its options set. Biases and norms do not decay.
         schedule: Function ``schedule(step, steps)`` of the learning rate's factor; by default :class:`CosineSchedule`.
         clip_norm: Maximum norm of the gradient.
-        ema_decay: Decay of the average, see :func:`tltm_graph.training.weight_average`.
+        ema_decay: Decay of the average, see :func:`tltm_graph.training.optimization.weight_average`.
     """
 
     seed: int = 0

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.io import read_weights
-from tltm_graph.models import TLTM, load_weights
+from tltm_graph.models import TLTM
 from tltm_graph.models.checkpoint import CheckpointReport, misfits
-from tltm_graph.models.pretrained import KNOWN_WEIGHTS, weights_file
+from tltm_graph.models.pretrained import KNOWN_WEIGHTS, load_weights, weights_file
 from tltm_graph.models.tltm import detector_of
 
 _FLAG = "relation.is_trained"  # a buffer, but no weight
@@ -58,12 +58,13 @@ def start_from(weights: str | Path, model: TLTM | CenterMask) -> StartReport | C
     The rows of the heads are copied by class name; rows of other classes stay random. All other weights must fit.
 
     Args:
-        weights: File of :func:`tltm_graph.models.save_model`, or anything that :func:`tltm_graph.models.load_weights`
+        weights: File of :func:`tltm_graph.models.save_model`, or anything that
+            :func:`tltm_graph.models.pretrained.load_weights`
             loads.
         model: The model, changed in place; after an error it is unchanged.
 
     Returns:
-        A report, or that of :func:`tltm_graph.models.load_weights`.
+        A report, or that of :func:`tltm_graph.models.pretrained.load_weights`.
 
     Raises:
         FileNotFoundError: If there is no such file or name of weights, or the configuration of the file is missing.

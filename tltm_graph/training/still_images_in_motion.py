@@ -11,9 +11,8 @@ from tltm_graph.formats.video import Part
 from tltm_graph.frame_pairs import HallucinatedMotion
 from tltm_graph.ops import decode_rle
 from tltm_graph.structures import Observation
-from tltm_graph.synthetic import DetectionSequence
 from tltm_graph.synthetic.processes import chance, lifetimes, mixture, ornstein_uhlenbeck
-from tltm_graph.synthetic.simulated_motion import simulate_detections
+from tltm_graph.synthetic.simulated_motion import DetectionSequence, simulate_detections
 from tltm_graph.synthetic.worlds import World
 
 _FPS = (5, 7, 10, 14, 15, 20, 25, 30)

@@ -14,7 +14,8 @@ from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.explanation import association_graph
 from tltm_graph.metrics import Evaluation
 from tltm_graph.models import TLTM, for_inference
-from tltm_graph.structures import Detections, Frame, Observation, Tracks, observations_of
+from tltm_graph.structures import Detections, Frame, Observation, Tracks
+from tltm_graph.structures.tracks import observations_of
 from tltm_graph.tracking import Tracker
 from tltm_graph.training.sources import LabelledVideo, VideoSource
 

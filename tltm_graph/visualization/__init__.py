@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tltm_graph.visualization.association_graph import draw_association_graph
     from tltm_graph.visualization.draw import Overlay
-    from tltm_graph.visualization.drawing import Drawing
     from tltm_graph.visualization.frame_pair import draw_frame_pair
     from tltm_graph.visualization.graph_strip import GraphStrip
     from tltm_graph.visualization.viewer import write_viewer
 
 _MODULES = {
-    "Drawing": "drawing",
     "GraphStrip": "graph_strip",
     "Overlay": "draw",
     "draw_association_graph": "association_graph",
@@ -20,14 +18,7 @@ _MODULES = {
     "write_viewer": "viewer",
 }
 
-__all__ = [
-    "Drawing",
-    "GraphStrip",
-    "Overlay",
-    "draw_association_graph",
-    "draw_frame_pair",
-    "write_viewer",
-]
+__all__ = ["GraphStrip", "Overlay", "draw_association_graph", "draw_frame_pair", "write_viewer"]
 
 
 def __getattr__(name: str) -> Any:

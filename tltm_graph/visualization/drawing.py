@@ -3,7 +3,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from tltm_graph.io import write_atomically
+from tltm_graph.io.output import write_atomically
 
 # Sixteen hues, each far from its neighbours, readable on dark and light pictures.
 PALETTE = (

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from tltm_graph.association import Decision
 from tltm_graph.extras import missing_extra
-from tltm_graph.structures import class_name
+from tltm_graph.structures.detections import class_name
 from tltm_graph.visualization.drawing import Drawing, track_colour
 
 try:

@@ -3,6 +3,7 @@ import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from torchvision.transforms.v2.functional import resize
 
 from tltm_graph.association import Decision
 from tltm_graph.extras import missing_extra
-from tltm_graph.io import write_atomically
+from tltm_graph.io.output import write_atomically
 from tltm_graph.ops.rle import Rle, decode_rle
 from tltm_graph.structures import Frame
 from tltm_graph.visualization.drawing import PALETTE
@@ -27,6 +28,26 @@ except ImportError as error:
 _TEMPLATE = "viewer.html"
 
 
+_MAX_CANDIDATES = 5  # tracks shown for each object, those with the largest gain
+
+
+@dataclass(frozen=True)
+class ViewerNotes:
+    """Notes on single objects in the viewer.
+
+    Args:
+        explanations: Texts by frame and row of the object.
+        mistakes: Cause (edge, solver, memory or detector) and description of each wrong decision, by frame and row of
+            the object. None without ground truth.
+        command: Shell command that explains an object, without ``--frame`` and ``--object``. None for the Python
+            function.
+    """
+
+    explanations: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    mistakes: Mapping[tuple[int, int], tuple[str, str]] | None = None
+    command: str | None = None
+
+
 def write_viewer(
     path: str | Path,
     decisions: Iterable[Decision],
@@ -35,11 +56,8 @@ def write_viewer(
     class_names: tuple[str, ...] | None = None,
     fps: float | None = None,
     title: str = "Association graph",
-    explanations: Mapping[tuple[int, int], str] | None = None,
     width: int = 640,
-    max_candidates: int = 5,
-    command: str | None = None,
-    mistakes: Mapping[tuple[int, int], tuple[str, str]] | None = None,
+    notes: ViewerNotes | None = None,
 ) -> None:
     """Write the decisions of a tracker as one HTML page, which any browser opens without a network.
 
@@ -54,22 +72,18 @@ def write_viewer(
         class_names: Names of the classes.
         fps: Playback speed in frames per second; None for 30.
         title: Title of the page.
-        explanations: Texts by frame and row of the object.
         width: Maximum width of the pictures in pixels, which determines most of the file size.
-        max_candidates: Maximum number of tracks shown for each object, those with the largest gain.
-        command: Shell command that explains an object, without ``--frame`` and ``--object``. None for the Python
-            function.
-        mistakes: Cause (edge, solver, memory or detector) and description of each wrong decision, by frame and row of
-            the object. None without ground truth.
+        notes: Explanations and mistakes of single objects; None for none.
 
     Raises:
         ValueError: If there are no decisions, or the pictures have another size or end before the decisions.
     """
+    notes = notes or ViewerNotes()
     width = max(1, min(width, size[1]))
     frames, indices = [], []
     last: dict[int, int] = {}  # track -> frame of its last observation
     for decision in decisions:
-        frames.append(_frame(decision, last, max_candidates, size[1] / width))
+        frames.append(_frame(decision, last, size[1] / width))
         indices.append(decision.frame)
     if not frames:
         raise ValueError("Expected at least one decision to show, got none")
@@ -80,9 +94,9 @@ def write_viewer(
         "names": class_names,
         "palette": PALETTE,
         "frames": frames,
-        "command": command,
-        "explanations": _by_name(explanations or {}),
-        "mistakes": None if mistakes is None else _by_name(mistakes),
+        "command": notes.command,
+        "explanations": _by_name(notes.explanations),
+        "mistakes": None if notes.mistakes is None else _by_name(notes.mistakes),
     }
     page = files("tltm_graph.visualization").joinpath(_TEMPLATE).read_text("utf-8")
     before, after = page.replace("/*DATA*/", _in_script(data)).split("<!--PICTURES-->\n")
@@ -104,7 +118,7 @@ def _in_script(data: Any) -> str:
     return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
 
 
-def _frame(decision: Decision, last: dict[int, int], max_candidates: int, tolerance: float) -> dict[str, Any]:
+def _frame(decision: Decision, last: dict[int, int], tolerance: float) -> dict[str, Any]:
     current = decision.current
     assert current.ids is not None
     shapes = _shapes(decision.masks, tolerance) if decision.masks else [[] for _ in range(len(current))]
@@ -117,7 +131,7 @@ def _frame(decision: Decision, last: dict[int, int], max_candidates: int, tolera
         current.boxes.tolist(),
         decision.margins.tolist(),
         shapes,
-        _candidates(decision, max_candidates),
+        _candidates(decision, _MAX_CANDIDATES),
         strict=True,
     )
     for track, shown, label, score, box, margin, shape, candidates in rows:

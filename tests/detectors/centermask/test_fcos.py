@@ -4,8 +4,8 @@ import pytest
 import torch
 from torchvision.ops import box_iou
 
-from tltm_graph.detectors.centermask import Decoder, FCOSHead
-from tltm_graph.detectors.centermask.fcos import SIZE_RANGES, DenseOutput, assign_targets, cell_centres
+from tltm_graph.detectors.centermask import Decoder
+from tltm_graph.detectors.centermask.fcos import SIZE_RANGES, DenseOutput, FCOSHead, assign_targets, cell_centres
 from tltm_graph.structures import Detections
 
 STRIDES = (8, 16)
@@ -54,6 +54,7 @@ def decoded_one_by_one(levels, image, decoder):
     return kept[: decoder.max_objects]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "decoder",
     [

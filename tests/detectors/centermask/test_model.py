@@ -100,6 +100,7 @@ def test_outputs_with_autocast_are_float32():
     assert model.segment(found, (64, 96)).masks.dtype == torch.bool
 
 
+@pytest.mark.slow
 def test_parts_compile_as_full_graphs():
     model = detector(min_size=64, max_size=96)
     expected = model.detect(frame(64, 96))[0]
