@@ -260,7 +260,7 @@ def without(missing: list[str], *arguments: str) -> subprocess.CompletedProcess:
 
 @pytest.mark.slow
 def test_a_plain_installation_tracks_without_overlay(tmp_path):
-    missing = ["supervision", "matplotlib", "cv2"]
+    missing = ["supervision", "matplotlib"]
     arguments = ["track", "--detector", "oracle", "--max-frames", "3", "--output", str(tmp_path / "out")]
     done = without(missing, *arguments)
     assert done.returncode == 1
@@ -272,10 +272,8 @@ def test_a_plain_installation_tracks_without_overlay(tmp_path):
     assert done.returncode == 0, done.stderr
     assert files(tmp_path / "out") == {"tracks.json", "run.json", "graph.zip"}
     assert "warning: graph.png is not written: Expected 'matplotlib'" in done.stderr
-    done = without(["supervision", "matplotlib"], "view", str(tmp_path / "out"))
-    assert done.returncode == 0, done.stderr
     done = without(missing, "view", str(tmp_path / "out"))
-    assert "error: Expected 'opencv-python-headless'" in done.stderr
+    assert done.returncode == 0, done.stderr
     done = without(["supervision"], "draw", str(tmp_path / "out"))
     assert "error: Expected 'supervision'" in done.stderr
 

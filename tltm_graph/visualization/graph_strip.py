@@ -1,17 +1,12 @@
 from collections import deque
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from tltm_graph.association import Decision
-from tltm_graph.extras import missing_extra
 from tltm_graph.visualization.drawing import track_colour
-
-try:
-    import cv2
-except ImportError as error:
-    raise missing_extra("opencv-python-headless", "to draw a graph") from error
 
 _LANE = 14  # height of a lane in pixels
 _TEXT, _GREY, _DOUBT = (230, 230, 235), (110, 110, 120), (255, 92, 92)

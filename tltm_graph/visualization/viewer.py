@@ -8,22 +8,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import resize
 
 from tltm_graph.association import Decision
-from tltm_graph.extras import missing_extra
 from tltm_graph.io.output import write_atomically
 from tltm_graph.ops.rle import Rle, decode_rle
 from tltm_graph.structures import Frame
 from tltm_graph.visualization.drawing import PALETTE
-
-try:
-    import cv2
-except ImportError as error:
-    raise missing_extra("opencv-python-headless", "to outline masks") from error
 
 _TEMPLATE = "viewer.html"
 
