@@ -148,7 +148,8 @@ def reentry_table(name: str, counts: Mapping[Row, Reentries]) -> str:
     returns = next(iter(counts.values())).returns.tolist()
     away = ", ".join(f"{number} of {span}" for number, span in zip(returns, spans, strict=True))
     heads = [f"{what} {span}" for what in ("recall", "precision") for span in [*spans, "all"]]
-    lines = [f"*{name}, returns after {away} frames; in brackets the number of links a tracker made*", ""]
+    title = f"*{name}, re-identification after absences: {away} frames; in brackets the number of links a tracker made*"
+    lines = [title, ""]
     lines += [f"| tracker | setting | {' | '.join(heads)} |", "|---|---|" + "--:|" * len(heads)]
     for row, of in counts.items():
         kept, returns, right, links = ([*n.tolist(), int(n.sum())] for n in (of.kept, of.returns, of.right, of.links))

@@ -106,7 +106,7 @@ def test_tables_mark_the_best_other_tracker_and_show_the_difference():
 def test_the_table_of_returns():
     found = reentries(drawn("aa.....aa", "bb......b"), drawn("cc.....cc", "dd......e"))
     table = reentry_table("toy", {("SORT", "default"): found, ("ours", "default"): Reentries.none()}).splitlines()
-    assert table[0].startswith("*toy, returns after 2 of 5–15, 0 of 16–30, 0 of 31–60 frames;")
+    assert table[0].startswith("*toy, re-identification after absences: 2 of 5–15, 0 of 16–30, 0 of 31–60 frames;")
     assert table[-2] == "| SORT | default | 50.0 | – | – | 50.0 | 100.0 (1) | – (0) | – (0) | 100.0 (1) |"
 
 
