@@ -317,7 +317,7 @@ def test_class_map(folder, tmp_path):
 def test_predictions_without_classes(folder, tmp_path):
     report = run(folder, tmp_path, found="found_davis")
     assert report["classes"] is None
-    assert report["notes"] == ["The predictions have no classes: classes are not looked at."]
+    assert report["notes"] == ["The predictions have no classes: classes are ignored."]
 
 
 # What is compared

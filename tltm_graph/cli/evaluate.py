@@ -210,7 +210,7 @@ def markdown_report(report: Mapping[str, Any], max_rows: int | None = None) -> s
         max_rows: Largest number of rows of a table; longer ones are left out. None for all.
     """
     settings = report["settings"]
-    classes = "not looked at" if report["classes"] is None else f"{len(report['classes'])}"
+    classes = "ignored" if report["classes"] is None else f"{len(report['classes'])}"
     lines = [
         f"# {settings['predictions']} against {settings['truth']}",
         "",

@@ -57,7 +57,7 @@ def common_classes(
         return None, predicted_set
     if predicted_names is None:
         if len(names) > 1:
-            notes.append("The predictions have no classes: classes are not looked at.")
+            notes.append("The predictions have no classes: classes are ignored.")
         return None, predicted_set
     if predicted_names == names:
         return names, predicted_set
