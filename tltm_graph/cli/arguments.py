@@ -27,6 +27,12 @@ Data = Annotated[str | Path, Option(metavar="PATH")]
 File = Annotated[str | Path, Option(metavar="FILE")]
 Folder = Annotated[str | Path, Option(metavar="DIR")]
 
+SolverName = Literal["hungarian", "greedy", "argmax"]
+"""Name of a solver. ``argmax`` stands for the whole tracker of the released code."""
+
+Missing = Literal["error", "empty", "skip"]
+"""Treatment of videos without predictions."""
+
 
 def add_arguments(parser: argparse.ArgumentParser, function: Callable[..., Any]) -> None:
     """Add the parameters of a function to a parser.

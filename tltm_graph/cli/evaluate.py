@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from tltm_graph.cli.arguments import Data, Folder, Option
+from tltm_graph.cli.arguments import Data, Folder, Missing, Option
 from tltm_graph.cli.formats import FORMAT_TABLE, Format, ImageSet, Part
 from tltm_graph.cli.running import write_json
 
@@ -13,7 +13,6 @@ EPILOG = FORMAT_TABLE
 Metric = Literal["ap", "hota", "clear", "idf1", "edges", "jf", "jf-semi"]
 Rules = Literal["plain", "mot17", "mot20", "mots", "bdd100k"]
 OracleName = Literal["detection", "association", "class", "mask"]
-Missing = Literal["error", "empty", "skip"]
 
 _IDENTITIES = ("hota", "clear", "idf1", "edges")
 _METRICS: dict[str, tuple[str, ...]] = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
-from tltm_graph.cli.evaluate import Missing
+from tltm_graph.cli.arguments import Missing
 from tltm_graph.formats import Video, VideoSet, map_classes, read_class_map
 from tltm_graph.formats.class_maps import same_classes
 from tltm_graph.metrics.overlap import On

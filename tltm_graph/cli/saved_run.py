@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from tltm_graph.association import Affinity, GreedySolver, HungarianSolver, LearnedAffinity
-from tltm_graph.cli.track import SolverName
+from tltm_graph.cli.arguments import SolverName
 from tltm_graph.detectors import Detector, build_detector
 from tltm_graph.explanation import SavedGraph
 from tltm_graph.formats import open_videos

@@ -5,9 +5,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from tltm_graph.cli.arguments import Folder, Option
+from tltm_graph.cli.arguments import Folder, Option, SolverName
 from tltm_graph.cli.running import write_json
-from tltm_graph.cli.track import SolverName
 
 if TYPE_CHECKING:
     from tltm_graph.detectors import Detector

@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-from tltm_graph.cli.arguments import Folder, Option
+from tltm_graph.cli.arguments import Folder, Option, SolverName
 from tltm_graph.cli.running import Interrupt, write_json
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tltm_graph.structures import Detections, Frame
     from tltm_graph.synthetic import MovingShapes
 
-SolverName = Literal["hungarian", "greedy", "argmax"]
 DEFAULT_DETECTOR = "torchvision:maskrcnn_resnet50_fpn_v2"
 DEMO_DETECTOR = "tltm:tltm-tiny-moving-shapes"
 
