@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.metrics.identity_cases import drawn, frame, random_frames
-from tltm_graph.metrics.association_edges import AssociationEdges, EdgeCounts, EdgeScores
+from tltm_graph.metrics.association_edges import AssociationEdges, AssociationEdgeScores, EdgeCounts
 from tltm_graph.metrics.matching import match_pairs
 from tltm_graph.metrics.overlap import FrameOverlap
 
 Edge = tuple[tuple[int, int], tuple[int, int]]
 
 
-def scored(*videos: list[FrameOverlap]) -> EdgeScores:
+def scored(*videos: list[FrameOverlap]) -> AssociationEdgeScores:
     metric = AssociationEdges()
     for number, frames in enumerate(videos):
         metric.update(f"video {number}", iter(frames))
@@ -119,7 +119,7 @@ def test_the_threshold():
 @pytest.mark.parametrize("video", [[], [frame([], [])] * 3, drawn("x", "a")])
 def test_without_edges_there_is_no_share(video: list[FrameOverlap]):
     scores = scored(video)
-    assert scores == EdgeScores()
+    assert scores == AssociationEdgeScores()
     named = scores.named()
     assert len(named) == 33
     assert all(math.isnan(value) == (not name.startswith("Edges_")) for name, value in named.items())

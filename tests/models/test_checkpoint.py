@@ -11,22 +11,8 @@ from tltm_graph.models.checkpoint import reference_name
 
 
 @pytest.fixture(scope="module")
-def tltm_state():
-    return reference_state(tltm_r50())
-
-
-@pytest.fixture(scope="module")
 def coco_state():
     return reference_state(centermask_r50())
-
-
-@pytest.fixture
-def save(tmp_path):
-    def written(state, name="weights.pth"):
-        torch.save({"model": state, "iteration": 9}, tmp_path / name)
-        return tmp_path / name
-
-    return written
 
 
 def weights_of(model):

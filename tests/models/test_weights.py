@@ -3,7 +3,6 @@ import json
 import pytest
 import torch
 
-from tests.parity import reference_state
 from tltm_graph import MovingShapes, Tracker
 from tltm_graph.association import LearnedAffinity
 from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
@@ -18,20 +17,6 @@ from tltm_graph.models import (
     tltm_tiny,
 )
 from tltm_graph.nn import TransitionHead
-
-
-@pytest.fixture(scope="module")
-def tltm_state():
-    return reference_state(tltm_r50())
-
-
-@pytest.fixture
-def save(tmp_path):
-    def written(state, name="weights.pth"):
-        torch.save({"model": state, "iteration": 9}, tmp_path / name)
-        return tmp_path / name
-
-    return written
 
 
 def test_own_weights(tmp_path):

@@ -70,7 +70,7 @@ class EdgeCounts(Sums):
 
 
 @dataclass(frozen=True)
-class EdgeScores(Sums):
+class AssociationEdgeScores(Sums):
     """Edge counts, by the number of frames that the edges span.
 
     Args:
@@ -93,7 +93,7 @@ class EdgeScores(Sums):
         return {**self.all.named(), **split}
 
 
-class AssociationEdges(TrackingMetric[EdgeScores]):
+class AssociationEdges(TrackingMetric[AssociationEdgeScores]):
     r"""Precision and recall of the association alone, measured on the edges of a graph of observations.
 
     In each frame predicted and true objects are matched one-to-one: the most pairs with enough IoU and, among those,
@@ -123,7 +123,7 @@ class AssociationEdges(TrackingMetric[EdgeScores]):
         super().__init__()
         self.threshold = threshold
 
-    def _count(self, frames: Iterable[FrameOverlap]) -> EdgeScores:
+    def _count(self, frames: Iterable[FrameOverlap]) -> AssociationEdgeScores:
         adjacent_apart = [dict.fromkeys(EdgeCounts.__dataclass_fields__, 0) for _ in range(2)]
         last_true: dict[int, int] = {}  # object -> frame of its last observation
         last_detected: dict[int, tuple[int, int]] = {}  # object -> frame and track of its last detected observation
@@ -153,7 +153,7 @@ class AssociationEdges(TrackingMetric[EdgeScores]):
                     counts["matched"] += on_object and track in matched
                 last_predicted[track] = now, track in matched
             last_detected.update((obj, (now, track)) for obj, track in track_of.items())
-        return EdgeScores(*(EdgeCounts(**counts) for counts in adjacent_apart))
+        return AssociationEdgeScores(*(EdgeCounts(**counts) for counts in adjacent_apart))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(threshold={self.threshold})"

@@ -87,15 +87,15 @@ class VideoMetric(Metric, Generic[Video]):
 
 
 @dataclass(frozen=True)
-class Sums:
+class Sums(ABC):
     """Counts and sums of one video or of several, from which scores are computed. ``+`` adds field by field."""
 
     def __add__(self, other: Self) -> Self:
         return type(self)(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 
+    @abstractmethod
     def named(self) -> dict[str, float]:
         """Return the scores by official name, shares in [0, 1]."""
-        raise NotImplementedError
 
 
 Counts = TypeVar("Counts", bound=Sums)
