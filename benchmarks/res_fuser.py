@@ -17,6 +17,7 @@ import torch
 from torchvision.ops import box_iou
 from tqdm import tqdm
 
+from benchmarks.shapes_model import TINY
 from tltm_graph import Detections, MovingShapes
 from tltm_graph.metrics.matching import match_overlap
 from tltm_graph.models import TLTM, for_inference, load_model
@@ -97,7 +98,7 @@ def table(model: TLTM, worlds: Mapping[str, Difficulty], num_scenes: int, num_fr
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", default="tltm-tiny-moving-shapes", help="a file, or a name; default: %(default)s")
+    parser.add_argument("--weights", default=TINY, help="file of weights; default: %(default)s")
     parser.add_argument("--scenes", type=int, default=20, help="per world; default: %(default)s")
     parser.add_argument("--frames", type=int, default=60, help="per scene; default: %(default)s")
     options = parser.parse_args()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 
+from benchmarks.shapes_model import TINY
 from benchmarks.timing import machine
 from tltm_graph import Detections, Frame, GraphWriter, SavedGraph, Tracker, load_model
 from tltm_graph.detectors import Detector, TorchvisionDetector
@@ -66,7 +67,7 @@ def main() -> None:
     frames = parser.parse_args().frames
     small = moving_shapes(STANDARD, TEST, frames)[0]
     large = moving_shapes(STANDARD, TEST, max(1, frames // 5), (360, 640))[0]
-    tiny = for_inference(expect_tltm(load_model("tltm-tiny-moving-shapes")))
+    tiny = for_inference(expect_tltm(load_model(TINY)))
     print(f"*{machine()}*\n")
     columns = ("objects a frame", "run, ms a frame", "saving, ms", "bytes an object", "replay, ms", "of the run")
     print(f"| detector | {' | '.join(columns)} | different decisions |")

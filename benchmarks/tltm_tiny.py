@@ -29,6 +29,7 @@ from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn
 from tqdm import tqdm
 
 from benchmarks.look_alikes import with_look_alikes_confused
+from benchmarks.shapes_model import TINY
 from benchmarks.timing import machine, side_by_side
 from experiments.ablation.scoring import ScoredScene, followed, frames_only
 from tltm_graph import Frame, MovingShapes, Tracker, Tracks
@@ -261,7 +262,7 @@ def _mean(counts: Sequence[int]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", default="tltm-tiny-moving-shapes", help="a file, or a name; default: %(default)s")
+    parser.add_argument("--weights", default=TINY, help="file of weights; default: %(default)s")
     parser.add_argument("--scenes", type=int, help="default: all of the split")
     parser.add_argument("--split", choices=SPLITS, default="test", help="default: %(default)s")
     parser.add_argument(

@@ -187,8 +187,8 @@ def tltm_run(model: TLTM) -> dict[str, Tensor]:
             "det.classes": detections.labels,
             "obj.feats": graph["current"].x,
             "track.hits_after": state.memory.hits,
-            "track.n_prev_and_id_counter_after": torch.tensor([len(state.memory), state.memory.next_id]),
-            "out.ids": shown.ids,
+            "track.n_prev_and_id_counter_after": torch.tensor([len(state.memory), state.memory.next_id - 1]),
+            "out.ids": shown.ids - 1,  # the released code counts from 0
             "out.boxes": shown.boxes,
             "out.scores": shown.scores,
             "out.classes": shown.labels,

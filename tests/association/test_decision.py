@@ -31,12 +31,12 @@ def with_masks(detections: Detections) -> Detections:
 def test_what_was_decided():
     decision = decide("ab\n.b.....c")
     assert repr(decision) == "Decision(frame 1: Assignment(1 matches, 1 births, 1 misses))"
-    assert decision.previous.ids.tolist() == [0, 1]
-    assert decision.tracks.tolist() == [1, 2]
+    assert decision.previous.ids.tolist() == [1, 2]
+    assert decision.tracks.tolist() == [2, 3]
     assert decision.partners.tolist() == [1, -1]
     assert decision.time_since_update.tolist() == [1, 1]
-    assert decision.row(2) == 1
-    assert decision.row(0) is None
+    assert decision.row(3) == 1
+    assert decision.row(1) is None
     edges = decision.edge_index.T.tolist()
     assert [edge for edge, chosen in zip(edges, decision.chosen.tolist(), strict=True) if chosen] == [[1, 0]]
     for (i, j), score, gain in zip(edges, decision.scores.edges, decision.gains, strict=True):
@@ -72,7 +72,7 @@ def test_it_converts_to_a_graph():
     assert graph.validate()
     assert graph.edge_terms == ["iou", "label", "age"]
     assert torch.equal(graph[TRANSITION].edge_attr.sum(dim=1), graph[TRANSITION].score)
-    assert graph["current"].track.tolist() == [0, 1]
+    assert graph["current"].track.tolist() == [1, 2]
     assert graph["previous"].time_since_update.tolist() == [1, 1]
 
 

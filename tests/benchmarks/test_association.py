@@ -60,8 +60,8 @@ def test_other_heads_are_rows_of_their_own(tmp_path):
     save_head(TransitionHead(NUM_PREVIOUS, NUM_CURRENT, NUM_EDGE), blind)
     video = sequence([[]] * 6, [[0, 100]] * 6)
     rows = contenders([head, blind])
-    assert rows["ours", head](video) == rows["ours", "default"](video) == [[0, 1]] * 6
-    assert rows["ours", blind](video) != [[0, 1]] * 6
+    assert rows["ours", head](video) == rows["ours", "default"](video) == [[1, 2]] * 6
+    assert rows["ours", blind](video) != [[1, 2]] * 6
     assert len(rows) == len(contenders()) + 2
     same, other = (run(video, ("ours", given), [head, blind]).metrics for given in (head, blind))
     assert same != other

@@ -11,7 +11,7 @@ from tltm_graph.cli import main
 @pytest.fixture(scope="session")
 def run(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    assert main(["track", "--output", str(folder), "--max-frames", "12", "--save-graph", "--no-overlay"]) == 0
+    assert main(["track", "--source", "shapes", "--output", str(folder), "--max-frames", "12", "--save-graph", "--no-overlay"]) == 0
     return folder
 
 

@@ -15,8 +15,8 @@ def test_runs_are_drawn_side_by_side(run, tmp_path, capsys):
     with Image.open(tmp_path / "both.gif") as picture:
         assert picture.n_frames == 5
         assert picture.width == 320
-        assert picture.height == 96 + 150
+        assert picture.height == 90 + 150
     assert main(["draw", str(other)]) == 0
     drawn = list(read_frames(other / "drawn.mp4"))
-    assert [frame.size for frame in drawn] == [(192, 320)] * 12
+    assert [frame.size for frame in drawn] == [(360, 640)] * 12
     assert len({frame.image.float().mean().item() for frame in drawn}) == 12

@@ -14,7 +14,7 @@ from tltm_graph.formats import TrackWriter
 def test_what_was_wrong_is_told_with_its_cause(tmp_path, capsys):
     run, poor = tmp_path / "run", "oracle?miss_rate=0.4&jitter=0.3&false_positives=1"
     told = ["--output", str(run), "--max-frames", "30", "--save-graph", "--no-overlay"]
-    assert main(["track", "--detector", poor, "--solver", "greedy", *told]) == 0
+    assert main(["track", "--source", "shapes", "--detector", poor, "--solver", "greedy", *told]) == 0
     capsys.readouterr()
     files = ["--output", str(tmp_path / "wrong.json"), "--picture", str(tmp_path / "wrong.svg")]
     assert main(["mistakes", str(run), *files]) == 0
@@ -26,7 +26,7 @@ def test_what_was_wrong_is_told_with_its_cause(tmp_path, capsys):
 
 
 def test_the_truth_may_be_a_file(run, tmp_path, capsys):
-    scene = open_source(None)
+    scene = open_source("shapes")
     assert isinstance(scene, MovingShapes)
     with TrackWriter(tmp_path / "truth.json") as writer:
         for index in range(12):

@@ -23,8 +23,8 @@ def test_a_longer_memory_continues_an_earlier_track(tmp_path):
     forgets = run(frames, tmp_path / "b.zip", track_manager=TrackManager(max_time_since_update=1))
     (one,) = differences(remembers, forgets)  # in the last frame both go on the object of the frame before
     assert (one.frame, one.label) == (3, 0)
-    assert (one.first.row, one.first.before, one.first.text()) == (1, (0, 1), "track 1, object 1 of frame 0")
-    assert (one.second.before, one.second.text()) == (None, "new, track 2")
+    assert (one.first.row, one.first.before, one.first.text()) == (1, (0, 1), "track 2, object 1 of frame 0")
+    assert (one.second.before, one.second.text()) == (None, "new, track 3")
     assert one.to_dict()["first"]["before"] == (0, 1)
     (other,) = differences(forgets, remembers)
     assert (other.first, other.second) == (one.second, one.first)

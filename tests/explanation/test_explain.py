@@ -68,32 +68,32 @@ def test_a_relation_model_shows_as_appearance(tmp_path):
 def test_text_and_data(tmp_path):
     frames = drawn("a..b\na..b\n.ab.")
     graph, _ = saved(by_hand(Script(frames)), map(blank, range(3)), tmp_path / "graph.zip")
-    told = explain(graph, 2, track=0, make_tracker=by_hand)
-    assert told.continues == 0
+    told = explain(graph, 2, track=1, make_tracker=by_hand)
+    assert told.continues == 1
     assert told.label == "one"
     assert set(told.terms) == {"iou", "label", "age"}
     text = told.text()
-    assert text.startswith("frame 2, object 0 (one 0.90): continues track 0\n")
-    assert "chosen: track 0 (last seen 1 frame ago)" in text
-    assert "or track 1 (last seen 1 frame ago, matched with object 1)" in text
+    assert text.startswith("frame 2, object 0 (one 0.90): continues track 1\n")
+    assert "chosen: track 1 (last seen 1 frame ago)" in text
+    assert "or track 2 (last seen 1 frame ago, matched with object 1)" in text
     assert "better than the next best assignment of the frame: object 0 new" in text
-    assert f"{told.margin:.3f} less for object 0 and track 0" in text
+    assert f"{told.margin:.3f} less for object 0 and track 1" in text
     again = json.loads(json.dumps(told.to_dict()))
     assert again["flip"]["change"] == pytest.approx(-told.margin)
-    assert explain(graph, 0, row=1, make_tracker=by_hand).text() == "frame 0, object 1 (one 0.90): starts track 1"
+    assert explain(graph, 0, row=1, make_tracker=by_hand).text() == "frame 0, object 1 (one 0.90): starts track 2"
 
 
 def test_a_missed_track_is_explained(tmp_path):
     graph, _ = saved(by_hand(Script(drawn("a.b\na.."))), map(blank, range(2)), tmp_path / "graph.zip")
-    told = explain(graph, 1, track=1, make_tracker=by_hand)
-    assert (told.missed, told.row, told.continues, told.about) == (1, 0, 0, 1)
+    told = explain(graph, 1, track=2, make_tracker=by_hand)
+    assert (told.missed, told.row, told.continues, told.about) == (2, 0, 1, 2)
     text = told.text()
     assert text.startswith(
-        "frame 1: track 1 is missed; the closest detection is\nobject 0 (one 0.90): continues track 0\n"
+        "frame 1: track 2 is missed; the closest detection is\nobject 0 (one 0.90): continues track 1\n"
     )
-    assert "score for track 1: " in text
+    assert "score for track 2: " in text
     assert told.score == pytest.approx(sum(told.terms.values()), abs=1e-6)
-    assert (told.flip.previous, told.flip.current, told.flip.then) == (1, 0, 1)
+    assert (told.flip.previous, told.flip.current, told.flip.then) == (2, 0, 2)
     decision = graph[1]
     changed = decision.scores.edges.double().clone()
     edge = ((decision.edge_index[0] == 1) & (decision.edge_index[1] == 0)).nonzero().item()
@@ -107,7 +107,7 @@ def test_a_missed_track_is_explained(tmp_path):
 
 def test_missing_frames_tracks_and_objects(tmp_path):
     graph, _ = saved(by_hand(Script(drawn("a..b\na..."))), map(blank, range(2)), tmp_path / "graph.zip")
-    with pytest.raises(ValueError, match=r"one of \[0\].*, got 7$"):
+    with pytest.raises(ValueError, match=r"one of \[1\].*, got 7$"):
         explain(graph, 1, track=7)
     with pytest.raises(ValueError, match="one of the 1 objects of frame 1, got 1"):
         explain(graph, 1, row=1)

@@ -5,7 +5,7 @@ import torch
 
 from tests.frame_pairs.cases import generator, objects, pair, picture, same
 from tltm_graph import Detections
-from tltm_graph.frame_pairs import CropPair, FlipPair, JitterColors, ResizePair
+from tltm_graph.frame_pairs import CropPair, FlipPair, JitterColors, ResizePair, StretchPair
 from tltm_graph.structures import FramePair
 
 
@@ -152,6 +152,19 @@ def test_resized_masks_pixel_by_pixel(shorter):
         assert box == [column.min(), row.min(), column.max() + 1, row.max() + 1]
     assert after.current_image.shape == after.previous_image.shape
     assert after.current.masks.shape[1:] == (height, width)
+
+
+def test_stretch_to_a_square():
+    before = pair(n=4)  # 40×60
+    sizes = {tuple(StretchPair((20, 50))(before, generator(seed)).current_image.shape[1:]) for seed in range(20)}
+    assert sizes == {(20, 20), (50, 50)}
+    after = StretchPair((20,))(before, generator())
+    y, x = (torch.arange(20) + 0.5) * 2, (torch.arange(20) + 0.5) * 3
+    expected = before.previous.masks[:, y.long()][:, :, x.long()]
+    assert torch.equal(after.previous.masks, expected[expected.flatten(1).any(dim=1)])
+    for sides in ((), (0,)):
+        with pytest.raises(ValueError, match="Expected lengths of the sides of at least 1 pixel"):
+            StretchPair(sides)
 
 
 def test_resize_drops_objects_without_a_pixel():

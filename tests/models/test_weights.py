@@ -6,8 +6,9 @@ import torch
 from tltm_graph import MovingShapes, Tracker
 from tltm_graph.association import LearnedAffinity
 from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
-from tltm_graph.formats import YOUTUBE_VIS_2019
+from tltm_graph.formats import COCO, YOUTUBE_VIS_2019
 from tltm_graph.models import (
+    centermask_pico,
     for_inference,
     load_model,
     load_reference_checkpoint,
@@ -71,15 +72,15 @@ def test_own_weights_that_do_not_belong(tmp_path):
 
 
 def test_shipped_weights():
-    name = "tltm-tiny-moving-shapes"
+    name = "centermask-pico"
     model = load_model(name)
-    assert model.class_names == MovingShapes.class_names
-    assert (model.detector.min_size, model.detector.max_size) == (192, 320)
-    assert bool(model.is_trained)
-    again = tltm_tiny(MovingShapes.class_names, weights=name)
+    assert model.class_names == COCO
+    assert (model.stretch, model.min_size, model.new_track_threshold) == (True, 416, 0.45)
+    again = centermask_pico(weights=name)
     assert all(torch.equal(v, model.state_dict()[n]) for n, v in again.state_dict().items())
-    assert model_for_tracking(name, max_size=240).detector.max_size == 240
-    with pytest.raises(ValueError, match=r"Expected the weights of this model in '.*tltm_tiny.safetensors'"):
+    changed = model_for_tracking(name, max_size=240, new_track_threshold=0.2)
+    assert (changed.network_size((360, 640)), changed.new_track_threshold) == ((240, 240), 0.2)
+    with pytest.raises(ValueError, match=r"Expected the weights of this model in '.*centermask_pico.safetensors'"):
         tltm_tiny(("cat", "dog"), weights=name)
 
 

@@ -12,8 +12,8 @@ def test_it_is_a_tracker_like_any_other():
     assert type(tracker.solver) is ArgmaxSolver
     assert type(tracker.track_manager) is PublishedTrackManager
     outputs = [output.ids.tolist() for _, output in tracker.track(map(blank, range(8)))]
-    assert outputs[0] == [0, 1]
-    assert outputs[-1] in ([0, 1], [1, 0])
+    assert outputs[0] == [1, 2]
+    assert outputs[-1] in ([1, 2], [2, 1])
 
 
 def test_the_scale_is_that_of_the_detector():

@@ -26,7 +26,7 @@ def same(one: Memory, other: Memory) -> bool:
 def test_repr_and_length():
     memory = remember("ab\nab")
     assert len(memory) == 2
-    assert repr(memory) == "Memory(2 tracks, 2 confirmed, next id 2)"
+    assert repr(memory) == "Memory(2 tracks, 2 confirmed, next id 3)"
     assert repr(Memory.empty(next_id=7)) == "Memory(0 tracks, 0 confirmed, next id 7)"
 
 
@@ -50,7 +50,7 @@ def test_rows_are_selected_and_joined():
     parts = [memory[torch.tensor([row])] for row in range(3)]
     assert same(memory, Memory.join(parts, memory.next_id))
     assert same(memory, Memory.join([Memory.empty(), memory], memory.next_id)), "an empty part has no embeddings"
-    assert memory[torch.tensor([2, 0])].ids.tolist() == [2, 0]
+    assert memory[torch.tensor([2, 0])].ids.tolist() == [3, 1]
 
 
 def test_it_keeps_no_pixels():

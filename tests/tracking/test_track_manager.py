@@ -25,38 +25,38 @@ def step(life: TrackManager, memory: Memory, frame: int, seen: Detections, pairs
 
 def test_motion_carries_objects_past_each_other():
     frames = drawn(CROSSING)
-    assert ids(frames)[5:] == [[0, 1]] * 3
+    assert ids(frames)[5:] == [[1, 2]] * 3
     still = MotionFilters(windows=(1, 1, 1))
-    assert ids(frames, motion=still)[5:] != [[0, 1]] * 3, "without motion they swap"
+    assert ids(frames, motion=still)[5:] != [[1, 2]] * 3, "without motion they swap"
 
 
 def test_objects_are_reidentified_until_their_track_is_removed():
     frames = drawn(LEAVING)
-    assert [row[-1] for row in ids(frames, max_time_since_update=3)[-2:]] == [1, 1]
-    assert [row[-1] for row in ids(frames, max_time_since_update=2)[-2:]] == [2, 2], "a new id, never an old one"
+    assert [row[-1] for row in ids(frames, max_time_since_update=3)[-2:]] == [2, 2]
+    assert [row[-1] for row in ids(frames, max_time_since_update=2)[-2:]] == [3, 3], "a new id, never an old one"
 
 
 def test_ids_continue_after_all_tracks_were_removed():
     frames = drawn("a....\n.....\n.....\n.....\n....b\n.....\na....")
-    assert ids(frames, max_time_since_update=1) == [[0], [], [], [], [1], [], [2]]
+    assert ids(frames, max_time_since_update=1) == [[1], [], [], [], [2], [], [3]]
 
 
 def test_an_observation_resets_the_time_since_update():
     flicker = drawn("a.\na.\n..\na.\n..\na.\n..\na.")
-    assert [row for row in ids(flicker, max_time_since_update=1) if row] == [[0]] * 5
+    assert [row for row in ids(flicker, max_time_since_update=1) if row] == [[1]] * 5
 
 
 def test_ids_wait_for_confirmation_and_tentative_tracks_are_removed_sooner():
     frames = drawn("a..\na..\na.b\na..\na.b\na.b")
-    assert ids(frames, confirm_threshold=1.0, max_tentative_time=0) == [[-1], [0], [0, -1], [0], [0, -1], [0, 2]]
-    assert ids(frames, confirm_threshold=1.0, max_tentative_time=1) == [[-1], [0], [0, -1], [0], [0, 1], [0, 1]]
-    assert ids(frames, confirm_threshold=1.0, min_hits=1) == [[0], [0], [0, 1], [0], [0, 1], [0, 1]]
-    assert ids(frames, confirm_threshold=0.9) == [[0], [0], [0, 1], [0], [0, 1], [0, 1]]
+    assert ids(frames, confirm_threshold=1.0, max_tentative_time=0) == [[-1], [1], [1, -1], [1], [1, -1], [1, 3]]
+    assert ids(frames, confirm_threshold=1.0, max_tentative_time=1) == [[-1], [1], [1, -1], [1], [1, 2], [1, 2]]
+    assert ids(frames, confirm_threshold=1.0, min_hits=1) == [[1], [1], [1, 2], [1], [1, 2], [1, 2]]
+    assert ids(frames, confirm_threshold=0.9) == [[1], [1], [1, 2], [1], [1, 2], [1, 2]]
 
 
 def test_weak_detections_continue_but_do_not_start():
     strong, weak = drawn("a")[0], drawn("a")[0].replace(scores=torch.tensor([0.2]))
-    assert ids([weak, strong, weak], new_track_threshold=0.5) == [[-1], [0], [0]]
+    assert ids([weak, strong, weak], new_track_threshold=0.5) == [[-1], [1], [1]]
 
 
 def masked(detections: Detections, areas: list[tuple[slice, slice]]) -> Detections:
@@ -71,16 +71,16 @@ def test_a_duplicate_starts_no_track():
     alone = masked(first, [(slice(10, 30), slice(0, 40))])
     inside = masked(second, [(slice(10, 30), slice(0, 40)), (slice(10, 26), slice(16, 36))])
     thin = masked(second, [(slice(21, 24), slice(1, 31)), (slice(21, 24), slice(1, 31))])
-    assert ids([thin.replace(boxes=torch.tensor([[1.0, 21, 31, 24]] * 2))]) == [[0, -1]]
+    assert ids([thin.replace(boxes=torch.tensor([[1.0, 21, 31, 24]] * 2))]) == [[1, -1]]
     apart = masked(second, [(slice(10, 30), slice(0, 16)), (slice(10, 30), slice(16, 36))])
-    assert ids([alone, inside]) == [[0], [0, -1]]
-    assert ids([alone, inside], duplicate_threshold=1.0) == [[0], [0, 1]]
-    assert ids([alone, apart]) == [[0], [0, 1]]
-    assert ids([inside]) == [[0, -1]], "nor when both are new: the more confident one counts"
+    assert ids([alone, inside]) == [[1], [1, -1]]
+    assert ids([alone, inside], duplicate_threshold=1.0) == [[1], [1, 2]]
+    assert ids([alone, apart]) == [[1], [1, 2]]
+    assert ids([inside]) == [[1, -1]], "nor when both are new: the more confident one counts"
     other_class = inside.replace(labels=torch.tensor([0, 1]))
-    assert ids([alone, other_class]) == [[0], [0, 1]], "a tie is not its wearer"
+    assert ids([alone, other_class]) == [[1], [1, 2]], "a tie is not its wearer"
     twice = masked(second, [(slice(10, 30), slice(0, 40)), (slice(10, 30), slice(2, 40))])
-    assert ids([alone, twice.replace(labels=torch.tensor([0, 1]))]) == [[0], [0, -1]], "one thing under two names"
+    assert ids([alone, twice.replace(labels=torch.tensor([0, 1]))]) == [[1], [1, -1]], "one thing under two names"
 
 
 def test_no_track_starts_if_a_weaker_duplicate_continues_one():
@@ -88,17 +88,17 @@ def test_no_track_starts_if_a_weaker_duplicate_continues_one():
     two = two.replace(boxes=torch.tensor([[0.0, 2, 48, 33], [0, 10, 40, 30]]), scores=torch.tensor([0.9, 0.7]))
     part, whole = (slice(10, 30), slice(0, 40)), (slice(2, 33), slice(0, 48))
     before, two = masked(before, [part]), masked(two, [whole, part])
-    assert ids([before, two, before]) == [[0], [-1, 0], [0]], "the track is on the nearer one"
-    assert ids([before, two], duplicate_threshold=1.0) == [[0], [1, 0]]
+    assert ids([before, two, before]) == [[1], [-1, 1], [1]], "the track is on the nearer one"
+    assert ids([before, two], duplicate_threshold=1.0) == [[1], [2, 1]]
     for scores in ([0.65, 0.7], [0.7, 0.7]):
-        assert ids([before, two.replace(scores=torch.tensor(scores))]) == [[0], [1, 0]], "which is the second one?"
-    assert ids([before, two.replace(labels=torch.tensor([1, 0]))]) == [[0], [1, 0]], "a necktie is not its wearer"
+        assert ids([before, two.replace(scores=torch.tensor(scores))]) == [[1], [2, 1]], "which is the second one?"
+    assert ids([before, two.replace(labels=torch.tensor([1, 0]))]) == [[1], [2, 1]], "a necktie is not its wearer"
     large = two.replace(boxes=torch.tensor([[0.0, 0, 90, 40], [0, 10, 40, 30]]))
-    assert ids([before, masked(large, [(slice(0, 40), slice(0, 90)), part])]) == [[0], [1, 0]], "a small part of it"
+    assert ids([before, masked(large, [(slice(0, 40), slice(0, 90)), part])]) == [[1], [2, 1]], "a small part of it"
     boxes = torch.cat([two.boxes, torch.tensor([[25.0, 3, 47, 32]])])
     three = three.replace(boxes=boxes, scores=torch.tensor([0.9, 0.7, 0.65]))
     three = masked(three, [whole, part, (slice(3, 32), slice(25, 47))])
-    assert ids([before, three]) == [[0], [-1, 0, -1]], "the third is a second one of the whole"
+    assert ids([before, three]) == [[1], [-1, 1, -1]], "the third is a second one of the whole"
 
 
 def test_the_memory_is_bounded_and_the_longest_lost_tracks_are_removed_first():
@@ -110,12 +110,12 @@ def test_the_memory_is_bounded_and_the_longest_lost_tracks_are_removed_first():
         sizes.append(len(state.memory))
         shown.append(detections.ids.tolist())
     assert max(sizes) == 3
-    assert shown[2][0] == 0
-    assert len({i for row in shown for i in row}) == state.memory.next_id, "no id was given twice"
+    assert shown[2][0] == 1
+    assert len({i for row in shown for i in row}) == state.memory.next_id - 1, "no id was given twice"
 
 
 def test_objects_beyond_the_cap_get_no_id():
-    assert ids(drawn("a.b.c.d"), max_tracks=2) == [[0, 1, -1, -1]]
+    assert ids(drawn("a.b.c.d"), max_tracks=2) == [[1, 2, -1, -1]]
 
 
 def test_embeddings_are_averaged_over_observations():

@@ -27,7 +27,7 @@ def test_rows_align_with_the_detector():
 
 def test_frames_without_objects():
     out = [d.ids.tolist() for _, d in Tracker(Script(drawn(EMPTY_FRAMES))).track(map(blank, range(4)))]
-    assert out == [[], [0], [], [0]]
+    assert out == [[], [1], [], [1]]
 
 
 @pytest.mark.slow
@@ -62,7 +62,7 @@ def test_dropped_frames_are_gaps_in_the_index():
     for t in (0, 1, 2, 3, 6):
         state, detections = tracker.step(state, blank(t))
         shown.append(detections.ids.tolist())
-    assert shown == [[0]] * 5, "the velocity carries it over three dropped frames"
+    assert shown == [[1]] * 5, "the velocity carries it over three dropped frames"
     assert state.decision.time_since_update.round().tolist() == [3]
 
 
@@ -86,13 +86,13 @@ class SameAppearance:
 def test_an_appearance_model_makes_matches_that_geometry_cannot():
     frames = with_embeddings(drawn("a........b\nb........a"))
     plain = [d.ids.tolist() for _, d in Tracker(Script(frames)).track(map(blank, range(2)))]
-    assert plain == [[0, 1], [1, 0]]
+    assert plain == [[1, 2], [2, 1]]
     swapped = [f.replace(boxes=f.boxes.flip(0)) if t else f for t, f in enumerate(drawn("a........b\na........b"))]
     swapped = with_embeddings(swapped)
-    assert [d.ids.tolist() for _, d in Tracker(Script(swapped)).track(map(blank, range(2)))] == [[0, 1], [1, 0]]
+    assert [d.ids.tolist() for _, d in Tracker(Script(swapped)).track(map(blank, range(2)))] == [[1, 2], [2, 1]]
     affinity = LearnedAffinity.from_file(appearance=SameAppearance())
     outputs = Tracker(Script(swapped), affinity).track(map(blank, range(2)))
-    assert [d.ids.tolist() for _, d in outputs] == [[0, 1], [0, 1]], "re-identified across the frame"
+    assert [d.ids.tolist() for _, d in outputs] == [[1, 2], [1, 2]], "re-identified across the frame"
 
 
 def test_a_relation_model_runs_through_empty_frames_and_pruning():
@@ -121,9 +121,9 @@ def test_time_is_counted_once_in_frames_of_the_pace():
 
 def test_states_have_short_reprs():
     tracker = Tracker(Script(drawn("ab")))
-    assert repr(tracker.start()) == "TrackerState(after frame -1, Memory(0 tracks, 0 confirmed, next id 0))"
+    assert repr(tracker.start()) == "TrackerState(after frame -1, Memory(0 tracks, 0 confirmed, next id 1))"
     state, _ = tracker.step(tracker.start(), blank(0))
-    assert repr(state) == "TrackerState(after frame 0, Memory(2 tracks, 2 confirmed, next id 2))"
+    assert repr(state) == "TrackerState(after frame 0, Memory(2 tracks, 2 confirmed, next id 3))"
     assert repr(state.memory.motion) == "Motion(2 tracks)"
     assert repr(state.decision) == "Decision(frame 0: Assignment(0 matches, 2 births, 0 misses))"
 
@@ -208,7 +208,7 @@ def test_masks_on_demand_without_objects():
 def test_hidden_objects_keep_their_track():
     found = [objects([[0.0, 0.0, 9.0, 9.0], [20.0, 0.0, 29.0, 9.0]], scores) for scores in ([0.7, 0.9], [0.9, 0.7])]
     tracker = Tracker(Script(found), affinity=GeometricAffinity(), max_shown=1)
-    assert [d.ids.tolist() for _, d in tracker.track(map(blank, range(2)))] == [[-1, 1], [0, -1]]
+    assert [d.ids.tolist() for _, d in tracker.track(map(blank, range(2)))] == [[-1, 2], [1, -1]]
     with pytest.raises(ValueError, match="Expected max_shown of at least 0, got -1"):
         Tracker(Script(found), max_shown=-1)
 
@@ -225,7 +225,7 @@ def test_masks_of_the_wrong_size():
 
 def test_one_box_of_two_classes_without_masks():
     twice = objects([[0.0, 0.0, 20.0, 20.0], [0.5, 0.0, 20.0, 20.0]], [0.9, 0.8])
-    for labels, expected in (([0, 1], [0, -1]), ([0, 0], [0, 1])):
+    for labels, expected in (([0, 1], [1, -1]), ([0, 0], [1, 2])):
         detector = MasksOnDemand([twice.replace(labels=torch.tensor(labels))])
         tracker = Tracker(detector, affinity=GeometricAffinity())
         _, shown = tracker.step(tracker.start(), blank(0))

@@ -4,10 +4,10 @@ import torch
 from tltm_graph import Detections
 from tltm_graph.detectors.centermask.fcos import assign_targets
 from tltm_graph.graph import TRANSITION
-from tltm_graph.models import tltm_tiny
+from tltm_graph.models import centermask_pico, tltm_tiny
 from tltm_graph.structures import FramePair
-from tltm_graph.training import DetectorObjective, GroundTruthRegions, JitteredBoxes, PairObjective
-from tltm_graph.training.objectives import paper_objective, released_objective
+from tltm_graph.training import DetectorObjective, GroundTruthRegions, JitteredBoxes, MaskObjective, PairObjective
+from tltm_graph.training.objectives import paper_objective, region_mask_loss, released_objective
 from tltm_graph.training.regions import Regions
 
 HEIGHT, WIDTH = 96, 128
@@ -294,3 +294,30 @@ def test_errors_of_a_detector():
     wrong = pair(TWO, TWO.replace(labels=torch.tensor([0, 7])))
     with pytest.raises(ValueError, match="Expected labels below 2, the number of classes, got 7"):
         DetectorObjective()(tiny(), [wrong])
+
+
+def test_the_mask_head_learns_alone():
+    torch.manual_seed(0)
+    model = centermask_pico(("thing", "other"), min_size=64)
+    losses = MaskObjective()(model, [SITUATIONS["two objects"], SITUATIONS["nothing now"]])
+    assert losses.keys() == {"mask"}
+    losses["mask"].backward()
+    assert all(parameter.grad is not None for parameter in model.mask_head.parameters())
+    assert all(p.grad is None for part in (model.backbone, model.head) for p in part.parameters())
+    nothing = MaskObjective()(model, [SITUATIONS["nothing at all"]])["mask"]
+    nothing.backward()
+    assert nothing == 0
+    with pytest.raises(ValueError, match="Expected at least one pair"):
+        MaskObjective()(model, [])
+
+
+def test_masks_are_learned_in_the_given_boxes():
+    model = centermask_pico(("thing", "other"), min_size=64)
+    torch.manual_seed(0)
+    exact = MaskObjective(JitteredBoxes(0.0), max_regions=5)(model, [SITUATIONS["two objects"]])["mask"]
+    truth = [SITUATIONS["two objects"].previous, SITUATIONS["two objects"].current]
+    images = model.prepare([SITUATIONS["two objects"].previous_image, SITUATIONS["two objects"].current_image])
+    sizes = [(HEIGHT, WIDTH)] * 2
+    features = model.pool(model.backbone(images), [objects.boxes for objects in truth], sizes, images)
+    regions = [Regions(objects.boxes, torch.arange(2)) for objects in truth]
+    torch.testing.assert_close(exact, region_mask_loss(model, features, regions, truth))

@@ -15,28 +15,25 @@ from tltm_graph.formats.mot import read_mot
 from tltm_graph.io import FrameReader, read_frames
 from tltm_graph.published import published_tracker
 from tltm_graph.structures import Tracks
-from tltm_graph.synthetic import EASY, MovingShapes, moving_shapes
+from tltm_graph.synthetic import MovingShapes
 from tltm_graph.tracking import Tracker, TrackManager
 
 SOLVERS: tuple[str, ...] = get_args(SolverName)
 """Names of the solvers. ``argmax`` stands for the whole tracker of the released code."""
 
-DEMO_SEED = 5_000_000
-"""Seed of the first demo scene. It is none of the seeds that the model in the package was trained or scored on."""
+RENDERED = "shapes"
+"""Name of the source that is a rendered scene. A file of this name is ``./shapes``."""
 
 
-def open_source(source: str | None, seed: int = 0, demo: bool = True) -> FrameReader | MovingShapes:
+def open_source(source: str, seed: int = 0) -> FrameReader | MovingShapes:
     """Open the frames of a video.
 
     Args:
         source: Anything that :func:`tltm_graph.io.read_frames` opens, or the folder of a MOTChallenge sequence, with
-            black frames for missing pictures; None renders a scene.
+            black frames for missing pictures; ``"shapes"`` renders a scene.
         seed: Seed of the rendered scene.
-        demo: Render a scene of the kind that the model in the package was trained on, else a larger and plainer one.
     """
-    if source is None:
-        if demo:
-            return moving_shapes(EASY, range(DEMO_SEED + seed, DEMO_SEED + seed + 1), num_frames=75)[0]
+    if source == RENDERED:
         return MovingShapes(seed=seed)
     if not (Path(source) / "seqinfo.ini").is_file():
         return read_frames(source)
@@ -69,7 +66,7 @@ def build_tracker(
         affinity = affinity or detector.affinity()
         return published_tracker(detector, affinity.appearance if isinstance(affinity, LearnedAffinity) else None)
     chosen = GreedySolver() if solver == "greedy" else HungarianSolver()
-    return Tracker(detector, affinity, chosen, TrackManager(**(manager or {})))
+    return Tracker(detector, affinity, chosen, TrackManager.for_detector(detector, **(manager or {})))
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,13 +115,13 @@ class SavedRun:
             ValueError: If the source is a stream, which cannot be read again.
         """
         about = self.graph.about
-        source = source or about.get("source")
-        if source is not None and (source.isdigit() or source.startswith("rtsp://")):
+        source = str(source or about.get("source"))
+        if source.isdigit() or source.startswith("rtsp://"):
             raise ValueError(
                 f"Expected a video that can be read again, got the stream '{source}': name its recording with "
                 "--source, or leave out pictures (--no-pictures)"
             )
-        return open_source(source, int(about.get("seed", 0)), demo=about.get("scene") == "demo")
+        return open_source(source, int(about.get("seed", 0)))
 
     def truth(self, path: str | Path | None = None) -> Tracks:
         """Read the ground truth of the video.
@@ -139,7 +136,7 @@ class SavedRun:
         """
         source, length = self.graph.about.get("source"), self.graph.frames[-1] + 1 if len(self.graph) else 0
         if path is None:
-            scene = self.pictures() if source is None else None
+            scene = self.pictures() if source == RENDERED else None
             if not isinstance(scene, MovingShapes):
                 raise ValueError(f"Expected the ground truth of '{source}', got none: name its file with --truth")
             return Tracks.from_stream(((index, scene.truth(index)) for index in range(length)), scene.size)

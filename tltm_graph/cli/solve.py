@@ -40,7 +40,7 @@ def solve(
         max_time_since_update: Largest number of consecutive frames in which a track may be missed. Default: that of the
             run, else 60.
         new_track_threshold: Minimum detection score, in [0, 1], that starts a track. Default: that of the run,
-            else 0.3.
+            else that of the detector, else 0.3.
         score_threshold: Minimum detection score, in [0, 1]; other objects are left out.
         weights: Detector with the appearance model, as tltm:FILE. Default: that of the run.
 

@@ -20,13 +20,12 @@ if TYPE_CHECKING:
     from tltm_graph.structures import Detections, Frame
     from tltm_graph.synthetic import MovingShapes
 
-DEFAULT_DETECTOR = "torchvision:maskrcnn_resnet50_fpn_v2"
-DEMO_DETECTOR = "tltm:tltm-tiny-moving-shapes"
+DEFAULT_DETECTOR = "tltm:centermask-pico"
 
 
 def track(
     *,
-    source: str | None = None,
+    source: str,
     detector: Annotated[str | None, Option(metavar="NAME[:ARGUMENT][?OPTION=VALUE&...]")] = None,
     solver: SolverName = "hungarian",
     output: Folder = "out/track",
@@ -46,17 +45,16 @@ def track(
       graph.png     with --save-graph: picture of the graph
 
     Each file appears when it is complete; after an error none does. Ctrl-C ends the video at the current frame.
-    Without --source a scene with known ground truth is rendered, and scores are printed. Without --detector as well,
-    it is an easy scene of the kind that the model in the package was trained on; with --detector, a larger and plainer
-    one.
+    The default detector is part of the package and knows the 80 classes of COCO. With --source shapes, a scene with
+    known ground truth is rendered, and scores are printed; its default detector is the ground truth.
 
     Args:
         source: Video file, image, folder or pattern of images, folder of a MOTChallenge sequence (black frames stand
-            for missing pictures), webcam number, or rtsp:// or http:// address. Default: a rendered scene.
+            for missing pictures), webcam number, rtsp:// or http:// address, or shapes for a rendered scene.
         detector: torchvision:MODEL, transformers:MODEL, tltm:WEIGHTS, precomputed:FILE, oracle[:TRACKS], or the dotted
             path of your own class. Options are keyword arguments of the detector, as in
             'torchvision:maskrcnn_resnet50_fpn_v2?score_threshold=0.5'. Default:
-            torchvision:maskrcnn_resnet50_fpn_v2; without a source, tltm:tltm-tiny-moving-shapes.
+            tltm:centermask-pico, the model in the package; of a rendered scene, oracle.
         solver: Choice of edges: optimal assignment, best edge first, or the rule of the published code.
         output: Folder to write to.
         max_frames: Number of frames after which to stop. Default: all.
@@ -95,9 +93,9 @@ def track(
     device = _available_device(device)
     torch.manual_seed(seed)
 
-    frames = open_source(source, seed, demo=detector is None)
+    frames = open_source(source, seed)
     scene = frames if isinstance(frames, MovingShapes) else None
-    description = detector if detector is not None else DEMO_DETECTOR if scene else DEFAULT_DETECTOR
+    description = detector if detector is not None else "oracle" if scene else DEFAULT_DETECTOR
     model = build_detector(
         expand_detector_name(description),
         device=device,
@@ -116,7 +114,6 @@ def track(
         tracks = stack.enter_context(TrackWriter(folder / "tracks.json"))
         write_overlay = _overlay_writer(stack, folder, model, frames) if overlay else None
         about = {**settings, "detector": description, "related": model.affinity() is not None, "fps": frames.fps}
-        about["scene"] = None if scene is None else "demo" if detector is None else "easy"
         graph = stack.enter_context(GraphWriter(folder / "graph.zip", tracker, about)) if save_graph else None
         state = tracker.start()
         start = time.perf_counter()
@@ -200,9 +197,9 @@ def _can_draw_graph() -> bool:
     return True
 
 
-def _check_targets(targets: Sequence[Path], source: str | None, detector: str | None) -> None:
-    if source == "":
-        raise ValueError("Expected a source, got an empty name: leave --source out to render a scene")
+def _check_targets(targets: Sequence[Path], source: str, detector: str | None) -> None:
+    if not source:
+        raise ValueError("Expected a source, got an empty name: --source shapes renders a scene")
     inputs = [source, (detector or "").partition("?")[0].partition(":")[2]]
     read = [Path(name).resolve() for name in inputs if name]
     for target in targets:

@@ -25,6 +25,9 @@ class Detector(Protocol):
     masks_on_demand: bool = False
     """True if :meth:`detect` returns no masks and :meth:`segment` draws them for selected objects."""
 
+    new_track_threshold: float | None = None
+    """Minimum detection score, in [0, 1], that should start a track; None for the default of the tracker."""
+
     @abstractmethod
     def detect(self, frame: Frame, context: Any = None) -> tuple[Detections, Any]:
         """Detect the objects of a frame.

@@ -31,6 +31,7 @@ class DetectionCache:
         class_names: Names of the classes, None if unknown.
         masks_on_demand: True if the association does not see masks, as with the cached detector.
         scale: Ratio of the detector's input size to the size of the frames.
+        new_track_threshold: Minimum score that should start a track, None for the default of the tracker.
 
     Raises:
         ValueError: If there is not one time for each frame.
@@ -44,6 +45,7 @@ class DetectionCache:
     class_names: tuple[str, ...] | None
     masks_on_demand: bool = True
     scale: float = 1.0
+    new_track_threshold: float | None = None
 
     def __post_init__(self) -> None:
         if len(self.times) != len(self.frames):
@@ -87,6 +89,7 @@ class DetectionCache:
             "class_names": self.class_names,
             "masks_on_demand": self.masks_on_demand,
             "scale": self.scale,
+            "new_track_threshold": self.new_track_threshold,
         }
         with write_atomically(path) as temporary:
             save_file(tensors, temporary, {"detection_cache": json.dumps(settings)})
@@ -126,6 +129,7 @@ class DetectionCache:
                 class_names=None if names is None else tuple(names),
                 masks_on_demand=settings["masks_on_demand"],
                 scale=settings["scale"],
+                new_track_threshold=settings["new_track_threshold"],
             )
         except (SafetensorError, KeyError) as error:
             raise ValueError(f"Expected cached detections in '{path}', got another file: {error}") from error
@@ -184,6 +188,7 @@ def cache_detections(
         class_names=detector.class_names,
         masks_on_demand=detector.masks_on_demand,
         scale=detector.scale(size),
+        new_track_threshold=detector.new_track_threshold,
     )
 
 
@@ -198,6 +203,8 @@ class RecordedDetections(Protocol):
     def masks_on_demand(self) -> bool: ...
     @property
     def scale(self) -> float: ...
+    @property
+    def new_track_threshold(self) -> float | None: ...
 
     def detections(self, frame: int) -> Detections:
         """Read the detections of a frame, with embeddings if there are some."""
@@ -221,6 +228,7 @@ class ReplayDetector(Detector):
         self.score_threshold = score_threshold
         self.class_names = recording.class_names
         self.masks_on_demand = recording.masks_on_demand
+        self.new_track_threshold = recording.new_track_threshold
 
     def detect(self, frame: Frame, context: Any = None) -> tuple[Detections, None]:
         """Return the recorded detections of the frame with this index.

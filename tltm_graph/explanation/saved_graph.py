@@ -64,6 +64,7 @@ class GraphWriter:
             "version": VERSION,
             "class_names": tracker.detector.class_names,
             "masks_on_demand": tracker.detector.masks_on_demand,
+            "new_track_threshold": tracker.detector.new_track_threshold,
             "about": {"tracker": repr(tracker), **(about or {})},
         }
         self._path = Path(path)
@@ -185,6 +186,8 @@ class SavedGraph:
         self._parts: list[dict[str, Any]] = index["parts"]
         self.masks_on_demand: bool = header["masks_on_demand"]
         """True if the detector drew masks only for shown objects, so that the association did not see masks."""
+        self.new_track_threshold: float | None = header.get("new_track_threshold")
+        """Minimum score that should start a track, None for the default of the tracker."""
         self._loaded: tuple[int, _Part] | None = None
 
     @cached_property

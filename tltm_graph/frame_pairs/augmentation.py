@@ -159,3 +159,33 @@ class ResizePair:
             return resize(masks.to(torch.uint8), interpolation=InterpolationMode.NEAREST_EXACT).bool()
 
         return _change_both(pair, resize, resize_masks)
+
+
+@dataclass(frozen=True)
+class StretchPair:
+    """Transform that resizes both frames to a square, for a detector that stretches its frames.
+
+    Images are resized with the antialiased bilinear filter, masks to the nearest pixel.
+
+    Args:
+        sides: Lengths of the sides in pixels, all equally likely.
+
+    Raises:
+        ValueError: If there is no length, or a length is below 1.
+    """
+
+    sides: tuple[int, ...] = (416,)
+
+    def __post_init__(self) -> None:
+        if not self.sides or min(self.sides) < 1:
+            raise ValueError(f"Expected lengths of the sides of at least 1 pixel, got {self.sides}")
+
+    def __call__(self, pair: FramePair, generator: torch.Generator) -> FramePair:
+        """Resize a pair to a random square."""
+        side = self.sides[integer(generator, 0, len(self.sides) - 1)]
+        resize = partial(F.resize, size=[side, side])
+
+        def resize_masks(masks: Tensor) -> Tensor:
+            return resize(masks.to(torch.uint8), interpolation=InterpolationMode.NEAREST_EXACT).bool()
+
+        return _change_both(pair, resize, resize_masks)

@@ -4,8 +4,10 @@ from typing import Any
 
 from tltm_graph.detectors.centermask import CenterMask, Decoder, mobile_backbone, resnet_backbone
 from tltm_graph.detectors.centermask.backbone import PyramidBackbone
+from tltm_graph.detectors.centermask.esnet import ShuffleBackbone
 from tltm_graph.detectors.centermask.fcos import FCOSHead
 from tltm_graph.detectors.centermask.mask_head import MaskHead
+from tltm_graph.detectors.centermask.pico_head import PicoHead
 from tltm_graph.formats import COCO, YOUTUBE_VIS_2019
 from tltm_graph.models.pretrained import load_weights
 from tltm_graph.models.tltm import TLTM, Model, RelationModel
@@ -78,6 +80,36 @@ def centermask_r101(
     """Build a CenterMask with a ResNet-101, which detects each frame alone. Arguments are those of :func:`tltm_r50`."""
     model = _center_mask(resnet_backbone(101, stride_in_1x1), class_names, options)
     return _finished(model, "centermask_r101", weights, stride_in_1x1=stride_in_1x1)
+
+
+def centermask_pico(
+    class_names: Sequence[str] = COCO, weights: str | Path | None = None, class_masks: bool = False, **options: Any
+) -> CenterMask:
+    """Build a small CenterMask for CPUs: the detector of PicoDet-S (arXiv 2111.00902) with a mask head.
+
+    It has 1.1 million parameters. Batch norm is folded into the convolutions, so backbone and head are frozen. The mask
+    head reads the map of stride 4 for crisp boundaries. By default frames are stretched to 416×416, a detection needs a
+    score of 0.3, and 0.45 to start a track, and boxes of different classes with an IoU above 0.7 are duplicates.
+
+    Args:
+        class_names: Names of the classes.
+        weights: File or name of weights for :func:`load_weights`; None for random weights.
+        class_masks: True for one mask per class, False for one mask of any class.
+        **options: Keyword arguments of :class:`tltm_graph.detectors.centermask.CenterMask`.
+    """
+    backbone, num_classes = ShuffleBackbone(), len(class_names)
+    decoder = Decoder(score_threshold=0.3, nms_iou_across=0.7)
+    defaults = {"min_size": 416, "max_size": 416, "stretch": True, "decoder": decoder, "new_track_threshold": 0.45}
+    model = CenterMask(
+        backbone,
+        PicoHead(num_classes, backbone.channels, len(backbone.strides)),
+        MaskHead(num_classes if class_masks else 1, backbone.channels, 3, backbone.fine_channels, hidden_channels=64),
+        class_names=class_names,
+        **(defaults | options),
+    )
+    for part in (model.backbone, model.head):
+        part.requires_grad_(False)
+    return _finished(model, "centermask_pico", weights, class_masks=class_masks)
 
 
 def _center_mask(

@@ -19,9 +19,12 @@ KNOWN_WEIGHTS = {
 """Addresses of published backbones. The name of a file ends with the first digits of its SHA-256."""
 
 SHIPPED_WEIGHTS = {
-    "tltm-tiny-moving-shapes": Path(str(files("tltm_graph"))) / "weights" / "tltm_tiny.safetensors",
+    "centermask-pico": Path(str(files("tltm_graph"))) / "weights" / "centermask_pico.safetensors",
 }
 """Models that are part of the package, written by :func:`tltm_graph.models.save_model`."""
+
+OWN_PREFIXES = ("detector.", "mask_head.")
+"""Beginnings of names that only files of :func:`tltm_graph.models.save_model` have."""
 
 
 def weights_file(weights: str | Path) -> Path:
@@ -49,7 +52,7 @@ def load_weights(weights: str | Path, model: TLTM | CenterMask) -> CheckpointRep
             - a checkpoint of detectron2, CenterMask2 or the released TLTM code
               (:func:`tltm_graph.models.load_reference_checkpoint`);
             - a ResNet of torchvision;
-            - the name of a shipped model, ``"tltm-tiny-moving-shapes"``;
+            - the name of a shipped model, ``"centermask-pico"``;
             - ``"imagenet-r50"`` or ``"imagenet-r101"``: the file is downloaded once, its hash is checked, and torch
               keeps it with its other downloads.
         model: Model to load into, in place. It does not change if an error is raised.
@@ -69,7 +72,7 @@ def load_weights(weights: str | Path, model: TLTM | CenterMask) -> CheckpointRep
         state = read_weights(weights)
     if "layer1.0.conv1.weight" in state and "conv1.weight" in state:
         return load_checkpoint(_from_torchvision(state, model, weights), model, weights, stride_in_1x1=False)
-    if any(name.startswith(("detector.", "backbone.body.")) for name in state):
+    if any(name.startswith(OWN_PREFIXES) for name in state):
         _load_own(state, model, weights)
         return None
     return load_checkpoint(state, model, weights)

@@ -129,6 +129,11 @@ class TLTM(nn.Module, Detector):
         return self.detector.class_names
 
     @property
+    def new_track_threshold(self) -> float | None:  # type: ignore[override]
+        """Minimum score that should start a track: that of the detector."""
+        return self.detector.new_track_threshold
+
+    @property
     def is_trained(self) -> Tensor:
         """True, as a bool tensor, if the relation has trained weights."""
         return self.relation.is_trained

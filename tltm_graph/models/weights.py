@@ -12,16 +12,26 @@ from tltm_graph.detectors.centermask import CenterMask, Decoder
 from tltm_graph.formats import COCO, YOUTUBE_VIS_2019
 from tltm_graph.io import read_weights
 from tltm_graph.io.output import write_atomically
-from tltm_graph.models.builders import centermask_r50, centermask_r101, tltm_r50, tltm_r101, tltm_tiny
+from tltm_graph.models.builders import (
+    centermask_pico,
+    centermask_r50,
+    centermask_r101,
+    tltm_r50,
+    tltm_r101,
+    tltm_tiny,
+)
 from tltm_graph.models.checkpoint import CheckpointReport, checkpoint_kind, load_checkpoint, official_names
 from tltm_graph.models.pretrained import load_weights, weights_file
 from tltm_graph.models.tltm import TLTM, detector_of, for_inference
 
-_BUILDERS = {build.__name__: build for build in (tltm_r50, tltm_r101, tltm_tiny, centermask_r50, centermask_r101)}
+_BUILDERS = {
+    build.__name__: build
+    for build in (tltm_r50, tltm_r101, tltm_tiny, centermask_r50, centermask_r101, centermask_pico)
+}
 _PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def save_model(model: TLTM | CenterMask, path: str | Path) -> None:
+def save_model(model: TLTM | CenterMask, path: str | Path, dtype: torch.dtype | None = None) -> None:
     """Write the weights of a model as safetensors, and its configuration to the same path with the suffix ``.json``.
 
     If the model has its own association head, it is written to the same folder, as ``NAME_affinity.safetensors``.
@@ -29,6 +39,7 @@ def save_model(model: TLTM | CenterMask, path: str | Path) -> None:
     Args:
         model: Model of one of the builders, such as :func:`tltm_r50`.
         path: Path that ends in ``.safetensors``. Existing files are replaced when the new ones are complete.
+        dtype: Data type of the weights in the file, ``torch.float16`` for half the size; None for that of the model.
 
     Raises:
         ValueError: If the path has another suffix, or no builder made the model.
@@ -47,10 +58,14 @@ def save_model(model: TLTM | CenterMask, path: str | Path) -> None:
         "class_names": list(detector.class_names or ()),
         "min_size": detector.min_size,
         "max_size": detector.max_size,
+        "new_track_threshold": detector.new_track_threshold,
         "decoder": asdict(detector.decoder),
         "affinity": isinstance(model, TLTM) and model.association is not None,
     }
-    state = {name: value.detach().contiguous().cpu() for name, value in model.state_dict().items()}
+    state = {
+        name: value.detach().contiguous().cpu().to(dtype if value.is_floating_point() else None)
+        for name, value in model.state_dict().items()
+    }
     with write_atomically(path) as weights, write_atomically(path.with_suffix(".json")) as config_path:
         save_file(state, weights)
         config_path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
@@ -62,7 +77,7 @@ def load_model(path: str | Path) -> TLTM | CenterMask:
     """Load a model that :func:`save_model` wrote, with its association head if it has its own.
 
     Args:
-        path: Path of the weights, or the name of the shipped model, ``"tltm-tiny-moving-shapes"``.
+        path: Path of the weights, or the name of the shipped model, ``"centermask-pico"``.
 
     Raises:
         FileNotFoundError: If the weights or the configuration are missing.
@@ -96,8 +111,11 @@ def affinity_path(path: Path) -> Path:
 def _configured(config: dict[str, Any]) -> TLTM | CenterMask:
     build = _BUILDERS[config["architecture"]]
     options: dict[str, Any] = {name: int(config[name]) for name in ("min_size", "max_size")}
-    if "stride_in_1x1" in config:
-        options["stride_in_1x1"] = bool(config["stride_in_1x1"])
+    if config.get("new_track_threshold") is not None:
+        options["new_track_threshold"] = float(config["new_track_threshold"])
+    for name in ("stride_in_1x1", "class_masks"):
+        if name in config:
+            options[name] = bool(config[name])
     values = config["decoder"]
     decoder = Decoder(
         score_threshold=float(values["score_threshold"]),
@@ -144,6 +162,7 @@ def model_for_tracking(
     path: str,
     device: str = "cpu",
     score_threshold: float | None = None,
+    new_track_threshold: float | None = None,
     max_objects: int | None = None,
     min_size: int | None = None,
     max_size: int | None = None,
@@ -156,6 +175,7 @@ def model_for_tracking(
             (:func:`load_reference_checkpoint`).
         device: Device of the model.
         score_threshold: Minimum probability of a class; None for the model's own.
+        new_track_threshold: Minimum score, in [0, 1], that starts a track; None for the model's own.
         max_objects: Maximum number of detections per frame; None for the model's own.
         min_size: Length of the shorter side of the input in pixels; None for the model's own.
         max_size: Maximum length of the longer side in pixels; None for the model's own.
@@ -181,6 +201,8 @@ def model_for_tracking(
         detector.max_size = max_size
     if score_threshold is not None:
         detector.decoder = replace(detector.decoder, score_threshold=score_threshold)
+    if new_track_threshold is not None:
+        detector.new_track_threshold = new_track_threshold
     if max_objects is not None:
         detector.decoder = replace(detector.decoder, max_objects=max_objects)
     return model.to(device)

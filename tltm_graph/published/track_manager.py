@@ -19,7 +19,7 @@ class PublishedMemory:
         hits: Observations minus misses of each track over its whole life (M,), int64.
         updated: Time of the last observation of each track (M,).
         detections: Each track at its last observation (M rows), without masks.
-        next_id: Number of tracks started so far.
+        next_id: Id of the next track.
     """
 
     hits: Tensor
@@ -29,8 +29,8 @@ class PublishedMemory:
 
     @property
     def ids(self) -> Tensor:
-        """Ids of the tracks (M,): their rows, which change when a track is removed."""
-        return torch.arange(len(self))
+        """Ids of the tracks (M,): their rows, from 1, which change when a track is removed."""
+        return torch.arange(1, 1 + len(self))
 
     def time_since_update(self, now: float) -> Tensor:
         """Frames of the video's pace since the last observation of each track (M,), at time ``now``."""
@@ -54,15 +54,15 @@ class PublishedMemory:
         return cls(tensors["hits"], tensors["updated"], detections, next_id)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({len(self)} tracks, {self.next_id} started)"
+        return f"{type(self).__name__}({len(self)} tracks, {self.next_id - 1} started)"
 
 
 class PublishedTrackManager:
     """Track rules of the released code; docs/fidelity.md compares them with the paper.
 
-    A track does not move between frames. The id shown for a match is the *row* of the track in memory. Rows move up
-    when other tracks are removed: ids then change and may occur twice. Misses accumulate over the whole life of a
-    track; an observation does not reset them. A frame without objects changes nothing.
+    A track does not move between frames. The id shown for a match is the *row* of the track in memory, from 1. Rows
+    move up when other tracks are removed: ids then change and may occur twice. Misses accumulate over the whole life of
+    a track; an observation does not reset them. A frame without objects changes nothing.
 
     Args:
         misses_to_forget: Total misses after which a track is removed; None to keep every track.
@@ -71,7 +71,7 @@ class PublishedTrackManager:
     def __init__(self, misses_to_forget: int | None = None) -> None:
         self.misses_to_forget = misses_to_forget
 
-    def start(self, device: torch.device | str = "cpu", next_id: int = 0) -> PublishedMemory:
+    def start(self, device: torch.device | str = "cpu", next_id: int = 1) -> PublishedMemory:
         """Create a memory without tracks."""
         return PublishedMemory(
             torch.zeros(0, dtype=torch.int64), torch.zeros(0, device=device), Detections.empty(device), next_id
@@ -102,8 +102,8 @@ class PublishedTrackManager:
             return memory, torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
         births = assignment.births
         tracks = torch.full((n,), -1)
-        tracks[assignment.current] = assignment.previous
-        tracks[births] = torch.arange(m, m + len(births))
+        tracks[assignment.current] = 1 + assignment.previous
+        tracks[births] = torch.arange(1 + m, 1 + m + len(births))
         shown = tracks.clone()
         shown[births] = torch.arange(memory.next_id, memory.next_id + len(births))
 

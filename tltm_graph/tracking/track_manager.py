@@ -1,6 +1,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -8,6 +8,7 @@ from torch_geometric.data import HeteroData
 from torchvision.ops import box_convert, box_iou
 
 from tltm_graph.association import Assignment
+from tltm_graph.detectors import Detector
 from tltm_graph.structures import Detections
 from tltm_graph.tracking.memory import Memory
 from tltm_graph.tracking.motion import MotionFilters
@@ -22,7 +23,7 @@ class TrackManagement(Protocol):
     :class:`TrackManager` is the default, :class:`tltm_graph.published.PublishedTrackManager` the released code's.
     """
 
-    def start(self, device: torch.device | str, next_id: int = 0) -> Any:
+    def start(self, device: torch.device | str, next_id: int = 1) -> Any:
         """Create a memory without tracks."""
         ...
 
@@ -107,7 +108,14 @@ class TrackManager:
         self.max_tentative_time = max_tentative_time
         self.motion = motion or MotionFilters()
 
-    def start(self, device: torch.device | str = "cpu", next_id: int = 0) -> Memory:
+    @classmethod
+    def for_detector(cls, detector: Detector, **options: Any) -> Self:
+        """Build a track manager with the ``new_track_threshold`` of a detector, unless it is among the options."""
+        if detector.new_track_threshold is not None:
+            options = {"new_track_threshold": detector.new_track_threshold} | options
+        return cls(**options)
+
+    def start(self, device: torch.device | str = "cpu", next_id: int = 1) -> Memory:
         """Create a memory without tracks."""
         return Memory.empty(device, next_id)
 

@@ -63,7 +63,8 @@ class Tracker:
         affinity: Scores the frame-pair graph. By default the affinity trained for the detector
             (:meth:`tltm_graph.detectors.Detector.affinity`), else the shipped one, trained on simulated motion.
         solver: Picks the best set of edges; by default :class:`tltm_graph.association.HungarianSolver`.
-        track_manager: Rules of the memory; by default :class:`TrackManager`.
+        track_manager: Rules of the memory; by default :class:`TrackManager`, with the ``new_track_threshold`` of the
+            detector.
         transform: Transform of each graph before it is scored, such as :class:`tltm_graph.graph.PruneCandidates`.
         max_shown: Maximum number of objects shown in a frame, those of highest score; None for all. Tracks of hidden
             objects continue.
@@ -96,7 +97,7 @@ class Tracker:
         self.detector = detector
         self.affinity = affinity or detector.affinity() or LearnedAffinity.from_file()
         self.solver = solver or HungarianSolver()
-        self.track_manager = track_manager or TrackManager()
+        self.track_manager = track_manager or TrackManager.for_detector(detector)
         self.transform = transform
         self.max_shown = max_shown
 

@@ -3,7 +3,7 @@
 from tltm_graph.training.association_data import AssociationData
 from tltm_graph.training.detection_sources import DetectionFiles, ModelDetections, SimulatedDetections
 from tltm_graph.training.memory_data import MemoryData
-from tltm_graph.training.objectives import DetectorObjective, PairObjective
+from tltm_graph.training.objectives import DetectorObjective, MaskObjective, PairObjective
 from tltm_graph.training.optimization import CosineSchedule, StepSchedule
 from tltm_graph.training.regions import GroundTruthRegions, JitteredBoxes, ProposalRegions
 from tltm_graph.training.relation_objective import RelationObjective
@@ -21,6 +21,7 @@ __all__ = [
     "GroundTruthRegions",
     "ImageFiles",
     "JitteredBoxes",
+    "MaskObjective",
     "MemoryData",
     "ModelDetections",
     "PairData",

@@ -68,7 +68,7 @@ class DetectorObjective:
 
         batch = detector.prepare(images)
         pyramid = detector.backbone(batch)
-        outputs, strides = detector.head(pyramid), detector.backbone.strides
+        outputs, strides = detector.head(detector.head_levels(pyramid)), detector.backbone.strides
         losses = fcos_losses(outputs, assign_targets([level.logits.shape[2:] for level in outputs], strides, truth))
         with torch.no_grad():
             regions = self.sampler(lambda decoder: decoder(outputs, strides), truth)
@@ -80,6 +80,51 @@ class DetectorObjective:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.sampler!r})"
+
+
+class MaskObjective:
+    """Loss of the mask head alone, on single images. The detector learned elsewhere and gets no gradient.
+
+    Both frames of a pair are used as images.
+
+    Args:
+        boxes: Noise of the true boxes, in which the mask head learns.
+        max_regions: Maximum number of objects of an image; more are sampled at random.
+    """
+
+    def __init__(self, boxes: JitteredBoxes | None = None, max_regions: int = 16) -> None:
+        self.boxes = boxes or JitteredBoxes()
+        self.max_regions = max_regions
+
+    def __call__(self, model: TLTM | CenterMask, pairs: Sequence[FramePair]) -> dict[str, Tensor]:
+        """Compute the loss of all frames of the pairs.
+
+        Args:
+            model: The model.
+            pairs: At least one pair. Pairs may differ in image size and have no objects.
+
+        Returns:
+            ``"mask"``. Without objects, the loss and its gradient are 0.
+
+        Raises:
+            ValueError: If there is no pair, or a label is not one of the model's classes.
+        """
+        detector = detector_of(model)
+        _check_pairs(pairs, detector.head.num_classes)
+        truth = [objects.to(detector.pixel_mean.device) for objects in _truth_of(pairs)]
+        images = [p.previous_image for p in pairs] + [p.current_image for p in pairs]
+        regions = []
+        for objects in truth:
+            (true,) = GroundTruthRegions(self.max_regions)(lambda _: [], [objects])
+            regions.append(Regions(self.boxes(objects[true.rows]), true.rows))
+        sizes = [(image.shape[1], image.shape[2]) for image in images]
+        with torch.no_grad():
+            batch = detector.prepare(images)
+            features = detector.pool(detector.backbone(batch), [r.boxes for r in regions], sizes, batch)
+        return {"mask": region_mask_loss(detector, features, regions, truth)}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.boxes!r}, max_regions={self.max_regions})"
 
 
 class PairObjective:

@@ -11,7 +11,7 @@ from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.io import read_weights
 from tltm_graph.models import TLTM
 from tltm_graph.models.checkpoint import CheckpointReport, misfits
-from tltm_graph.models.pretrained import KNOWN_WEIGHTS, load_weights, weights_file
+from tltm_graph.models.pretrained import KNOWN_WEIGHTS, OWN_PREFIXES, load_weights, weights_file
 from tltm_graph.models.tltm import detector_of
 
 _FLAG = "relation.is_trained"  # a buffer, but no weight
@@ -74,7 +74,7 @@ def start_from(weights: str | Path, model: TLTM | CenterMask) -> StartReport | C
         return load_weights(weights, model)
     path = weights_file(weights)
     state = read_weights(path)
-    if not any(name.startswith(("detector.", "backbone.body.")) for name in state):
+    if not any(name.startswith(OWN_PREFIXES) for name in state):
         return load_weights(weights, model)
     return _start_from_own(state, path, model)
 

@@ -1,8 +1,9 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from torchvision.ops import roi_align
 
-from tltm_graph.detectors.centermask.mask_head import MaskHead, SpatialAttention, mask_targets
+from tltm_graph.detectors.centermask.mask_head import MaskHead, SpatialAttention, folded, mask_targets, unfolded
 
 
 def test_attention_from_mean_and_maximum():
@@ -25,6 +26,33 @@ def test_masks_of_labels_are_those_of_all_classes(n):
     every = head(x)
     assert every.shape == (n, 7, 28, 28)
     torch.testing.assert_close(head(x, labels), every[torch.arange(n), labels])
+
+
+@pytest.mark.parametrize("n", [0, 3])
+def test_finer_features_are_added_after_upsampling(n):
+    torch.manual_seed(0)
+    head = MaskHead(1, channels=8, num_convs=2, fine_channels=3, hidden_channels=6)
+    x, fine = torch.randn(n, 8, 14, 14), torch.randn(n, 3, 28, 28)
+    logits = head(torch.cat([x, folded(fine)], dim=1), torch.zeros(n, dtype=torch.int64))
+    for conv in head.convs:
+        x = conv(x).relu()
+    coarse = head.deconv(head.attention(x))
+    expected = head.predictor(head.refine((coarse + head.fine(fine)).relu()).relu())
+    assert logits.shape == (n, 28, 28)
+    torch.testing.assert_close(logits, expected[:, 0])
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_folding(n):
+    x = torch.randn(n, 5, 6, 6)
+    assert torch.equal(folded(x), F.pixel_unshuffle(x, 2))
+    assert torch.equal(unfolded(folded(x)), x)
+
+
+def test_one_mask_of_any_class():
+    head = MaskHead(1, channels=4, num_convs=1)
+    x = torch.randn(2, 4, 14, 14)
+    assert torch.equal(head(x, torch.tensor([0, 5])), head(x)[:, 0])
 
 
 def test_mask_targets():

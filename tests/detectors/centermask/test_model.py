@@ -1,16 +1,20 @@
 import copy
 
+import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
+from torchvision.ops import roi_align
 
 from tests.parity import seeded
 from tltm_graph import Frame
 from tltm_graph.detectors import Detector, check_detector
 from tltm_graph.detectors.centermask import CenterMask, Decoder
-from tltm_graph.detectors.centermask.model import network_size, resize_image
-from tltm_graph.models import tltm_tiny
+from tltm_graph.detectors.centermask.model import network_size, resize_image, stretch_image
+from tltm_graph.models import centermask_pico, tltm_tiny
+from tltm_graph.ops import ratio_roi_align
 
 
 def detector(**options):
@@ -42,6 +46,41 @@ def test_images_of_any_size(size):
     assert (segmented.boxes >= 0).all()
     assert (segmented.boxes[:, 2] <= size[1]).all()
     assert (segmented.boxes[:, 3] <= size[0]).all()
+
+
+def pico(**options):
+    torch.manual_seed(0)
+    options = {"min_size": 64, "decoder": Decoder(score_threshold=0.0, max_objects=6)} | options
+    return centermask_pico(("cat", "dog"), **options).eval()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (16, 16), (300, 7), (64, 96)])
+def test_frames_are_stretched(size):
+    model = pico()
+    found, pyramid = model.detect(frame(*size))
+    assert [tuple(level.shape[2:]) for level in pyramid] == [(16, 16), (8, 8), (4, 4), (2, 2), (1, 1)]
+    assert found.features.shape == (len(found), 96 + 4 * 24, 14, 14)
+    assert model.segment(found, size).masks.shape == (len(found), *size)
+    assert model.network_size(size) == (64, 64)
+    check_detector(model, [frame(*size), frame(*size, 1)])
+
+
+def test_stretched_as_by_opencv():
+    image = frame(30, 50).image
+    expected = cv2.resize(image.permute(1, 2, 0).numpy(), (64, 64), interpolation=cv2.INTER_CUBIC)
+    assert torch.equal(stretch_image(image, (64, 64)), torch.from_numpy(expected).permute(2, 0, 1))
+    assert stretch_image(image, (30, 50)) is image
+
+
+def test_finer_features_follow_the_pooled_ones():
+    model = pico()
+    images = model.prepare([frame(64, 64).image])
+    pyramid, boxes = model.backbone(images), torch.tensor([[3.0, 5, 40, 60], [0, 0, 64, 64]])
+    pooled = model.pool(pyramid, [boxes], [(64, 64)], images)
+    fine = roi_align(pyramid[0], [boxes], 28, 1 / 4, aligned=True)
+    torch.testing.assert_close(F.pixel_shuffle(pooled[:, 96:], 2), fine)
+    without = ratio_roi_align(pyramid[1:4], (8, 16, 32), [boxes], [(64, 64)])
+    torch.testing.assert_close(pooled[:, :96], without)
 
 
 def test_nothing_found():

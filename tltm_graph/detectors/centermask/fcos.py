@@ -23,16 +23,18 @@ class DenseOutput:
         logits: Class logits (B, C, H, W).
         distances: Distances from the centre of the cell to the left, top, right and bottom side of its box, in strides,
             ≥ 0 (B, 4, H, W).
-        centerness: Centerness logits (B, 1, H, W): high for a cell in the centre of its box.
+        centerness: Centerness logits (B, 1, H, W): high for a cell in the centre of its box. None if the class logits
+            say that already.
     """
 
     logits: Tensor
     distances: Tensor
-    centerness: Tensor
+    centerness: Tensor | None = None
 
     def __getitem__(self, images: slice) -> "DenseOutput":
         """Select images of the batch."""
-        return DenseOutput(self.logits[images], self.distances[images], self.centerness[images])
+        centerness = None if self.centerness is None else self.centerness[images]
+        return DenseOutput(self.logits[images], self.distances[images], centerness)
 
 
 class FCOSHead(nn.Module):
@@ -99,7 +101,8 @@ class Decoder:
     """Decoder of the head's output to detections.
 
     A cell is a candidate for each class with a probability p above ``score_threshold``. Candidates are ranked by p·c
-    with the centerness c; their score is √(p·c). Boxes are not clipped to the image.
+    with the centerness c; their score is √(p·c). Without centerness, rank and score are p. Boxes are not clipped to the
+    image.
 
     Args:
         score_threshold: Probability that a candidate must exceed, in [0, 1], before centerness.
@@ -131,34 +134,37 @@ class Decoder:
         """Decode the detections of each image, highest score first. Boxes are in pixels of the padded image."""
         levels = [self._candidates(output, stride) for output, stride in zip(outputs, strides, strict=True)]
         rank, boxes, labels = (torch.cat(parts, dim=1) for parts in zip(*levels, strict=True))  # (B, K, …)
-        return [self._select(*image) for image in zip(rank, boxes, labels, strict=True)]
+        scores = rank if outputs[0].centerness is None else rank.sqrt()  # not a number below the threshold
+        return [self._select(*image) for image in zip(scores, boxes, labels, strict=True)]
 
     def _candidates(self, output: DenseOutput, stride: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return rank (B, K), boxes (B, K, 4) and labels (B, K) of a level's best K pairs of cell and class.
 
         The rank is -1 if the probability is not above the threshold.
         """
-        logits, distances, centerness = (
-            x.float().permute(0, 2, 3, 1).flatten(1, 2)  # (B, H·W, …)
-            for x in (output.logits, output.distances, output.centerness)
-        )
+        logits, distances = _by_cell(output.logits), _by_cell(output.distances)
         probability = logits.sigmoid()
-        rank = torch.where(probability > self.score_threshold, probability * centerness.sigmoid(), -1.0).flatten(1)
+        rank = probability if output.centerness is None else probability * _by_cell(output.centerness).sigmoid()
+        rank = torch.where(probability > self.score_threshold, rank, -1.0).flatten(1)
         rank, index = rank.topk(min(self.candidates, rank.shape[1]))  # (B, K)
         cell, labels = index // logits.shape[2], index % logits.shape[2]
         points = cell_centres(output.logits.shape[2:], stride, rank.device)[cell]  # (B, K, 2)
         sides = distances.gather(1, cell[:, :, None].expand(-1, -1, 4)) * stride
         return rank, torch.cat([points - sides[..., :2], points + sides[..., 2:]], dim=2), labels
 
-    def _select(self, rank: Tensor, boxes: Tensor, labels: Tensor) -> Detections:
-        candidates = (rank >= 0).nonzero().flatten()
-        scores, boxes, labels = rank[candidates].sqrt(), boxes[candidates], labels[candidates]
+    def _select(self, scores: Tensor, boxes: Tensor, labels: Tensor) -> Detections:
+        candidates = (scores >= 0).nonzero().flatten()
+        scores, boxes, labels = scores[candidates], boxes[candidates], labels[candidates]
         kept = batched_nms(boxes, scores, labels, self.nms_iou)  # sorted by score
         if self.nms_iou_across < 1:
             kept = kept[nms(boxes[kept], scores[kept], self.nms_iou_across)]
         if len(kept) > self.max_objects:
             kept = kept[scores[kept] >= scores[kept[self.max_objects - 1]]]
         return Detections(boxes=boxes[kept], scores=scores[kept], labels=labels[kept])
+
+
+def _by_cell(x: Tensor) -> Tensor:
+    return x.float().permute(0, 2, 3, 1).flatten(1, 2)  # (B, H·W, …)
 
 
 def cell_centres(size: Sequence[int], stride: int, device: torch.device | str = "cpu") -> Tensor:

@@ -1,5 +1,7 @@
 """Mask head of CenterMask and its training targets."""
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,30 +30,50 @@ class SpatialAttention(nn.Module):
 class MaskHead(nn.Module):
     """Head that predicts a mask per class from pooled features (CenterMask, arXiv 1911.06667, section 3.2).
 
-    It applies 3×3 convolutions, spatial attention, upsampling by 2, and a 1×1 convolution.
+    It applies 3×3 convolutions, spatial attention, upsampling by 2, and a 1×1 convolution. With ``fine_channels``, the
+    upsampled features are added to finer ones, for crisp boundaries, and refined by one more 3×3 convolution.
 
     Args:
-        num_classes (int): Number of classes, each with its own mask.
+        num_classes (int): Number of classes, each with its own mask; 1 for one mask of any class.
         channels (int): Number of channels of the pooled features.
         num_convs (int): Number of 3×3 convolutions before the attention.
+        fine_channels (int): Number of channels of the finer features; 0 for none.
+        hidden_channels (int, optional): Number of channels of the convolutions, of which the finer stage has half.
+            (default: ``channels`` in both stages)
 
     Shapes:
-        - **input:** pooled features (N, channels, R, R), and labels (N,) or None
+        - **input:** pooled features (N, channels, R, R), or (N, channels + 4 fine_channels, R, R) with the finer ones
+          (N, fine_channels, 2R, 2R) :func:`folded`; and labels (N,) or None
         - **output:** mask logits (N, 2R, 2R) of the labels, or of all classes (N, num_classes, 2R, 2R)
     """
 
-    def __init__(self, num_classes: int, channels: int = 256, num_convs: int = 4) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        channels: int = 256,
+        num_convs: int = 4,
+        fine_channels: int = 0,
+        hidden_channels: int | None = None,
+    ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.convs = nn.ModuleList([nn.Conv2d(channels, channels, 3, padding=1) for _ in range(num_convs)])
+        self.in_channels = channels + 4 * fine_channels
+        self.fine_channels = fine_channels
+        hidden, upsampled = (channels, channels) if hidden_channels is None else (hidden_channels, hidden_channels // 2)
+        widths = [channels] + [hidden] * num_convs
+        self.convs = nn.ModuleList([nn.Conv2d(*pair, 3, padding=1) for pair in pairwise(widths)])
         self.attention = SpatialAttention()
-        self.deconv = nn.ConvTranspose2d(channels, channels, 2, stride=2)
-        self.predictor = nn.Conv2d(channels, num_classes, 1)
+        self.deconv = nn.ConvTranspose2d(hidden, upsampled, 2, stride=2)
+        if fine_channels:
+            self.fine = nn.Conv2d(fine_channels, upsampled, 3, padding=1)
+            self.refine = nn.Conv2d(upsampled, upsampled, 3, padding=1)
+        self.predictor = nn.Conv2d(upsampled, num_classes, 1)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Initialise all weights: He initialisation, the predictor normal with standard deviation 0.001."""
-        for layer in (*self.convs, self.attention.conv, self.deconv):
+        finer = (self.fine, self.refine) if self.fine_channels else ()
+        for layer in (*self.convs, self.attention.conv, self.deconv, *finer):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
             if isinstance(layer.bias, Tensor):
                 nn.init.zeros_(layer.bias)
@@ -61,17 +83,42 @@ class MaskHead(nn.Module):
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Compute mask logits. With labels, only one class per object is computed."""
+        if self.fine_channels:
+            x, fine = x.split([self.in_channels - 4 * self.fine_channels, 4 * self.fine_channels], dim=1)
         for conv in self.convs:
             x = F.relu(conv(x))
-        x = F.relu(self.deconv(self.attention(x)))  # (N, channels, 2R, 2R)
+        x = self.deconv(self.attention(x))  # (N, channels, 2R, 2R)
+        if self.fine_channels:
+            x = F.relu(self.refine(F.relu(x + self.fine(unfolded(fine)))))
+        else:
+            x = F.relu(x)
         if labels is None:
             return self.predictor(x)
+        if self.num_classes == 1:
+            return self.predictor(x)[:, 0]
         assert self.predictor.bias is not None
         logits = torch.einsum("nchw,nc->nhw", x, self.predictor.weight[labels, :, 0, 0])
         return logits + self.predictor.bias[labels, None, None]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.num_classes})"
+
+
+def folded(x: Tensor) -> Tensor:
+    """Move blocks of 2×2 pixels into channels: (N, C, 2R, 2R) to (N, 4C, R, R).
+
+    :func:`torch.nn.functional.pixel_unshuffle` does so too, but not with N = 0.
+    """
+    n, channels, height, width = x.shape
+    blocks = x.reshape(n, channels, height // 2, 2, width // 2, 2)
+    return blocks.permute(0, 1, 3, 5, 2, 4).reshape(n, 4 * channels, height // 2, width // 2)
+
+
+def unfolded(x: Tensor) -> Tensor:
+    """Undo :func:`folded`."""
+    n, channels, height, width = x.shape
+    blocks = x.reshape(n, channels // 4, 2, 2, height, width)
+    return blocks.permute(0, 1, 4, 2, 5, 3).reshape(n, channels // 4, 2 * height, 2 * width)
 
 
 def mask_targets(masks: Tensor, boxes: Tensor, rows: Tensor, resolution: int = 28) -> Tensor:

@@ -2,6 +2,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from PIL import Image
@@ -9,8 +10,10 @@ from torch import Tensor, nn
 from torchvision.ops import clip_boxes_to_image, roi_align
 
 from tltm_graph.detectors.centermask.backbone import PyramidBackbone
+from tltm_graph.detectors.centermask.esnet import ShuffleBackbone
 from tltm_graph.detectors.centermask.fcos import Decoder, FCOSHead
-from tltm_graph.detectors.centermask.mask_head import MaskHead
+from tltm_graph.detectors.centermask.mask_head import MaskHead, folded
+from tltm_graph.detectors.centermask.pico_head import PicoHead
 from tltm_graph.detectors.detector import Detector
 from tltm_graph.nn import ResFuser
 from tltm_graph.ops import paste_masks, ratio_roi_align
@@ -30,8 +33,8 @@ class CenterMask(nn.Module, Detector):
     :meth:`detect` computes boxes, :meth:`segment` draws the masks of selected objects.
 
     Args:
-        backbone: Computes the pyramid of images.
-        head: Computes classes and boxes from a pyramid.
+        backbone: Computes the pyramid of images, which may begin with a finer map for masks.
+        head: Computes classes and boxes from the levels of a pyramid.
         mask_head: Computes masks from pooled features.
         fusers: One fuser for each level; None to process each frame alone.
         decoder: Selects detections from the output of the head; None for the default one.
@@ -41,6 +44,9 @@ class CenterMask(nn.Module, Detector):
         autocast: Data type of :meth:`detect` and :meth:`segment`, ``torch.bfloat16`` or ``torch.float16``; None for
             float32. Weights are always float32.
         pools_pixels: True to append three channels with the pixels of the image to the features of objects.
+        stretch: True to resize every frame to ``min_size`` × ``min_size`` by a bicubic filter, as PicoDet learned; False
+            to keep the proportions.
+        new_track_threshold: Minimum score, in [0, 1], that should start a track; None for the default of the tracker.
 
     Raises:
         ValueError: If the number of fusers is not that of levels, the number of names or masks is not that of classes,
@@ -55,8 +61,8 @@ class CenterMask(nn.Module, Detector):
 
     def __init__(
         self,
-        backbone: PyramidBackbone,
-        head: FCOSHead,
+        backbone: PyramidBackbone | ShuffleBackbone,
+        head: FCOSHead | PicoHead,
         mask_head: MaskHead,
         fusers: Sequence[ResFuser] | None = None,
         decoder: Decoder | None = None,
@@ -65,14 +71,16 @@ class CenterMask(nn.Module, Detector):
         max_size: int = 1333,
         autocast: torch.dtype | None = None,
         pools_pixels: bool = False,
+        stretch: bool = False,
+        new_track_threshold: float | None = None,
     ) -> None:
         super().__init__()
         if fusers is not None and len(fusers) != len(backbone.strides):
             raise ValueError(f"Expected {len(backbone.strides)} fusers, one for each level, got {len(fusers)}")
         if class_names is not None and len(class_names) != head.num_classes:
             raise ValueError(f"Expected {head.num_classes} class names, got {len(class_names)}")
-        if mask_head.num_classes != head.num_classes:
-            raise ValueError(f"Expected masks of {head.num_classes} classes, got {mask_head.num_classes}")
+        if mask_head.num_classes not in (1, head.num_classes):
+            raise ValueError(f"Expected masks of {head.num_classes} classes or of one, got {mask_head.num_classes}")
         if min_size < 1 or max_size < 1:
             raise ValueError(f"Expected sizes of at least 1 pixel, got min_size={min_size} and max_size={max_size}")
         self.backbone = backbone
@@ -84,6 +92,8 @@ class CenterMask(nn.Module, Detector):
         self.min_size, self.max_size = min_size, max_size
         self.autocast = autocast
         self.pools_pixels = pools_pixels
+        self.stretch = stretch
+        self.new_track_threshold = new_track_threshold
         self.register_buffer("pixel_mean", torch.tensor([103.53, 116.28, 123.675]), persistent=False)  # BGR
 
     def prepare(self, images: Sequence[Tensor]) -> Tensor:
@@ -104,13 +114,28 @@ class CenterMask(nn.Module, Detector):
 
     def scale(self, size: tuple[int, int]) -> float:
         """Ratio of the network's input size to the size (H, W) of a frame."""
-        return network_size(size, self.min_size, self.max_size)[0] / size[0]
+        return self.network_size(size)[0] / size[0]
+
+    def network_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of the network's input for a frame of a size (H, W)."""
+        if self.stretch:
+            return (min(self.min_size, self.max_size),) * 2
+        return network_size(size, self.min_size, self.max_size)
+
+    def resize(self, image: Tensor) -> Tensor:
+        """Resize an RGB image (3, H, W), uint8, to the network's input size."""
+        return (stretch_image if self.stretch else resize_image)(image, self.network_size(tuple(image.shape[1:])))
 
     def fuse(self, previous: Pyramid, current: Pyramid) -> Pyramid:
         """Fuse each level of the current pyramid with the previous one. Without fusers, return the current pyramid."""
+        previous, current = self.head_levels(previous), self.head_levels(current)
         if self.fusers is None:
             return current
         return [fuser(*levels) for fuser, *levels in zip(self.fusers, previous, current, strict=True)]
+
+    def head_levels(self, pyramid: Pyramid) -> Pyramid:
+        """Select the levels that the head reads: all but the finer map of the backbone, if it has one."""
+        return pyramid[-len(self.backbone.strides) :]
 
     def pool(
         self, pyramid: Pyramid, boxes: Sequence[Tensor], sizes: Sequence[tuple[int, int]], images: Tensor
@@ -124,19 +149,25 @@ class CenterMask(nn.Module, Detector):
             images: Batch of images from :meth:`prepare`.
 
         Returns:
-            Features (N, C, 14, 14). With ``pools_pixels``, (N, C + 3, 14, 14): the last three channels are blue, green
-            and red in about [-1, 1], which the mask head does not read.
+            Features (N, C, 14, 14). If the backbone has a finer map, its features (N, D, 28, 28) follow as 4 D channels
+            of this size. With ``pools_pixels``, the last three channels are blue, green and red in about [-1, 1], which
+            the mask head does not read.
         """
-        levels = pyramid[: self.num_mask_levels]
-        pooled = ratio_roi_align(levels, self.backbone.strides[: self.num_mask_levels], boxes, sizes)
-        if not self.pools_pixels:
-            return pooled
-        pixels = roi_align(images.to(pooled) / 128, list(boxes), pooled.shape[-1], sampling_ratio=2, aligned=True)
-        return torch.cat([pooled, pixels], dim=1)
+        levels = self.head_levels(pyramid)[: self.num_mask_levels]
+        pooled = [ratio_roi_align(levels, self.backbone.strides[: self.num_mask_levels], boxes, sizes)]
+        resolution = pooled[0].shape[-1]
+        if self.mask_head.fine_channels:
+            fine = pyramid[0].to(pooled[0])
+            fine = roi_align(fine, list(boxes), 2 * resolution, 1 / self.backbone.fine_stride, aligned=True)
+            pooled.append(folded(fine))
+        if self.pools_pixels:
+            pixels = images.to(pooled[0]) / 128
+            pooled.append(roi_align(pixels, list(boxes), resolution, sampling_ratio=2, aligned=True))
+        return torch.cat(pooled, dim=1)
 
     def mask_logits(self, features: Tensor, labels: Tensor) -> Tensor:
         """Compute mask logits (N, 28, 28) from pooled features (N, C, 14, 14) and labels (N,)."""
-        logits: Tensor = self.mask_head(features[:, : self.backbone.channels], labels)
+        logits: Tensor = self.mask_head(features[:, : self.mask_head.in_channels], labels)
         return logits
 
     @torch.no_grad()
@@ -151,9 +182,9 @@ class CenterMask(nn.Module, Detector):
             The objects, highest score first, with features (N, C, 14, 14) in float32 and boxes that are not clipped to
             the frame; and the pyramid of this frame.
         """
-        size = network_size(frame.size, self.min_size, self.max_size)
+        size = self.network_size(frame.size)
         with self.precision():
-            images = self.prepare([resize_image(frame.image, size)])
+            images = self.prepare([self.resize(frame.image)])
             pyramid = self.backbone(images)
             outputs = self.head(self.fuse(context or pyramid, pyramid))
             (objects,) = self.decoder(outputs, self.backbone.strides)
@@ -220,3 +251,11 @@ def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
         return image
     picture = Image.fromarray(image.permute(1, 2, 0).contiguous().cpu().numpy())
     return torch.from_numpy(np.array(picture.resize(size[::-1], Image.Resampling.BILINEAR))).permute(2, 0, 1)
+
+
+def stretch_image(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize an image (3, H, W), uint8, by OpenCV's bicubic filter, as PaddleDetection does."""
+    if image.shape[1:] == size:
+        return image
+    pixels = image.permute(1, 2, 0).contiguous().cpu().numpy()
+    return torch.from_numpy(cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_CUBIC)).permute(2, 0, 1)
