@@ -12,12 +12,13 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Expected Python 3.11 or newer, got {v.major}.{v.minor}. Name one: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[viz,transformers,onnx,train,docs,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[viz,transformers,onnx,openvino,train,docs,dev]'
 	@touch $(READY)
 
-demo: $(READY)  ## track a rendered scene with the model that is shipped, print scores, write tracks, an overlay video, the association graph and a page to look at it
-	$(BIN)/python experiments/run_vis.py --output out/demo --save-graph
+demo: $(READY)  ## track a real video with the model in the package; write tracks, an overlay video, the association graph, a page to look at it and a table
+	$(BIN)/python experiments/run_vis.py --source docs/clips/dog_person.mp4 --output out/demo --save-graph
 	$(BIN)/tltm-graph view out/demo
+	$(BIN)/tltm-graph convert out/demo/tracks.json out/demo/tracks.csv --to csv
 
 check: $(READY)  ## style, types and the direction of imports
 	$(BIN)/ruff check .
@@ -44,6 +45,8 @@ benchmarks: $(READY)  ## print the tables of docs/benchmarks.md and of the pages
 	$(BIN)/python benchmarks/identities.py
 	$(BIN)/python benchmarks/parity.py
 	$(BIN)/python benchmarks/online_step.py
+	$(BIN)/python benchmarks/real_video.py
+	$(BIN)/python benchmarks/still_images.py --images $(DATA)/coco_subset
 	$(BIN)/python benchmarks/precision.py
 	$(BIN)/python benchmarks/moving_shapes.py
 	$(BIN)/python benchmarks/tltm_tiny.py

@@ -11,6 +11,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -76,6 +77,16 @@ def tltm(num_objects: int, frames: list[Frame], device: str) -> TLTM:
     decoder = Decoder(score_threshold=threshold, max_objects=num_objects)
     model.detector.decoder = Apart(decoder, (height, width))  # type: ignore[assignment]
     return model
+
+
+def exported(model: TLTM, dtype: torch.dtype | None) -> TLTM:
+    """Copy the model for inference by OpenVINO."""
+    from tltm_graph.detectors.centermask.openvino_backend import OpenVinoBackend
+
+    fast = for_inference(model)
+    fast.detector.autocast = dtype
+    fast.detector.backend = OpenVinoBackend(fast.detector)
+    return fast
 
 
 class Stepper:
@@ -184,6 +195,10 @@ def main() -> None:
         }
         if fast_bf16 or arguments.bfloat16:
             steppers["for inference, bfloat16"] = Stepper(half, frames, shown)
+        if device == "cpu" and find_spec("openvino"):
+            for name, dtype in (("OpenVINO", None), ("OpenVINO, bfloat16", torch.bfloat16)):
+                if dtype is None or fast_bf16 or arguments.bfloat16:
+                    steppers[name] = Stepper(exported(plain, dtype), frames, shown)
         functions: dict[str, Callable[[], object]] = {"Mask R-CNN": mask_rcnn(count, frames, device), **steppers}
         seconds = in_turns(functions, arguments.frames)
         for name, value in seconds.items():

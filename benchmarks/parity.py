@@ -125,7 +125,8 @@ def association(stored: dict[str, np.ndarray], differences: Differences) -> None
         while f"in.{frame}.boxes" in stored:
             state, detections = tracker.step(state, Frame(image, frame, float(frame)))
             assert detections.ids is not None
-            ids, expected = detections.ids[detections.ids >= 0], stored[f"{setting}.{frame}.ids"]
+            # The reference counts from 0.
+            ids, expected = detections.ids[detections.ids >= 0] - 1, stored[f"{setting}.{frame}.ids"]
             assert len(ids) == len(expected)
             differences.add(f"ArgmaxSolver, {setting}", "ids", ids, expected, 0)
             if f"{setting}.{frame}.comp_scores" in stored and state.decision is not None:

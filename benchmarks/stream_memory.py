@@ -65,7 +65,7 @@ def main() -> None:
             now = process.memory_info().rss
             peaks[index + 1] = peak
             print(
-                f"| {index + 1} | {state.memory.next_id} | {len(state.memory)} | {tensors} | {now / 1e6:.1f} "
+                f"| {index + 1} | {state.memory.next_id - 1} | {len(state.memory)} | {tensors} | {now / 1e6:.1f} "
                 f"| {peak / 1e6:.1f} |"
             )
     print(f"\nHighest over {frames} frames ÷ highest over {first}: **{peaks[frames] / peaks[first]:.3f}**")

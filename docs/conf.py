@@ -27,7 +27,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["gallery_scripts", "gallery/*.py"]
+exclude_patterns = ["clips", "gallery_scripts", "gallery/*.py"]
 sphinx_gallery_conf = {
     "image_scrapers": ("matplotlib", "gallery_pictures.drawn"),
     "ignore_repr_types": "Drawing",

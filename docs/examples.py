@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FILES = {
     "yolox_nano.onnx": ROOT.parent / "shared/data/weights/yolox_nano.onnx",
     "clip.mp4": ROOT.parent / "shared/data/clips/sam2_dog_person.mp4",
+    "benchmarks/weights": ROOT / "benchmarks/weights",
 }
 _BLOCK = re.compile(r"(?:<!-- (?P<what>from|needs) (?P<which>.*?) -->\n)?```python\n(?P<code>.*?)```\n", re.DOTALL)
 
@@ -58,6 +59,7 @@ def run_page(text: str, name: str, skipped: Callable[[str], None]) -> str:
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         for name_in_page, path in FILES.items():
             if path.exists():
+                Path(name_in_page).parent.mkdir(parents=True, exist_ok=True)
                 os.symlink(path, name_in_page)
         return _BLOCK.sub(run, text)
 

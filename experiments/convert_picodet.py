@@ -2,7 +2,7 @@
 
     python experiments/convert_picodet.py picodet_s_416_coco.onnx out/picodet/detector.safetensors
 
-Batch norm is folded into the convolutions of the file. The package "onnx" is needed: pip install onnx
+Batch norm is folded into the convolutions of the file. Needs the extra "onnx".
 """
 
 import argparse
@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.extras import missing_extra
 from tltm_graph.io.output import output_folder
 from tltm_graph.models import centermask_pico, save_model
@@ -20,10 +21,10 @@ try:
     import onnx
     from onnx import numpy_helper
 except ImportError as error:
-    raise missing_extra("onnx", "to convert an ONNX file", extra=None) from error
+    raise missing_extra("onnx", "to convert an ONNX file", extra="onnx") from error
 
 
-def convert(path: Path) -> nn.Module:
+def convert(path: Path) -> CenterMask:
     """Build a CenterMask with the detector of an ONNX file.
 
     Convolutions are matched by their order: PicoDet's graph computes them in the order of the module's forward pass.
@@ -40,6 +41,7 @@ def convert(path: Path) -> nn.Module:
         raise ValueError(f"Expected the {len(convolutions)} convolutions of PicoDet-S in '{path}', got {len(values)}")
     for module, (weight, bias) in zip(convolutions, values, strict=True):
         module.weight.data.copy_(weight)
+        assert module.bias is not None
         module.bias.data.copy_(bias.flatten())
     # The file takes RGB / 255 with a mean and a deviation; the model takes BGR pixels minus the same mean.
     stem = convolutions[0]
@@ -53,11 +55,8 @@ def _convolutions(path: Path) -> list[tuple[Tensor, Tensor]]:
     graph = onnx.load(path).graph
     values = {value.name: value for value in graph.initializer}
     values |= {node.output[0]: node.attribute[0].t for node in graph.node if node.op_type == "Constant"}
-    return [
-        tuple(torch.tensor(numpy_helper.to_array(values[name])) for name in node.input[1:])
-        for node in graph.node
-        if node.op_type == "Conv"
-    ]
+    tensors = {name: torch.tensor(numpy_helper.to_array(value)) for name, value in values.items()}
+    return [(tensors[node.input[1]], tensors[node.input[2]]) for node in graph.node if node.op_type == "Conv"]
 
 
 def _in_order(backbone: nn.Module, head: nn.Module) -> list[nn.Conv2d]:

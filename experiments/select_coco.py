@@ -1,6 +1,6 @@
 """Write the annotations of some images of a COCO file: those of some splits and licences.
 
-    python experiments/select_coco.py instances.json train.json --split train2017 --licenses 4 5 7
+python experiments/select_coco.py instances.json train.json --split train2017 --licenses 4 5 7
 """
 
 import argparse

@@ -52,7 +52,7 @@ def test_the_code_of_the_readme_tracks_a_video(tmp_path, monkeypatch, capsys):
     exec(compile(code, "README.md", "exec"), {})
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["0", "1", "2", "3"]
-    assert "[0, " in lines[-1]
+    assert "[1, " in lines[-1]
 
 
 @pytest.mark.slow

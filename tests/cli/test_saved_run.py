@@ -1,5 +1,7 @@
 """``tltm-graph solve``, ``diff``, ``draw``, ``explain`` and ``mistakes`` on a run of ``tltm-graph track``."""
 
+import json
+
 import pytest
 
 from tltm_graph.cli import main
@@ -8,11 +10,10 @@ from tltm_graph.cli import main
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["explain", "RUN", "--frame", "99", "--track", "0"], "Expected a frame of"),
-        (["explain", "RUN", "--frame", "3", "--track", "999"], "one of [0, 1, 2, 3, 4]"),
+        (["explain", "RUN", "--frame", "99", "--track", "1"], "Expected a frame of"),
+        (["explain", "RUN", "--frame", "6", "--track", "999"], "one of [1, 2, 3, 4, 5]"),
         (["explain", "RUN", "--frame", "3"], "either --track or --object with --frame, got neither"),
-        (["explain", "RUN", "--track", "0"], "Expected --frame with --track"),
-        (["explain", "RUN", "--frame", "1", "--object", "0", "--weights", "tltm:none.safetensors"], "none.safetensors"),
+        (["explain", "RUN", "--track", "1"], "Expected --frame with --track"),
         (["view", "RUN", "--explained", "0", "--source", "0"], "got the stream '0': name its recording"),
         (["view", "RUN", "--explained", "0", "--source", "nowhere.mp4"], "nowhere.mp4"),
         (["solve", "RUN", "--output", "RUN"], "is also the input, and would be lost"),
@@ -29,3 +30,13 @@ from tltm_graph.cli import main
 def test_errors_name_the_cause(run, capsys, arguments, message):
     assert main([argument.replace("RUN", str(run)) for argument in arguments]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_the_appearance_model_of_a_run_is_built_again(related_run, capsys):
+    tracker = json.loads((related_run / "run.json").read_text())["tracker"]
+    assert "appearance=TLTM" in tracker, "the appearance model is trained, and used"
+    explain = ["explain", str(related_run), "--frame", "1", "--object", "0"]
+    assert main(explain) == 0
+    assert "appearance\n" in capsys.readouterr().out
+    assert main([*explain, "--weights", "tltm:none.safetensors"]) == 1
+    assert "found no file 'none.safetensors'" in capsys.readouterr().err

@@ -162,7 +162,7 @@ def test_bad_names_and_folders(video, tmp_path, capsys):
     assert stop.value.code == 2
     assert "invalid choice: 'magic'" in capsys.readouterr().err
     (tmp_path / "file").touch()
-    assert main(["track", "--source", "shapes", "--detector", "oracle", "--output", str(tmp_path / "file" / "out")]) == 1
+    assert main(["track", "--source", "shapes", "--output", str(tmp_path / "file" / "out")]) == 1
     assert "error: Expected a folder to write to" in capsys.readouterr().err
 
 
@@ -215,7 +215,7 @@ def test_a_truncated_video_still_gives_its_tracks(tmp_path, capsys):
 def test_ctrl_c_leaves_valid_files(tmp_path):
     out = tmp_path / "out"
     process = subprocess.Popen(
-        [sys.executable, "experiments/run_vis.py", "--detector", "oracle", "--output", str(out), "--save-graph"],
+        [sys.executable, "experiments/run_vis.py", "--source", "shapes", "--output", str(out), "--save-graph"],
         cwd=ROOT,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -260,7 +260,7 @@ def without(missing: list[str], *arguments: str) -> subprocess.CompletedProcess:
 @pytest.mark.slow
 def test_a_plain_installation_tracks_without_overlay(tmp_path):
     missing = ["supervision", "matplotlib"]
-    arguments = ["track", "--source", "shapes", "--detector", "oracle", "--max-frames", "3", "--output", str(tmp_path / "out")]
+    arguments = ["track", "--source", "shapes", "--max-frames", "3", "--output", str(tmp_path / "out")]
     done = without(missing, *arguments)
     assert done.returncode == 1
     (line,) = done.stderr.strip().splitlines()

@@ -10,11 +10,13 @@ from tltm_graph.models import centermask_pico, load_model, save_model
 
 pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
-from experiments.convert_picodet import convert, main
+from experiments.convert_picodet import convert, main  # noqa: E402
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 ONNX = DATA / "weights" / "picodet_s_416_coco.onnx"
-needs_file = pytest.mark.skipif(not ONNX.exists(), reason="needs picodet_s_416_coco.onnx in 'shared' beside the project")
+needs_file = pytest.mark.skipif(
+    not ONNX.exists(), reason="needs picodet_s_416_coco.onnx in 'shared' beside the project"
+)
 
 
 @needs_file

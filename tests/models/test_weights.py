@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from tltm_graph import MovingShapes, Tracker
+from tltm_graph import Tracker
 from tltm_graph.association import LearnedAffinity
 from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
 from tltm_graph.formats import COCO, YOUTUBE_VIS_2019

@@ -7,6 +7,7 @@ from tests.cases import CROSSING, Script, blank, drawn
 from tltm_graph import Tracker
 from tltm_graph.explanation import association_graph
 from tltm_graph.visualization import draw_association_graph
+from tltm_graph.visualization.drawing import track_colour
 
 
 @pytest.mark.parametrize("frames", [CROSSING, "...\n...", "abc"])
@@ -20,8 +21,8 @@ def test_it_draws(tmp_path, frames):
     draw_association_graph(association_graph(decisions)).save(tmp_path / "graph.png")
     pixels = np.asarray(Image.open(tmp_path / "graph.png").convert("RGB"))
     if any(map(len, frames)):
-        red = (abs(pixels.astype(int) - [0xE6, 0x19, 0x4B]).sum(axis=2) < 30).sum()
-        assert red > 20, "track 0 is drawn in its colour"
+        drawn_pixels = abs(pixels.astype(int) - list(bytes.fromhex(track_colour(1)[1:]))).sum(axis=2) < 30
+        assert drawn_pixels.sum() > 20, "track 1 is drawn in its colour"
 
 
 def marks(frames, path) -> int:

@@ -24,30 +24,30 @@ def columns(picture, track):
 def test_the_current_frame_is_on_the_right():
     pictures = list(strips(drawn(CROSSING), frames=20))
     assert {tuple(picture.shape) for picture in pictures} == {(3, 150, 200)}
-    ends = [max(columns(picture, 0)) for picture in pictures[1:]]
+    ends = [max(columns(picture, 1)) for picture in pictures[1:]]
     assert max(ends) - min(ends) <= 3
     assert ends[0] < 180
-    begins = [min(columns(picture, 0)) for picture in pictures[1:]]
+    begins = [min(columns(picture, 1)) for picture in pictures[1:]]
     assert begins == sorted(begins, reverse=True), "the past moves to the left"
 
 
 def test_old_tracks_leave_the_strip():
     pictures = list(strips(drawn("a...b\n" * 3 + "a....\n" * 12), frames=6))
-    assert columns(pictures[4], 1)
-    assert not columns(pictures[-1], 1)
+    assert columns(pictures[4], 2)
+    assert not columns(pictures[-1], 2)
 
 
 def test_the_number_of_lanes_is_limited():
     pictures = list(strips(drawn("a..b..c\n" * 4), lanes=2))
-    shown = [track for track in range(3) if columns(pictures[-1], track)]
+    shown = [track for track in range(1, 4) if columns(pictures[-1], track)]
     assert len(shown) == 2
 
 
 def test_a_new_track_takes_the_lane_of_a_lost_one():
     pictures = list(strips(drawn("a........\n" * 3 + "........b\n" * 4, {"b": 1}), lanes=1))
-    assert columns(pictures[2], 0)
-    assert columns(pictures[-1], 1)
-    assert not columns(pictures[-1], 0)
+    assert columns(pictures[2], 1)
+    assert columns(pictures[-1], 2)
+    assert not columns(pictures[-1], 1)
 
 
 @pytest.mark.parametrize("frames", [LEAVING, "...\n...", "abc"])

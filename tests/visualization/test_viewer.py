@@ -342,7 +342,8 @@ def test_it_shows_how_to_explain_other_objects(run, tmp_path):
 
 def test_the_command_is_that_of_the_run(tmp_path):
     out = str(tmp_path / "it's a run")
-    assert main(["track", "--source", "shapes", "--output", out, "--max-frames", "3", "--save-graph", "--no-overlay"]) == 0
+    options = ["--max-frames", "3", "--save-graph", "--no-overlay"]
+    assert main(["track", "--source", "shapes", "--output", out, *options]) == 0
     assert main(["view", out, "--explained", "0", "--no-pictures"]) == 0
     command = content(tmp_path / "it's a run" / "graph.html", "data")["command"]
     assert shlex.split(command) == ["tltm-graph", "explain", out]
@@ -352,7 +353,8 @@ def test_the_command_is_that_of_the_run(tmp_path):
 @pytest.mark.slow
 def test_a_run_is_viewed(tmp_path, capsys):
     out = str(tmp_path)
-    assert main(["track", "--source", "shapes", "--output", out, "--max-frames", "6", "--save-graph", "--no-overlay"]) == 0
+    options = ["--max-frames", "6", "--save-graph", "--no-overlay"]
+    assert main(["track", "--source", "shapes", "--output", out, *options]) == 0
     assert main(["view", out, "--explained", "2", "--width", "160"]) == 0
     assert "6 frames" in capsys.readouterr().out
     data = content(tmp_path / "graph.html", "data")
@@ -366,7 +368,8 @@ def test_a_run_is_viewed(tmp_path, capsys):
 @pytest.mark.slow
 def test_the_mistakes_of_a_run_are_in_the_page(tmp_path, capsys):
     out, page, wrong = str(tmp_path), tmp_path / "graph.html", tmp_path / "wrong.json"
-    assert main(["track", "--source", "shapes", "--output", out, "--max-frames", "8", "--save-graph", "--no-overlay"]) == 0
+    options = ["--max-frames", "8", "--save-graph", "--no-overlay"]
+    assert main(["track", "--source", "shapes", "--output", out, *options]) == 0
     assert main(["mistakes", out, "--output", str(wrong)]) == 0
     small = ["view", out, "--explained", "0", "--no-pictures"]
     assert main(small) == 0

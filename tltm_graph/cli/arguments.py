@@ -27,6 +27,9 @@ Data = Annotated[str | Path, Option(metavar="PATH")]
 File = Annotated[str | Path, Option(metavar="FILE")]
 Folder = Annotated[str | Path, Option(metavar="DIR")]
 
+Backend = Literal["torch", "openvino"]
+"""Name of an implementation of the network."""
+
 SolverName = Literal["hungarian", "greedy", "argmax"]
 """Name of a solver. ``argmax`` stands for the whole tracker of the released code."""
 

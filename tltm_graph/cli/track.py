@@ -1,3 +1,4 @@
+import importlib
 import platform
 import sys
 import time
@@ -5,12 +6,12 @@ import warnings
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from tltm_graph.cli.arguments import Folder, Option, SolverName
+from tltm_graph.cli.arguments import Backend, Folder, Option, SolverName
 from tltm_graph.cli.running import Interrupt, write_json
 
 if TYPE_CHECKING:
@@ -19,8 +20,24 @@ if TYPE_CHECKING:
     from tltm_graph.metrics import IdentityMeter
     from tltm_graph.structures import Detections, Frame
     from tltm_graph.synthetic import MovingShapes
+    from tltm_graph.tracking import Tracker
 
 DEFAULT_DETECTOR = "tltm:centermask-pico"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverlayOptions:
+    """Options of the overlay video.
+
+    Args:
+        overlay: The overlay video.
+        labels: The labels with id, class and score.
+        trail: Length of the trails in frames; 0 for none.
+    """
+
+    overlay: bool = True
+    labels: bool = True
+    trail: int = 30
 
 
 def track(
@@ -32,8 +49,10 @@ def track(
     max_frames: int | None = None,
     device: str = "auto",
     seed: int = 0,
+    classes: Annotated[Sequence[str], Option(metavar="NAME")] = (),
+    backend: Backend = "torch",
     save_graph: bool = False,
-    overlay: bool = True,
+    drawing: OverlayOptions = OverlayOptions(),
 ) -> dict[str, Any]:
     """Track the objects of a video.
 
@@ -60,8 +79,10 @@ def track(
         max_frames: Number of frames after which to stop. Default: all.
         device: cpu, cuda, …; auto is a GPU if there is one.
         seed: Seed of the rendered scene, the oracle and random weights.
+        classes: Classes to track, such as person dog. Default: all.
+        backend: Implementation of the network of a tltm model; openvino is faster on a CPU and needs its extra.
         save_graph: Also write graph.zip and graph.png.
-        overlay: The overlay video, which needs the package supervision.
+        drawing: Options of the overlay.
 
     Returns:
         Content of run.json.
@@ -69,18 +90,19 @@ def track(
     Raises:
         ValueError: If an argument, the video or the detections are not valid.
         OSError: If a file cannot be read or written.
-        ImportError: If the overlay is wanted and supervision is not installed.
     """
-    settings = {name: str(value) if isinstance(value, Path) else value for name, value in locals().items()}
+    options = {name: value for name, value in locals().items() if name != "drawing"} | asdict(drawing)
+    settings = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
     if max_frames is not None and max_frames < 1:
         raise ValueError(f"Expected max_frames of at least 1, got {max_frames}")
-    if overlay:
-        _check_overlay()  # before a detector is loaded
+    if drawing.trail < 0:
+        raise ValueError(f"Expected a trail of at least 0 frames, got {drawing.trail}")
+    overlay = drawing.overlay and _can_draw("overlay.mp4", "draw")
     import torch
     from tqdm import tqdm
 
     from tltm_graph.cli.saved_run import build_tracker, expand_detector_name, open_source
-    from tltm_graph.detectors import build_detector
+    from tltm_graph.detectors import OfClasses, build_detector
     from tltm_graph.explanation import GraphWriter
     from tltm_graph.formats import TrackWriter
     from tltm_graph.io.output import output_folder
@@ -88,7 +110,7 @@ def track(
     from tltm_graph.synthetic import MovingShapes
 
     names = ["tracks.json", *(["overlay.mp4"] if overlay else []), *(["graph.zip"] if save_graph else [])]
-    names += ["graph.png"] if save_graph and _can_draw_graph() else []
+    names += ["graph.png"] if save_graph and _can_draw("graph.png", "association_graph") else []
     _check_targets([Path(output) / name for name in (*names, "run.json")], source, detector)
     device = _available_device(device)
     torch.manual_seed(seed)
@@ -97,22 +119,24 @@ def track(
     scene = frames if isinstance(frames, MovingShapes) else None
     description = detector if detector is not None else "oracle" if scene else DEFAULT_DETECTOR
     model = build_detector(
-        expand_detector_name(description),
+        _with_backend(expand_detector_name(description), backend),
         device=device,
         truth=scene.truth if scene else None,
         class_names=scene.class_names if scene else None,
         seed=seed,
     )
+    model = OfClasses(model, classes) if classes else model
     _check_length(model, frames.num_frames)
     tracker = build_tracker(solver, model)
     length = min((n for n in (frames.num_frames, max_frames) if n is not None), default=None)
     meter = IdentityMeter() if scene else None
     seconds: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=100_000))  # a stream may never end
     track_ids: set[int] = set()
+    search = _Search()
 
     with output_folder(Path(output)) as folder, ExitStack() as stack, Interrupt() as interrupt:
         tracks = stack.enter_context(TrackWriter(folder / "tracks.json"))
-        write_overlay = _overlay_writer(stack, folder, model, frames) if overlay else None
+        write_overlay = _overlay_writer(stack, folder, model, frames, drawing) if overlay else None
         about = {**settings, "detector": description, "related": model.affinity() is not None, "fps": frames.fps}
         graph = stack.enter_context(GraphWriter(folder / "graph.zip", tracker, about)) if save_graph else None
         state = tracker.start()
@@ -123,6 +147,7 @@ def track(
             state, detections = tracker.step(state, frame)
             assert detections.ids is not None
             track_ids.update(detections.ids[detections.ids >= 0].tolist())
+            search.add(frame, detections)
             for stage, value in state.seconds.items():
                 seconds[stage].append(value)
             with _timed(seconds["write"]):
@@ -158,6 +183,8 @@ def track(
     }
     write_json(folder / "run.json", run)
     _print_run(run)
+    if not track_ids:
+        print(search.explain(model, tracker))
     return run
 
 
@@ -181,20 +208,65 @@ def _print_run(run: dict[str, Any]) -> None:
         print(f"  {run['settings']['output']}/{name}")
 
 
-def _check_overlay() -> None:
+def _can_draw(name: str, module: str) -> bool:
+    """Tell if the packages of a module that draws are installed; warn if not."""
     try:
-        import tltm_graph.visualization.draw  # noqa: F401
+        importlib.import_module(f"tltm_graph.visualization.{module}")
     except ImportError as error:
-        raise ImportError(f"{error}; or track without the overlay: tltm-graph track --no-overlay") from error
-
-
-def _can_draw_graph() -> bool:
-    try:
-        import tltm_graph.visualization.association_graph  # noqa: F401
-    except ImportError as error:
-        warnings.warn(f"graph.png is not written: {error}", stacklevel=2)
+        warnings.warn(f"{name} is not written: {error}", stacklevel=2)
         return False
     return True
+
+
+def _with_backend(description: str, backend: str) -> str:
+    """Add the name of a backend to the options of a model of this package."""
+    if backend == "torch":
+        return description
+    if not description.startswith("tltm_graph.models.model_for_tracking"):
+        raise ValueError(f"Expected a detector tltm:WEIGHTS for the backend '{backend}', got '{description}'")
+    return f"{description}{'&' if '?' in description else '?'}backend={backend}"
+
+
+class _Search:
+    """Best scores of a video, and some of its frames as long as nothing was detected, to say why nothing was found."""
+
+    def __init__(self) -> None:
+        self.best_score: float | None = None
+        self.frames: list[Frame] = []
+
+    def add(self, frame: "Frame", detections: "Detections") -> None:
+        if len(detections):
+            self.best_score = max(self.best_score or 0.0, float(detections.scores.max()))
+            self.frames.clear()
+        elif self.best_score is None and frame.index & (frame.index - 1) == 0 and len(self.frames) < 8:  # 0, 1, 2, 4, …
+            self.frames.append(frame)
+
+    def explain(self, model: "Detector", tracker: "Tracker") -> str:
+        """Say how close the best detection came to a track."""
+        if self.best_score is not None:
+            threshold = getattr(tracker.track_manager, "new_track_threshold", None)
+            needed = "" if threshold is None else f", and a track starts at {threshold:g}"
+            return f"no object was tracked: the best score of a detection was {self.best_score:.2f}{needed}"
+        best, threshold = _best_hidden_score(model, self.frames)
+        if best is None:
+            return "no object was detected: lower the detector's score_threshold, or use one that knows these objects"
+        return f"no object was detected: best score {best:.2f}, threshold {threshold:g}"
+
+
+def _best_hidden_score(model: "Detector", frames: Sequence["Frame"]) -> tuple[float | None, float]:
+    """Detect once more without a threshold, if the detector is a model of this package."""
+    from tltm_graph.detectors.centermask import CenterMask
+    from tltm_graph.models import TLTM
+    from tltm_graph.models.tltm import detector_of
+
+    if not isinstance(model, TLTM | CenterMask):
+        return None, 0.0
+    detector = detector_of(model)
+    decoder = detector.decoder
+    detector.decoder = replace(decoder, score_threshold=0.0, candidates=1, max_objects=1)
+    scores = [float(detector.detect(frame)[0].scores[0]) for frame in frames]
+    detector.decoder = decoder
+    return max(scores, default=None), decoder.score_threshold
 
 
 def _check_targets(targets: Sequence[Path], source: str, detector: str | None) -> None:
@@ -232,12 +304,16 @@ def _check_length(detector: "Detector", num_frames: int | None) -> None:
 
 
 def _overlay_writer(
-    stack: ExitStack, folder: Path, detector: "Detector", frames: "FrameReader | MovingShapes"
+    stack: ExitStack,
+    folder: Path,
+    detector: "Detector",
+    frames: "FrameReader | MovingShapes",
+    options: OverlayOptions,
 ) -> Callable[["Frame", "Detections"], None]:
     from tltm_graph.io import VideoWriter
     from tltm_graph.visualization.draw import Overlay
 
-    overlay = Overlay(detector.class_names)
+    overlay = Overlay(detector.class_names, options.trail, options.labels)
     video = stack.enter_context(VideoWriter(folder / "overlay.mp4", frames.fps or 30.0))
     return lambda frame, detections: video.write(overlay.draw(frame, detections))
 

@@ -90,6 +90,7 @@ def centermask_pico(
     It has 1.1 million parameters. Batch norm is folded into the convolutions, so backbone and head are frozen. The mask
     head reads the map of stride 4 for crisp boundaries. By default frames are stretched to 416×416, a detection needs a
     score of 0.3, and 0.45 to start a track, and boxes of different classes with an IoU above 0.7 are duplicates.
+    Masks of all objects are drawn, so that a tracker can tell other duplicates by them.
 
     Args:
         class_names: Names of the classes.
@@ -99,7 +100,14 @@ def centermask_pico(
     """
     backbone, num_classes = ShuffleBackbone(), len(class_names)
     decoder = Decoder(score_threshold=0.3, nms_iou_across=0.7)
-    defaults = {"min_size": 416, "max_size": 416, "stretch": True, "decoder": decoder, "new_track_threshold": 0.45}
+    defaults: dict[str, Any] = {
+        "min_size": 416,
+        "max_size": 416,
+        "stretch": True,
+        "decoder": decoder,
+        "new_track_threshold": 0.45,
+        "masks_on_demand": False,
+    }
     model = CenterMask(
         backbone,
         PicoHead(num_classes, backbone.channels, len(backbone.strides)),

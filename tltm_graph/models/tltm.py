@@ -110,8 +110,6 @@ class TLTM(nn.Module, Detector):
         relation: Appearance model that encodes the features and scores the edges.
     """
 
-    masks_on_demand = True
-
     config: dict[str, Any] | None = None
     """Arguments to build the model again, for :func:`tltm_graph.models.save_model`."""
 
@@ -127,6 +125,11 @@ class TLTM(nn.Module, Detector):
     def class_names(self) -> tuple[str, ...] | None:  # type: ignore[override]
         """Names of the classes."""
         return self.detector.class_names
+
+    @property
+    def masks_on_demand(self) -> bool:  # type: ignore[override]
+        """True if :meth:`detect` returns no masks: that of the detector."""
+        return self.detector.masks_on_demand
 
     @property
     def new_track_threshold(self) -> float | None:  # type: ignore[override]

@@ -43,7 +43,7 @@ class Memory:
             raise ValueError(f"Expected unique ids, got {self.ids.tolist()}")
 
     @classmethod
-    def empty(cls, device: torch.device | str = "cpu", next_id: int = 0) -> Self:
+    def empty(cls, device: torch.device | str = "cpu", next_id: int = 1) -> Self:
         """Memory without tracks. Bookkeeping is on the CPU, everything the graph reads on ``device``."""
         none, detections = torch.zeros(0, dtype=torch.int64), Detections.empty(device)
         motion = MotionFilters().start(detections.boxes, detections.scores, 0.0)

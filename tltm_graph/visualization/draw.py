@@ -142,7 +142,7 @@ class Overlay:
 
     def _count(self, scene: np.ndarray, frame: Frame) -> None:
         """Write the number and the time of the frame, black on white and in the upper left corner."""
-        minutes, seconds = divmod(frame.time, 60)
+        minutes, seconds = divmod(round(frame.time, 2), 60)
         text = f"frame {frame.index}  {int(minutes)}:{seconds:05.2f}"
         (width, height), below = cv2.getTextSize(text, _FONT, self._text_scale, self._text_thickness)
         margin = round(0.4 * height)

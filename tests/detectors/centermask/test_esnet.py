@@ -36,9 +36,7 @@ def test_half_of_the_channels_pass_a_block_unchanged():
 def test_every_level_sees_every_map():
     torch.manual_seed(0)
     pyramid = CrossStagePyramid((4, 6, 8), 16)
-    maps = [
-        torch.randn(1, c, s, s, requires_grad=True) for c, s in zip((4, 6, 8), (16, 8, 4), strict=True)
-    ]
+    maps = [torch.randn(1, c, s, s, requires_grad=True) for c, s in zip((4, 6, 8), (16, 8, 4), strict=True)]
     for level in pyramid(maps)[:3]:
         gradients = torch.autograd.grad(level.sum(), maps, retain_graph=True)
         assert all(gradient.abs().sum() > 0 for gradient in gradients)

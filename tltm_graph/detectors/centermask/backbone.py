@@ -27,6 +27,7 @@ class PyramidBackbone(nn.Module):
     """
 
     strides = (8, 16, 32, 64, 128)
+    fine_stride: int | None = None  # no finer map
 
     def __init__(self, body: nn.Module, body_channels: tuple[int, int, int], channels: int = 256) -> None:
         super().__init__()

@@ -152,7 +152,7 @@ class ShuffleBackbone(nn.Module):
     """
 
     strides = (8, 16, 32, 64)
-    fine_stride = 4
+    fine_stride: int | None = 4
     fine_channels = 24
 
     def __init__(self, channels: int = 96) -> None:

@@ -132,29 +132,43 @@ class Decoder:
 
     def __call__(self, outputs: Sequence[DenseOutput], strides: Sequence[int]) -> list[Detections]:
         """Decode the detections of each image, highest score first. Boxes are in pixels of the padded image."""
-        levels = [self._candidates(output, stride) for output, stride in zip(outputs, strides, strict=True)]
-        rank, boxes, labels = (torch.cat(parts, dim=1) for parts in zip(*levels, strict=True))  # (B, K, …)
-        scores = rank if outputs[0].centerness is None else rank.sqrt()  # not a number below the threshold
-        return [self._select(*image) for image in zip(scores, boxes, labels, strict=True)]
+        sizes = [output.logits.shape[2:] for output in outputs]
+        device = outputs[0].logits.device
+        points = torch.cat([cell_centres(size, stride, device) for size, stride in zip(sizes, strides, strict=True)])
+        counts = torch.tensor([size.numel() for size in sizes], device=device)
+        stride = torch.tensor(strides, device=device, dtype=torch.float32).repeat_interleave(counts)  # (L,)
+        return [
+            self._decode([output[image : image + 1] for output in outputs], points, stride)
+            for image in range(len(outputs[0].logits))
+        ]
 
-    def _candidates(self, output: DenseOutput, stride: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return rank (B, K), boxes (B, K, 4) and labels (B, K) of a level's best K pairs of cell and class.
+    def _decode(self, outputs: Sequence[DenseOutput], points: Tensor, stride: Tensor) -> Detections:
+        """Decode one image, given the centres (L, 2) and the strides (L,) of the cells of all levels."""
+        logits = torch.cat([_by_cell(output.logits) for output in outputs])  # (L, C)
+        # Few logits are above the threshold: only these become probabilities. The margin is for rounding.
+        bound = torch.tensor(self.score_threshold).logit() - 1e-3
+        cell, label = (logits > bound).nonzero(as_tuple=True)
+        probability = logits[cell, label].sigmoid()
+        if outputs[0].centerness is None:
+            rank = score = probability
+        else:
+            centerness = torch.cat([_by_cell(output.centerness) for output in outputs if output.centerness is not None])
+            rank = probability * centerness[cell, 0].sigmoid()
+            score = rank.sqrt()
+        chosen = self._candidates((probability > self.score_threshold).nonzero().flatten(), rank, stride[cell])
+        cell, label, score = cell[chosen], label[chosen], score[chosen]
+        sides = torch.cat([_by_cell(output.distances) for output in outputs])[cell] * stride[cell, None]
+        boxes = torch.cat([points[cell] - sides[:, :2], points[cell] + sides[:, 2:]], dim=1)
+        return self._select(score, boxes, label)
 
-        The rank is -1 if the probability is not above the threshold.
-        """
-        logits, distances = _by_cell(output.logits), _by_cell(output.distances)
-        probability = logits.sigmoid()
-        rank = probability if output.centerness is None else probability * _by_cell(output.centerness).sigmoid()
-        rank = torch.where(probability > self.score_threshold, rank, -1.0).flatten(1)
-        rank, index = rank.topk(min(self.candidates, rank.shape[1]))  # (B, K)
-        cell, labels = index // logits.shape[2], index % logits.shape[2]
-        points = cell_centres(output.logits.shape[2:], stride, rank.device)[cell]  # (B, K, 2)
-        sides = distances.gather(1, cell[:, :, None].expand(-1, -1, 4)) * stride
-        return rank, torch.cat([points - sides[..., :2], points + sides[..., 2:]], dim=2), labels
+    def _candidates(self, rows: Tensor, rank: Tensor, stride: Tensor) -> Tensor:
+        """Keep the best rows of each level, which its stride identifies."""
+        if len(rows) <= self.candidates:
+            return rows
+        levels = [rows[stride[rows] == value] for value in stride.unique()]
+        return torch.cat([level[rank[level].topk(min(self.candidates, len(level))).indices] for level in levels])
 
     def _select(self, scores: Tensor, boxes: Tensor, labels: Tensor) -> Detections:
-        candidates = (scores >= 0).nonzero().flatten()
-        scores, boxes, labels = scores[candidates], boxes[candidates], labels[candidates]
         kept = batched_nms(boxes, scores, labels, self.nms_iou)  # sorted by score
         if self.nms_iou_across < 1:
             kept = kept[nms(boxes[kept], scores[kept], self.nms_iou_across)]
@@ -164,7 +178,7 @@ class Decoder:
 
 
 def _by_cell(x: Tensor) -> Tensor:
-    return x.float().permute(0, 2, 3, 1).flatten(1, 2)  # (B, H·W, …)
+    return x[0].float().permute(1, 2, 0).flatten(0, 1)  # (H·W, …)
 
 
 def cell_centres(size: Sequence[int], stride: int, device: torch.device | str = "cpu") -> Tensor:

@@ -89,9 +89,8 @@ class MaskHead(nn.Module):
             x = F.relu(conv(x))
         x = self.deconv(self.attention(x))  # (N, channels, 2R, 2R)
         if self.fine_channels:
-            x = F.relu(self.refine(F.relu(x + self.fine(unfolded(fine)))))
-        else:
-            x = F.relu(x)
+            x = self.refine(F.relu(x + self.fine(unfolded(fine))))
+        x = F.relu(x)
         if labels is None:
             return self.predictor(x)
         if self.num_classes == 1:

@@ -1,6 +1,6 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ from torchvision.ops import clip_boxes_to_image, roi_align
 
 from tltm_graph.detectors.centermask.backbone import PyramidBackbone
 from tltm_graph.detectors.centermask.esnet import ShuffleBackbone
-from tltm_graph.detectors.centermask.fcos import Decoder, FCOSHead
+from tltm_graph.detectors.centermask.fcos import Decoder, DenseOutput, FCOSHead
 from tltm_graph.detectors.centermask.mask_head import MaskHead, folded
 from tltm_graph.detectors.centermask.pico_head import PicoHead
 from tltm_graph.detectors.detector import Detector
@@ -23,6 +23,18 @@ Pyramid = Sequence[Tensor]
 """Feature maps (B, C, H, W) of the levels, finest first."""
 
 
+class Backend(Protocol):
+    """Implementation of the network of a :class:`CenterMask`, with the same methods."""
+
+    def dense(self, images: Tensor, previous: Pyramid | None = None) -> tuple[Pyramid, list[DenseOutput]]:
+        """Compute :meth:`CenterMask.dense`."""
+        ...
+
+    def mask_logits(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Compute :meth:`CenterMask.mask_logits`."""
+        ...
+
+
 class CenterMask(nn.Module, Detector):
     """Detector and segmenter of objects: FCOS on a feature pyramid and a mask head (CenterMask, arXiv 1911.06667).
 
@@ -30,7 +42,8 @@ class CenterMask(nn.Module, Detector):
     computed from the fused pyramid. Features of objects are pooled from the pyramid before fusion, which is also the
     context of the next frame.
 
-    :meth:`detect` computes boxes, :meth:`segment` draws the masks of selected objects.
+    :meth:`detect` computes boxes, :meth:`segment` draws the masks of selected objects, or of all if
+    ``masks_on_demand`` is False.
 
     Args:
         backbone: Computes the pyramid of images, which may begin with a finer map for masks.
@@ -44,9 +57,11 @@ class CenterMask(nn.Module, Detector):
         autocast: Data type of :meth:`detect` and :meth:`segment`, ``torch.bfloat16`` or ``torch.float16``; None for
             float32. Weights are always float32.
         pools_pixels: True to append three channels with the pixels of the image to the features of objects.
-        stretch: True to resize every frame to ``min_size`` × ``min_size`` by a bicubic filter, as PicoDet learned; False
-            to keep the proportions.
+        stretch: True to resize every frame to ``min_size`` × ``min_size`` by a bicubic filter, as PicoDet learned;
+            False to keep the proportions.
         new_track_threshold: Minimum score, in [0, 1], that should start a track; None for the default of the tracker.
+        masks_on_demand: False to draw the masks of all objects at once, so that the tracker can tell duplicates by
+            them.
 
     Raises:
         ValueError: If the number of fusers is not that of levels, the number of names or masks is not that of classes,
@@ -56,8 +71,9 @@ class CenterMask(nn.Module, Detector):
     pixel_mean: Tensor
     config: dict[str, Any] | None = None
     """Arguments to build the model again, for :func:`tltm_graph.models.save_model`."""
+    backend: Backend | None = None
+    """Other implementation of the network for :meth:`detect` and :meth:`segment`; None for that of torch."""
     num_mask_levels = 3
-    masks_on_demand = True
 
     def __init__(
         self,
@@ -73,6 +89,7 @@ class CenterMask(nn.Module, Detector):
         pools_pixels: bool = False,
         stretch: bool = False,
         new_track_threshold: float | None = None,
+        masks_on_demand: bool = True,
     ) -> None:
         super().__init__()
         if fusers is not None and len(fusers) != len(backbone.strides):
@@ -94,6 +111,7 @@ class CenterMask(nn.Module, Detector):
         self.pools_pixels = pools_pixels
         self.stretch = stretch
         self.new_track_threshold = new_track_threshold
+        self.masks_on_demand = masks_on_demand
         self.register_buffer("pixel_mean", torch.tensor([103.53, 116.28, 123.675]), persistent=False)  # BGR
 
     def prepare(self, images: Sequence[Tensor]) -> Tensor:
@@ -122,9 +140,23 @@ class CenterMask(nn.Module, Detector):
             return (min(self.min_size, self.max_size),) * 2
         return network_size(size, self.min_size, self.max_size)
 
+    def dense(self, images: Tensor, previous: Pyramid | None = None) -> tuple[Pyramid, list[DenseOutput]]:
+        """Compute all that does not depend on the objects.
+
+        Args:
+            images: Batch of images from :meth:`prepare`.
+            previous: Pyramid of the previous frames; None to fuse the current one with itself.
+
+        Returns:
+            The pyramid of the images before fusion, and the output of the head for each level.
+        """
+        pyramid = self.backbone(images)
+        return pyramid, self.head(self.fuse(previous or pyramid, pyramid))
+
     def resize(self, image: Tensor) -> Tensor:
         """Resize an RGB image (3, H, W), uint8, to the network's input size."""
-        return (stretch_image if self.stretch else resize_image)(image, self.network_size(tuple(image.shape[1:])))
+        height, width = image.shape[1:]
+        return (stretch_image if self.stretch else resize_image)(image, self.network_size((height, width)))
 
     def fuse(self, previous: Pyramid, current: Pyramid) -> Pyramid:
         """Fuse each level of the current pyramid with the previous one. Without fusers, return the current pyramid."""
@@ -157,6 +189,7 @@ class CenterMask(nn.Module, Detector):
         pooled = [ratio_roi_align(levels, self.backbone.strides[: self.num_mask_levels], boxes, sizes)]
         resolution = pooled[0].shape[-1]
         if self.mask_head.fine_channels:
+            assert self.backbone.fine_stride is not None
             fine = pyramid[0].to(pooled[0])
             fine = roi_align(fine, list(boxes), 2 * resolution, 1 / self.backbone.fine_stride, aligned=True)
             pooled.append(folded(fine))
@@ -172,7 +205,7 @@ class CenterMask(nn.Module, Detector):
 
     @torch.no_grad()
     def detect(self, frame: Frame, context: Pyramid | None = None) -> tuple[Detections, Pyramid]:
-        """Detect the objects of a frame, without masks.
+        """Detect the objects of a frame, without masks if they are drawn on demand.
 
         Args:
             frame: Frame to process.
@@ -185,12 +218,12 @@ class CenterMask(nn.Module, Detector):
         size = self.network_size(frame.size)
         with self.precision():
             images = self.prepare([self.resize(frame.image)])
-            pyramid = self.backbone(images)
-            outputs = self.head(self.fuse(context or pyramid, pyramid))
+            pyramid, outputs = (self.backend or self).dense(images, context)
             (objects,) = self.decoder(outputs, self.backbone.strides)
             features = self.pool(pyramid, [objects.boxes], [size], images).float()
         scale = objects.boxes.new_tensor([frame.size[1] / size[1], frame.size[0] / size[0]]).repeat(2)
-        return objects.replace(boxes=objects.boxes * scale, features=features), pyramid
+        objects = objects.replace(boxes=objects.boxes * scale, features=features)
+        return objects if self.masks_on_demand else self.segment(objects, frame.size), pyramid
 
     @torch.no_grad()
     def segment(self, detections: Detections, size: tuple[int, int]) -> Detections:
@@ -212,7 +245,8 @@ class CenterMask(nn.Module, Detector):
                 "detect() returned"
             )
         with self.precision():
-            probability = self.mask_logits(detections.features, detections.labels).float().sigmoid()  # (N, 28, 28)
+            logits = (self.backend or self).mask_logits(detections.features, detections.labels)  # (N, 28, 28)
+        probability = logits.float().sigmoid()
         boxes = clip_boxes_to_image(detections.boxes, size)
         return detections.replace(boxes=boxes, masks=paste_masks(probability, boxes, size))
 
