@@ -2,9 +2,9 @@
 
     python benchmarks/real_video.py [--source docs/clips/dog_person.mp4] [--frames 60] [--threads 2]
 
-A step is everything from reading the frame to ids and masks. Of the others, reading and detection are timed; they do not
-track. All process the same frames in turns. torchvision's weights are random: a Faster R-CNN finds no object then, which
-flatters it; a Mask R-CNN is given 5 objects a frame.
+A step is everything from reading the frame to ids and masks. Of the others, reading and detection are timed; they do
+not track. All process the same frames in turns. torchvision's weights are random: a Faster R-CNN finds no object then,
+which flatters it; a Mask R-CNN is given 5 objects a frame.
 """
 
 import argparse

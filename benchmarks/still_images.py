@@ -23,8 +23,8 @@ from tltm_graph import Detections, Frame
 from tltm_graph.detectors.centermask import CenterMask, Decoder
 from tltm_graph.detectors.centermask.fcos import DenseOutput
 from tltm_graph.io import read_frames
-from tltm_graph.models import load_model
-from tltm_graph.models.tltm import detector_of, for_inference
+from tltm_graph.models import model_for_tracking
+from tltm_graph.models.tltm import detector_of
 from tltm_graph.ops import mask_iou
 
 EVALUATED = Decoder(score_threshold=0.025, nms_iou=0.6, max_objects=100)
@@ -37,12 +37,15 @@ def main() -> None:
     parser.add_argument("--images", type=Path, default=Path("../shared/data/coco_subset"))
     parser.add_argument("--onnx", type=Path, help="file that the detector was converted from")
     parser.add_argument("--model", default="centermask-pico", help="weights or name of a model")
+    parser.add_argument("--backend", default="torch", help="torch or openvino")
+    parser.add_argument("--precision", default="float32", help="float32 or bfloat16")
     parser.add_argument("--max-images", type=int, help="use the first images only")
     arguments = parser.parse_args()
 
     torch.manual_seed(0)
     truth, image_ids = _test_images(arguments.images / "instances.json", arguments.max_images)
-    detector = detector_of(for_inference(load_model(arguments.model)))
+    options = {"backend": arguments.backend, "precision": arguments.precision}
+    detector = detector_of(model_for_tracking(arguments.model, **options))
     detector.decoder = EVALUATED
     print(f"{len(image_ids)} images, {len(truth.getAnnIds(imgIds=image_ids))} objects")
     print(f"{'':34}  AP   AP50  AP75    s     m     l")

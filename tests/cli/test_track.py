@@ -1,4 +1,5 @@
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -7,15 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tltm_graph import MovingShapes, SavedGraph, __version__, read_frames
 from tltm_graph.cli import main
 from tltm_graph.detectors import Detector
 from tltm_graph.explanation import association_graph
-from tltm_graph.formats import TrackWriter
+from tltm_graph.formats import COCO, TrackWriter
 from tltm_graph.formats.youtube_vis_results import read_tracks
 from tltm_graph.io import VideoWriter
+from tltm_graph.ops.rle import decode_rle
 
 ROOT = Path(__file__).parents[2]
 
@@ -261,16 +264,13 @@ def without(missing: list[str], *arguments: str) -> subprocess.CompletedProcess:
 def test_a_plain_installation_tracks_without_overlay(tmp_path):
     missing = ["supervision", "matplotlib"]
     arguments = ["track", "--source", "shapes", "--max-frames", "3", "--output", str(tmp_path / "out")]
-    done = without(missing, *arguments)
-    assert done.returncode == 1
-    (line,) = done.stderr.strip().splitlines()
-    for fact in ("'supervision'", "'tltm-graph[viz]'", "'.[viz]'", "tltm-graph track --no-overlay"):
-        assert fact in line
-    assert not (tmp_path / "out").exists()
-    done = without(missing, *arguments, "--no-overlay", "--save-graph")
+    done = without(missing, *arguments, "--save-graph")
     assert done.returncode == 0, done.stderr
     assert files(tmp_path / "out") == {"tracks.json", "run.json", "graph.zip"}
-    assert "warning: graph.png is not written: Expected 'matplotlib'" in done.stderr
+    for name, package in (("overlay.mp4", "supervision"), ("graph.png", "matplotlib")):
+        assert f"warning: {name} is not written: Expected '{package}'" in done.stderr
+    assert "'tltm-graph[viz]'" in done.stderr
+    assert "warning" not in without(missing, *arguments, "--no-overlay").stderr
     done = without(missing, "view", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     done = without(["supervision"], "draw", str(tmp_path / "out"))
@@ -283,3 +283,94 @@ def test_importing_the_package_warns_of_nothing():
         [sys.executable, "-c", "from tltm_graph import Tracker, TLTM"], capture_output=True, text=True, cwd=ROOT
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+CLIP = ROOT / "docs" / "clips" / "dog_person.mp4"
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory) -> Path:
+    """Run of the model in the package on the first frames of a real video."""
+    out = tmp_path_factory.mktemp("real")
+    assert main(["track", "--source", str(CLIP), "--max-frames", "12", "--output", str(out)]) == 0
+    return out
+
+
+@pytest.mark.slow
+def test_a_real_video_is_tracked_by_default(real):
+    run = json.loads((real / "run.json").read_text())
+    assert run["settings"]["detector"] == "tltm:centermask-pico"
+    assert files(real) == {"tracks.json", "overlay.mp4", "run.json"}
+    tracks = read_tracks(real / "tracks.json")
+    whole = {COCO[track.label]: track for track in tracks.values() if len(track) > 9}
+    assert whole.keys() == {"person", "dog"}
+    assert min(tracks) == 1, "ids count from 1"
+    for track in whole.values():
+        for box, rle in zip(track.boxes, track.masks, strict=True):
+            area = (box[2] - box[0]) * (box[3] - box[1])
+            assert 0.2 < decode_rle([rle], (480, 854)).sum() / area < 0.95
+
+
+@pytest.mark.slow
+def test_only_some_classes(real, tmp_path, capsys):
+    arguments = ["track", "--source", str(CLIP), "--max-frames", "12", "--output", str(tmp_path), "--no-overlay"]
+    assert main([*arguments, "--classes", "dog", "cat"]) == 0
+    dogs, everything = read_tracks(tmp_path / "tracks.json"), read_tracks(real / "tracks.json")
+    assert {track.label for track in dogs.values()} == {COCO.index("dog")}
+    assert max(map(len, dogs.values())) == max(len(t) for t in everything.values() if t.label == COCO.index("dog"))
+    assert main([*arguments, "--classes", "dog", "unicorn"]) == 1
+    assert "Expected classes among person, bicycle" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_openvino_gives_the_same_tracks(real, tmp_path, video, capsys):
+    pytest.importorskip("openvino")
+    arguments = ["track", "--source", str(CLIP), "--max-frames", "12", "--backend", "openvino", "--no-overlay"]
+    assert main([*arguments, "--output", str(tmp_path)]) == 0
+    ours, theirs = read_tracks(tmp_path / "tracks.json"), read_tracks(real / "tracks.json")
+    assert ours.keys() == theirs.keys()
+    for track_id, track in ours.items():
+        assert track.frames == theirs[track_id].frames
+        assert np.abs(np.array(track.boxes) - np.array(theirs[track_id].boxes)).max() < 1e-2
+    line = wrong(tmp_path, capsys, "--source", str(video), "--detector", "oracle", "--backend", "openvino")
+    assert "Expected a detector tltm:WEIGHTS for the backend 'openvino', got 'oracle'" in line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(16, 16), (90, 40), (33, 4000)])
+def test_frames_of_any_size(tmp_path, size):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for i in range(2):
+        Image.fromarray(np.full(size, 100 + i, dtype=np.uint8)).save(pictures / f"{i}.png")  # grey
+    assert main(["track", "--source", str(pictures), "--output", str(tmp_path / "out")]) == 0
+    assert files(tmp_path / "out") == {"tracks.json", "overlay.mp4", "run.json"}
+
+
+@pytest.mark.slow
+def test_a_video_of_nothing_known(tmp_path, capsys):
+    pictures = np.zeros((3, 60, 80, 3), dtype=np.uint8)
+    with VideoWriter(tmp_path / "black.mp4") as writer:
+        for picture in pictures:
+            writer.write(torch.from_numpy(picture).permute(2, 0, 1))
+    detector = "tltm:centermask-pico?score_threshold=0.9"
+    arguments = ["--source", str(tmp_path / "black.mp4"), "--detector", detector, "--output", str(tmp_path / "out")]
+    assert main(["track", *arguments]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("no object")]
+    assert re.fullmatch(r"no object was detected: best score 0\.\d\d, threshold 0\.9", line)
+
+
+def test_detections_too_weak_to_start_a_track(video, tmp_path, capsys):
+    entry = {"height": 96, "width": 128, "m": [{"category": "shape", "score": 0.12, "bbox": [10, 10, 30, 30]}]}
+    for name, entries in (("weak", [entry] * 12), ("none", [entry | {"m": []}] * 12)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(entries))
+        detector = f"precomputed:{tmp_path}/{name}.json"
+        arguments = ["track", "--source", str(video), "--detector", detector, "--output", str(tmp_path / name)]
+        assert main([*arguments, "--no-overlay"]) == 0
+    weak, none = [line for line in capsys.readouterr().out.splitlines() if line.startswith("no object")]
+    assert weak == "no object was tracked: the best score of a detection was 0.12, and a track starts at 0.3"
+    assert none.startswith("no object was detected: lower the detector's score_threshold")
+
+
+def test_a_negative_trail(video, tmp_path, capsys):
+    assert "Expected a trail of at least 0" in wrong(tmp_path, capsys, "--source", str(video), "--trail", "-1")

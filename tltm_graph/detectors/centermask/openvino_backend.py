@@ -28,12 +28,18 @@ class OpenVinoBackend:
         detector: Detector with its weights, on the CPU.
 
     Raises:
-        ValueError: If the detector is on another device.
+        ValueError: If the detector is on another device, or its backbone has group norm, with which OpenVINO crashes.
     """
 
     def __init__(self, detector: CenterMask) -> None:
         if detector.pixel_mean.device.type != "cpu":
             raise ValueError(f"Expected a model on the CPU for OpenVINO, got one on '{detector.pixel_mean.device}'")
+        if any(isinstance(module, nn.GroupNorm) for module in detector.backbone.modules()):
+            # Seen in 2026.4: compile_model() ends the process on a chain of residual blocks with group norm.
+            raise ValueError(
+                "Expected a backbone without group norm for OpenVINO, which crashes with it, got "
+                f"{detector.backbone!r}: use the backend 'torch'"
+            )
         # Not a module: it must be no part of the detector that holds this backend.
         self._dense, self._masks = _Dense(detector), _Masks(detector)
         self._compiled: dict[Any, Any] = {}
