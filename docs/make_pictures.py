@@ -2,16 +2,14 @@
 
 import shutil
 import subprocess
-import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import networkx as nx
 import torch
 from matplotlib.figure import Figure
-from torchvision.io import write_jpeg, write_png
+from torchvision.io import write_jpeg
 from torchvision.transforms.v2.functional import InterpolationMode, resize
 
 from tltm_graph import MovingShapes, SavedGraph, Tracker, read_frames
@@ -20,7 +18,7 @@ from tltm_graph.cli.explain import doubts, explain
 from tltm_graph.cli.solve import solve
 from tltm_graph.cli.track import track
 from tltm_graph.cli.view import view
-from tltm_graph.detectors import OracleDetector, PrecomputedDetector
+from tltm_graph.detectors import OracleDetector
 from tltm_graph.explanation import association_graph
 from tltm_graph.models import model_for_tracking
 from tltm_graph.synthetic import EASY, HARD, STANDARD, VAL, moving_shapes
@@ -28,7 +26,7 @@ from tltm_graph.visualization import Overlay, draw_association_graph
 from tltm_graph.visualization.drawing import Drawing
 
 FOLDER = Path(__file__).parent / "images"
-SHOWN = (5, 40, 74)
+SHOWN = (20, 130, 240)
 
 
 def draw_world() -> torch.Tensor:
@@ -40,28 +38,16 @@ def draw_world() -> torch.Tensor:
     return torch.cat(rows, dim=1)
 
 
-def draw_demo() -> torch.Tensor:
-    """Draw three frames of the scene of ``make demo`` with the tracks of the small model."""
-    scene = moving_shapes(EASY, range(5_000_000, 5_000_001), num_frames=75)[0]
-    model = model_for_tracking("tltm-tiny-moving-shapes")
-    overlay, pictures = Overlay(scene.class_names), []
-    for frame, detections in Tracker(model).track(scene):
-        picture = overlay.draw(frame, detections)
-        if frame.index in SHOWN:
-            pictures.append(resize(picture, [240]))
-    return torch.cat(pictures, dim=2)
-
-
-def draw_clip(data: Path) -> torch.Tensor:
-    """Draw three frames of a real video (Apache-2.0) with tracked masks; its detections are in ``data`` too."""
-    detector = PrecomputedDetector.from_file(data / "clips/detections/clip_01_dog.json.gz")
-    overlay, pictures = Overlay(detector.class_names), []
-    for frame, detections in Tracker(detector).track(read_frames(data / "clips/sam2_dog_person.mp4")):
-        size, scale = [315, 560], 560 / frame.size[1]
+def draw_clip() -> torch.Tensor:
+    """Draw three frames of the clip of ``make demo`` with the tracks of the model in the package."""
+    model = model_for_tracking("centermask-pico")
+    overlay, pictures = Overlay(model.class_names), []
+    for frame, detections in Tracker(model).track(read_frames(Path(__file__).parent / "clips" / "dog_person.mp4")):
+        size, scale = [360, 640], 640 / frame.size[1]
         masks = None if detections.masks is None else resize(detections.masks, size, InterpolationMode.NEAREST)
         small = detections.replace(boxes=detections.boxes * scale, masks=masks)
         picture = overlay.draw(replace(frame, image=resize(frame.image, size)), small)
-        if frame.index in (150, 200, 240):
+        if frame.index in SHOWN:
             pictures.append(picture)
     return torch.cat(pictures, dim=2)
 
@@ -132,14 +118,12 @@ def draw_saved_run() -> None:
         subprocess.run([browser, *options, *picture, address], check=True, capture_output=True)
 
 
-def main(arguments: Sequence[str]) -> None:
+def main() -> None:
     FOLDER.mkdir(exist_ok=True)
-    if arguments:
-        write_jpeg(draw_clip(Path(arguments[0])), str(FOLDER / "dog_person.jpg"), quality=88)
+    write_jpeg(draw_clip(), str(FOLDER / "dog_person.jpg"), quality=88)
     draw_flow().save(FOLDER / "flow.png")
     draw_saved_run()
     write_jpeg(draw_world(), str(FOLDER / "moving_shapes.jpg"), quality=90)
-    write_png(draw_demo(), str(FOLDER / "demo.png"))
     scene = MovingShapes(num_frames=100, seed=3)
     tracker = Tracker(OracleDetector(scene.truth, scene.class_names, jitter=0.02, class_noise=0.03))
     decisions, state = [], tracker.start()
@@ -150,4 +134,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

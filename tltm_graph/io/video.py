@@ -55,8 +55,8 @@ class FrameReader(Iterator[Frame]):
                     f"Expected all frames of {size[0]}×{size[1]} pixels (H×W) like the first, got "
                     f"{picture.shape[0]}×{picture.shape[1]} in {name}: resize them to one size"
                 )
-            image = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
-            yield Frame(image, index, time)
+            pixels = torch.from_numpy(np.require(picture, requirements=["C", "W"]))
+            yield Frame(pixels.permute(2, 0, 1), index, time)  # a view: copying each frame takes longer than resizing it
 
     def __repr__(self) -> str:
         length = "?" if self.num_frames is None else self.num_frames
