@@ -16,7 +16,7 @@ from tltm_graph import MovingShapes, SavedGraph, Tracker, read_frames
 from tltm_graph.cli.draw import draw
 from tltm_graph.cli.explain import doubts, explain
 from tltm_graph.cli.solve import solve
-from tltm_graph.cli.track import track
+from tltm_graph.cli.track import OverlayOptions, track
 from tltm_graph.cli.view import view
 from tltm_graph.detectors import OracleDetector
 from tltm_graph.explanation import association_graph
@@ -100,7 +100,9 @@ def draw_saved_run() -> None:
     """Draw a decision, two runs side by side, and the viewer, from a saved run on an easy scene."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         run, other = Path(temporary, "run"), Path(temporary, "other")
-        track(detector="oracle?miss_rate=0.1&jitter=0.03&class_noise=0.05", output=run, save_graph=True, overlay=False)
+        noisy = "oracle?miss_rate=0.1&jitter=0.03&class_noise=0.05"
+        hidden = OverlayOptions(overlay=False)
+        track(source="shapes", detector=noisy, output=run, save_graph=True, drawing=hidden)
         doubt = next(doubt for doubt in doubts(SavedGraph(run), 20) if doubt.frame > 10)
         explain(run, frame=doubt.frame, row=doubt.row, picture=FOLDER / "frame_pair.png")
         solve(run, output=other, max_time_since_update=0)

@@ -321,3 +321,9 @@ def test_masks_are_learned_in_the_given_boxes():
     features = model.pool(model.backbone(images), [objects.boxes for objects in truth], sizes, images)
     regions = [Regions(objects.boxes, torch.arange(2)) for objects in truth]
     torch.testing.assert_close(exact, region_mask_loss(model, features, regions, truth))
+
+
+def test_a_head_without_centerness_cannot_be_trained():
+    model = centermask_pico(("thing", "other"), min_size=64)
+    with pytest.raises(ValueError, match="Expected a head with centerness"):
+        DetectorObjective()(model, [SITUATIONS["two objects"]])

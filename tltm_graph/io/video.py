@@ -56,7 +56,7 @@ class FrameReader(Iterator[Frame]):
                     f"{picture.shape[0]}×{picture.shape[1]} in {name}: resize them to one size"
                 )
             pixels = torch.from_numpy(np.require(picture, requirements=["C", "W"]))
-            yield Frame(pixels.permute(2, 0, 1), index, time)  # a view: copying each frame takes longer than resizing it
+            yield Frame(pixels.permute(2, 0, 1), index, time)  # a view: a copy takes longer than resizing the frame
 
     def __repr__(self) -> str:
         length = "?" if self.num_frames is None else self.num_frames

@@ -27,7 +27,15 @@ def fcos_losses(outputs: Sequence[DenseOutput], targets: DenseTargets) -> dict[s
 
     Returns:
         ``"fcos_cls"``, ``"fcos_loc"`` and ``"fcos_ctr"``; without objects the latter two are 0.
+
+    Raises:
+        ValueError: If the head has no centerness.
     """
+    if any(level.centerness is None for level in outputs):
+        raise ValueError(
+            "Expected a head with centerness to train a detector, got one without, such as PicoHead: train the mask "
+            "head alone, with MaskObjective"
+        )
     logits, distances, centerness = (
         torch.cat([getattr(level, name).permute(0, 2, 3, 1).flatten(1, 2) for level in outputs], dim=1).float()
         for name in ("logits", "distances", "centerness")
