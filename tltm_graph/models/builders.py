@@ -87,8 +87,8 @@ def centermask_pico(
 ) -> CenterMask:
     """Build a small CenterMask for CPUs: the detector of PicoDet-S (arXiv 2111.00902) with a mask head.
 
-    It has 1.1 million parameters. Batch norm is folded into the convolutions, so backbone and head are frozen. The mask
-    head reads the map of stride 4 for crisp boundaries. By default frames are stretched to 416×416, a detection needs a
+    It has 1.2 million parameters. Batch norm is folded into the convolutions, so backbone and head are frozen. The mask
+    head reads the map of stride 2 for crisp boundaries. By default frames are stretched to 416×416, a detection needs a
     score of 0.3, and 0.45 to start a track, and boxes of different classes with an IoU above 0.7 are duplicates.
     Masks of all objects are drawn, so that a tracker can tell other duplicates by them.
 
@@ -111,7 +111,14 @@ def centermask_pico(
     model = CenterMask(
         backbone,
         PicoHead(num_classes, backbone.channels, len(backbone.strides)),
-        MaskHead(num_classes if class_masks else 1, backbone.channels, 3, backbone.fine_channels, hidden_channels=64),
+        MaskHead(
+            num_classes if class_masks else 1,
+            backbone.channels,
+            num_convs=3,
+            fine_channels=backbone.fine_channels,
+            hidden_channels=80,
+            num_embeddings=num_classes,
+        ),
         class_names=class_names,
         **(defaults | options),
     )

@@ -9,7 +9,7 @@ def test_maps_of_all_strides(size):
     backbone = ShuffleBackbone()
     fine, *levels = backbone(torch.zeros(2, 3, *size))
     assert repr(backbone) == "ShuffleBackbone(channels=96)"
-    assert fine.shape == (2, 24, size[0] // 4, size[1] // 4)
+    assert fine.shape == (2, 24, size[0] // 2, size[1] // 2)
     assert [tuple(level.shape) for level in levels] == [
         (2, 96, -(-size[0] // stride), -(-size[1] // stride)) for stride in backbone.strides
     ]

@@ -37,9 +37,23 @@ def test_finer_features_are_added_after_upsampling(n):
     for conv in head.convs:
         x = conv(x).relu()
     coarse = head.deconv(head.attention(x))
-    expected = head.predictor(head.refine((coarse + head.fine(fine)).relu()).relu())
+    first, second = head.refine
+    expected = head.predictor(second(first((coarse + head.fine(fine)).relu()).relu()).relu())
     assert logits.shape == (n, 28, 28)
     torch.testing.assert_close(logits, expected[:, 0])
+
+
+def test_an_embedding_tells_classes_apart():
+    torch.manual_seed(0)
+    head = MaskHead(1, channels=4, num_convs=2, num_embeddings=3)
+    x, labels = torch.randn(2, 4, 14, 14), torch.tensor([2, 0])
+    plain = MaskHead(1, channels=4, num_convs=2)
+    plain.load_state_dict({name: v for name, v in head.state_dict().items() if not name.startswith("embedding")})
+    assert torch.equal(head(x, labels), plain(x, labels)), "it starts at zero"
+    torch.nn.init.normal_(head.embedding.weight)
+    shifted = (head.convs[0](x) + head.embedding.weight[labels][:, :, None, None]).relu()
+    features = head.attention(head.convs[1](shifted).relu())
+    torch.testing.assert_close(head(x, labels), head.predictor(head.deconv(features).relu())[:, 0])
 
 
 @pytest.mark.parametrize("n", [1, 3])

@@ -58,7 +58,7 @@ def pico(**options):
 def test_frames_are_stretched(size):
     model = pico()
     found, pyramid = model.detect(frame(*size))
-    assert [tuple(level.shape[2:]) for level in pyramid] == [(16, 16), (8, 8), (4, 4), (2, 2), (1, 1)]
+    assert [tuple(level.shape[2:]) for level in pyramid] == [(32, 32), (8, 8), (4, 4), (2, 2), (1, 1)]
     assert found.features.shape == (len(found), 96 + 4 * 24, 14, 14)
     assert model.segment(found, size).masks.shape == (len(found), *size)
     assert model.network_size(size) == (64, 64)
@@ -77,7 +77,7 @@ def test_finer_features_follow_the_pooled_ones():
     images = model.prepare([frame(64, 64).image])
     pyramid, boxes = model.backbone(images), torch.tensor([[3.0, 5, 40, 60], [0, 0, 64, 64]])
     pooled = model.pool(pyramid, [boxes], [(64, 64)], images)
-    fine = roi_align(pyramid[0], [boxes], 28, 1 / 4, aligned=True)
+    fine = roi_align(pyramid[0], [boxes], 28, 1 / 2, aligned=True)
     torch.testing.assert_close(F.pixel_shuffle(pooled[:, 96:], 2), fine)
     without = ratio_roi_align(pyramid[1:4], (8, 16, 32), [boxes], [(64, 64)])
     torch.testing.assert_close(pooled[:, :96], without)

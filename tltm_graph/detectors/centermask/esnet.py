@@ -141,24 +141,24 @@ class CrossStagePyramid(nn.Module):
 class ShuffleBackbone(nn.Module):
     """Enhanced ShuffleNet of PicoDet-S with its feature pyramid.
 
-    The map of stride 4 comes first, for masks; it has ``fine_channels`` channels.
+    The map of stride 2, before the first pooling, comes first, for masks; it has ``fine_channels`` channels.
 
     Args:
         channels: Number of channels of the levels from stride 8 on.
 
     Shapes:
         - **input:** images (B, 3, H, W), BGR, H and W divisible by 32
-        - **output:** maps (B, 24, H/4, W/4) and (B, channels, ⌈H/s⌉, ⌈W/s⌉) for the strides s = 8, 16, 32, 64
+        - **output:** maps (B, 24, H/2, W/2) and (B, channels, ⌈H/s⌉, ⌈W/s⌉) for the strides s = 8, 16, 32, 64
     """
 
     strides = (8, 16, 32, 64)
-    fine_stride: int | None = 4
+    fine_stride: int | None = 2
     fine_channels = 24
 
     def __init__(self, channels: int = 96) -> None:
         super().__init__()
         self.channels = channels
-        self.stem = nn.Sequential(ConvUnit(3, self.fine_channels, 3, 2), nn.MaxPool2d(3, 2, 1))
+        self.stem = ConvUnit(3, self.fine_channels, 3, 2)
         widths, inputs = (96, 192, 384), self.fine_channels
         stages = []
         for width, hidden in zip(widths, ((44, 48, 48), (48, 120, 96, 120, 96, 96, 96), (96, 192, 192)), strict=True):
@@ -170,7 +170,8 @@ class ShuffleBackbone(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Compute the maps, finest first."""
-        fine = x = self.stem(images)
+        fine = self.stem(images)
+        x = F.max_pool2d(fine, 3, 2, 1)
         maps = []
         for stage in self.stages:
             x = stage(x)

@@ -31,7 +31,9 @@ class MaskHead(nn.Module):
     """Head that predicts a mask per class from pooled features (CenterMask, arXiv 1911.06667, section 3.2).
 
     It applies 3×3 convolutions, spatial attention, upsampling by 2, and a 1×1 convolution. With ``fine_channels``, the
-    upsampled features are added to finer ones, for crisp boundaries, and refined by one more 3×3 convolution.
+    upsampled features are added to finer ones, for crisp boundaries, and refined by two more 3×3 convolutions. With
+    ``num_embeddings``, an embedding of the class is added after the first convolution: it says which one of several
+    objects in a box is meant, as of a rider on a horse.
 
     Args:
         num_classes (int): Number of classes, each with its own mask; 1 for one mask of any class.
@@ -40,6 +42,7 @@ class MaskHead(nn.Module):
         fine_channels (int): Number of channels of the finer features; 0 for none.
         hidden_channels (int, optional): Number of channels of the convolutions, of which the finer stage has half.
             (default: ``channels`` in both stages)
+        num_embeddings (int): Number of classes with an embedding; 0 for none.
 
     Shapes:
         - **input:** pooled features (N, channels, R, R), or (N, channels + 4 fine_channels, R, R) with the finer ones
@@ -54,6 +57,7 @@ class MaskHead(nn.Module):
         num_convs: int = 4,
         fine_channels: int = 0,
         hidden_channels: int | None = None,
+        num_embeddings: int = 0,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
@@ -66,17 +70,20 @@ class MaskHead(nn.Module):
         self.deconv = nn.ConvTranspose2d(hidden, upsampled, 2, stride=2)
         if fine_channels:
             self.fine = nn.Conv2d(fine_channels, upsampled, 3, padding=1)
-            self.refine = nn.Conv2d(upsampled, upsampled, 3, padding=1)
+            self.refine = nn.ModuleList([nn.Conv2d(upsampled, upsampled, 3, padding=1) for _ in range(2)])
+        self.embedding = nn.Embedding(num_embeddings, hidden) if num_embeddings else None
         self.predictor = nn.Conv2d(upsampled, num_classes, 1)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Initialise all weights: He initialisation, the predictor normal with standard deviation 0.001."""
-        finer = (self.fine, self.refine) if self.fine_channels else ()
+        finer = (self.fine, *self.refine) if self.fine_channels else ()
         for layer in (*self.convs, self.attention.conv, self.deconv, *finer):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
             if isinstance(layer.bias, Tensor):
                 nn.init.zeros_(layer.bias)
+        if self.embedding is not None:
+            nn.init.zeros_(self.embedding.weight)
         nn.init.normal_(self.predictor.weight, std=0.001)
         assert self.predictor.bias is not None
         nn.init.zeros_(self.predictor.bias)
@@ -85,11 +92,17 @@ class MaskHead(nn.Module):
         """Compute mask logits. With labels, only one class per object is computed."""
         if self.fine_channels:
             x, fine = x.split([self.in_channels - 4 * self.fine_channels, 4 * self.fine_channels], dim=1)
-        for conv in self.convs:
-            x = F.relu(conv(x))
+        for number, conv in enumerate(self.convs):
+            x = conv(x)
+            if number == 0 and self.embedding is not None:
+                assert labels is not None, "masks of a class need its label"
+                x = x + self.embedding(labels)[:, :, None, None]
+            x = F.relu(x)
         x = self.deconv(self.attention(x))  # (N, channels, 2R, 2R)
         if self.fine_channels:
-            x = self.refine(F.relu(x + self.fine(unfolded(fine))))
+            x = x + self.fine(unfolded(fine))
+            for conv in self.refine:
+                x = conv(F.relu(x))
         x = F.relu(x)
         if labels is None:
             return self.predictor(x)
