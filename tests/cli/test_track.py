@@ -21,6 +21,7 @@ from tltm_graph.io import VideoWriter
 from tltm_graph.ops.rle import decode_rle
 
 ROOT = Path(__file__).parents[2]
+CLIP = ROOT / "docs" / "clips" / "dog_person.mp4"
 
 
 @pytest.fixture(scope="module")
@@ -271,6 +272,12 @@ def test_a_plain_installation_tracks_without_overlay(tmp_path):
         assert f"warning: {name} is not written: Expected '{package}'" in done.stderr
     assert "'tltm-graph[viz]'" in done.stderr
     assert "warning" not in without(missing, *arguments, "--no-overlay").stderr
+    done = without(
+        ["openvino"], "track", "--source", str(CLIP), "--backend", "openvino", "--output", str(tmp_path / "b")
+    )
+    assert done.returncode == 1
+    assert "error: Expected 'openvino' for the backend 'openvino', found none" in done.stderr
+    assert "'tltm-graph[openvino]'" in done.stderr
     done = without(missing, "view", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     done = without(["supervision"], "draw", str(tmp_path / "out"))
@@ -283,9 +290,6 @@ def test_importing_the_package_warns_of_nothing():
         [sys.executable, "-c", "from tltm_graph import Tracker, TLTM"], capture_output=True, text=True, cwd=ROOT
     )
     assert (done.returncode, done.stderr) == (0, "")
-
-
-CLIP = ROOT / "docs" / "clips" / "dog_person.mp4"
 
 
 @pytest.fixture(scope="module")

@@ -147,7 +147,8 @@ def test_association_joins_what_is_on_one_object(seed, other):
     before, after = scores(truth, predicted), scores(truth, perfect)
     assert after["IDSW"] == 0
     assert (after["CLR_FN"], after["CLR_FP"], after["DetA"]) == (before["CLR_FN"], before["CLR_FP"], before["DetA"])
-    for name in ("AssA", "HOTA", "IDF1", "MOTA", "EdgeF1"):
+    # Not EdgeF1: it pairs objects from an overlap of 0.5 on, and edges to weaker ones that are joined count as wrong.
+    for name in ("AssA", "HOTA", "IDF1", "MOTA"):
         assert after[name] >= before[name] - 1e-12, name
 
 

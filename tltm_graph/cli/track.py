@@ -112,7 +112,7 @@ def track(
     names = ["tracks.json", *(["overlay.mp4"] if overlay else []), *(["graph.zip"] if save_graph else [])]
     names += ["graph.png"] if save_graph and _can_draw("graph.png", "association_graph") else []
     _check_targets([Path(output) / name for name in (*names, "run.json")], source, detector)
-    device = _available_device(device)
+    device = "cpu" if device == "auto" and backend == "openvino" else _available_device(device)
     torch.manual_seed(seed)
 
     frames = open_source(source, seed)

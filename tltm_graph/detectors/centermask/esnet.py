@@ -15,7 +15,7 @@ class ConvUnit(nn.Sequential):
     ) -> None:
         super().__init__(nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups))
         if active:
-            self.append(nn.Hardswish())
+            self.append(nn.Hardswish(inplace=True))
 
 
 class SqueezeExcitation(nn.Module):
