@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DATA   ?= ../shared/data
 
-.PHONY: setup demo docs quick test check benchmarks benchmarks-association clean
+.PHONY: setup demo docs quick test check benchmarks benchmarks-association benchmarks-images clean
 
 setup: $(READY)  ## make .venv with the package, its extras and the tools of the tests
 
@@ -46,7 +46,6 @@ benchmarks: $(READY)  ## print the tables of docs/benchmarks.md and of the pages
 	$(BIN)/python benchmarks/parity.py
 	$(BIN)/python benchmarks/online_step.py
 	$(BIN)/python benchmarks/real_video.py
-	$(BIN)/python benchmarks/still_images.py --images $(DATA)/coco_subset
 	$(BIN)/python benchmarks/precision.py
 	$(BIN)/python benchmarks/moving_shapes.py
 	$(BIN)/python benchmarks/tltm_tiny.py
@@ -62,6 +61,9 @@ benchmarks: $(READY)  ## print the tables of docs/benchmarks.md and of the pages
 benchmarks-association: $(READY)  ## compare the association with other trackers on the detections in DATA
 	$(BIN)/python -m pip install --quiet --no-deps trackers==2.6.1 norfair==2.1.1 filterpy==1.4.5
 	$(BIN)/python benchmarks/association.py --data $(DATA)
+
+benchmarks-images: $(READY)  ## score the model in the package on the images in DATA
+	$(BIN)/python benchmarks/still_images.py --images $(DATA)/coco_subset
 
 clean:
 	rm -rf $(VENV) out docs/gallery .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -2,6 +2,7 @@
 
 Both run on the same frames at 360×640, in turns, with the same number of detections. Weights are random, which does not
 change the time. As in the published system, the 15 best objects of a frame are shown; "all masks" shows all of them.
+With the extra openvino, OpenVINO runs the network too.
 
 Run: python benchmarks/online_step.py [--threads 2] [--frames 9] [--device cuda] [--size 750 1333]
 """

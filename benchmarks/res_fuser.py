@@ -1,4 +1,4 @@
-"""Effect of the ResFuser on detection: F1 of the shipped model with each frame fused with the previous one, and with
+"""Effect of the ResFuser on detection: F1 of tltm_tiny with each frame fused with the previous one, and with
 itself, in clean and in degraded frames.
 
 Detections and objects of one class are matched one to one at an IoU of at least 0.5. F1 is the harmonic mean of recall

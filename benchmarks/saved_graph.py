@@ -1,6 +1,6 @@
 """Cost of saving the association graph, and of a replay instead of running the detector again.
 
-Two runs on rendered scenes: the shipped tltm_tiny, and a Mask R-CNN (ResNet-50) on a fifth of the frames. Its weights
+Two runs on rendered scenes: tltm_tiny, and a Mask R-CNN (ResNet-50) on a fifth of the frames. Its weights
 are random: its detections are replaced by the ground truth, only its time counts. The replay repeats every
 decision from the file with the same parts; the last column counts frames with other decisions.
 

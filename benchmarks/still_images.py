@@ -56,6 +56,9 @@ def main() -> None:
         rows = []
         for image_id in tqdm(image_ids, desc=name, unit=" images"):
             rows += _rows(detect(_frame(arguments.images, truth, image_id)), image_id, truth)
+        if not rows:
+            print(f"{name}: nothing detected")
+            continue
         for kind in ("bbox", "segm") if "segmentation" in rows[0] else ("bbox",):
             scores = _average_precision(truth, rows, image_ids, kind)
             print(f"{name + ', ' + kind:34}" + "".join(f"{score:6.3f}" for score in scores))
@@ -76,7 +79,7 @@ def _frame(folder: Path, truth: COCO, image_id: int) -> Frame:
 
 def _detect(detector: CenterMask, frame: Frame) -> Detections:
     objects, _ = detector.detect(frame)
-    return detector.segment(objects, frame.size)
+    return objects if objects.masks is not None else detector.segment(objects, frame.size)
 
 
 class OnnxPico:
@@ -148,7 +151,7 @@ def _true_box_ious(detector: CenterMask, folder: Path, truth: COCO, image_ids: l
         for row, iou in zip(rows, mask_iou(drawn, true).diagonal().tolist(), strict=True):
             size = "small" if row["area"] < 32**2 else "medium" if row["area"] < 96**2 else "large"
             ious[size].append(iou)
-    return ", ".join(f"{size} {np.mean(values):.3f} ({len(values)})" for size, values in ious.items())
+    return ", ".join(f"{size} {np.mean(values):.3f} ({len(values)})" for size, values in ious.items() if values)
 
 
 @torch.no_grad()

@@ -35,10 +35,14 @@ def convert(path: Path) -> CenterMask:
     model = centermask_pico()
     convolutions = _in_order(model.backbone, model.head)
     values = _convolutions(path)
-    if len(values) != len(convolutions) or any(
-        module.weight.shape != weight.shape for module, (weight, _) in zip(convolutions, values, strict=False)
-    ):
+    if len(values) != len(convolutions):
         raise ValueError(f"Expected the {len(convolutions)} convolutions of PicoDet-S in '{path}', got {len(values)}")
+    for number, (module, (weight, _)) in enumerate(zip(convolutions, values, strict=True)):
+        if module.weight.shape != weight.shape:
+            raise ValueError(
+                f"Expected a weight of shape {tuple(module.weight.shape)} in convolution {number} of '{path}', got "
+                f"{tuple(weight.shape)}: it is another size of PicoDet"
+            )
     for module, (weight, bias) in zip(convolutions, values, strict=True):
         module.weight.data.copy_(weight)
         assert module.bias is not None
@@ -54,9 +58,16 @@ def _convolutions(path: Path) -> list[tuple[Tensor, Tensor]]:
     """Read the weight and bias of each convolution, in the order of the graph."""
     graph = onnx.load(path).graph
     values = {value.name: value for value in graph.initializer}
-    values |= {node.output[0]: node.attribute[0].t for node in graph.node if node.op_type == "Constant"}
+    values |= {
+        node.output[0]: node.attribute[0].t
+        for node in graph.node
+        if node.op_type == "Constant" and node.attribute[0].HasField("t")
+    }
     tensors = {name: torch.tensor(numpy_helper.to_array(value)) for name, value in values.items()}
-    return [(tensors[node.input[1]], tensors[node.input[2]]) for node in graph.node if node.op_type == "Conv"]
+    convolutions = [node.input for node in graph.node if node.op_type == "Conv"]
+    if any(len(names) != 3 or not tensors.keys() >= set(names[1:]) for names in convolutions):
+        raise ValueError(f"Expected convolutions with constant weights and biases in '{path}', got others")
+    return [(tensors[weight], tensors[bias]) for _, weight, bias in convolutions]
 
 
 def _in_order(backbone: nn.Module, head: nn.Module) -> list[nn.Conv2d]:

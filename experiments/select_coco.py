@@ -27,7 +27,11 @@ def main() -> int:
         and (arguments.licenses is None or image.get("license") in arguments.licenses)
     ]
     if not images:
-        sys.exit(f"error: Expected images of these splits and licences in '{arguments.annotations}', found none")
+        known = sorted({str(image.get("split")) for image in content["images"]})
+        sys.exit(
+            f"error: Expected images of these splits and licences in '{arguments.annotations}', found none; its splits "
+            f"are {', '.join(known)}: leave out --split if its images name none"
+        )
     chosen = {image["id"] for image in images}
     objects = [row for row in content["annotations"] if row["image_id"] in chosen]
     arguments.output.parent.mkdir(parents=True, exist_ok=True)

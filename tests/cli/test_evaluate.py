@@ -541,7 +541,7 @@ def test_bad_paths_and_files(folder, tmp_path):
         evaluate(folder / "truth.json", folder / "found.json", tmp_path / "file")
 
 
-def test_the_sets_of_classes_of_youtube_vis(tmp_path):
+def test_the_sets_class_filter_of_youtube_vis(tmp_path):
     """Forty classes, of which a video has two: the others have no row and are in no mean."""
     rows = [(t, observation(n + 1, 5 * n, 0, 5 * n + 4, 8, label=(0, 39)[n])) for t in range(3) for n in (0, 1)]
     videos = video_set({"v": Tracks.from_observations(rows, SIZE, 3)}, YOUTUBE_VIS_2019)

@@ -68,7 +68,7 @@ def test_everything_is_written(video, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_the_demo_scores_itself(tmp_path, capsys):
+def test_a_rendered_scene_is_scored(tmp_path, capsys):
     assert main(["track", "--source", "shapes", "--output", str(tmp_path / "a"), "--max-frames", "15"]) == 0
     assert "objects followed by one id" in capsys.readouterr().out
     assert files(tmp_path / "a") == {"tracks.json", "overlay.mp4", "run.json"}
@@ -338,6 +338,9 @@ def test_openvino_gives_the_same_tracks(real, tmp_path, video, capsys):
         assert np.abs(np.array(track.boxes) - np.array(theirs[track_id].boxes)).max() < 1e-2
     line = wrong(tmp_path, capsys, "--source", str(video), "--detector", "oracle", "--backend", "openvino")
     assert "Expected a detector tltm:WEIGHTS for the backend 'openvino', got 'oracle'" in line
+    twice = "tltm:centermask-pico?backend=torch"
+    line = wrong(tmp_path, capsys, "--source", str(video), "--detector", twice, "--backend", "openvino")
+    assert "Expected one backend, got 'openvino' and another one" in line
 
 
 @pytest.mark.slow
@@ -360,7 +363,9 @@ def test_a_video_of_nothing_known(tmp_path, capsys):
     detector = "tltm:centermask-pico?score_threshold=0.9"
     arguments = ["--source", str(tmp_path / "black.mp4"), "--detector", detector, "--output", str(tmp_path / "out")]
     assert main(["track", *arguments]) == 0
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("no object")]
+    assert main(["track", *arguments, "--classes", "toaster"]) == 0
+    line, toasters = [line for line in capsys.readouterr().out.splitlines() if line.startswith("no object")]
+    assert float(re.search(r"0\.\d\d", toasters)[0]) <= float(re.search(r"0\.\d\d", line)[0])
     assert re.fullmatch(r"no object was detected: best score 0\.\d\d, threshold 0\.9", line)
 
 
@@ -371,8 +376,8 @@ def test_detections_too_weak_to_start_a_track(video, tmp_path, capsys):
         detector = f"precomputed:{tmp_path}/{name}.json"
         arguments = ["track", "--source", str(video), "--detector", detector, "--output", str(tmp_path / name)]
         assert main([*arguments, "--no-overlay"]) == 0
-    weak, none = [line for line in capsys.readouterr().out.splitlines() if line.startswith("no object")]
-    assert weak == "no object was tracked: the best score of a detection was 0.12, and a track starts at 0.3"
+    weak, none = [line for line in capsys.readouterr().out.splitlines() if line.startswith("no ")]
+    assert weak == "no track was started: the best score of a detection was 0.12, threshold 0.3"
     assert none.startswith("no object was detected: lower the detector's score_threshold")
 
 

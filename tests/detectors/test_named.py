@@ -56,7 +56,7 @@ def test_oracle():
 @pytest.mark.parametrize(
     ("description", "message"),
     [
-        ("yolo", "Expected the detector 'torchvision:MODEL', .* got 'yolo'"),
+        ("yolo", "Expected the detector 'tltm:WEIGHTS', .* got 'yolo'"),
         ("torchvision", "Expected an argument, as in 'torchvision:"),
         ("transformers", "Expected an argument, as in 'transformers:"),
         ("precomputed:", "Expected an argument, as in 'precomputed:"),

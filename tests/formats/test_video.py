@@ -100,7 +100,7 @@ def test_every_video_once():
             VideoSet(videos, name="set")
 
 
-def test_numbers_of_classes():
+def test_numbers_class_filter():
     with pytest.raises(ValueError, match="a number for each of the 2 classes of 'set', got 1"):
         VideoSet([], ("a", "b"), (7,), name="set")
     with pytest.raises(ValueError, match="a number for each of the 0 classes"):

@@ -78,7 +78,7 @@ def test_the_same_name_in_two_folders(tmp_path):
     assert [video.name for video in read_yolo(tmp_path, NAMES)] == ["train/a", "val/a", "b"]
 
 
-def test_names_of_classes_from_a_file(tmp_path):
+def test_names_class_filter_from_a_file(tmp_path):
     add(tmp_path, "a.jpg", SQUARE)
     with pytest.raises(FileNotFoundError, match=r"Expected names of the classes in '.*classes.txt'.*name the classes"):
         read_yolo(tmp_path)

@@ -204,3 +204,13 @@ def test_odd_sizes_are_padded_and_failures_leave_nothing(tmp_path):
 def test_natural_order_sorts_numbers_by_value():
     names = ["frame10.png", "frame2.png", "a/frame1.png", "12", "3", "", "x²1"]
     assert sorted(names, key=natural_order) == ["", "3", "12", "a/frame1.png", "frame2.png", "frame10.png", "x²1"]
+
+
+def test_a_source_may_reuse_its_buffer():
+    def pictures():
+        buffer = np.zeros((4, 6, 3), dtype=np.uint8)
+        for value in (1, 2):
+            buffer[:] = value
+            yield buffer
+
+    assert [int(frame.image.max()) for frame in list(read_frames(pictures()))] == [1, 2]

@@ -71,6 +71,14 @@ def test_own_weights_that_do_not_belong(tmp_path):
         load_model(tmp_path / "tiny.safetensors")
 
 
+@pytest.mark.parametrize("value", [True, False])
+def test_settings_of_the_detector_are_saved(tmp_path, value):
+    options = {"stretch": value, "masks_on_demand": value, "new_track_threshold": 0.7 if value else None}
+    save_model(centermask_pico(("cat",), **options), tmp_path / "pico.safetensors")
+    loaded = load_model(tmp_path / "pico.safetensors")
+    assert {name: getattr(loaded, name) for name in options} == options
+
+
 def test_shipped_weights():
     name = "centermask-pico"
     model = load_model(name)
@@ -78,7 +86,7 @@ def test_shipped_weights():
     assert (model.stretch, model.min_size, model.new_track_threshold) == (True, 416, 0.45)
     again = centermask_pico(weights=name)
     assert all(torch.equal(v, model.state_dict()[n]) for n, v in again.state_dict().items())
-    changed = model_for_tracking(name, max_size=240, new_track_threshold=0.2)
+    changed = model_for_tracking(name, min_size=240, new_track_threshold=0.2)
     assert (changed.network_size((360, 640)), changed.new_track_threshold) == ((240, 240), 0.2)
     with pytest.raises(ValueError, match=r"Expected the weights of this model in '.*centermask_pico.safetensors'"):
         tltm_tiny(("cat", "dog"), weights=name)

@@ -36,7 +36,7 @@ def test_common_classes_keep_their_rows(tmp_path):
     assert "classes: 2 copied by name (dog, cat), 2 random (fox, eel)" in str(report)
 
 
-def test_the_same_number_of_classes_in_another_order(tmp_path):
+def test_the_same_number_class_filter_in_another_order(tmp_path):
     old, path = saved(tmp_path, ("cat", "dog"))
     new = tltm_tiny(("dog", "cat"))
     start_from(path, new)

@@ -6,7 +6,7 @@ import warnings
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,7 +31,7 @@ class OverlayOptions:
 
     Args:
         overlay: The overlay video.
-        labels: The labels with id, class and score.
+        labels: The labels with id, class and score, and the frame counter.
         trail: Length of the trails in frames; 0 for none.
     """
 
@@ -69,7 +69,8 @@ def track(
 
     Args:
         source: Video file, image, folder or pattern of images, folder of a MOTChallenge sequence (black frames stand
-            for missing pictures), webcam number, rtsp:// or http:// address, or shapes for a rendered scene.
+            for missing pictures), webcam number, rtsp:// or http:// address, or shapes for a rendered scene (a
+            folder of this name is ./shapes).
         detector: torchvision:MODEL, transformers:MODEL, tltm:WEIGHTS, precomputed:FILE, oracle[:TRACKS], or the dotted
             path of your own class. Options are keyword arguments of the detector, as in
             'torchvision:maskrcnn_resnet50_fpn_v2?score_threshold=0.5'. Default:
@@ -101,8 +102,8 @@ def track(
     import torch
     from tqdm import tqdm
 
-    from tltm_graph.cli.saved_run import build_tracker, expand_detector_name, open_source
-    from tltm_graph.detectors import OfClasses, build_detector
+    from tltm_graph.cli.saved_run import RENDERED, build_tracker, expand_detector_name, open_source
+    from tltm_graph.detectors import ClassFilter, build_detector
     from tltm_graph.explanation import GraphWriter
     from tltm_graph.formats import TrackWriter
     from tltm_graph.io.output import output_folder
@@ -112,32 +113,33 @@ def track(
     names = ["tracks.json", *(["overlay.mp4"] if overlay else []), *(["graph.zip"] if save_graph else [])]
     names += ["graph.png"] if save_graph and _can_draw("graph.png", "association_graph") else []
     _check_targets([Path(output) / name for name in (*names, "run.json")], source, detector)
-    device = "cpu" if device == "auto" and backend == "openvino" else _available_device(device)
+    name = detector if detector is not None else "oracle" if source == RENDERED else DEFAULT_DETECTOR
+    description = _with_backend(expand_detector_name(name), backend)
+    device = "cpu" if device == "auto" and "backend=openvino" in description else _available_device(device)
     torch.manual_seed(seed)
 
     frames = open_source(source, seed)
     scene = frames if isinstance(frames, MovingShapes) else None
-    description = detector if detector is not None else "oracle" if scene else DEFAULT_DETECTOR
     model = build_detector(
-        _with_backend(expand_detector_name(description), backend),
+        description,
         device=device,
         truth=scene.truth if scene else None,
         class_names=scene.class_names if scene else None,
         seed=seed,
     )
-    model = OfClasses(model, classes) if classes else model
+    model = ClassFilter(model, classes) if classes else model
     _check_length(model, frames.num_frames)
     tracker = build_tracker(solver, model)
     length = min((n for n in (frames.num_frames, max_frames) if n is not None), default=None)
     meter = IdentityMeter() if scene else None
     seconds: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=100_000))  # a stream may never end
     track_ids: set[int] = set()
-    search = _Search()
+    nothing_found = _NothingFound()
 
     with output_folder(Path(output)) as folder, ExitStack() as stack, Interrupt() as interrupt:
         tracks = stack.enter_context(TrackWriter(folder / "tracks.json"))
         write_overlay = _overlay_writer(stack, folder, model, frames, drawing) if overlay else None
-        about = {**settings, "detector": description, "related": model.affinity() is not None, "fps": frames.fps}
+        about = {**settings, "detector": name, "related": model.affinity() is not None, "fps": frames.fps}
         graph = stack.enter_context(GraphWriter(folder / "graph.zip", tracker, about)) if save_graph else None
         state = tracker.start()
         start = time.perf_counter()
@@ -147,7 +149,7 @@ def track(
             state, detections = tracker.step(state, frame)
             assert detections.ids is not None
             track_ids.update(detections.ids[detections.ids >= 0].tolist())
-            search.add(frame, detections)
+            nothing_found.add(frame, detections)
             for stage, value in state.seconds.items():
                 seconds[stage].append(value)
             with _timed(seconds["write"]):
@@ -158,7 +160,8 @@ def track(
                 with _timed(seconds["draw"]):
                     write_overlay(frame, detections)
             if meter is not None and scene is not None:
-                meter.update(scene.truth(frame.index), detections)
+                truth = scene.truth(frame.index)
+                meter.update(model.select(truth) if isinstance(model, ClassFilter) else truth, detections)
         elapsed = time.perf_counter() - start
         num_frames = tracks.num_frames
         if num_frames == 0:
@@ -169,7 +172,7 @@ def track(
             stack.close()  # completes graph.zip
             _draw_graph(folder)
     run = {
-        "settings": {**settings, "detector": description, "device": device},
+        "settings": {**settings, "detector": name, "device": device},
         "tracker": repr(tracker),
         "class_names": model.class_names,
         "frames": num_frames,
@@ -178,13 +181,13 @@ def track(
         "frames_per_second": round(num_frames / elapsed, 2),
         "milliseconds": {stage: _percentiles(values) for stage, values in seconds.items()},
         "scores": _scores(meter) if meter else None,
-        "versions": _versions(),
+        "versions": _versions("openvino" if "backend=openvino" in description else None),
         "files": [*names, "run.json"],
     }
     write_json(folder / "run.json", run)
     _print_run(run)
     if not track_ids:
-        print(search.explain(model, tracker))
+        print(nothing_found.explain(model, tracker))
     return run
 
 
@@ -222,13 +225,15 @@ def _with_backend(description: str, backend: str) -> str:
     """Add the name of a backend to the options of a model of this package."""
     if backend == "torch":
         return description
+    if "backend=" in description:
+        raise ValueError(f"Expected one backend, got '{backend}' and another one in '{description}': leave one out")
     if not description.startswith("tltm_graph.models.model_for_tracking"):
         raise ValueError(f"Expected a detector tltm:WEIGHTS for the backend '{backend}', got '{description}'")
     return f"{description}{'&' if '?' in description else '?'}backend={backend}"
 
 
-class _Search:
-    """Best scores of a video, and some of its frames as long as nothing was detected, to say why nothing was found."""
+class _NothingFound:
+    """Explanation of a run without tracks: its best score, and some of its frames as long as nothing was detected."""
 
     def __init__(self) -> None:
         self.best_score: float | None = None
@@ -238,35 +243,44 @@ class _Search:
         if len(detections):
             self.best_score = max(self.best_score or 0.0, float(detections.scores.max()))
             self.frames.clear()
-        elif self.best_score is None and frame.index & (frame.index - 1) == 0 and len(self.frames) < 8:  # 0, 1, 2, 4, …
-            self.frames.append(frame)
+        elif self.best_score is None and frame.index & (frame.index - 1) == 0 and len(self.frames) < 8:
+            self.frames.append(frame)  # 0, 1, 2, 4, 8, …
 
     def explain(self, model: "Detector", tracker: "Tracker") -> str:
         """Say how close the best detection came to a track."""
         if self.best_score is not None:
+            best = f"the best score of a detection was {self.best_score:.2f}"
             threshold = getattr(tracker.track_manager, "new_track_threshold", None)
-            needed = "" if threshold is None else f", and a track starts at {threshold:g}"
-            return f"no object was tracked: the best score of a detection was {self.best_score:.2f}{needed}"
-        best, threshold = _best_hidden_score(model, self.frames)
-        if best is None:
+            if threshold is None or self.best_score >= threshold:
+                return f"no track was confirmed: {best}"
+            return f"no track was started: {best}, threshold {threshold:g}"
+        best_probability = _best_probability(model, self.frames)
+        if best_probability is None:
             return "no object was detected: lower the detector's score_threshold, or use one that knows these objects"
-        return f"no object was detected: best score {best:.2f}, threshold {threshold:g}"
+        return "no object was detected: best score {:.2f}, threshold {:g}".format(*best_probability)
 
 
-def _best_hidden_score(model: "Detector", frames: Sequence["Frame"]) -> tuple[float | None, float]:
-    """Detect once more without a threshold, if the detector is a model of this package."""
+def _best_probability(model: "Detector", frames: Sequence["Frame"]) -> tuple[float, float] | None:
+    """Highest class probability in some frames, and the threshold, if the detector is a model of this package."""
+    import torch
+
+    from tltm_graph.detectors import ClassFilter
     from tltm_graph.detectors.centermask import CenterMask
     from tltm_graph.models import TLTM
     from tltm_graph.models.tltm import detector_of
 
-    if not isinstance(model, TLTM | CenterMask):
-        return None, 0.0
+    labels: slice | torch.Tensor = slice(None)
+    if isinstance(model, ClassFilter):
+        labels, model = model.labels, model.detector
+    if not isinstance(model, TLTM | CenterMask) or not frames:
+        return None
     detector = detector_of(model)
-    decoder = detector.decoder
-    detector.decoder = replace(decoder, score_threshold=0.0, candidates=1, max_objects=1)
-    scores = [float(detector.detect(frame)[0].scores[0]) for frame in frames]
-    detector.decoder = decoder
-    return max(scores, default=None), decoder.score_threshold
+    best = 0.0
+    with torch.no_grad():
+        for frame in frames:
+            _, outputs = detector.dense(detector.prepare([detector.resize(frame.image)]))
+            best = max(best, *(float(output.logits[:, labels].max().sigmoid()) for output in outputs))
+    return best, detector.decoder.score_threshold
 
 
 def _check_targets(targets: Sequence[Path], source: str, detector: str | None) -> None:
@@ -313,7 +327,7 @@ def _overlay_writer(
     from tltm_graph.io import VideoWriter
     from tltm_graph.visualization.draw import Overlay
 
-    overlay = Overlay(detector.class_names, options.trail, options.labels)
+    overlay = Overlay(detector.class_names, options.trail, options.labels, options.labels)
     video = stack.enter_context(VideoWriter(folder / "overlay.mp4", frames.fps or 30.0))
     return lambda frame, detections: video.write(overlay.draw(frame, detections))
 
@@ -357,6 +371,7 @@ def _scores(meter: "IdentityMeter") -> dict[str, float]:
     return {**asdict(scores), "recall": round(scores.recall, 4), "whole_share": round(scores.whole_share, 4)}
 
 
-def _versions() -> dict[str, str]:
+def _versions(backend: str | None) -> dict[str, str]:
     names = ("tltm-graph", "torch", "torchvision", "torch-geometric", "networkx", "numpy", "av", "pycocotools")
-    return {"python": platform.python_version(), "platform": platform.platform(), **{n: version(n) for n in names}}
+    used = (*names, *([backend] if backend else []))
+    return {"python": platform.python_version(), "platform": platform.platform(), **{n: version(n) for n in used}}

@@ -67,13 +67,13 @@ def build_detector(
         if truth is None:
             raise ValueError(
                 "Expected truth for the detector 'oracle', got none: name a file of tracks (oracle:tracks.json), or "
-                "leave the source out to render a scene that has truth"
+                "track --source shapes, a rendered scene that has truth"
             )
         return _call(OracleDetector, [truth, class_names], options, description, seed=seed)
     if "." not in name:
         raise ValueError(
-            f"Expected the detector 'torchvision:MODEL', 'transformers:MODEL', 'precomputed:FILE', 'oracle' or the "
-            f"dotted path of a class, got '{description}'"
+            f"Expected the detector 'tltm:WEIGHTS', 'torchvision:MODEL', 'transformers:MODEL', 'precomputed:FILE', "
+            f"'oracle' or the dotted path of a class, got '{description}'"
         )
     factory = _import(name)
     takes_device = "device" in inspect.signature(factory).parameters

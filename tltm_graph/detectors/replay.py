@@ -129,7 +129,7 @@ class DetectionCache:
                 class_names=None if names is None else tuple(names),
                 masks_on_demand=settings["masks_on_demand"],
                 scale=settings["scale"],
-                new_track_threshold=settings["new_track_threshold"],
+                new_track_threshold=settings.get("new_track_threshold"),
             )
         except (SafetensorError, KeyError) as error:
             raise ValueError(f"Expected cached detections in '{path}', got another file: {error}") from error

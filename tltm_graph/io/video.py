@@ -154,7 +154,7 @@ def _array_pictures(source: Iterable[np.ndarray], fps: float) -> Iterator[tuple[
             raise ValueError(
                 f"Expected (H, W, 3) of uint8 RGB, got {picture.shape} of {picture.dtype} in frame {index}"
             )
-        yield picture, index / fps, f"frame {index}"
+        yield picture.copy(), index / fps, f"frame {index}"  # the source may reuse its buffer
 
 
 def _open_camera(number: int) -> FrameReader:

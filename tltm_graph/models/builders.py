@@ -82,9 +82,7 @@ def centermask_r101(
     return _finished(model, "centermask_r101", weights, stride_in_1x1=stride_in_1x1)
 
 
-def centermask_pico(
-    class_names: Sequence[str] = COCO, weights: str | Path | None = None, class_masks: bool = False, **options: Any
-) -> CenterMask:
+def centermask_pico(class_names: Sequence[str] = COCO, weights: str | Path | None = None, **options: Any) -> CenterMask:
     """Build a small CenterMask for CPUs: the detector of PicoDet-S (arXiv 2111.00902) with a mask head.
 
     It has 1.2 million parameters. Batch norm is folded into the convolutions, so backbone and head are frozen. The mask
@@ -95,7 +93,6 @@ def centermask_pico(
     Args:
         class_names: Names of the classes.
         weights: File or name of weights for :func:`load_weights`; None for random weights.
-        class_masks: True for one mask per class, False for one mask of any class.
         **options: Keyword arguments of :class:`tltm_graph.detectors.centermask.CenterMask`.
     """
     backbone, num_classes = ShuffleBackbone(), len(class_names)
@@ -112,8 +109,8 @@ def centermask_pico(
         backbone,
         PicoHead(num_classes, backbone.channels, len(backbone.strides)),
         MaskHead(
-            num_classes if class_masks else 1,
-            backbone.channels,
+            num_classes=1,
+            channels=backbone.channels,
             num_convs=3,
             fine_channels=backbone.fine_channels,
             hidden_channels=80,
@@ -124,7 +121,7 @@ def centermask_pico(
     )
     for part in (model.backbone, model.head):
         part.requires_grad_(False)
-    return _finished(model, "centermask_pico", weights, class_masks=class_masks)
+    return _finished(model, "centermask_pico", weights)
 
 
 def _center_mask(

@@ -131,7 +131,7 @@ def load_checkpoint(
             continue
         value = weights[reference]
         if value.shape != state[name].shape and reference.endswith(_BY_CLASS):
-            rows = _rows_of_classes(value, state[name], model.class_names)
+            rows = _rows_class_filter(value, state[name], model.class_names)
             reshaped += [reference] if rows is not value else []
             value = rows
         wrong += misfits(reference, value, state[name])
@@ -235,7 +235,7 @@ def _part(name: str) -> str | None:
     return next((part for prefix, part in _PARTS if name.startswith(prefix)), None)
 
 
-def _rows_of_classes(value: Tensor, initial: Tensor, class_names: Sequence[str] | None) -> Tensor:
+def _rows_class_filter(value: Tensor, initial: Tensor, class_names: Sequence[str] | None) -> Tensor:
     """Select the rows of COCO's classes for the classes of YouTube-VIS 2019; classes that COCO lacks keep theirs."""
     if value.shape[1:] != initial.shape[1:] or len(value) != len(COCO) or class_names != YOUTUBE_VIS_2019:
         return value

@@ -201,7 +201,7 @@ def for_inference(model: Model) -> Model:
     Args:
         model: Model to copy.
     """
-    fast = copy.deepcopy(model)
+    fast = copy.deepcopy(model, {id(detector_of(model).backend): None})  # compiled networks cannot be copied
     fast.eval().requires_grad_(False)
     fast.config = None
     _fold_norms(detector_of(fast).backbone)

@@ -58,6 +58,8 @@ def save_model(model: TLTM | CenterMask, path: str | Path, dtype: torch.dtype | 
         "class_names": list(detector.class_names or ()),
         "min_size": detector.min_size,
         "max_size": detector.max_size,
+        "stretch": detector.stretch,
+        "masks_on_demand": detector.masks_on_demand,
         "new_track_threshold": detector.new_track_threshold,
         "decoder": asdict(detector.decoder),
         "affinity": isinstance(model, TLTM) and model.association is not None,
@@ -111,9 +113,10 @@ def affinity_path(path: Path) -> Path:
 def _configured(config: dict[str, Any]) -> TLTM | CenterMask:
     build = _BUILDERS[config["architecture"]]
     options: dict[str, Any] = {name: int(config[name]) for name in ("min_size", "max_size")}
-    if config.get("new_track_threshold") is not None:
-        options["new_track_threshold"] = float(config["new_track_threshold"])
-    for name in ("stride_in_1x1", "class_masks"):
+    if "new_track_threshold" in config:
+        threshold = config["new_track_threshold"]
+        options["new_track_threshold"] = None if threshold is None else float(threshold)
+    for name in ("stride_in_1x1", "stretch", "masks_on_demand"):
         if name in config:
             options[name] = bool(config[name])
     values = config["decoder"]

@@ -1,4 +1,4 @@
-"""Losses of a batch of frame pairs, for a whole TLTM and for a detector alone."""
+"""Losses of a batch of frame pairs, for a whole TLTM, for a detector and for its mask head alone."""
 
 from collections.abc import Callable, Sequence
 
@@ -83,17 +83,17 @@ class DetectorObjective:
 
 
 class MaskObjective:
-    """Loss of the mask head alone, on single images. The detector learned elsewhere and gets no gradient.
+    """Loss of the mask head alone, on single images. Backbone and head get no gradient.
 
     Both frames of a pair are used as images.
 
     Args:
-        boxes: Noise of the true boxes, in which the mask head learns.
+        jitter: Noise of the true boxes that features are pooled from; by default :class:`JitteredBoxes`.
         max_regions: Maximum number of objects of an image; more are sampled at random.
     """
 
-    def __init__(self, boxes: JitteredBoxes | None = None, max_regions: int = 16) -> None:
-        self.boxes = boxes or JitteredBoxes()
+    def __init__(self, jitter: JitteredBoxes | None = None, max_regions: int = 16) -> None:
+        self.jitter = jitter or JitteredBoxes()
         self.max_regions = max_regions
 
     def __call__(self, model: TLTM | CenterMask, pairs: Sequence[FramePair]) -> dict[str, Tensor]:
@@ -113,10 +113,8 @@ class MaskObjective:
         _check_pairs(pairs, detector.head.num_classes)
         truth = [objects.to(detector.pixel_mean.device) for objects in _truth_of(pairs)]
         images = [p.previous_image for p in pairs] + [p.current_image for p in pairs]
-        regions = []
-        for objects in truth:
-            (true,) = GroundTruthRegions(self.max_regions)(lambda _: [], [objects])
-            regions.append(Regions(self.boxes(objects[true.rows]), true.rows))
+        true = GroundTruthRegions(self.max_regions)(lambda _: [], truth)
+        regions = [Regions(self.jitter(o[r.rows]), r.rows) for o, r in zip(truth, true, strict=True)]
         sizes = [(image.shape[1], image.shape[2]) for image in images]
         with torch.no_grad():
             batch = detector.prepare(images)
@@ -124,7 +122,7 @@ class MaskObjective:
         return {"mask": region_mask_loss(detector, features, regions, truth)}
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.boxes!r}, max_regions={self.max_regions})"
+        return f"{type(self).__name__}({self.jitter!r}, max_regions={self.max_regions})"
 
 
 class PairObjective:

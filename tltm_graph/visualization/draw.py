@@ -26,8 +26,9 @@ class Overlay:
     """Overlay of tracks on the frames of a video: masks or boxes, labels, trails, and the number of the frame.
 
     A track keeps its colour through the video. Its class is the one with the largest sum of scores so far; to avoid
-    flicker, it changes only for a class with 1.5 times the sum. Lines and text grow with the frame. Detections without
-    an id are not drawn. Use a new overlay for each video, because it keeps the trails.
+    flicker, it changes only for a class with 1.5 times the sum. Lines and text grow with the frame; there is no text in
+    frames whose shorter side is below 96 pixels. Detections without an id are not drawn. Use a new overlay for each
+    video, because it keeps the trails.
 
     Args:
         class_names: Names of the classes; None to show ids and scores only.

@@ -3,7 +3,13 @@ import torch
 import torch.nn.functional as F
 from torchvision.ops import roi_align
 
-from tltm_graph.detectors.centermask.mask_head import MaskHead, SpatialAttention, folded, mask_targets, unfolded
+from tltm_graph.detectors.centermask.mask_head import (
+    MaskHead,
+    SpatialAttention,
+    fold_pixels,
+    mask_targets,
+    unfold_pixels,
+)
 
 
 def test_attention_from_mean_and_maximum():
@@ -33,7 +39,7 @@ def test_finer_features_are_added_after_upsampling(n):
     torch.manual_seed(0)
     head = MaskHead(1, channels=8, num_convs=2, fine_channels=3, hidden_channels=6)
     x, fine = torch.randn(n, 8, 14, 14), torch.randn(n, 3, 28, 28)
-    logits = head(torch.cat([x, folded(fine)], dim=1), torch.zeros(n, dtype=torch.int64))
+    logits = head(torch.cat([x, fold_pixels(fine)], dim=1), torch.zeros(n, dtype=torch.int64))
     for conv in head.convs:
         x = conv(x).relu()
     coarse = head.deconv(head.attention(x))
@@ -59,8 +65,8 @@ def test_an_embedding_tells_classes_apart():
 @pytest.mark.parametrize("n", [1, 3])
 def test_folding(n):
     x = torch.randn(n, 5, 6, 6)
-    assert torch.equal(folded(x), F.pixel_unshuffle(x, 2))
-    assert torch.equal(unfolded(folded(x)), x)
+    assert torch.equal(fold_pixels(x), F.pixel_unshuffle(x, 2))
+    assert torch.equal(unfold_pixels(fold_pixels(x)), x)
 
 
 def test_one_mask_of_any_class():

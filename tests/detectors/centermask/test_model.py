@@ -12,6 +12,7 @@ from tests.parity import seeded
 from tltm_graph import Frame
 from tltm_graph.detectors import Detector, check_detector
 from tltm_graph.detectors.centermask import CenterMask, Decoder
+from tltm_graph.detectors.centermask.mask_head import MaskHead
 from tltm_graph.detectors.centermask.model import network_size, resize_image, stretch_image
 from tltm_graph.models import centermask_pico, tltm_tiny
 from tltm_graph.ops import ratio_roi_align
@@ -154,6 +155,14 @@ def test_parts_must_fit():
     good = detector()
     with pytest.raises(ValueError, match="Expected 5 fusers, one for each level, got 1"):
         CenterMask(good.backbone, good.head, good.mask_head, fusers=[good.fusers[0]])
+    other = pico()
+    with pytest.raises(ValueError, match="Expected a mask head with fine_channels=0, as the backbone has, got 24"):
+        CenterMask(good.backbone, good.head, other.mask_head)
+    three = MaskHead(1, 96, 1, num_embeddings=3)
+    with pytest.raises(ValueError, match="Expected embeddings of 2 classes in the mask head, got 3"):
+        CenterMask(other.backbone, other.head, three)
+    with pytest.raises(ValueError, match="Expected masks of 2 classes or of one, got 3"):
+        CenterMask(other.backbone, other.head, MaskHead(3, 96, 1))
     with pytest.raises(ValueError, match="Expected 2 class names, got 3"):
         CenterMask(good.backbone, good.head, good.mask_head, class_names=("a", "b", "c"))
 

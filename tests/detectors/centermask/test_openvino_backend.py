@@ -67,6 +67,15 @@ def test_other_sizes_and_nothing_found():
 
 
 @pytest.mark.slow
+def test_a_copy_for_inference_has_no_backend():
+    model = for_inference(pico())
+    model.backend = OpenVinoBackend(model)
+    model.detect(frame(0))  # compiled networks cannot be copied
+    assert for_inference(model).backend is None
+    assert model.backend is not None
+
+
+@pytest.mark.slow
 def test_half_precision():
     model = for_inference(pico())
     expected, _ = model.detect(frame(0))

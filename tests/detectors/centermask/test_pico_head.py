@@ -31,3 +31,14 @@ def test_without_centerness_the_score_is_the_probability():
     torch.testing.assert_close(one.scores, torch.tensor([0.5]).sigmoid())
     assert output[1:].centerness is None
     assert len(Decoder()([output[1:]], [8])[0]) == 1
+
+
+def test_distances_are_not_rounded_to_half_precision():
+    torch.manual_seed(0)
+    head, pyramid = PicoHead(2, channels=8, num_levels=1), [torch.randn(1, 8, 3, 3)]
+    with torch.autocast("cpu", torch.bfloat16):
+        (output,) = head(pyramid)
+        raw = head.levels[0](pyramid[0])
+    bins = raw[:, 2:].unflatten(1, (4, 8)).float().softmax(dim=2)
+    expected = torch.einsum("bskhw,k->bshw", bins, torch.arange(8.0))
+    torch.testing.assert_close(output.distances, expected)

@@ -8,7 +8,16 @@ from torch import Tensor, nn
 
 
 class ConvUnit(nn.Sequential):
-    """Convolution with "same" padding, followed by a hard-swish unless ``active`` is False."""
+    """Convolution with "same" padding and a hard-swish.
+
+    Args:
+        inputs: Number of input channels.
+        outputs: Number of output channels.
+        kernel: Height and width of the kernel, odd.
+        stride: Stride.
+        groups: Number of groups of channels.
+        active: False to leave out the hard-swish.
+    """
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1, active: bool = True

@@ -23,8 +23,8 @@ class DenseOutput:
         logits: Class logits (B, C, H, W).
         distances: Distances from the centre of the cell to the left, top, right and bottom side of its box, in strides,
             ≥ 0 (B, 4, H, W).
-        centerness: Centerness logits (B, 1, H, W): high for a cell in the centre of its box. None if the class logits
-            say that already.
+        centerness: Centerness logits (B, 1, H, W): high for a cell in the centre of its box. None if the head
+            has none; the class probability is the score then.
     """
 
     logits: Tensor

@@ -32,8 +32,8 @@ class MaskHead(nn.Module):
 
     It applies 3×3 convolutions, spatial attention, upsampling by 2, and a 1×1 convolution. With ``fine_channels``, the
     upsampled features are added to finer ones, for crisp boundaries, and refined by two more 3×3 convolutions. With
-    ``num_embeddings``, an embedding of the class is added after the first convolution: it says which one of several
-    objects in a box is meant, as of a rider on a horse.
+    ``num_embeddings``, an embedding of the class is added after the first convolution: it selects one of
+    several objects in a box, such as the rider or the horse.
 
     Args:
         num_classes (int): Number of classes, each with its own mask; 1 for one mask of any class.
@@ -46,7 +46,7 @@ class MaskHead(nn.Module):
 
     Shapes:
         - **input:** pooled features (N, channels, R, R), or (N, channels + 4 fine_channels, R, R) with the finer ones
-          (N, fine_channels, 2R, 2R) :func:`folded`; and labels (N,) or None
+          (N, fine_channels, 2R, 2R) :func:`fold_pixels`; and labels (N,) or None
         - **output:** mask logits (N, 2R, 2R) of the labels, or of all classes (N, num_classes, 2R, 2R)
     """
 
@@ -100,7 +100,7 @@ class MaskHead(nn.Module):
             x = F.relu(x)
         x = self.deconv(self.attention(x))  # (N, channels, 2R, 2R)
         if self.fine_channels:
-            x = x + self.fine(unfolded(fine))
+            x = x + self.fine(unfold_pixels(fine))
             for conv in self.refine:
                 x = conv(F.relu(x))
         x = F.relu(x)
@@ -116,7 +116,7 @@ class MaskHead(nn.Module):
         return f"{type(self).__name__}({self.num_classes})"
 
 
-def folded(x: Tensor) -> Tensor:
+def fold_pixels(x: Tensor) -> Tensor:
     """Move blocks of 2×2 pixels into channels: (N, C, 2R, 2R) to (N, 4C, R, R).
 
     :func:`torch.nn.functional.pixel_unshuffle` does so too, but not with N = 0.
@@ -126,8 +126,8 @@ def folded(x: Tensor) -> Tensor:
     return blocks.permute(0, 1, 3, 5, 2, 4).reshape(n, 4 * channels, height // 2, width // 2)
 
 
-def unfolded(x: Tensor) -> Tensor:
-    """Undo :func:`folded`."""
+def unfold_pixels(x: Tensor) -> Tensor:
+    """Undo :func:`fold_pixels`."""
     n, channels, height, width = x.shape
     blocks = x.reshape(n, channels // 4, 2, 2, height, width)
     return blocks.permute(0, 1, 4, 2, 5, 3).reshape(n, channels // 4, 2 * height, 2 * width)

@@ -12,7 +12,7 @@ from torchvision.ops import clip_boxes_to_image, roi_align
 from tltm_graph.detectors.centermask.backbone import PyramidBackbone
 from tltm_graph.detectors.centermask.esnet import ShuffleBackbone
 from tltm_graph.detectors.centermask.fcos import Decoder, DenseOutput, FCOSHead
-from tltm_graph.detectors.centermask.mask_head import MaskHead, folded
+from tltm_graph.detectors.centermask.mask_head import MaskHead, fold_pixels
 from tltm_graph.detectors.centermask.pico_head import PicoHead
 from tltm_graph.detectors.detector import Detector
 from tltm_graph.nn import ResFuser
@@ -53,7 +53,8 @@ class CenterMask(nn.Module, Detector):
         decoder: Selects detections from the output of the head; None for the default one.
         class_names: Names of the classes, None if unknown.
         min_size: Length of the shorter side of the input in pixels. Only :meth:`detect` resizes.
-        max_size: Maximum length of the longer side in pixels. It takes precedence over ``min_size``.
+        max_size: Maximum length of the longer side in pixels. It takes precedence over ``min_size``. Not used with
+            ``stretch``.
         autocast: Data type of :meth:`detect` and :meth:`segment`, ``torch.bfloat16`` or ``torch.float16``; None for
             float32. Weights are always float32.
         pools_pixels: True to append three channels with the pixels of the image to the features of objects.
@@ -98,6 +99,17 @@ class CenterMask(nn.Module, Detector):
             raise ValueError(f"Expected {head.num_classes} class names, got {len(class_names)}")
         if mask_head.num_classes not in (1, head.num_classes):
             raise ValueError(f"Expected masks of {head.num_classes} classes or of one, got {mask_head.num_classes}")
+        fine_channels = getattr(backbone, "fine_channels", 0)
+        if mask_head.fine_channels not in (0, fine_channels):
+            raise ValueError(
+                f"Expected a mask head with fine_channels={fine_channels}, as the backbone has, got "
+                f"{mask_head.fine_channels}"
+            )
+        if mask_head.embedding is not None and mask_head.embedding.num_embeddings != head.num_classes:
+            raise ValueError(
+                f"Expected embeddings of {head.num_classes} classes in the mask head, got "
+                f"{mask_head.embedding.num_embeddings}"
+            )
         if min_size < 1 or max_size < 1:
             raise ValueError(f"Expected sizes of at least 1 pixel, got min_size={min_size} and max_size={max_size}")
         self.backbone = backbone
@@ -137,7 +149,7 @@ class CenterMask(nn.Module, Detector):
     def network_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width of the network's input for a frame of a size (H, W)."""
         if self.stretch:
-            return (min(self.min_size, self.max_size),) * 2
+            return self.min_size, self.min_size
         return network_size(size, self.min_size, self.max_size)
 
     def dense(self, images: Tensor, previous: Pyramid | None = None) -> tuple[Pyramid, list[DenseOutput]]:
@@ -181,9 +193,9 @@ class CenterMask(nn.Module, Detector):
             images: Batch of images from :meth:`prepare`.
 
         Returns:
-            Features (N, C, 14, 14). If the backbone has a finer map, its features (N, D, 28, 28) follow as 4 D channels
-            of this size. With ``pools_pixels``, the last three channels are blue, green and red in about [-1, 1], which
-            the mask head does not read.
+            Features (N, C, 14, 14). If the mask head reads a finer map, features (N, D, 28, 28) of it follow as 4 D
+            channels of this size. With ``pools_pixels``, the last three channels are blue, green and red in about
+            [-1, 1], which the mask head does not read.
         """
         levels = self.head_levels(pyramid)[: self.num_mask_levels]
         pooled = [ratio_roi_align(levels, self.backbone.strides[: self.num_mask_levels], boxes, sizes)]
@@ -192,7 +204,7 @@ class CenterMask(nn.Module, Detector):
             assert self.backbone.fine_stride is not None
             fine = pyramid[0].to(pooled[0])
             fine = roi_align(fine, list(boxes), 2 * resolution, 1 / self.backbone.fine_stride, aligned=True)
-            pooled.append(folded(fine))
+            pooled.append(fold_pixels(fine))
         if self.pools_pixels:
             pixels = images.to(pooled[0]) / 128
             pooled.append(roi_align(pixels, list(boxes), resolution, sampling_ratio=2, aligned=True))
@@ -212,14 +224,16 @@ class CenterMask(nn.Module, Detector):
             context: Pyramid of the previous frame; None for the first frame, which is fused with itself.
 
         Returns:
-            The objects, highest score first, with features (N, C, 14, 14) in float32 and boxes that are not clipped to
-            the frame; and the pyramid of this frame.
+            The objects, highest score first, with features (N, C, 14, 14) in float32; and the pyramid of this
+            frame. Boxes are clipped to the frame only if masks are not drawn on demand.
         """
         size = self.network_size(frame.size)
         with self.precision():
             images = self.prepare([self.resize(frame.image)])
             pyramid, outputs = (self.backend or self).dense(images, context)
             (objects,) = self.decoder(outputs, self.backbone.strides)
+            if not self.masks_on_demand:
+                objects = objects.replace(boxes=clip_boxes_to_image(objects.boxes, size))
             features = self.pool(pyramid, [objects.boxes], [size], images).float()
         scale = objects.boxes.new_tensor([frame.size[1] / size[1], frame.size[0] / size[0]]).repeat(2)
         objects = objects.replace(boxes=objects.boxes * scale, features=features)

@@ -21,8 +21,9 @@ _PRECISIONS = {None: "f32", torch.bfloat16: "bf16", torch.float16: "f16"}
 class OpenVinoBackend:
     """Network of a :class:`CenterMask` that OpenVINO runs on the CPU.
 
-    It is converted for each size of images, at the first frame of that size. The first frame of a video with ResFuser
-    is computed by torch, because it has no previous frame. Data type is that of ``autocast``, else float32.
+    It is converted for each size of images, at the first frame of that size, with the weights that the detector has
+    then. The first frame of a video with ResFuser is computed by torch, because it has no previous frame. The data type
+    is that of ``autocast``, else float32.
 
     Args:
         detector: Detector with its weights, on the CPU.
@@ -33,7 +34,10 @@ class OpenVinoBackend:
 
     def __init__(self, detector: CenterMask) -> None:
         if detector.pixel_mean.device.type != "cpu":
-            raise ValueError(f"Expected a model on the CPU for OpenVINO, got one on '{detector.pixel_mean.device}'")
+            raise ValueError(
+                f"Expected a model on the CPU for OpenVINO, got one on '{detector.pixel_mean.device}': choose the "
+                "device 'cpu', or the backend 'torch'"
+            )
         if any(isinstance(module, nn.GroupNorm) for module in detector.backbone.modules()):
             # Seen in 2026.4: compile_model() ends the process on a chain of residual blocks with group norm.
             raise ValueError(

@@ -14,7 +14,7 @@ class PicoHead(nn.Module):
 
     .. math:: d = \sum_{k=0}^{7} k \cdot \mathrm{softmax}(r)_k
 
-    The class probability also says how exact the box is, so it is the score.
+    The class probability is trained to be the IoU of the box, so it is the score.
 
     Args:
         num_classes (int): Number of classes, without background.
@@ -49,9 +49,10 @@ class PicoHead(nn.Module):
 
     def _output(self, x: Tensor) -> DenseOutput:
         logits, sides = x.split([self.num_classes, 4 * self.num_bins], dim=1)
-        probability = sides.unflatten(1, (4, self.num_bins)).softmax(dim=2)  # (B, 4, 8, H, W)
-        bins = torch.arange(self.num_bins, dtype=probability.dtype, device=x.device)
-        return DenseOutput(logits, distances=torch.einsum("bskhw,k->bshw", probability, bins))
+        probability = sides.unflatten(1, (4, self.num_bins)).float().softmax(dim=2)  # (B, 4, 8, H, W)
+        bins = torch.arange(self.num_bins, dtype=torch.float32, device=x.device)[:, None, None]
+        # No matrix product: autocast would round the distances to half precision.
+        return DenseOutput(logits, distances=(probability * bins).sum(dim=2))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.num_classes})"

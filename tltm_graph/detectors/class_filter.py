@@ -8,7 +8,7 @@ from tltm_graph.detectors.detector import Detector
 from tltm_graph.structures import Detections, Frame
 
 
-class OfClasses(Detector):
+class ClassFilter(Detector):
     """Detector that returns only the objects of some classes of another detector. Labels keep their numbers.
 
     Args:
@@ -27,15 +27,28 @@ class OfClasses(Detector):
         if unknown:
             raise ValueError(f"Expected classes among {', '.join(names)}, got {', '.join(unknown)}")
         self.detector = detector
+        self.labels = torch.tensor([names.index(name) for name in classes])
+        """Labels of the classes to keep (C,), int64."""
         self.class_names, self.num_frames, self.size = names, detector.num_frames, detector.size
-        self.masks_on_demand = detector.masks_on_demand
-        self.new_track_threshold = detector.new_track_threshold
-        self._labels = torch.tensor([names.index(name) for name in classes])
+
+    @property
+    def masks_on_demand(self) -> bool:  # type: ignore[override]
+        """True if :meth:`detect` returns no masks."""
+        return self.detector.masks_on_demand
+
+    @property
+    def new_track_threshold(self) -> float | None:  # type: ignore[override]
+        """Minimum score that should start a track: that of the detector."""
+        return self.detector.new_track_threshold
 
     def detect(self, frame: Frame, context: Any = None) -> tuple[Detections, Any]:
         """Detect the objects of these classes: :meth:`Detector.detect`."""
         detections, context = self.detector.detect(frame, context)
-        return detections[torch.isin(detections.labels, self._labels.to(detections.labels.device))], context
+        return self.select(detections), context
+
+    def select(self, detections: Detections) -> Detections:
+        """Select the objects of these classes."""
+        return detections[torch.isin(detections.labels, self.labels.to(detections.labels.device))]
 
     def segment(self, detections: Detections, size: tuple[int, int]) -> Detections:
         """Draw masks: :meth:`Detector.segment`."""
@@ -51,5 +64,5 @@ class OfClasses(Detector):
 
     def __repr__(self) -> str:
         assert self.class_names is not None
-        names = [self.class_names[label] for label in self._labels.tolist()]
+        names = [self.class_names[label] for label in self.labels.tolist()]
         return f"{type(self).__name__}({self.detector!r}, {names})"

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tests.cases import blank, drawn
-from tltm_graph.detectors import Detector, OfClasses, OracleDetector, check_detector
+from tltm_graph.detectors import ClassFilter, Detector, OracleDetector, check_detector
 
 
 class Two(Detector):
@@ -15,7 +15,7 @@ class Two(Detector):
 
 
 def test_objects_of_other_classes_are_left_out():
-    detector = OfClasses(Two(), ("cow", "cat"))
+    detector = ClassFilter(Two(), ("cow", "cat"))
     found, context = detector.detect(blank(0), 4)
     assert found.labels.tolist() == [0, 2], "in the detector's order, with its labels"
     assert context == 5
@@ -23,11 +23,11 @@ def test_objects_of_other_classes_are_left_out():
     assert detector.affinity() is None
     assert detector.scale((4, 4)) == 1
     check_detector(detector, [blank(0), blank(1)])
-    assert "['cat', 'cow']" in repr(OfClasses(Two(), ("cat", "cow")))
+    assert "['cat', 'cow']" in repr(ClassFilter(Two(), ("cat", "cow")))
 
 
 def test_unknown_classes_are_refused():
     with pytest.raises(ValueError, match="Expected classes among cat, dog, cow, got bird, cats"):
-        OfClasses(Two(), ("cat", "bird", "cats"))
+        ClassFilter(Two(), ("cat", "bird", "cats"))
     with pytest.raises(ValueError, match="Expected a detector that names its classes"):
-        OfClasses(OracleDetector(lambda _: drawn("a")[0]), ("cat",))
+        ClassFilter(OracleDetector(lambda _: drawn("a")[0]), ("cat",))
