@@ -74,6 +74,7 @@ def test_own_weights_that_do_not_belong(tmp_path):
 @pytest.mark.parametrize("value", [True, False])
 def test_settings_of_the_detector_are_saved(tmp_path, value):
     options = {"stretch": value, "masks_on_demand": value, "new_track_threshold": 0.7 if value else None}
+    options["mask_threshold"] = 0.3
     save_model(centermask_pico(("cat",), **options), tmp_path / "pico.safetensors")
     loaded = load_model(tmp_path / "pico.safetensors")
     assert {name: getattr(loaded, name) for name in options} == options

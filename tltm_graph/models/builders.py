@@ -104,6 +104,7 @@ def centermask_pico(class_names: Sequence[str] = COCO, weights: str | Path | Non
         "decoder": decoder,
         "new_track_threshold": 0.45,
         "masks_on_demand": False,
+        "mask_threshold": 0.4,
     }
     model = CenterMask(
         backbone,

@@ -60,6 +60,7 @@ def save_model(model: TLTM | CenterMask, path: str | Path, dtype: torch.dtype | 
         "max_size": detector.max_size,
         "stretch": detector.stretch,
         "masks_on_demand": detector.masks_on_demand,
+        "mask_threshold": detector.mask_threshold,
         "new_track_threshold": detector.new_track_threshold,
         "decoder": asdict(detector.decoder),
         "affinity": isinstance(model, TLTM) and model.association is not None,
@@ -113,6 +114,8 @@ def affinity_path(path: Path) -> Path:
 def _configured(config: dict[str, Any]) -> TLTM | CenterMask:
     build = _BUILDERS[config["architecture"]]
     options: dict[str, Any] = {name: int(config[name]) for name in ("min_size", "max_size")}
+    if "mask_threshold" in config:
+        options["mask_threshold"] = float(config["mask_threshold"])
     if "new_track_threshold" in config:
         threshold = config["new_track_threshold"]
         options["new_track_threshold"] = None if threshold is None else float(threshold)

@@ -63,6 +63,7 @@ class CenterMask(nn.Module, Detector):
         new_track_threshold: Minimum score, in [0, 1], that should start a track; None for the default of the tracker.
         masks_on_demand: False to draw the masks of all objects at once, so that the tracker can tell duplicates by
             them.
+        mask_threshold: Minimum probability of a pixel inside a mask, in [0, 1].
 
     Raises:
         ValueError: If the number of fusers is not that of levels, the number of names or masks is not that of classes,
@@ -91,6 +92,7 @@ class CenterMask(nn.Module, Detector):
         stretch: bool = False,
         new_track_threshold: float | None = None,
         masks_on_demand: bool = True,
+        mask_threshold: float = 0.5,
     ) -> None:
         super().__init__()
         if fusers is not None and len(fusers) != len(backbone.strides):
@@ -124,6 +126,7 @@ class CenterMask(nn.Module, Detector):
         self.stretch = stretch
         self.new_track_threshold = new_track_threshold
         self.masks_on_demand = masks_on_demand
+        self.mask_threshold = mask_threshold
         self.register_buffer("pixel_mean", torch.tensor([103.53, 116.28, 123.675]), persistent=False)  # BGR
 
     def prepare(self, images: Sequence[Tensor]) -> Tensor:
@@ -262,7 +265,7 @@ class CenterMask(nn.Module, Detector):
             logits = (self.backend or self).mask_logits(detections.features, detections.labels)  # (N, 28, 28)
         probability = logits.float().sigmoid()
         boxes = clip_boxes_to_image(detections.boxes, size)
-        return detections.replace(boxes=boxes, masks=paste_masks(probability, boxes, size))
+        return detections.replace(boxes=boxes, masks=paste_masks(probability, boxes, size, self.mask_threshold))
 
     def precision(self) -> AbstractContextManager[object]:
         """Return the context manager that computes in the data type of ``autocast``."""
