@@ -62,9 +62,7 @@ class DetectorObjective:
             ValueError: If there is no pair, or a label is not one of the model's classes.
         """
         detector = detector_of(model)
-        _check_pairs(pairs, detector.head.num_classes)
-        truth = [objects.to(detector.pixel_mean.device) for objects in _truth_of(pairs)]
-        images = [p.previous_image for p in pairs] + [p.current_image for p in pairs]
+        images, truth = _frames_of(pairs, detector)
 
         batch = detector.prepare(images)
         pyramid = detector.backbone(batch)
@@ -110,9 +108,7 @@ class MaskObjective:
             ValueError: If there is no pair, or a label is not one of the model's classes.
         """
         detector = detector_of(model)
-        _check_pairs(pairs, detector.head.num_classes)
-        truth = [objects.to(detector.pixel_mean.device) for objects in _truth_of(pairs)]
-        images = [p.previous_image for p in pairs] + [p.current_image for p in pairs]
+        images, truth = _frames_of(pairs, detector)
         true = GroundTruthRegions(self.max_regions)(lambda _: [], truth)
         regions = [Regions(self.jitter(o[r.rows]), r.rows) for o, r in zip(truth, true, strict=True)]
         sizes = [(image.shape[1], image.shape[2]) for image in images]
@@ -238,6 +234,13 @@ def region_mask_loss(detector: CenterMask, features: Tensor, regions: list[Regio
         for objects, r, chosen, shown in zip(truth, regions, positive, rows, strict=True)
     ]
     return mask_loss(logits, torch.cat(targets))
+
+
+def _frames_of(pairs: Sequence[FramePair], detector: CenterMask) -> tuple[list[Tensor], list[Detections]]:
+    """Return the images of all frames of the pairs, and their objects on the detector's device, after a check."""
+    _check_pairs(pairs, detector.head.num_classes)
+    truth = [objects.to(detector.pixel_mean.device) for objects in _truth_of(pairs)]
+    return [p.previous_image for p in pairs] + [p.current_image for p in pairs], truth
 
 
 def _truth_of(pairs: Sequence[FramePair]) -> list[Detections]:

@@ -5,10 +5,13 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.ops import Conv2dNormActivation, SqueezeExcitation
 
 
-class ConvUnit(nn.Sequential):
-    """Convolution with "same" padding and a hard-swish.
+def conv_unit(
+    inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1, active: bool = True
+) -> Conv2dNormActivation:
+    """Build a convolution with "same" padding and a hard-swish.
 
     Args:
         inputs: Number of input channels.
@@ -18,26 +21,10 @@ class ConvUnit(nn.Sequential):
         groups: Number of groups of channels.
         active: False to leave out the hard-swish.
     """
-
-    def __init__(
-        self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1, active: bool = True
-    ) -> None:
-        super().__init__(nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups))
-        if active:
-            self.append(nn.Hardswish(inplace=True))
-
-
-class SqueezeExcitation(nn.Module):
-    """Attention to channels (arXiv 1709.01507) with a quarter of the channels in between."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.squeeze = nn.Conv2d(channels, channels // 4, 1)
-        self.excite = nn.Conv2d(channels // 4, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Scale each channel."""
-        return x * F.hardsigmoid(self.excite(F.relu(self.squeeze(x.mean(dim=(2, 3), keepdim=True)))))
+    activation = nn.Hardswish if active else None
+    return Conv2dNormActivation(
+        inputs, outputs, kernel, stride, groups=groups, norm_layer=None, activation_layer=activation
+    )
 
 
 class ShuffleBlock(nn.Module):
@@ -51,10 +38,10 @@ class ShuffleBlock(nn.Module):
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
         half = channels // 2
-        self.expand = ConvUnit(half, hidden // 2)
-        self.depthwise = ConvUnit(hidden // 2, hidden // 2, 3, groups=hidden // 2, active=False)
-        self.attention = SqueezeExcitation(hidden)
-        self.project = ConvUnit(hidden, half)
+        self.expand = conv_unit(half, hidden // 2)
+        self.depthwise = conv_unit(hidden // 2, hidden // 2, 3, groups=hidden // 2, active=False)
+        self.attention = _attention(hidden)
+        self.project = conv_unit(hidden, half)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the output of the block."""
@@ -77,16 +64,16 @@ class DownsamplingBlock(nn.Module):
         super().__init__()
         half = channels // 2
         self.branch = nn.Sequential(
-            ConvUnit(inputs, inputs, 3, 2, groups=inputs, active=False),
-            ConvUnit(inputs, half),
+            conv_unit(inputs, inputs, 3, 2, groups=inputs, active=False),
+            conv_unit(inputs, half),
         )
         self.main = nn.Sequential(
-            ConvUnit(inputs, hidden),
-            ConvUnit(hidden, hidden, 3, 2, groups=hidden, active=False),
-            SqueezeExcitation(hidden),
-            ConvUnit(hidden, half),
+            conv_unit(inputs, hidden),
+            conv_unit(hidden, hidden, 3, 2, groups=hidden, active=False),
+            _attention(hidden),
+            conv_unit(hidden, half),
         )
-        self.mix = nn.Sequential(ConvUnit(channels, channels, 3, groups=channels), ConvUnit(channels, channels))
+        self.mix = nn.Sequential(conv_unit(channels, channels, 3, groups=channels), conv_unit(channels, channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the output of the block, of half the size."""
@@ -104,11 +91,11 @@ class CrossStageBlock(nn.Module):
     def __init__(self, inputs: int, channels: int) -> None:
         super().__init__()
         half = channels // 2
-        self.short = ConvUnit(inputs, half)
+        self.short = conv_unit(inputs, half)
         self.main = nn.Sequential(
-            ConvUnit(inputs, half), ConvUnit(half, half), ConvUnit(half, half, 5, groups=half), ConvUnit(half, half)
+            conv_unit(inputs, half), conv_unit(half, half), conv_unit(half, half, 5, groups=half), conv_unit(half, half)
         )
-        self.join = ConvUnit(channels, channels)
+        self.join = conv_unit(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the output of the block."""
@@ -130,7 +117,7 @@ class CrossStagePyramid(nn.Module):
 
     def __init__(self, inputs: Sequence[int], channels: int) -> None:
         super().__init__()
-        self.reduce = nn.ModuleList([ConvUnit(number, channels) for number in inputs])
+        self.reduce = nn.ModuleList([conv_unit(number, channels) for number in inputs])
         self.top_down = nn.ModuleList([CrossStageBlock(2 * channels, channels) for _ in inputs[1:]])
         self.down = nn.ModuleList([_separable(channels, stride=2) for _ in inputs[1:]])
         self.bottom_up = nn.ModuleList([CrossStageBlock(2 * channels, channels) for _ in inputs[1:]])
@@ -167,7 +154,7 @@ class ShuffleBackbone(nn.Module):
     def __init__(self, channels: int = 96) -> None:
         super().__init__()
         self.channels = channels
-        self.stem = ConvUnit(3, self.fine_channels, 3, 2)
+        self.stem = conv_unit(3, self.fine_channels, 3, 2)
         widths, inputs = (96, 192, 384), self.fine_channels
         stages = []
         for width, hidden in zip(widths, ((44, 48, 48), (48, 120, 96, 120, 96, 96, 96), (96, 192, 192)), strict=True):
@@ -193,7 +180,12 @@ class ShuffleBackbone(nn.Module):
 
 def _separable(channels: int, stride: int = 1) -> nn.Sequential:
     """Depthwise 5×5 and 1×1 convolution."""
-    return nn.Sequential(ConvUnit(channels, channels, 5, stride, groups=channels), ConvUnit(channels, channels))
+    return nn.Sequential(conv_unit(channels, channels, 5, stride, groups=channels), conv_unit(channels, channels))
+
+
+def _attention(channels: int) -> SqueezeExcitation:
+    """Attention to channels (arXiv 1709.01507) with a quarter of the channels in between."""
+    return SqueezeExcitation(channels, channels // 4, scale_activation=nn.Hardsigmoid)
 
 
 def _doubled(x: Tensor) -> Tensor:

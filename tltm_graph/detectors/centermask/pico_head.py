@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from tltm_graph.detectors.centermask.esnet import ConvUnit
+from tltm_graph.detectors.centermask.esnet import conv_unit
 from tltm_graph.detectors.centermask.fcos import DenseOutput
 
 
@@ -34,12 +34,12 @@ class PicoHead(nn.Module):
         self.levels = nn.ModuleList([self._tower(channels) for _ in range(num_levels)])
 
     def _tower(self, channels: int) -> nn.Sequential:
-        depthwise = [ConvUnit(channels, channels, 5, groups=channels) for _ in range(2)]
+        depthwise = [conv_unit(channels, channels, 5, groups=channels) for _ in range(2)]
         return nn.Sequential(
             depthwise[0],
-            ConvUnit(channels, channels),
+            conv_unit(channels, channels),
             depthwise[1],
-            ConvUnit(channels, channels),
+            conv_unit(channels, channels),
             nn.Conv2d(channels, self.num_classes + 4 * self.num_bins, 1),
         )
 
