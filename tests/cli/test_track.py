@@ -328,7 +328,7 @@ def test_only_some_classes(real, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_openvino_gives_the_same_tracks(real, tmp_path, video, capsys):
-    pytest.importorskip("openvino")
+    pytest.importorskip("tltm_graph.detectors.centermask.openvino_backend", exc_type=ImportError)
     arguments = ["track", "--source", str(CLIP), "--max-frames", "12", "--backend", "openvino", "--no-overlay"]
     assert main([*arguments, "--output", str(tmp_path)]) == 0
     ours, theirs = read_tracks(tmp_path / "tracks.json"), read_tracks(real / "tracks.json")

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -9,8 +13,9 @@ from tltm_graph.detectors.centermask.mask_head import MaskHead
 from tltm_graph.models import centermask_pico, for_inference, tltm_tiny
 from tltm_graph.nn import ResFuser
 
-pytest.importorskip("openvino")
-from tltm_graph.detectors.centermask.openvino_backend import OpenVinoBackend
+OpenVinoBackend = pytest.importorskip(
+    "tltm_graph.detectors.centermask.openvino_backend", exc_type=ImportError
+).OpenVinoBackend
 
 FEW = Decoder(score_threshold=0.0, max_objects=6)
 
@@ -95,3 +100,31 @@ def test_group_norm_in_the_backbone_is_refused():
 def test_only_on_the_cpu():
     with pytest.raises(ValueError, match="Expected a model on the CPU for OpenVINO, got one on 'meta'"):
         OpenVinoBackend(pico().to("meta"))
+
+
+SIGNALS = """
+import faulthandler, signal, subprocess, sys
+import torch
+from tests.detectors.centermask.test_openvino_backend import FEW, OpenVinoBackend, for_inference, frame, pico
+
+faulthandler.enable()
+signal.signal(signal.SIGCHLD, lambda *_: None)
+models = [for_inference(pico()) for _ in range(2)]
+for model in models:
+    model.backend = OpenVinoBackend(model)
+    model.detect(frame(0))
+while models:
+    del models[0], model  # the oldest one first
+    model = None
+    subprocess.run(["true"])
+sent = [name for name in sys.modules if name.startswith("openvino_telemetry") and sys.modules[name] is not None]
+assert not sent, sent
+"""
+
+
+@pytest.mark.slow
+def test_signals_are_survived_and_nothing_is_sent(tmp_path):
+    environment = os.environ | {"HOME": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", SIGNALS], env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert list(tmp_path.iterdir()) == [], "OpenVINO's telemetry keeps an id in the home folder"

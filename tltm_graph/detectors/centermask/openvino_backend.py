@@ -1,5 +1,7 @@
+import sys
 import warnings
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,8 @@ from tltm_graph.detectors.centermask.fcos import DenseOutput
 from tltm_graph.detectors.centermask.model import CenterMask, Pyramid
 from tltm_graph.extras import missing_extra
 
+# OpenVINO reports its use to its maker over the network, unless this package of it is missing.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 try:
     import openvino
 except ImportError as error:
@@ -116,4 +120,14 @@ def _compile(network: nn.Module, inputs: Sequence[Tensor], shapes: Sequence[Any]
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "PERFORMANCE_HINT": "LATENCY",
     }
-    return openvino.Core().compile_model(model, "CPU", options)
+    return _core().compile_model(model, "CPU", options)
+
+
+@cache
+def _core() -> Any:
+    """The only core of the process, which is never freed.
+
+    Each core installs a signal stack. Two that are freed in the order in which they were made leave a freed stack
+    behind, and the next signal, such as the end of a child process, ends the process (seen in 2026.4).
+    """
+    return openvino.Core()
