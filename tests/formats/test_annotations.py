@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from tests.formats.strategies import SIZE, block
-from tltm_graph.formats.annotations import from_box, read_categories, to_box, to_label, to_rle, to_score
+from tltm_graph.formats.annotations import fill_boxes, from_box, read_categories, to_box, to_label, to_rle, to_score
 from tltm_graph.ops import decode_rle
 
 finite = st.floats(-1e6, 1e6)
@@ -51,20 +51,26 @@ def test_polygons():
     [
         (None, "run lengths .size and counts. or as polygons, got None in here"),
         ([], "or as polygons, got .. in here"),
-        ("0123", "or as polygons, got 0123"),
+        ("0123", "or as polygons, got .0123"),
         ([1, 2, 3, 4, 5, 6], "or as polygons"),
         ([[1, 2, 3, 4]], "at least three corners, got .1, 2, 3, 4. in here"),
         ([[1, 2, 3, 4, 5]], "at least three corners"),
         ([[1, 2, 3, 4, 5, 6, 7]], "at least three corners"),
         ([[1, 2, 3, 4, 5, math.nan]], "at least three corners"),
-        ([[1, 2, 3, 4, 5, math.inf]], "at least three corners"),
-        ([[1, 2, 3, 4, 5, 1e9]], "at least three corners"),
+        ([[1, 2, 3, 4, 5, math.inf]], "coordinates from -1000 to 1000 in a frame of 6×10"),
+        ([[1, 2, 3, 4, 5, 1e9]], "coordinates from -1000 to 1000"),
+        ([[1, 2, 3, 4, 5, -(10**400)]], "coordinates from -1000 to 1000"),
+        ([[-1000, -1000, 1000, 1000] * 2501], "outlines of at most 10000000 pixels"),
         ([[1, 2, 3, 4, 5, True]], "at least three corners"),
         ([[1, 2, 3, 4, 5, "6"]], "at least three corners"),
         ([[1, 2, 3, 4, 5, 6], None], "or as polygons"),
         ([[]], "at least three corners"),
         ({}, "a mask of 6×10 pixels .H×W., got size None in here"),
         ({"size": [10, 6], "counts": "0"}, "got size .10, 6. in here"),
+        ({"size": [6, 0], "counts": "0"}, "got size .6, 0. in here"),
+        ({"size": 60, "counts": "0"}, "got size 60 in here"),
+        ({"size": [6, 10], "counts": [10, True, 49]}, "run lengths"),
+        ({"size": [6, 10], "counts": [2**63, -(2**63) + 60]}, "run lengths"),
         ({"size": [6, 10]}, "run lengths"),
         ({"size": [6, 10], "counts": "é"}, "run lengths"),
         ({"size": [6, 10], "counts": [59]}, "cover 6×10 pixels, got 59 in here"),
@@ -85,7 +91,7 @@ def test_invalid_masks(segmentation, message):
 @settings(deadline=None)
 def test_boxes_round_trip_to_the_last_bit(x, y, width, height):
     box = (x, y, x + width, y + height)
-    again = to_box(from_box(box), None, "here")
+    again = to_box(from_box(box), "here")
     assert again[:2] == box[:2]
     for side in (2, 3):
         assert again[side] == pytest.approx(box[side], abs=1e-9)
@@ -94,10 +100,10 @@ def test_boxes_round_trip_to_the_last_bit(x, y, width, height):
 
 
 def test_boxes():
-    assert to_box([1, 2, 0, 0], None, "here") == (1, 2, 1, 2), "an empty box is valid"
-    assert to_box(None, block(1, 2, 4, 6), "here") == (2, 1, 6, 4)
-    assert to_box([0, 0, 1, 1], block(1, 2, 4, 6), "here") == (0, 0, 1, 1), "the box of the file, not that of the mask"
-    assert to_box((1, 2, 3, 4), None, "here") == (1, 2, 4, 6)
+    assert to_box([1, 2, 0, 0], "here") == (1, 2, 1, 2), "an empty box is valid"
+    masks = [block(1, 2, 4, 6), None, block(1, 2, 4, 6), block(0, 0, 1, 1)]
+    assert fill_boxes([None, None, [0, 0, 1, 1], None], masks) == [[2, 1, 4, 3], None, [0, 0, 1, 1], [0, 0, 1, 1]]
+    assert to_box((1, 2, 3, 4), "here") == (1, 2, 4, 6)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +126,7 @@ def test_boxes():
 )
 def test_invalid_boxes(box, message):
     with pytest.raises(ValueError, match=message):
-        to_box(box, None, "here")
+        to_box(box, "here")
 
 
 def test_scores():
@@ -158,7 +164,7 @@ def test_categories():
         ({"categories": None}, "got TypeError"),
         ({"categories": [1]}, "got TypeError"),
         ({"categories": [{"id": 1}]}, "got KeyError.'name'"),
-        ({"categories": [{"id": 1, "name": "a"}, {"id": "2", "name": "b"}]}, "got TypeError"),
+        ({"categories": [{"id": 1, "name": "a"}, {"id": "2", "name": "b"}]}, "whole numbers as 'id'"),
         ({"categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}, "each category once in 'file'"),
         ({"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]}, "each category once in 'file'"),
         ({"categories": [{"id": "1", "name": "a"}]}, "whole numbers as 'id' and texts as 'name' .*, got .'1', 'a'."),

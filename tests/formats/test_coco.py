@@ -142,7 +142,7 @@ def test_images_of_a_joint_data_set_are_in_subfolders(tmp_path):
         ([], r"got no list of 'images'; results are read by read_coco_results"),
         ({"videos": []}, "got no list of 'images'"),
         (data_set(images=[{"id": 1}]), "'id', 'file_name', 'height' and 'width' in image 0 of"),
-        (data_set(images=[{"id": 1, "file_name": "a", "height": 0, "width": 1}]), "in image 0 of .*'height': 0"),
+        (data_set(images=[{"id": 1, "file_name": "a", "height": 0, "width": 1}]), "got 0 and 1 in image 0 of"),
         (data_set(images=data_set()["images"][:1] * 2), "Expected each image once in '.*', got id 7 twice"),
         (data_set(annotations={}), "Expected 'annotations' as a list in '.*', got a dict"),
         (data_set(categories=[]), "got 18 in annotation 11 of"),

@@ -1,9 +1,13 @@
 import gzip
 import json
+import os
+import zipfile
+from pathlib import Path
 
 import pytest
 
-from tltm_graph.io.text import read_json, read_text
+from tltm_graph.io.text import one_line, read_exact_text, read_json, read_text, read_yaml, shown
+from tltm_graph.limits import Limits, limits
 
 
 @pytest.mark.parametrize("text", ["", "\n", "größe ∞\nzwei", "a" * 70_000])
@@ -40,9 +44,102 @@ def test_files_that_are_not_text(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match=r"Expected tracks in '.*a.txt', got a damaged file: .*codec"):
         read_text(tmp_path / "a.txt", "tracks")
-    for missing in (tmp_path / "none.txt", tmp_path):
-        with pytest.raises(FileNotFoundError, match="file with tracks, found none at"):
-            read_text(missing, "tracks")
+    with pytest.raises(FileNotFoundError, match="file with tracks, found none at"):
+        read_text(tmp_path / "none.txt", "tracks")
+
+
+def test_inputs_that_are_no_files(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "loop.json").symlink_to(tmp_path / "loop.json")
+    expected = {
+        tmp_path: "got a folder at",
+        tmp_path / "pipe.json": "got a pipe, a socket or a device at",
+        Path("/dev/zero"): "got a pipe, a socket or a device at",
+        tmp_path / "loop.json": "got: Too many levels of symbolic links",
+        tmp_path / "a\0b": r"a\\x00b', got: embedded null byte",
+        tmp_path / ("a" * 300): "got: File name too long",
+    }
+    for path, message in expected.items():
+        for read in (read_text, read_json, read_yaml):
+            with pytest.raises(ValueError, match=f"Expected a file with tracks.*{message}"):
+                read(path, "tracks")
+
+
+def test_texts_that_expand_beyond_the_limit(tmp_path):
+    """A gigabyte of zeros packs to a megabyte."""
+    (tmp_path / "a.json.gz").write_bytes(gzip.compress(b"[" + b" " * 2**21 + b"]"))
+    (tmp_path / "a.json").write_bytes(b"[" + b" " * 2**21 + b"]")
+    for claimed in (2**21 + 2, 5):
+        with zipfile.ZipFile(tmp_path / f"{claimed}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a.json", b"[" + b" " * 2**21 + b"]")
+        if claimed == 5:  # the central directory says 5 bytes
+            content = (tmp_path / "5.zip").read_bytes().replace((2**21 + 2).to_bytes(4, "little"), b"\5\0\0\0")
+            (tmp_path / "5.zip").write_bytes(content)
+    for name in ("a.json.gz", "a.json", f"{2**21 + 2}.zip"):
+        assert read_json(tmp_path / name, "tracks") == []
+        with (
+            limits(Limits(max_size=2)),
+            pytest.raises(ValueError, match=rf"at most 2 MiB after decompression in '.*{name}'.*\(--max-size\)"),
+        ):
+            read_json(tmp_path / name, "tracks")
+    with pytest.raises(ValueError, match="Expected tracks in '.*5.zip', got a damaged file"):
+        read_json(tmp_path / "5.zip", "tracks")
+
+
+def test_more_lists_than_the_memory_holds(tmp_path):
+    (tmp_path / "a.json").write_text("[" + "[]," * 40_000 + "[]]")
+    assert len(read_json(tmp_path / "a.json", "tracks")) == 40_001
+    with limits(Limits(max_size=1)), pytest.raises(ValueError, match=r"at most 32768 lists and objects .*--max-size"):
+        read_json(tmp_path / "a.json", "tracks")
+
+
+def test_encodings(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_bytes(b"\xef\xbb\xbf[1]\r\n")
+    assert read_json(path, "tracks") == [1]
+    assert read_text(path, "tracks") == "[1]\n"
+    assert read_exact_text(path, "tracks") == "[1]\r\n"
+    path.write_text("[1]", encoding="utf-16")
+    with pytest.raises(ValueError, match="got a damaged file: .*save it as UTF-8"):
+        read_json(path, "tracks")
+    for text in (r'["\ud83d\ude00"]', r'["\\ud83d"]', r'["\\\ud83d\ude00"]', r'["\\\\ud83d"]'):
+        path.write_text(text)
+        assert read_json(path, "tracks") == json.loads(text)
+    for text in (r'["\ud83d"]', r'["\uDE00"]', r'["\ud83dx\ude00"]', r'["\\\ud83d"]', r'{"\ude00\ud83d": 1}'):
+        path.write_text(text)
+        with pytest.raises(ValueError, match="Expected complete characters in '.*a.json'"):
+            read_json(path, "tracks")
+
+
+def test_yaml(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("names: &n [a, b]\nothers: *n\n")
+    assert read_yaml(path, "names") == {"names": ["a", "b"], "others": ["a", "b"]}
+    bomb = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 30))
+    for text in (
+        bomb,
+        "[" * 5000,
+        "a: [",
+        "!!bool x",
+        "!!timestamp x",
+        "x: 2001-99-99",
+        "9" * 5000,
+        "? [a]\n: b",
+        "\0",
+    ):
+        path.write_text(text)
+        with pytest.raises(ValueError, match="^Expected names in '.*a.yaml', got damaged YAML: [^\n]*$"):
+            read_yaml(path, "names")
+
+
+def test_values_in_messages():
+    nested = []
+    for _ in range(100_000):
+        nested = [nested]
+    assert shown(nested) == "[[[[...]]]]"
+    assert len(shown("x" * 10**6)) <= 80
+    assert shown(10**4000)[:5] == "10000"
+    assert one_line("a\nb\0\ud800c") == r"a\nb\x00\ud800c"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def test_known_encoding():
 
 
 def test_another_size_is_an_error():
-    with pytest.raises(ValueError, match="Expected masks of 4×4 pixels"):
+    with pytest.raises(ValueError, match="Expected a mask of 4×4 pixels"):
         decode_rle(encode_rle(torch.ones(1, 3, 2, dtype=torch.bool)), (4, 4))
 
 

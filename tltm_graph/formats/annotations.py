@@ -4,16 +4,21 @@ In all functions ``where`` is the place of the value in its file. An invalid val
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from itertools import compress
+from pathlib import Path, PurePath
 from typing import Any, ClassVar, TypeGuard
-
-from pycocotools import mask as coco_mask
 
 from tltm_graph.formats.video import Video
 from tltm_graph.formats.writer import TracksWriter, extent
 from tltm_graph.io.json_lists import JsonListWriter
-from tltm_graph.ops.rle import Rle, check_rles, rle_to_box
+from tltm_graph.io.output import check_target
+from tltm_graph.io.text import shown
+from tltm_graph.limits import check_pixels
+from tltm_graph.ops.rle import Rle, check_rles, is_size, polygons_to_rle, rle_to_boxes, runs_to_rle
 from tltm_graph.structures.tracks import Box
+
+MAX_LABEL = 2**20
+"""Largest number of a class that has no name: programs keep tables of all labels up to the largest."""
 
 
 def to_rle(segmentation: Any, size: tuple[int, int], where: str) -> Rle:
@@ -31,23 +36,17 @@ def to_rle(segmentation: Any, size: tuple[int, int], where: str) -> Rle:
     if isinstance(segmentation, dict):
         counts, mask_size = segmentation.get("counts"), segmentation.get("size")
         if mask_size != [height, width]:
-            raise ValueError(f"Expected a mask of {height}×{width} pixels (H×W), got size {mask_size} in {where}")
+            raise ValueError(
+                f"Expected a mask of {height}×{width} pixels (H×W), got size {shown(mask_size)} in {where}"
+            )
         if isinstance(counts, str) and counts.isascii():
             return Rle(size=[height, width], counts=counts)
-        if isinstance(counts, list) and all(isinstance(run, int) and run >= 0 for run in counts):
-            if sum(counts) != height * width:
-                raise ValueError(f"Expected runs that cover {height}×{width} pixels, got {sum(counts)} in {where}")
-            return _compressed(coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width))
+        if isinstance(counts, list):
+            return runs_to_rle(counts, size, where)
     if isinstance(segmentation, list) and segmentation and all(isinstance(part, list) for part in segmentation):
-        for part in segmentation:
-            numeric = all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e6 for v in part)
-            if not numeric or len(part) < 6 or len(part) % 2:
-                raise ValueError(
-                    f"Expected polygons [x0, y0, …] of at least three corners, got {str(part)[:60]} in {where}"
-                )
-        return _compressed(coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width)))
+        return polygons_to_rle(segmentation, size, where)
     raise ValueError(
-        f"Expected a mask as run lengths (size and counts) or as polygons, got {str(segmentation)[:60]} in {where}"
+        f"Expected a mask as run lengths (size and counts) or as polygons, got {shown(segmentation)} in {where}"
     )
 
 
@@ -58,14 +57,21 @@ def check_masks(masks: Sequence[Rle | None], size: tuple[int, int] | None, where
         check_rles([mask for mask in masks if mask is not None], size, lambda index: where(masked[index]))
 
 
-def to_box(box: Any, mask: Rle | None, where: str) -> Box:
-    """Convert [x, y, width, height] to corners (x0, y0, x1, y1); without a box, take the tight box of the mask."""
+def fill_boxes(boxes: Sequence[Any], masks: Sequence[Rle | None]) -> list[Any]:
+    """Replace None by the tight box [x, y, width, height] of the mask, if there is one. The masks must be checked."""
+    missing = [box is None and mask is not None for box, mask in zip(boxes, masks, strict=True)]
+    if not any(missing):
+        return list(boxes)
+    tight = iter(rle_to_boxes([mask for mask in compress(masks, missing) if mask is not None]))
+    return [next(tight) if is_missing else box for box, is_missing in zip(boxes, missing, strict=True)]
+
+
+def to_box(box: Any, where: str) -> Box:
+    """Convert [x, y, width, height] to corners (x0, y0, x1, y1)."""
     if box is None:
-        if mask is None:
-            raise ValueError(f"Expected a box or a mask, got neither in {where}")
-        box = rle_to_box(mask)
+        raise ValueError(f"Expected a box or a mask, got neither in {where}")
     if not (isinstance(box, Sequence) and len(box) == 4 and all(_is_finite(value) for value in box)):
-        raise ValueError(f"Expected a box [x, y, width, height] of four finite numbers, got {box} in {where}")
+        raise ValueError(f"Expected a box [x, y, width, height] of four finite numbers, got {shown(box)} in {where}")
     x, y, width, height = box
     if width < 0 or height < 0:
         raise ValueError(f"Expected a box with a width and height of at least 0, got {list(box)} in {where}")
@@ -81,14 +87,14 @@ def from_box(box: Box) -> list[float]:
 def to_score(value: Any, where: str) -> float:
     """Check that a score is a finite number."""
     if not _is_finite(value):
-        raise ValueError(f"Expected a score as a finite number, got {value!r} in {where}")
+        raise ValueError(f"Expected a score as a finite number, got {shown(value)} in {where}")
     return value
 
 
 def to_crowd(value: Any, where: str) -> bool:
     """Convert ``iscrowd`` to a bool: 0, 1, false, true, or None for 0."""
     if value not in (0, 1, None) or isinstance(value, float):
-        raise ValueError(f"Expected 'iscrowd' as 0 or 1, got {value!r} in {where}")
+        raise ValueError(f"Expected 'iscrowd' as 0 or 1, got {shown(value)} in {where}")
     return bool(value)
 
 
@@ -100,35 +106,54 @@ def is_integer(value: Any) -> TypeGuard[int]:
 def to_id(value: Any, name: str, where: str) -> int:
     """Check that an id, the field ``name`` of a file, is an integer from 0 to 2⁶³ - 1."""
     if not is_integer(value) or not 0 <= value < 2**63:
-        raise ValueError(f"Expected a whole number of at least 0 as '{name}', got {value!r} in {where}")
+        raise ValueError(f"Expected a whole number of at least 0 as '{name}', got {shown(value)} in {where}")
     return value
+
+
+def to_size(height: Any, width: Any, where: str) -> tuple[int, int]:
+    """Check that a height and width are whole numbers of at least 1, and not too large."""
+    if not is_size((height, width)):
+        raise ValueError(
+            f"Expected whole numbers of at least 1 as 'height' and 'width', got {shown(height)} and {shown(width)} in "
+            f"{where}"
+        )
+    check_pixels(height, width, where)
+    return height, width
+
+
+def inside(folder: str | Path, name: str | PurePath, where: str) -> Path:
+    """Path of a file that a data set names, relative to a folder which it must not leave."""
+    if ".." in PurePath(name).parts or PurePath(name).is_absolute():
+        raise ValueError(
+            f"Expected the name of a file in '{folder}', got {shown(str(name))} in {where}: names start from this "
+            "folder and have no '..'"
+        )
+    return Path(folder) / name
 
 
 def to_label(category_id: Any, labels: Mapping[int, int], where: str) -> int:
     """Look up the label of a category id in ``labels``, which has all categories of the file."""
     if not is_integer(category_id) or category_id not in labels:
         listed = str(list(labels)) if len(labels) <= 12 else f"{list(labels)[:10]} and {len(labels) - 10} others"
-        raise ValueError(f"Expected a category of {listed}, got {category_id!r} in {where}")
+        raise ValueError(f"Expected a category of {listed}, got {shown(category_id)} in {where}")
     return labels[category_id]
 
 
 def read_categories(content: Any, path: object) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Read the names and ids of the categories of a COCO-like file, each unique, in the order of the ids."""
     try:
-        pairs = sorted((entry["id"], entry["name"]) for entry in content["categories"])
+        pairs = [(entry["id"], entry["name"]) for entry in content["categories"]]
     except (KeyError, TypeError) as error:
         raise ValueError(f"Expected 'categories' with 'id' and 'name' in '{path}', got {error!r}") from error
-    wrong = next((pair for pair in pairs if not isinstance(pair[0], int) or not isinstance(pair[1], str)), None)
+    wrong = next((pair for pair in pairs if not is_integer(pair[0]) or not isinstance(pair[1], str)), None)
     if wrong is not None:
-        raise ValueError(f"Expected whole numbers as 'id' and texts as 'name' of categories in '{path}', got {wrong}")
-    ids, names = tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs)
+        raise ValueError(
+            f"Expected whole numbers as 'id' and texts as 'name' of categories in '{path}', got {shown(wrong)}"
+        )
+    ids, names = tuple(number for number, _ in sorted(pairs)), tuple(name for _, name in sorted(pairs))
     if len(set(ids)) < len(ids) or len(set(names)) < len(names):
-        raise ValueError(f"Expected each category once in '{path}', got {pairs}")
+        raise ValueError(f"Expected each category once in '{path}', got {shown(pairs)}")
     return names, ids
-
-
-def _compressed(rle: dict[str, Any]) -> Rle:
-    return Rle(size=list(map(int, rle["size"])), counts=rle["counts"].decode("ascii"))
 
 
 def _is_finite(value: Any) -> bool:
@@ -150,6 +175,7 @@ class JsonEntriesWriter(TracksWriter):
 
     def _opened(self) -> JsonListWriter:
         if self._list is None:
+            check_target(self.path)
             self._list = JsonListWriter(self._list_path, self._head)
         return self._list
 

@@ -6,11 +6,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tltm_graph.formats.annotations import JsonEntriesWriter, check_masks, to_box, to_rle, to_score
+from tltm_graph.formats.annotations import (
+    JsonEntriesWriter,
+    check_masks,
+    fill_boxes,
+    to_box,
+    to_id,
+    to_rle,
+    to_score,
+)
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.formats.writer import exact_number, extent
-from tltm_graph.io.text import read_json
-from tltm_graph.ops.rle import Rle
+from tltm_graph.io.text import read_json, shown
+from tltm_graph.limits import check_pixels
+from tltm_graph.ops.rle import Rle, is_size
 from tltm_graph.structures import Observation, Tracks
 from tltm_graph.structures.tracks import Box
 
@@ -50,7 +59,7 @@ def read_bdd100k(path: str | Path) -> VideoSet:
         by_video = _read_frames(file)
         for name, frames in by_video.items():
             read = partial(_read_video, file, name) if len(by_video) == 1 else partial(list, frames)
-            size = _frame_size(frames)
+            size = _frame_size(frames, f"'{file}', video '{name}'")
             stems = tuple(str(frame.get("name", index)).rsplit(".", 1)[0] for index, frame in enumerate(frames))
             load = partial(_load_tracks, read, size, f"'{file}', video '{name}'")
             videos.append(Video(name, len(frames), size, len(videos) + 1, frame_names=stems, load=load))
@@ -63,7 +72,7 @@ def _read_frames(file: Path) -> dict[str, list[dict[str, Any]]]:
     frames = content.get("frames") if isinstance(content, dict) else content
     if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
         raise ValueError(
-            f"Expected a list of frames, or an object with 'frames', in '{file}', got {str(frames)[:60]}: it is no "
+            f"Expected a list of frames, or an object with 'frames', in '{file}', got {shown(frames)}: it is no "
             "file of BDD100K"
         )
     stem = file.name.removesuffix(".gz").removesuffix(".json")
@@ -75,7 +84,7 @@ def _read_frames(file: Path) -> dict[str, list[dict[str, Any]]]:
         if not all(type(index) is int for index in indices) or sorted(indices) != list(range(len(group))):
             raise ValueError(
                 f"Expected 'frameIndex' 0 to {len(group) - 1}, each once, in the {len(group)} frames of video '{name}' "
-                f"in '{file}', got {str(indices)[:60]}: list the frames without objects, too"
+                f"in '{file}', got {shown(indices)}: list the frames without objects, too"
             )
         group.sort(key=lambda frame: frame["frameIndex"])
     return by_video
@@ -85,7 +94,7 @@ def _read_video(file: Path, name: str) -> list[dict[str, Any]]:
     return _read_frames(file)[name]
 
 
-def _frame_size(frames: list[dict[str, Any]]) -> tuple[int, int] | None:
+def _frame_size(frames: list[dict[str, Any]], where: str) -> tuple[int, int] | None:
     """Height and width from the first frame or mask that has them."""
     for frame in frames:
         size, labels = frame.get("size"), frame.get("labels")
@@ -93,7 +102,8 @@ def _frame_size(frames: list[dict[str, Any]]) -> tuple[int, int] | None:
         rles = [label.get("rle") for label in labels if isinstance(label, dict)] if isinstance(labels, list) else []
         sizes += [rle.get("size") for rle in rles if isinstance(rle, dict)]
         for pair in sizes:
-            if isinstance(pair, list) and len(pair) == 2 and all(type(value) is int for value in pair):
+            if is_size(pair):
+                check_pixels(pair[0], pair[1], where)
                 return pair[0], pair[1]
     return None
 
@@ -104,21 +114,22 @@ def _load_tracks(read: Callable[[], list[dict[str, Any]]], size: tuple[int, int]
     for index, frame in enumerate(frames):
         entries = frame.get("labels") or []
         if not isinstance(entries, list):
-            raise ValueError(f"Expected 'labels' as a list, got {str(entries)[:60]} in {where}, frame {index}")
+            raise ValueError(f"Expected 'labels' as a list, got {shown(entries)} in {where}, frame {index}")
         for label in entries:
             if not isinstance(label, dict) or not isinstance(label.get("id"), str | int):
-                raise ValueError(f"Expected labels with an 'id', got {str(label)[:60]} in {where}, frame {index}")
-            labels.append((index, label, f"{where}, frame {index}, object '{label['id']}'"))
+                raise ValueError(f"Expected labels with an 'id', got {shown(label)} in {where}, frame {index}")
+            labels.append((index, label, f"{where}, frame {index}, object {shown(str(label['id']))}"))
     ignored = [_is_ignored(label, place) for _, label, place in labels]
     track_ids = _track_ids([(str(label["id"]), crowd) for (_, label, _), crowd in zip(labels, ignored, strict=True)])
     masks = [_mask(label, size, place) for _, label, place in labels]
     check_masks(masks, size, lambda i: labels[i][2])
+    tight = fill_boxes([label.get("box2d") for _, label, _ in labels], masks)
     rows = []
     for i, (index, label, place) in enumerate(labels):
         category = label["category"]
         observation = Observation(
-            id=track_ids[i],
-            box=_box(label.get("box2d"), masks[i], place),
+            id=to_id(track_ids[i], "id", place),
+            box=_box(label.get("box2d"), tight[i], place),
             score=1.0 if label.get("score") is None else float(to_score(label["score"], place)),
             label=BDD100K_CLASSES.index(category) if category in BDD100K_CLASSES else 0,
             mask=masks[i],
@@ -135,8 +146,8 @@ def _is_ignored(label: dict[str, Any], where: str) -> bool:
     category, attributes = label.get("category"), label.get("attributes") or {}
     if not isinstance(category, str) or not isinstance(attributes, dict):
         raise ValueError(
-            f"Expected a 'category', a text, and 'attributes', an object, got {str(category)[:60]} and "
-            f"{str(attributes)[:60]} in {where}"
+            f"Expected a 'category', a text, and 'attributes', an object, got {shown(category)} and "
+            f"{shown(attributes)} in {where}"
         )
     return category not in BDD100K_CLASSES or bool(attributes.get("crowd")) or bool(attributes.get("ignored"))
 
@@ -158,7 +169,7 @@ def _track_ids(labels: list[tuple[str, bool]]) -> list[int]:
 def _mask(label: dict[str, Any], size: tuple[int, int] | None, where: str) -> Rle | None:
     if label.get("rle") is not None:
         if size is None:
-            raise ValueError(f"Expected 'rle' with its 'size', got {str(label['rle'])[:60]} in {where}")
+            raise ValueError(f"Expected 'rle' with its 'size', got {shown(label['rle'])} in {where}")
         return to_rle(label["rle"], size, where)
     if label.get("box2d") is None:
         raise ValueError(
@@ -168,15 +179,15 @@ def _mask(label: dict[str, Any], size: tuple[int, int] | None, where: str) -> Rl
     return None
 
 
-def _box(box2d: Any, mask: Rle | None, where: str) -> Box:
+def _box(box2d: Any, tight: Any, where: str) -> Box:
     if box2d is None:
-        return to_box(None, mask, where)
+        return to_box(tight, where)
     corners: list[Any] = [box2d.get(key) for key in ("x1", "y1", "x2", "y2")] if isinstance(box2d, dict) else []
     if len(corners) != 4 or not all(isinstance(v, int | float) and abs(v) < 1e7 for v in corners):  # NaN is not
-        raise ValueError(f"Expected 'box2d' with finite x1, y1, x2 and y2, got {str(box2d)[:80]} in {where}")
+        raise ValueError(f"Expected 'box2d' with finite x1, y1, x2 and y2, got {shown(box2d)} in {where}")
     x0, y0, x1, y1 = (float(value) for value in corners)
     if x1 + 1 < x0 or y1 + 1 < y0:
-        raise ValueError(f"Expected 'box2d' with a size of at least 0, got {str(box2d)[:80]} in {where}")
+        raise ValueError(f"Expected 'box2d' with a size of at least 0, got {shown(box2d)} in {where}")
     return x0, y0, x1 + 1, y1 + 1
 
 

@@ -11,7 +11,9 @@ from typing import Any
 from tltm_graph.formats.annotations import (
     JsonEntriesWriter,
     check_masks,
+    fill_boxes,
     from_box,
+    inside,
     is_integer,
     read_categories,
     to_box,
@@ -19,9 +21,10 @@ from tltm_graph.formats.annotations import (
     to_label,
     to_rle,
     to_score,
+    to_size,
 )
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.io.text import read_json
+from tltm_graph.io.text import read_json, shown
 from tltm_graph.ops.rle import rle_areas
 from tltm_graph.structures import Observation, Tracks
 
@@ -70,12 +73,12 @@ def read_coco(path: str | Path, images: str | Path | None = None) -> VideoSet:
         annotation_id = annotation.get("id") if isinstance(annotation, dict) else None
         if not is_integer(annotation_id) or annotation_id in annotation_ids:
             raise ValueError(
-                f"Expected a unique number as 'id' in annotation {number} of '{path}', got {annotation_id!r}"
+                f"Expected a unique number as 'id' in annotation {number} of '{path}', got {shown(annotation_id)}"
             )
         annotation_ids.add(annotation_id)
         image_id, where = annotation.get("image_id"), f"annotation {annotation_id} of '{path}'"
         if not is_integer(image_id) or image_id not in by_image:
-            raise ValueError(f"Expected the id of an image in the file, got image {image_id!r} in {where}")
+            raise ValueError(f"Expected the id of an image in the file, got image {shown(image_id)} in {where}")
         to_label(annotation.get("category_id"), labels, where)
         by_image[image_id].append(annotation)
     videos = []
@@ -87,7 +90,7 @@ def read_coco(path: str | Path, images: str | Path | None = None) -> VideoSet:
                 num_frames=1,
                 size=size,
                 id=image_id,
-                images=None if images is None else (Path(images) / file,),
+                images=None if images is None else (inside(images, file, where),),
                 frame_names=(file.stem,),
                 load=None if annotations is None else partial(_load_tracks, by_image[image_id], size, labels, where),
             )
@@ -98,10 +101,15 @@ def read_coco(path: str | Path, images: str | Path | None = None) -> VideoSet:
 def _image(entry: Any, where: str) -> tuple[int, Path, tuple[int, int]]:
     """Id, file and size (H, W) of an image."""
     if isinstance(entry, dict):
-        image_id, name, height, width = (entry.get(key) for key in ("id", "file_name", "height", "width"))
-        if is_integer(image_id) and is_integer(height) and is_integer(width) and min(height, width) > 0 and name:
-            return image_id, Path(str(entry.get("dataset", ""))) / str(name), (height, width)
-    raise ValueError(f"Expected 'id', 'file_name', 'height' and 'width' in {where}, got {str(entry)[:80]}")
+        image_id, name, folder = entry.get("id"), entry.get("file_name"), entry.get("dataset", "")
+        if (
+            is_integer(image_id)
+            and isinstance(name, str)
+            and isinstance(folder, str)
+            and Path(name).stem not in ("", "..")
+        ):
+            return image_id, Path(folder) / name, to_size(entry.get("height"), entry.get("width"), where)
+    raise ValueError(f"Expected 'id', 'file_name', 'height' and 'width' in {where}, got {shown(entry)}")
 
 
 def _unique_names(files: list[Path]) -> list[str]:
@@ -117,11 +125,19 @@ def _load_tracks(
     annotations: list[dict[str, Any]], size: tuple[int, int], labels: Mapping[int, int], where: str
 ) -> Tracks:
     places = [f"annotation {annotation['id']}, {where}" for annotation in annotations]
+    masks = [
+        to_rle(annotation["segmentation"], size, place) if annotation.get("segmentation") else None
+        for annotation, place in zip(annotations, places, strict=True)
+    ]
+    if None in masks and any(mask is not None for mask in masks):
+        where = places[masks.index(None)]
+        raise ValueError(f"Expected 'segmentation' in all annotations of an image or in none, got none in {where}")
+    check_masks(masks, size, places.__getitem__)
+    boxes = fill_boxes([annotation.get("bbox") for annotation in annotations], masks)
     observations = []
     for index, (annotation, place) in enumerate(zip(annotations, places, strict=True)):
         crowd, area = to_crowd(annotation.get("iscrowd"), place), annotation.get("area")
-        mask = to_rle(annotation["segmentation"], size, place) if annotation.get("segmentation") else None
-        box = to_box(annotation.get("bbox"), mask, place)
+        box = to_box(boxes[index], place)
         if min(box[:2]) < -_MARGIN or box[2] > size[1] + _MARGIN or box[3] > size[0] + _MARGIN:
             raise ValueError(
                 f"Expected boxes in an image of {size[0]}×{size[1]} pixels (H×W), got {list(box)} (x0, y0, x1, y1) in "
@@ -132,16 +148,11 @@ def _load_tracks(
                 id=index,
                 box=box,
                 label=labels[annotation["category_id"]],
-                mask=mask,
+                mask=masks[index],
                 crowd=crowd,
                 area=None if area is None else float(to_score(area, f"'area' of {place}")),
             )
         )
-    masks = [observation.mask for observation in observations]
-    if None in masks and any(mask is not None for mask in masks):
-        where = places[masks.index(None)]
-        raise ValueError(f"Expected 'segmentation' in all annotations of an image or in none, got none in {where}")
-    check_masks(masks, size, places.__getitem__)
     return Tracks.from_observations(((0, observation) for observation in observations), size, 1)
 
 

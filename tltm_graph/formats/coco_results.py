@@ -7,10 +7,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tltm_graph.formats.annotations import check_masks, from_box, is_integer, to_box, to_id, to_label, to_rle, to_score
+from tltm_graph.formats.annotations import (
+    check_masks,
+    fill_boxes,
+    from_box,
+    is_integer,
+    to_box,
+    to_id,
+    to_label,
+    to_rle,
+    to_score,
+)
 from tltm_graph.formats.coco import CocoEntriesWriter, check_still
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.io.text import read_json
+from tltm_graph.io.text import read_json, shown
+from tltm_graph.limits import check_length, check_pixels
+from tltm_graph.ops.rle import Rle, is_size
 from tltm_graph.structures import Observation, Tracks
 
 
@@ -58,13 +70,14 @@ def read_coco_results(path: str | Path, videos: VideoSet) -> VideoSet:
             )
         if not is_integer(video_id) or video_id not in by_id:
             raise ValueError(
-                f"Expected results for the videos or images of '{videos.name}', got one for {video_id!r} in {where}: "
-                "it belongs to another data set"
+                f"Expected results for the videos or images of '{videos.name}', got one for {shown(video_id)} in "
+                f"{where}: it belongs to another data set"
             )
         name, length = by_id[video_id].name, by_id[video_id].num_frames
         if not is_integer(frame) or frame < 0 or (length is not None and frame >= length):
             last = "…" if length is None else length - 1
-            raise ValueError(f"Expected frames from 0 to {last} of video '{name}', got {frame!r} in {where}")
+            raise ValueError(f"Expected frames from 0 to {last} of video '{name}', got {shown(frame)} in {where}")
+        check_length(frame + 1, where)
         by_video[video_id].append((number, frame, entry))
     if videos.category_ids is None:
         category_ids = (entry.get("category_id") for entry in entries)
@@ -83,25 +96,27 @@ def _load_tracks(
     entries: list[tuple[int, int, dict[str, Any]]], video: Video, labels: Mapping[int, int], path: str
 ) -> Tracks:
     size = video.size
-    rows: list[tuple[int, Observation]] = []
+    masks: list[Rle | None] = []
 
     def place(position: int) -> str:
         number, frame, _ = entries[position]
         return f"entry {number} of '{path}' (frame {frame} of video '{video.name}')"
 
+    for position, (_, _, entry) in enumerate(entries):
+        segmentation, where = entry.get("segmentation"), place(position)
+        if segmentation and size is None:
+            size = _mask_size(segmentation, where)
+        masks.append(to_rle(segmentation, size, where) if segmentation and size is not None else None)
+    check_masks(masks, size, place)
+    boxes = fill_boxes([entry.get("bbox") for _, _, entry in entries], masks)
+    rows: list[tuple[int, Observation]] = []
     for position, (_, frame, entry) in enumerate(entries):
         where = place(position)
         track_id = to_id(entry.get("track_id", position), "track_id", where)
-        segmentation = entry.get("segmentation")
-        mask = None
-        if segmentation:
-            size = size or _mask_size(segmentation, where)
-            mask = to_rle(segmentation, size, where)
         if entry.get("score") is None:
             raise ValueError(f"Expected a 'score', got none in {where}")
         score, label = to_score(entry["score"], where), to_label(entry.get("category_id"), labels, where)
-        rows.append((frame, Observation(track_id, to_box(entry.get("bbox"), mask, where), score, label, mask)))
-    check_masks([observation.mask for _, observation in rows], size, place)
+        rows.append((frame, Observation(track_id, to_box(boxes[position], where), score, label, masks[position])))
     try:
         return Tracks.from_observations(rows, size, video.num_frames)
     except ValueError as error:
@@ -110,8 +125,9 @@ def _load_tracks(
 
 def _mask_size(segmentation: Any, where: str) -> tuple[int, int]:
     size = segmentation.get("size") if isinstance(segmentation, dict) else None
-    if not isinstance(size, list) or len(size) != 2 or not all(is_integer(side) and side > 0 for side in size):
-        raise ValueError(f"Expected a mask as run lengths with their 'size' [H, W], got {size} in {where}")
+    if not is_size(size):
+        raise ValueError(f"Expected a mask as run lengths with their 'size' [H, W], got {shown(size)} in {where}")
+    check_pixels(size[0], size[1], where)
     return size[0], size[1]
 
 

@@ -9,12 +9,25 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from tltm_graph.formats.annotations import check_masks, from_box, to_box, to_crowd, to_id, to_label, to_rle
+from tltm_graph.formats.annotations import (
+    check_masks,
+    fill_boxes,
+    from_box,
+    inside,
+    is_integer,
+    to_box,
+    to_crowd,
+    to_id,
+    to_label,
+    to_rle,
+)
 from tltm_graph.formats.class_maps import YOUTUBE_VIS_2019
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.formats.writer import TracksWriter, roll_back
-from tltm_graph.io.output import write_atomically
-from tltm_graph.io.text import read_json
+from tltm_graph.formats.writer import TracksWriter
+from tltm_graph.io.output import roll_back, write_atomically
+from tltm_graph.io.text import read_json, shown
+from tltm_graph.limits import check_pixels
+from tltm_graph.ops.rle import Rle
 from tltm_graph.structures import Observation, Tracks
 
 
@@ -42,10 +55,10 @@ def read_tltm_json(
         raise ValueError(f"Expected videos in the TLTM authors' format in '{path}', got no list of 'videos'")
     names = tuple(class_names)
     ids = [entry.get("video_id", -1) if isinstance(entry, dict) else -1 for entry in entries]
-    next_id = max((video_id for video_id in ids if isinstance(video_id, int)), default=0) + 1
+    next_id = max((video_id for video_id in ids if is_integer(video_id)), default=0) + 1
     videos = []
     for number, (entry, video_id) in enumerate(zip(entries, ids, strict=True)):
-        if not isinstance(video_id, int) or video_id < 0:
+        if not is_integer(video_id) or video_id < 0:
             video_id, next_id = next_id, next_id + 1
         videos.append(_video(entry, video_id, images, len(names), f"video {number} of '{path}'"))
     if len({video.name for video in videos}) < len(videos):
@@ -58,10 +71,11 @@ def _video(entry: Any, video_id: int, images: str | Path | None, num_classes: in
         frames = entry["frames"]
         names = [str(frame["frame_name"]) for frame in frames]
         size = (int(entry["height"]), int(entry["width"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(
-            f"Expected 'width', 'height' and 'frames' with a 'frame_name' in {where}, got {error!r}"
+            f"Expected 'width', 'height' and 'frames' with a 'frame_name' in {where}, got {shown(error)}"
         ) from error
+    check_pixels(*size, where)
     name = Path(names[0]).parent.name if names else ""
     labels = {category: category - 1 for category in range(1, num_classes + 1)}
     annotated = any("annotations" in frame for frame in frames)
@@ -70,36 +84,40 @@ def _video(entry: Any, video_id: int, images: str | Path | None, num_classes: in
         num_frames=len(frames),
         size=size,
         id=video_id,
-        images=None if images is None else tuple(Path(images) / file for file in names),
+        images=None if images is None else tuple(inside(images, file, where) for file in names),
         frame_names=tuple(Path(file).stem for file in names),
         load=partial(_load_tracks, frames, size, labels, f"{where} ('{name}')") if annotated else None,
     )
 
 
 def _load_tracks(frames: list[dict[str, Any]], size: tuple[int, int], labels: Mapping[int, int], where: str) -> Tracks:
-    rows: list[tuple[int, Observation]] = []
+    rows: list[tuple[int, int, dict[str, Any]]] = []
+    masks: list[Rle | None] = []
     places: list[str] = []
     for frame, content in enumerate(frames):
         track_ids: set[int] = set()
         entries = content.get("annotations") or []
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise ValueError(
-                f"Expected 'annotations' as a list of objects, got {str(entries)[:60]} in frame {frame} of {where}"
+                f"Expected 'annotations' as a list of objects, got {shown(entries)} in frame {frame} of {where}"
             )
         for entry in entries:
             track_id = entry.get("track_id")
-            place = f"track {track_id} in frame {frame} of {where}"
+            place = f"track {shown(track_id)} in frame {frame} of {where}"
             if to_id(track_id, "track_id", place) in track_ids:
                 raise ValueError(f"Expected each 'track_id' once in a frame, got it again: {place}")
             track_ids.add(track_id)
-            mask = None if entry.get("segmentation") is None else to_rle(entry["segmentation"], size, place)
-            label = to_label(entry.get("category_id"), labels, place)
-            box = to_box(entry.get("bbox"), mask, place)
-            rows.append((frame, Observation(track_id, box, 1.0, label, mask, to_crowd(entry.get("iscrowd"), place))))
+            masks.append(None if entry.get("segmentation") is None else to_rle(entry["segmentation"], size, place))
+            rows.append((frame, track_id, entry))
             places.append(place)
-    check_masks([observation.mask for _, observation in rows], size, places.__getitem__)
+    check_masks(masks, size, places.__getitem__)
+    boxes = fill_boxes([entry.get("bbox") for _, _, entry in rows], masks)
+    observations = []
+    for (frame, track_id, entry), mask, box, place in zip(rows, masks, boxes, places, strict=True):
+        label, crowd = to_label(entry.get("category_id"), labels, place), to_crowd(entry.get("iscrowd"), place)
+        observations.append((frame, Observation(track_id, to_box(box, place), 1.0, label, mask, crowd)))
     try:
-        return Tracks.from_observations(rows, size, len(frames))
+        return Tracks.from_observations(observations, size, len(frames))
     except ValueError as error:
         raise ValueError(f"{error}, in {where}") from error
 

@@ -1,6 +1,7 @@
 """Videos of a data set, and a fixed split of them into parts for training and validation."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Literal, overload
 import numpy as np
 
 from tltm_graph.io import FrameReader, read_frames
+from tltm_graph.io.text import one_line
+from tltm_graph.limits import check_length, check_pixels
 from tltm_graph.structures import Tracks
 
 
@@ -27,6 +30,10 @@ class Video:
         load: Function that reads the tracks, ground truth or predictions; None if there are none.
         label_map: Function that reads the label map of a frame, uint8 or wider (H, W), 0 for background and otherwise
             the id of the track. Formats of label maps set it, to avoid encoding and decoding masks.
+
+    Raises:
+        ValueError: If the video is longer or larger than :class:`tltm_graph.limits.Limits` allows, the id needs more
+            than 63 bits, or a name cannot be written as UTF-8 or holds a null character.
     """
 
     name: str
@@ -38,6 +45,15 @@ class Video:
     fps: float | None = None
     load: Callable[[], Tracks] | None = field(default=None, repr=False)
     label_map: Callable[[int], np.ndarray] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        _check_names((self.name, *(self.frame_names or ())), "a video and its frames")
+        where = f"video '{self.name}'"
+        if not -(2**63) <= self.id < 2**63:
+            raise ValueError(f"Expected an id below 2⁶³, got {self.id} of {where}: renumber the videos")
+        check_length(self.num_frames or 0, where)
+        if self.size is not None:
+            check_pixels(*self.size, where)
 
     def frames(self) -> FrameReader:
         """Read the images, one at a time.
@@ -80,6 +96,19 @@ class Video:
         return self.load()
 
 
+def _check_names(names: Sequence[str], what: str) -> None:
+    """Raise a ValueError for a name that no file can hold."""
+    text = "".join(names)
+    if text.isascii() and "\0" not in text:
+        return
+    wrong = next((name for name in names if _UNWRITABLE.search(name)), None)
+    if wrong is not None:
+        raise ValueError(f"Expected names of {what} that files can hold, got '{one_line(wrong)}': rename it")
+
+
+_UNWRITABLE = re.compile("[\0\ud800-\udfff]")
+
+
 class VideoSet(Sequence[Video]):
     """Videos of a data set or of a file of results, with their classes.
 
@@ -90,7 +119,8 @@ class VideoSet(Sequence[Video]):
         name: Name of the file or folder, for error messages.
 
     Raises:
-        ValueError: If a name or an id of a video occurs twice, or not every class has a number.
+        ValueError: If a name or an id of a video occurs twice, not every class has a number, or the name of a class
+            cannot be written as UTF-8 or holds a null character.
     """
 
     def __init__(
@@ -109,6 +139,7 @@ class VideoSet(Sequence[Video]):
                 f"Expected a number for each of the {len(class_names or ())} classes of '{name}', got "
                 f"{len(self.category_ids or ())}"
             )
+        _check_names(class_names or (), "classes")
         self._by_name = {video.name: video for video in self.videos}
         for attribute in ("name", "id"):
             values: set[object] = set()

@@ -12,7 +12,10 @@ import numpy as np
 
 from tltm_graph.formats.annotations import (
     JsonEntriesWriter,
+    fill_boxes,
     from_box,
+    inside,
+    is_integer,
     read_categories,
     to_box,
     to_crowd,
@@ -20,10 +23,12 @@ from tltm_graph.formats.annotations import (
     to_label,
     to_rle,
     to_score,
+    to_size,
 )
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.io.json_lists import JsonListReader
 from tltm_graph.io.spool import Spool
+from tltm_graph.io.text import shown
 from tltm_graph.ops.rle import Rle, check_rles, rle_areas
 from tltm_graph.structures import Observation, Track, Tracks
 
@@ -73,19 +78,19 @@ def _video(entry: Any, where: str, images: str | Path | None) -> Video:
         names = entry["file_names"]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise TypeError("'file_names' is no list of names")
-        video_id, size = entry["id"], (entry["height"], entry["width"])
+        video_id, size = entry["id"], to_size(entry["height"], entry["width"], where)
     except (KeyError, TypeError) as error:
         raise ValueError(f"Expected 'id', 'height', 'width' and 'file_names' in {where}, got {error!r}") from error
-    if not isinstance(video_id, int) or not all(isinstance(side, int) and side > 0 for side in size):
-        raise ValueError(f"Expected whole numbers as 'id', 'height' and 'width' in {where}, got {video_id} and {size}")
+    if not is_integer(video_id):
+        raise ValueError(f"Expected a whole number as 'id' in {where}, got {shown(video_id)}")
     if entry.get("length", len(names)) != len(names):
-        raise ValueError(f"Expected {entry['length']} file names as 'length' says, got {len(names)} in {where}")
+        raise ValueError(f"Expected {shown(entry['length'])} file names as 'length' says, got {len(names)} in {where}")
     return Video(
         name=Path(names[0]).parent.name or str(video_id) if names else str(video_id),
         num_frames=len(names),
         size=size,
         id=video_id,
-        images=None if images is None else tuple(Path(images) / name for name in names),
+        images=None if images is None else tuple(inside(images, name, where) for name in names),
         frame_names=tuple(Path(name).stem for name in names),
     )
 
@@ -94,7 +99,7 @@ def _load_tracks(parts: JsonListReader, video: Video, labels: Mapping[int, int])
     tracks: dict[int, Track] = {}
     num_frames = video.num_frames or 0
     for number, entry in parts.elements(video.id):
-        where = f"annotation {entry.get('id', number)} of video '{video.name}' in '{parts.path}'"
+        where = f"annotation {shown(entry.get('id', number))} of video '{video.name}' in '{parts.path}'"
         track_id = to_id(entry.get("id"), "id", where)
         if track_id in tracks:
             raise ValueError(f"Expected each annotation once, got the id twice: {where}")
@@ -264,12 +269,9 @@ def whole_track(
             raise ValueError(f"Expected a mask or a box in at least one frame, got none in {where}")
         empty = {"size": list(size), "counts": [size[0] * size[1]]}
         frames, boxes, areas, masks = [0], None, None, (to_rle(empty, size, "an empty mask"),)
-    corners = tuple(
-        to_box(
-            None if boxes is None else boxes[frame], None if masks is None else masks[i], f"frame {frame} of {where}"
-        )
-        for i, frame in enumerate(frames)
-    )
+    given = [None if boxes is None else boxes[frame] for frame in frames]
+    filled_boxes = given if masks is None else fill_boxes(given, masks)
+    corners = tuple(to_box(box, f"frame {frame} of {where}") for frame, box in zip(frames, filled_boxes, strict=True))
     track_areas = None if areas is None else [areas[frame] for frame in frames]
     return Track(
         frames=tuple(frames),

@@ -1,6 +1,5 @@
 """Results of the YouTube-VIS and OVIS servers, and the ``tracks.json`` of ``tltm-graph track``."""
 
-import json
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -9,11 +8,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Self
 
-from tltm_graph.formats.annotations import from_box, to_id, to_label, to_score
+from tltm_graph.formats.annotations import MAX_LABEL, from_box, is_integer, to_id, to_label, to_score
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.formats.youtube_vis import TrackEntriesWriter, by_frame, frame_columns, whole_track
-from tltm_graph.io.output import write_atomically
-from tltm_graph.io.text import read_json
+from tltm_graph.io.output import temporary_path, write_atomically
+from tltm_graph.io.text import read_json, shown
+from tltm_graph.limits import check_pixels
+from tltm_graph.ops.rle import is_size
 from tltm_graph.structures import Detections, Observation, Track, Tracks
 from tltm_graph.structures.tracks import observations_of
 
@@ -37,8 +38,8 @@ def read_youtube_vis_results(path: str | Path, videos: VideoSet | None = None) -
     by_video: dict[int, list[tuple[int, dict[str, Any]]]] = {} if videos is None else {v.id: [] for v in videos}
     for number, entry in enumerate(entries):
         video_id = entry.get("video_id") if isinstance(entry, dict) else None
-        if not isinstance(video_id, int):
-            raise ValueError(f"Expected tracks with a 'video_id' in '{path}', got {str(entry)[:60]} as entry {number}")
+        if not is_integer(video_id):
+            raise ValueError(f"Expected tracks with a 'video_id' in '{path}', got {shown(entry)} as entry {number}")
         if videos is not None and video_id not in by_video:
             raise ValueError(
                 f"Expected results for the {len(videos)} videos of '{videos.name}', got some for video {video_id} in "
@@ -76,17 +77,7 @@ def read_tracks(path: str | Path, size: tuple[int, int] | None = None) -> Tracks
 
 def _result_entries(path: Path) -> list[Any]:
     what = "YouTube-VIS results"
-    if path.suffix == ".zip" and path.is_file():
-        try:
-            with zipfile.ZipFile(path) as archive:
-                names = [name for name in archive.namelist() if name.endswith(".json")]
-                if len(names) != 1:
-                    raise ValueError(f"Expected one JSON file in '{path}', got {names}")
-                content = json.loads(archive.read(names[0]))
-        except (zipfile.BadZipFile, json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"Expected {what} in '{path}', got a damaged file: {error}") from error
-    else:
-        content = read_json(path, what)
+    content = read_json(path, what)
     if not isinstance(content, list):
         raise ValueError(f"Expected {what} in '{path}', a list with one entry a track, got a {type(content).__name__}")
     return content
@@ -101,8 +92,8 @@ def _guessed_video(video_id: int, rows: list[tuple[int, dict[str, Any]]], path: 
             if isinstance(values, list):
                 lengths.add(len(values))
                 sizes = (value.get("size") for value in values if isinstance(value, dict))
-                valid = ((s[0], s[1]) for s in sizes if isinstance(s, list) and [type(v) for v in s] == [int, int])
-                size = size or next(valid, None)
+                if size is None and (size := next(((s[0], s[1]) for s in sizes if is_size(s)), None)):
+                    check_pixels(*size, f"entry {number} of '{path}'")
         if len(lengths) > 1:
             raise ValueError(
                 f"Expected an entry for each frame in all tracks of video {video_id}, got {sorted(lengths)} of them up "
@@ -120,14 +111,17 @@ def _load_tracks(
         where = f"entry {number} (video '{video.name}') of '{path}'"
         track_id = entry.get("track_id", position)
         if to_id(track_id, "track_id", where) in tracks:
-            raise ValueError(f"Expected each 'track_id' once, got {track_id} again in {where}")
+            raise ValueError(f"Expected each 'track_id' once, got {shown(track_id)} again in {where}")
         category = entry.get("category_id")
         if labels is not None:
             label = to_label(category, labels, where)
-        elif isinstance(category, int) and category >= 1:
+        elif is_integer(category) and 1 <= category <= MAX_LABEL:
             label = category - 1
         else:
-            raise ValueError(f"Expected a 'category_id' counted from 1, got {category!r} in {where}")
+            raise ValueError(
+                f"Expected a 'category_id' from 1 to {MAX_LABEL}, got {shown(category)} in {where}: name the data "
+                "set of the results if its categories have other numbers"
+            )
         score = to_score(entry.get("score"), where)
         columns = frame_columns(entry, ("segmentations", "bboxes", "scores"), num_frames, where)
         scores = _frame_scores(columns["scores"], score, num_frames, where)
@@ -195,7 +189,7 @@ class YoutubeVisResultsWriter(TrackEntriesWriter):
 
     @property
     def _list_path(self) -> Path:
-        return self.path.with_suffix(".json") if self._submission else self.path
+        return temporary_path(self.path, ".json") if self._submission else self.path
 
     def _close(self) -> None:
         if not self._submission:

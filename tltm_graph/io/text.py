@@ -1,12 +1,73 @@
 import gzip
 import json
+import os
+import re
+import reprlib
+import stat
+import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Protocol
+
+import yaml
+
+from tltm_graph.limits import check_size, current_limits
+
+_CHUNK = 1 << 20  # bytes
+_DAMAGED = (OSError, EOFError, UnicodeDecodeError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+"""Errors of damaged, encrypted or unreadable files."""
+
+_MAX_ALIASES = 10  # each line of a YAML file may repeat the line before many times
+_CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
+_LONE_SURROGATE = re.compile(
+    r"(?<!\\)(?:\\\\)*"
+    r"(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F])"
+)
+_SHOWN = reprlib.Repr()
+_SHOWN.maxlevel, _SHOWN.maxdict, _SHOWN.maxlist, _SHOWN.maxstring, _SHOWN.maxother, _SHOWN.maxlong = 3, 6, 6, 60, 60, 40
+
+
+class _Bytes(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def shown(value: Any) -> str:
+    """Describe a value of a file in one short line, for error messages. The work does not grow with the value."""
+    return _SHOWN.repr(value)[:80]
+
+
+def one_line(text: str) -> str:
+    """Replace line breaks and other characters that cannot be printed by their escapes."""
+    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
+
+
+def check_file(path: str | Path, what: str) -> None:
+    """Check that an input is a regular file: opening a pipe or a device can block.
+
+    Args:
+        path: Path of the file.
+        what: Expected content, for error messages.
+
+    Raises:
+        FileNotFoundError: If nothing is there.
+        ValueError: If it is a folder, a pipe or a device, or cannot be reached.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(f"Expected a file with {what}, found none at '{path}'") from error
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"Expected a file with {what} at '{one_line(str(path))}', got: {reason}") from error
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
+        raise ValueError(f"Expected a file with {what}, got {kind} at '{path}': name a file")
 
 
 def read_text(path: str | Path, what: str) -> str:
-    """Read a UTF-8 text file, decompressed if its name ends in ``.gz``.
+    """Read a UTF-8 text file of bounded size, with line breaks as ``\\n`` and without a byte order mark.
+
+    A name in ``.gz`` is decompressed. A name in ``.zip`` is an archive of one JSON file, which is read.
 
     Args:
         path: Path of the file.
@@ -14,20 +75,57 @@ def read_text(path: str | Path, what: str) -> str:
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If the file is damaged or not text.
+        ValueError: If the file is damaged, not text, or larger than :attr:`tltm_graph.limits.Limits.max_size`.
     """
+    text = read_exact_text(path, what)
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def read_exact_text(path: str | Path, what: str) -> str:
+    """Read a text file like :func:`read_text`, with its own line breaks."""
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"Expected a file with {what}, found none at '{path}'")
+    check_file(path, what)
     try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8") as file:
-            return file.read()
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        with open(path, "rb") as file:
+            if path.suffix == ".gz":
+                with gzip.GzipFile(fileobj=file) as unpacked:
+                    content = _read_bounded(unpacked, path)
+            elif path.suffix == ".zip":
+                content = _read_member(file, path)
+            else:
+                content = _read_bounded(file, path)
+        return str(content, "utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"Expected {what} in '{path}', got a damaged file: {error}: save it as UTF-8") from error
+    except MemoryError as error:
+        raise ValueError(f"Expected {what} in '{path}', got more than the memory holds: split the file") from error
+    except _DAMAGED as error:
         raise ValueError(f"Expected {what} in '{path}', got a damaged file: {error}") from error
 
 
+def _read_bounded(file: _Bytes, path: Path) -> bytearray:
+    content = bytearray()
+    while chunk := file.read(_CHUNK):
+        check_size(len(content) + len(chunk), f"'{path}'")
+        content += chunk
+    return content
+
+
+def _read_member(file: BinaryIO, path: Path) -> bytearray:
+    """Read the only JSON file of an archive."""
+    with zipfile.ZipFile(file) as archive:
+        members = [member for member in archive.infolist() if member.filename.endswith(".json")]
+        if len(members) != 1:
+            raise ValueError(f"Expected one JSON file in '{path}', got {shown([m.filename for m in members])}")
+        check_size(members[0].file_size, f"'{path}'")
+        if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"Expected a file packed with 'deflate' in '{path}', got another method: pack it again")
+        with archive.open(members[0]) as unpacked:
+            return _read_bounded(unpacked, path)
+
+
 def read_json(path: str | Path, what: str) -> Any:
-    """Read a JSON file, decompressed if its name ends in ``.gz``.
+    """Read a JSON file, decompressed as by :func:`read_text`.
 
     Args:
         path: Path of the file.
@@ -35,12 +133,62 @@ def read_json(path: str | Path, what: str) -> Any:
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If the file is damaged, empty or not JSON.
+        ValueError: If the file is damaged, empty, too large or not JSON.
     """
-    text = read_text(path, what)
+    return parse_json(read_text(path, what), path, what)
+
+
+def parse_json(text: str, path: str | Path, what: str) -> Any:
+    """Parse the text of a JSON file; see :func:`read_json`."""
     if not text.strip():
         raise ValueError(f"Expected {what} in '{path}', got an empty file")
+    check_json_text(text, path)
     try:
         return json.loads(text)
-    except (ValueError, RecursionError) as error:  # ValueError: a number with thousands of digits
+    except (ValueError, RecursionError, MemoryError) as error:  # ValueError: a number with thousands of digits
         raise ValueError(f"Expected {what} in '{path}', got a damaged or cut-off JSON file: {error}") from error
+
+
+def check_json_text(text: str, path: str | Path) -> None:
+    """Check JSON text for what its parser accepts, but programs cannot hold or write.
+
+    Raises:
+        ValueError: If the text has so many lists and objects that they take many times its size, or half of a
+            character outside the basic plane.
+    """
+    most = current_limits().max_bytes // 32  # an object takes 64 bytes and more, and two characters of text
+    if len(text) > most and text.count("[") + text.count("{") > most:
+        raise ValueError(
+            f"Expected at most {most} lists and objects in '{path}', got more: allow more with max_size (--max-size) "
+            "if you trust the file"
+        )
+    if ("\\ud" in text or "\\uD" in text) and (match := _LONE_SURROGATE.search(text)):
+        raise ValueError(
+            f"Expected complete characters in '{path}', got half of one (character {match.start()}, "
+            f"{match[0][-6:]}): write the text as UTF-8"
+        )
+
+
+def read_yaml(path: str | Path, what: str) -> Any:
+    """Read a YAML file, decompressed as by :func:`read_text`.
+
+    Args:
+        path: Path of the file.
+        what: Expected content, for error messages.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is damaged, not YAML, nested too deeply, or repeats its content (aliases) too often.
+    """
+    text = read_text(path, what)
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is twenty times as fast
+    try:
+        aliases = depth = 0
+        for event in yaml.parse(text, Loader=loader):
+            aliases += isinstance(event, yaml.AliasEvent)
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if aliases > _MAX_ALIASES or depth > 100:
+                raise ValueError(f"more than {_MAX_ALIASES} aliases or 100 levels: write the content out")
+        return yaml.load(text, Loader=loader)
+    except (yaml.YAMLError, ValueError, RecursionError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise ValueError(f"Expected {what} in '{path}', got damaged YAML: {one_line(str(error))}") from error

@@ -1,10 +1,18 @@
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypedDict
+from typing import Any, TypedDict, TypeGuard
 
 import numpy as np
 import torch
 from pycocotools import mask as coco_mask
 from torch import Tensor
+
+from tltm_graph.limits import check_pixels, current_limits
+
+_MAX_PIXELS = 2**29 - 1  # pycocotools computes runs of more pixels wrongly
+_MAX_GROUPS = 6  # characters of one run: 30 bits with the sign
+_MAX_LENGTH = 1e7  # pixels: pycocotools takes 80 bytes for each pixel of a polygon's outline
+_FRAME_MASKS = 16  # decoded masks of the largest frame that are held at once
 
 
 class Rle(TypedDict):
@@ -29,15 +37,20 @@ def decode_rle(rles: Sequence[Rle], size: tuple[int, int]) -> Tensor:
         size: Height and width of the frame in pixels.
 
     Raises:
-        ValueError: If an encoding belongs to a frame of another size.
+        ValueError: If an encoding is invalid or belongs to a frame of another size, or all masks together have more
+            than 16 times the pixels that one may have.
     """
-    for rle in rles:
-        if tuple(rle["size"]) != tuple(size):
-            raise ValueError(f"Expected masks of {size[0]}×{size[1]} pixels (H×W), got one of size {rle['size']}")
     if not rles:
         return torch.zeros((0, *size), dtype=torch.bool)
+    check_rles(rles, size, lambda index: f"mask {index} of a frame")
+    bound = _FRAME_MASKS * current_limits().max_pixels
+    if len(rles) * size[0] * size[1] > bound:
+        raise ValueError(
+            f"Expected at most {bound} pixels in the masks of a frame, got {len(rles)} masks of {size[0]}×{size[1]} "
+            "pixels (H×W): allow more with max_pixels (--max-pixels), or leave objects out"
+        )
     decoded = coco_mask.decode(to_coco(rles))
-    return torch.from_numpy(np.ascontiguousarray(decoded.transpose(2, 0, 1))).bool()  # (N, H, W)
+    return torch.from_numpy(np.ascontiguousarray(decoded.transpose(2, 0, 1))).view(torch.bool)  # (N, H, W)
 
 
 def rles_to_tensors(rles: Sequence[Rle]) -> dict[str, Tensor]:
@@ -51,28 +64,158 @@ def rles_to_tensors(rles: Sequence[Rle]) -> dict[str, Tensor]:
 
 
 def rles_from_tensors(tensors: Mapping[str, Tensor]) -> list[Rle]:
-    """Unpack run-length encodings; inverse of :func:`rles_to_tensors`."""
-    size, text = tensors["size"].tolist(), tensors["text"].numpy().tobytes()
-    ends = tensors["length"].cumsum(dim=0).tolist()
+    """Unpack run-length encodings; inverse of :func:`rles_to_tensors`. Runs are not checked here, but on decoding.
+
+    Raises:
+        ValueError: If the tensors are not what :func:`rles_to_tensors` makes.
+    """
+    parts = [tensors.get(name) for name in ("length", "text", "size")]
+    length, text, size = (None if part is None or part.ndim != 1 else part for part in parts)
+    valid = (
+        length is not None
+        and text is not None
+        and size is not None
+        and not length.is_floating_point()
+        and text.dtype == torch.uint8
+        and is_size(size.tolist())
+        and bool(((length >= 0) & (length <= len(text))).all())
+        and int(length.sum()) <= len(text)
+        and bool((text < 128).all())
+    )
+    if not valid:
+        shapes = {name: f"{tensor.dtype} {tuple(tensor.shape)}" for name, tensor in tensors.items()}
+        raise ValueError(
+            f"Expected packed masks: 'length' (N,), 'text' of ASCII codes and 'size' (2,), got damaged ones ({shapes})"
+        )
+    assert length is not None
+    assert text is not None
+    assert size is not None
+    whole, pair = text.numpy().tobytes().decode("ascii"), size.tolist()
+    ends = length.cumsum(dim=0).tolist()
     return [
-        {"size": size, "counts": text[end - length : end].decode("ascii")}
-        for end, length in zip(ends, tensors["length"].tolist(), strict=True)
+        {"size": pair, "counts": whole[end - count : end]} for end, count in zip(ends, length.tolist(), strict=True)
     ]
 
 
+def is_size(value: Any) -> TypeGuard[Sequence[int]]:
+    """Check for a height and width: two integers of at least 1."""
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and type(value[0]) is int
+        and type(value[1]) is int
+        and min(value) > 0
+    )
+
+
 def to_coco(rles: Sequence[Rle]) -> list[dict]:
-    """Convert encodings to those of ``pycocotools.mask``, which have counts as bytes."""
+    """Convert encodings to those of ``pycocotools.mask``, which have counts as bytes.
+
+    Only sizes are checked here, because ``pycocotools`` divides by them. Its functions ``decode`` and ``merge`` write
+    to memory as the runs say: call :func:`decode_rle` and :func:`merge_rles` instead.
+    """
+    for rle in rles:
+        if not is_size(rle["size"]):
+            raise ValueError(f"Expected masks with a height and width of at least 1 pixel, got size {rle['size']}")
     return [{"size": list(rle["size"]), "counts": rle["counts"].encode("ascii")} for rle in rles]
+
+
+def merge_rles(rles: Sequence[Rle]) -> dict:
+    """Compute the union of masks of one size, as ``pycocotools`` holds it.
+
+    Raises:
+        ValueError: If there is no mask, an encoding is invalid, or masks differ in size.
+    """
+    size = rles[0]["size"]
+    check_rles(rles, (size[0], size[1]), lambda index: f"mask {index} of a union")
+    return coco_mask.merge(to_coco(rles), intersect=False)
+
+
+def runs_to_rle(runs: Sequence[int] | np.ndarray, size: tuple[int, int], where: str) -> Rle:
+    """Encode run lengths, zeros first, in COCO's compressed form.
+
+    Args:
+        runs: Integers of at least 0 that cover the frame.
+        size: Height and width of the frame in pixels.
+        where: Origin of the mask, for the error message.
+
+    Raises:
+        ValueError: If the runs do not cover the frame, or the frame is too large.
+    """
+    height, width = size
+    _check_area(size, where)
+    if isinstance(runs, list):
+        if not all(type(run) is int and run >= 0 for run in runs):
+            raise ValueError(
+                f"Expected run lengths as whole numbers of at least 0, got {reprlib.repr(runs)} in {where}"
+            )
+        if sum(runs) != height * width:
+            raise ValueError(f"Expected runs that cover {height}×{width} pixels, got {sum(runs)} in {where}")
+        if 0 in runs[1:]:
+            runs = _without_empty(runs)  # pycocotools ends the comparison of two masks at an empty run of both
+    return _to_rle(coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width))
+
+
+def polygons_to_rle(polygons: Sequence[list[Any]], size: tuple[int, int], where: str) -> Rle:
+    """Encode the union of polygons.
+
+    Args:
+        polygons: Lists [x0, y0, x1, y1, …] in pixels, which lie at most 1000 pixels or twice the frame's longer side
+            from the origin.
+        size: Height and width of the frame in pixels.
+        where: Origin of the mask, for the error message.
+
+    Raises:
+        ValueError: If a polygon is not such a list, has coordinates far outside the frame or a very long outline, or
+            the frame is too large.
+    """
+    height, width = size
+    _check_area(size, where)
+    reach = max(1000, 2 * max(size))
+    for polygon in polygons:
+        numeric = all((type(v) is int or type(v) is float) and v == v for v in polygon)  # NaN is not itself
+        if not numeric or len(polygon) < 6 or len(polygon) % 2:
+            raise ValueError(
+                f"Expected polygons [x0, y0, …] of at least three corners, got {reprlib.repr(polygon)} in {where}"
+            )
+        if min(polygon) < -reach or max(polygon) > reach:
+            raise ValueError(
+                f"Expected polygons [x0, y0, …] with coordinates from {-reach} to {reach} in a frame of "
+                f"{height}×{width} pixels (H×W), got {reprlib.repr(polygon)} in {where}: cut them off at the frame"
+            )
+    if reach * sum(map(len, polygons)) > _MAX_LENGTH:  # the outline may be too long
+        corners = [np.array(polygon, dtype=np.float64).reshape(-1, 2) for polygon in polygons]
+        length = sum(float(np.abs(each - np.roll(each, 1, axis=0)).max(axis=1).sum()) for each in corners)
+        if length > _MAX_LENGTH:
+            raise ValueError(
+                f"Expected polygons with outlines of at most {_MAX_LENGTH:.0f} pixels, got {length:.0f} in {where}: "
+                "simplify them, or give the mask as run lengths"
+            )
+    return _to_rle(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width)))
 
 
 def rle_to_box(rle: Rle) -> list[float]:
     """Compute the tight box [x, y, width, height] of a mask in pixels, as in COCO files."""
-    return coco_mask.toBbox(to_coco([rle])[0]).tolist()
+    return rle_to_boxes([rle])[0]
+
+
+def rle_to_boxes(rles: Sequence[Rle]) -> list[list[float]]:
+    """Compute the tight boxes [x, y, width, height] of masks in pixels; many at once are faster.
+
+    Raises:
+        ValueError: If an encoding is invalid.
+    """
+    _checked_runs(rles, "mask {}".format)
+    return coco_mask.toBbox(to_coco(rles)).tolist() if rles else []
 
 
 def rle_areas(rles: Sequence[Rle]) -> np.ndarray:
-    """Count the pixels of each mask, int64 (N,), without decoding."""
-    runs, _, lengths = _runs(rles)
+    """Count the pixels of each mask, int64 (N,), without decoding.
+
+    Raises:
+        ValueError: If an encoding is invalid.
+    """
+    runs, lengths = _checked_runs(rles, "mask {}".format)
     position = np.arange(len(runs)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     mask_index = np.repeat(np.arange(len(rles)), lengths)
     ones = position % 2 == 1  # runs of zeros and ones alternate, zeros first
@@ -82,7 +225,8 @@ def rle_areas(rles: Sequence[Rle]) -> np.ndarray:
 def check_rles(rles: Sequence[Rle], size: tuple[int, int], where: Callable[[int], str]) -> None:
     """Check that each encoding is a valid mask of a frame, without decoding it.
 
-    The runs must have lengths of at least 0 and cover the frame exactly. ``pycocotools`` accepts many that do not.
+    The runs must have lengths of at least 0 and cover the frame exactly. ``pycocotools`` accepts many that do not, and
+    then reads and writes memory that is not its own: every encoding from outside passes here.
 
     Args:
         rles: Encodings to check.
@@ -90,33 +234,79 @@ def check_rles(rles: Sequence[Rle], size: tuple[int, int], where: Callable[[int]
         where: Function that describes the origin of the mask at an index, for the error message.
 
     Raises:
-        ValueError: If an encoding is invalid or belongs to another frame size.
+        ValueError: If an encoding is invalid or belongs to another frame size, or the frame is too large.
     """
+    _checked_runs(rles, where, size)
+
+
+def _checked_runs(
+    rles: Sequence[Rle], where: Callable[[int], str], frame: tuple[int, int] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Check encodings; returns the concatenated runs, and the number of runs of each mask."""
+    areas = np.zeros(len(rles), dtype=np.int64)
+    wanted = None if frame is None else list(frame)
+    checked = None
     for index, rle in enumerate(rles):
         if not isinstance(rle, dict) or not isinstance(rle.get("counts"), str) or not rle["counts"].isascii():
             raise ValueError(f"Expected a compressed run-length encoding (a string of counts) in {where(index)}")
-        if list(rle.get("size", ())) != list(size):
+        size = rle.get("size")
+        if not is_size(size):
             raise ValueError(
-                f"Expected a mask of {size[0]}×{size[1]} pixels (H×W), got one of size {rle.get('size')} in "
+                f"Expected a mask with a height and width as 'size', got {reprlib.repr(size)} in {where(index)}"
+            )
+        if wanted is not None and list(size) != wanted:
+            raise ValueError(
+                f"Expected a mask of {wanted[0]}×{wanted[1]} pixels (H×W), got one of size {list(size)} in "
                 f"{where(index)}"
             )
+        if size != checked:
+            _check_area((size[0], size[1]), where(index))
+            checked = size
+        areas[index] = size[0] * size[1]
     runs, whole, lengths = _runs(rles)
     ends = np.cumsum(lengths)
     total = np.add.reduceat(np.append(runs, 0), ends - lengths) if len(rles) else runs
     total[lengths == 0] = 0
     negative = np.zeros(len(rles), dtype=bool)
     negative[np.repeat(np.arange(len(rles)), lengths)[runs < 0]] = True
-    bad = (total != size[0] * size[1]) | negative | ~whole
+    bad = (total != areas) | negative | ~whole
     if bad.any():
         index = int(bad.argmax())
+        height, width = rles[index]["size"]
         raise ValueError(
-            f"Expected runs that cover the {size[0]}×{size[1]} pixels of the frame, got damaged ones (they cover "
+            f"Expected runs that cover the {height}×{width} pixels of the frame, got damaged ones (they cover "
             f"{int(total[index])} pixels) in {where(index)}: the encoding was cut off or belongs to another frame size"
+        )
+    return runs, lengths
+
+
+def _check_area(size: tuple[int, int], where: str) -> None:
+    check_pixels(*size, where)
+    if size[0] * size[1] > _MAX_PIXELS:
+        raise ValueError(
+            f"Expected a mask of at most {_MAX_PIXELS} pixels, got {size[0]}×{size[1]} (H×W) in {where}: pycocotools "
+            "holds no larger ones, scale it down"
         )
 
 
+def _without_empty(runs: Sequence[int]) -> list[int]:
+    """Merge the neighbours of empty runs."""
+    merged, value = [0], 0
+    for index, run in enumerate(runs):
+        if run and index % 2 != value:
+            merged.append(run)
+            value = 1 - value
+        else:
+            merged[-1] += run
+    return merged
+
+
+def _to_rle(encoded: dict[str, Any]) -> Rle:
+    return Rle(size=list(map(int, encoded["size"])), counts=encoded["counts"].decode("ascii"))
+
+
 def _runs(rles: Sequence[Rle]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Parse the runs of all masks: concatenated runs, completeness of each string, and number of runs of each mask.
+    """Parse the runs of all masks: concatenated runs, validity of each string, and number of runs of each mask.
 
     A number consists of groups of five bits, least significant first, stored as characters from code 48. Bit 5 marks
     that more groups follow; bit 4 of the last group is the sign. From the fourth run on, the number is the difference
@@ -134,7 +324,11 @@ def _runs(rles: Sequence[Rle]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if len(stop) == 0:
         return np.zeros(0, dtype=np.int64), whole, np.zeros(len(rles), dtype=np.int64)
     begin = np.concatenate([[0], stop[:-1] + 1])
-    place = np.minimum(np.arange(len(code)) - np.repeat(begin, stop - begin + 1), 11)
+    place = np.arange(len(code)) - np.repeat(begin, stop - begin + 1)
+    wrong = (code >> 6 != 0) | (place >= _MAX_GROUPS)
+    if wrong.any():
+        whole[np.searchsorted(ends, wrong.nonzero()[0], side="right")] = False
+        place = np.minimum(place, _MAX_GROUPS)
     value = np.add.reduceat((code & 0x1F) << (5 * place), begin)
     value -= np.where(code[stop] & 0x10, 1 << (5 * (place[stop] + 1)), 0)
     number_ends = np.searchsorted(stop, ends - 1, side="right")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 
+from tltm_graph.limits import check_length
 from tltm_graph.ops.rle import Rle, decode_rle, encode_rle
 from tltm_graph.structures.detections import Detections
 
@@ -106,11 +107,20 @@ class Tracks(Mapping[int, Track]):
         tracks: Tracks by id.
         size: Height and width of the video in pixels; None if unknown, for tracks without masks.
         num_frames: Length of the video, including frames without objects.
+
+    Raises:
+        ValueError: If the video is longer than :attr:`tltm_graph.limits.Limits.max_length`, or an id needs more than 63
+            bits.
     """
 
     tracks: dict[int, Track]
     size: tuple[int, int] | None
     num_frames: int
+
+    def __post_init__(self) -> None:
+        check_length(self.num_frames, "tracks")
+        if max(self.tracks, default=0) >= 2**63:
+            raise ValueError(f"Expected track ids below 2⁶³, got {max(self.tracks)}: renumber the tracks")
 
     @classmethod
     def from_stream(
