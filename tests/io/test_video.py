@@ -1,3 +1,4 @@
+import os
 import shutil
 import warnings
 from functools import partial
@@ -176,6 +177,39 @@ def test_bad_sources(clip, tmp_path):
     (tmp_path / "head.mp4").write_bytes(clip.read_bytes()[:40])
     with pytest.raises(ValueError, match="without a picture track"):
         read_frames(tmp_path / "head.mp4")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("local.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:0.5,\nclip.mp4\n#EXT-X-ENDLIST\n"),
+        ("remote.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:0.5,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n"),
+        ("list.mp4", "ffconcat version 1.0\nfile clip.mp4\n"),
+        ("a.sdp", "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"),
+        ("words.mp4", "plain text"),
+    ],
+)
+def test_a_local_file_opens_no_other_file_or_address(clip, tmp_path, name, text):
+    shutil.copy(clip, tmp_path / "clip.mp4")
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match="Expected a readable video at"):
+        list(read_frames(tmp_path / name))
+
+
+def test_the_name_of_a_file_is_no_address(clip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(clip, "concat:clip.mp4")
+    assert len(list(read_frames("concat:clip.mp4"))) > 0
+
+
+def test_images_start_no_program_and_wait_for_no_pipe(tmp_path):
+    (tmp_path / "0.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n")
+    with pytest.raises(ValueError, match="cannot identify image file"):
+        list(read_frames(tmp_path / "0.png"))
+    (tmp_path / "0.png").unlink()
+    os.mkfifo(tmp_path / "0.png")
+    with pytest.raises(ValueError, match="got no regular file"):
+        list(read_frames(tmp_path))
 
 
 def test_frames_of_changing_size(tmp_path):

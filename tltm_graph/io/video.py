@@ -3,6 +3,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -14,10 +15,16 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from tltm_graph.io.output import temporary_path
+from tltm_graph.io.output import roll_back, write_atomically
 from tltm_graph.structures import Frame
 
+_IMAGE_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""Formats of images, by content. Of others that Pillow knows, EPS starts a program."""
+
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+
+_PLAYLISTS = {"concat", "dash", "hls", "imf", "sdp", "tty", "vobsub", "webm_dash_manifest"}
+"""Formats of FFmpeg that open other files or addresses, or show any text as a video."""
 
 Source = str | int | Path | np.ndarray | Tensor | Iterable[np.ndarray] | Sequence[Path]
 
@@ -132,8 +139,10 @@ def _open_images(files: list[Path], name: str, fps: float) -> FrameReader:
 
 def _image_pictures(files: list[Path], fps: float) -> Iterator[tuple[np.ndarray, float, str]]:
     for index, file in enumerate(files):
+        if file.exists() and not file.is_file():  # opening a pipe or a device may wait forever
+            raise ValueError(f"Expected an image in '{file}', got no regular file: remove it, or name single images")
         try:
-            with Image.open(file) as image:
+            with Image.open(file, formats=_IMAGE_FORMATS) as image:
                 image.load()
                 upright = ImageOps.exif_transpose(image)
         except (UnidentifiedImageError, OSError) as error:
@@ -167,8 +176,10 @@ def _open_camera(number: int) -> FrameReader:
 
 
 def _open_video(source: str, live: bool = False, container_format: str | None = None) -> FrameReader:
+    # An absolute path is never an address: FFmpeg would read "concat:…" as one.
+    address, options = (source, None) if live else (str(Path(source).absolute()), _local_only())
     try:
-        container = av.open(source, format=container_format, timeout=(10.0, 30.0) if live else None)
+        container = av.open(address, format=container_format, options=options, timeout=(10.0, 30.0) if live else None)
     except (av.FFmpegError, OSError) as error:
         raise ValueError(f"Expected a readable video at '{source}', got a damaged or unknown file: {error}") from error
     if not container.streams.video:
@@ -184,6 +195,12 @@ def _open_video(source: str, live: bool = False, container_format: str | None = 
         float(rate) if rate else None,
         None if live else count,
     )
+
+
+def _local_only() -> dict[str, str]:
+    """Options of FFmpeg for a local file, whose content may then open neither addresses nor other files."""
+    formats = ",".join(sorted(av.formats_available - _PLAYLISTS))
+    return {"protocol_whitelist": "file,crypto,data", "format_whitelist": formats}
 
 
 def _video_pictures(
@@ -224,7 +241,7 @@ class VideoWriter:
     def __init__(self, path: str | Path, fps: float = 30.0) -> None:
         self.path = Path(path)
         self.fps = Fraction(fps).limit_denominator(1001)
-        self._temporary = temporary_path(self.path)
+        self._output = ExitStack()
         self._container: Any = None
         self._stream: Any = None
         self._size: tuple[int, int] | None = None
@@ -238,7 +255,8 @@ class VideoWriter:
             raise ValueError(f"Expected pictures of {self._size} pixels (H, W) like the first, got {(height, width)}")
         picture = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         if self._container is None:
-            self._container = av.open(str(self._temporary), "w", options={"movflags": "+faststart"})
+            temporary = self._output.enter_context(write_atomically(self.path))
+            self._container = av.open(f"file:{temporary}", "w", options={"movflags": "+faststart"})
             self._stream = self._container.add_stream("libx264", rate=self.fps)
             self._stream.width, self._stream.height = picture.shape[1], picture.shape[0]
             self._stream.pix_fmt = "yuv420p"
@@ -253,15 +271,16 @@ class VideoWriter:
         try:
             self._container.mux(self._stream.encode())
             self._container.close()
-            self._temporary.replace(self.path)
+            self._output.close()
         finally:
             self._discard()
 
     def _discard(self) -> None:
         if self._container is not None:
-            self._container.close()
+            with suppress(OSError):  # the disk is full
+                self._container.close()
             self._container = None
-        self._temporary.unlink(missing_ok=True)
+        roll_back(self._output)
 
     def __enter__(self) -> Self:
         return self
