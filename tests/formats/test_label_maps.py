@@ -95,7 +95,7 @@ def test_a_picture_of_fewer_bits_keeps_its_indices(tmp_path):
 
 
 def test_images_that_are_no_label_maps(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"Expected a label map at '.*none.png', found none"):
+    with pytest.raises(FileNotFoundError, match=r"file with a label map, found none at '.*none.png'"):
         read_label_map(tmp_path / "none.png")
     Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(tmp_path / "colours.png")
     with pytest.raises(ValueError, match=r"colours.png', got an image of mode RGB: save the id of each object"):
@@ -158,7 +158,7 @@ def test_the_size_of_an_upright_picture(tmp_path):
     exif[0x0112] = 6
     image.save(tmp_path / "sideways.jpg", exif=exif)
     assert read_image_size(tmp_path / "sideways.jpg") == (7, 4)
-    with pytest.raises(FileNotFoundError, match="Expected an image at"):
+    with pytest.raises(FileNotFoundError, match="file with an image, found none at"):
         read_image_size(tmp_path / "none.jpg")
     (tmp_path / "text.jpg").write_text("no picture")
     with pytest.raises(ValueError, match="Expected an image in '.*text.jpg', got a damaged file"):

@@ -17,6 +17,9 @@ from tltm_graph.limits import check_pixels
 from tltm_graph.ops.rle import Rle, check_rles, is_size, polygons_to_rle, rle_to_boxes, runs_to_rle
 from tltm_graph.structures.tracks import Box
 
+MAX_COORDINATE = 1e7
+"""Bound of coordinates and scores: larger numbers are mistakes, and overflow in 32-bit floats."""
+
 MAX_LABEL = 2**20
 """Largest number of a class that has no name: programs keep tables of all labels up to the largest."""
 
@@ -157,7 +160,7 @@ def read_categories(content: Any, path: object) -> tuple[tuple[str, ...], tuple[
 
 
 def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e7  # NaN is not
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_COORDINATE  # NaN is not
 
 
 class JsonEntriesWriter(TracksWriter):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tltm_graph.formats.annotations import (
+    MAX_COORDINATE,
     JsonEntriesWriter,
     check_masks,
     fill_boxes,
@@ -183,7 +184,9 @@ def _box(box2d: Any, tight: Any, where: str) -> Box:
     if box2d is None:
         return to_box(tight, where)
     corners: list[Any] = [box2d.get(key) for key in ("x1", "y1", "x2", "y2")] if isinstance(box2d, dict) else []
-    if len(corners) != 4 or not all(isinstance(v, int | float) and abs(v) < 1e7 for v in corners):  # NaN is not
+    if len(corners) != 4 or not all(
+        isinstance(v, int | float) and abs(v) < MAX_COORDINATE for v in corners
+    ):  # NaN is not
         raise ValueError(f"Expected 'box2d' with finite x1, y1, x2 and y2, got {shown(box2d)} in {where}")
     x0, y0, x1, y1 = (float(value) for value in corners)
     if x1 + 1 < x0 or y1 + 1 < y0:

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.io.text import read_json
+from tltm_graph.io.text import read_json, shown
 from tltm_graph.structures import Track, Tracks
 
 YOUTUBE_VIS_2019 = (
@@ -60,9 +60,7 @@ def read_class_map(name: str | Path) -> dict[str, str]:
         raise ValueError(f"Expected a class map of {class_map_names()} or a JSON file, got '{name}'")
     table = content.get("classes") if isinstance(content, dict) else None
     if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
-        raise ValueError(
-            f'Expected {{"classes": {{"from": "to"}}}} in the class map \'{name}\', got {str(content)[:60]}'
-        )
+        raise ValueError(f'Expected {{"classes": {{"from": "to"}}}} in the class map \'{name}\', got {shown(content)}')
     return dict(table)
 
 

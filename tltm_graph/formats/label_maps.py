@@ -7,17 +7,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
-from pycocotools import mask as coco_mask
 
 from tltm_graph.formats.video import Video, VideoSet
+from tltm_graph.io.images import open_image
 from tltm_graph.io.video import natural_order
-from tltm_graph.ops.rle import Rle
+from tltm_graph.ops.rle import Rle, runs_to_rle
 from tltm_graph.structures import Observation, Tracks
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 _ROTATED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
-_DAMAGED = (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError)
 
 
 def read_label_map(path: str | Path) -> np.ndarray:
@@ -29,19 +27,14 @@ def read_label_map(path: str | Path) -> np.ndarray:
         FileNotFoundError: If there is no such file.
         ValueError: If the image is damaged, has colours instead of ids, or is a JPEG, which changes ids.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"Expected a label map at '{path}', found none")
-    try:
-        with Image.open(path) as image:
-            image.verify()  # checksums, which load() ignores: one wrong bit would change ids
-        with Image.open(path) as image:
-            kind, mode = image.format, image.mode
-            raw_mode = str(image.tile[0][3]) if image.tile else mode
-            image.load()
-            pixels = np.asarray(image)
-    except _DAMAGED as error:
-        raise ValueError(f"Expected a label map in '{path}', got a damaged file or no image: {error}") from error
+    with open_image(path, "a label map") as image:
+        image.verify()  # checksums, which load() ignores: one wrong bit would change ids
+    with open_image(path, "a label map") as image:
+        kind, mode = image.format, image.mode
+        tile = getattr(image, "tile", None)
+        raw_mode = str(tile[0][3]) if tile else mode
+        image.load()
+        pixels = np.asarray(image)
     if kind == "JPEG":
         raise ValueError(f"Expected a label map in '{path}', got a JPEG, which changes ids: save it as PNG")
     if mode == "1":
@@ -67,16 +60,10 @@ def read_image_size(path: str | Path) -> tuple[int, int]:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not an image.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"Expected an image at '{path}', found none")
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            exif = {} if image.format == "PNG" else image.getexif()  # in a PNG it may follow the pixels
-            rotated = exif.get(0x0112) in _ROTATED
-    except _DAMAGED as error:
-        raise ValueError(f"Expected an image in '{path}', got a damaged file or no image: {error}") from error
+    with open_image(path) as image:
+        width, height = image.size
+        exif = {} if image.format == "PNG" else image.getexif()  # in a PNG it may follow the pixels
+        rotated = exif.get(0x0112) in _ROTATED
     return (width, height) if rotated else (height, width)
 
 
@@ -123,8 +110,7 @@ def _encode(edges: np.ndarray, size: tuple[int, int]) -> Rle:
     if edges[-1] < height * width:
         edges = np.append(edges, height * width)
     counts = np.diff(edges, prepend=0)
-    encoded = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
-    return Rle(size=[height, width], counts=encoded["counts"].decode("ascii"))
+    return runs_to_rle(counts, size, "a label map")
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,7 +217,7 @@ def read_label_map_folders(
 
 def _check_spacing(video: str, paths: Sequence[Path]) -> None:
     """Raise ValueError if a map seems to be missing, which would shift all later maps to another frame."""
-    numbers = [int(path.stem) for path in paths if path.stem.isdigit()]
+    numbers = [int(path.stem) for path in paths if path.stem.isdecimal()]  # unlike a digit, "²" is no number
     if len(numbers) < max(len(paths), 3):
         return
     step = min(after - before for before, after in pairwise(numbers))

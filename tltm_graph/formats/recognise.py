@@ -5,8 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
+from tltm_graph.io.images import open_image
 from tltm_graph.io.text import read_text
 
 _OTHER_TEXTS = ("classes.txt", "LICENSE.txt", "README.txt")
@@ -40,7 +39,7 @@ def _folder_format(folder: Path) -> str | None:
     for pattern in ("*.png", "*/*.png"):
         file = min(folder.glob(pattern), default=None)
         if file is not None:
-            with Image.open(file) as image:
+            with open_image(file, "a label map") as image:
                 return _PNG_MODES.get(image.mode)
     file = min([*folder.glob("*.json"), *folder.glob("*.json.gz")], default=None)
     # BDD100K has a file for each video; the other JSON formats are a single file.

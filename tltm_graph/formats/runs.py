@@ -4,10 +4,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from tltm_graph.formats.annotations import is_integer
 from tltm_graph.formats.class_maps import map_classes, same_classes
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.formats.youtube_vis_results import read_tracks
-from tltm_graph.io.text import read_json
+from tltm_graph.io.text import read_json, shown
+from tltm_graph.limits import check_length
 from tltm_graph.structures import Tracks
 
 
@@ -35,11 +37,15 @@ def read_runs(path: str | Path) -> VideoSet:
         raise ValueError(f"Expected 'tracks.json' in '{path}' or in its folders, got none")
     reports = [read_json(folder / "run.json", "a report of tltm-graph track") for folder in folders]
     for folder, report in zip(folders, reports, strict=True):
-        if not isinstance(report, dict) or not isinstance(report.get("frames"), int):
+        if not isinstance(report, dict) or not is_integer(report.get("frames")) or report["frames"] < 0:
             raise ValueError(
                 f"Expected a report of tltm-graph track with the number of 'frames' in '{folder / 'run.json'}', got "
-                f"{str(report)[:60]}"
+                f"{shown(report)}"
             )
+        check_length(report["frames"], f"'{folder / 'run.json'}'")
+        names = report.get("class_names") or []
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"Expected 'class_names' as texts in '{folder / 'run.json'}', got {shown(names)}")
     names_by_run = [tuple(report.get("class_names") or ()) for report in reports]
     if len({bool(names) for names in names_by_run}) > 1:
         raise ValueError(f"Expected class names in all runs of '{path}' or in none, got them in some")

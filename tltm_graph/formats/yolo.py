@@ -7,12 +7,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from tltm_graph.formats.annotations import to_rle
 from tltm_graph.formats.label_maps import read_image_size
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.io.text import read_text
+from tltm_graph.io.text import read_text, read_yaml, shown
 from tltm_graph.io.video import natural_order
 from tltm_graph.structures import Observation, Tracks
 
@@ -84,16 +83,14 @@ def _class_names(root: Path) -> list[str]:
     if listed.is_file():
         return [line.strip() for line in read_text(listed, "names of classes").splitlines() if line.strip()]
     for file in sorted([*root.glob("*.yaml"), *root.glob("*.yml")]):
-        try:
-            content = yaml.safe_load(read_text(file, "a description of the data set"))
-        except yaml.YAMLError as error:
-            raise ValueError(
-                f"Expected a description of the data set in '{file}', got damaged YAML: {error}"
-            ) from error
+        content = read_yaml(file, "a description of the data set")
         names = content.get("names") if isinstance(content, dict) else None
-        if isinstance(names, dict) and sorted(names) == list(range(len(names))):
+        if isinstance(names, dict) and set(names) == set(range(len(names))):
             names = [names[number] for number in range(len(names))]
         if isinstance(names, list) and names:
+            wrong = next((name for name in names if not isinstance(name, str | int | float)), None)
+            if wrong is not None:
+                raise ValueError(f"Expected texts under 'names' in '{file}', got {shown(wrong)}")
             return [str(name) for name in names]
     raise FileNotFoundError(
         f"Expected names of the classes in '{listed}', or under 'names' in a .yaml file beside it, found none: name "
@@ -118,11 +115,11 @@ def _observation(line: str, index: int, size: tuple[int, int], num_classes: int,
     try:
         values = np.array([float(word) for word in line.split()])
     except ValueError:
-        raise ValueError(f"Expected a class and coordinates as numbers, got '{line[:60]}' in {where}") from None
-    label, points = values[0], values[1:]
+        raise ValueError(f"Expected a class and coordinates as numbers, got {shown(line)} in {where}") from None
+    label, points = float(values[0]), values[1:]
     if not (label.is_integer() and 0 <= label < num_classes):
         raise ValueError(
-            f"Expected a class from 0 to {num_classes - 1}, got {line.split()[0]} in {where}: give the class names of "
+            f"Expected a class from 0 to {num_classes - 1}, got {label:g} in {where}: give the class names of "
             "this data set"
         )
     if len(points) != 4 and (len(points) < 6 or len(points) % 2):

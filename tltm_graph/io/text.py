@@ -6,11 +6,14 @@ import reprlib
 import stat
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import yaml
 
+from tltm_graph.io.output import mark_input
 from tltm_graph.limits import check_size, current_limits
 
 _CHUNK = 1 << 20  # bytes
@@ -85,22 +88,40 @@ def read_exact_text(path: str | Path, what: str) -> str:
     """Read a text file like :func:`read_text`, with its own line breaks."""
     path = Path(path)
     check_file(path, what)
+    mark_input(path)
     try:
-        with open(path, "rb") as file:
-            if path.suffix == ".gz":
-                with gzip.GzipFile(fileobj=file) as unpacked:
-                    content = _read_bounded(unpacked, path)
-            elif path.suffix == ".zip":
-                content = _read_member(file, path)
-            else:
-                content = _read_bounded(file, path)
-        return str(content, "utf-8").removeprefix("\ufeff")
+        with _open_packed(path) as file:
+            return str(_read_bounded(file, path), "utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise ValueError(f"Expected {what} in '{path}', got a damaged file: {error}: save it as UTF-8") from error
     except MemoryError as error:
         raise ValueError(f"Expected {what} in '{path}', got more than the memory holds: split the file") from error
     except _DAMAGED as error:
         raise ValueError(f"Expected {what} in '{path}', got a damaged file: {error}") from error
+
+
+def read_start(path: str | Path, what: str) -> str:
+    """Read the first 65,536 bytes of a text file like :func:`read_text`; nothing if the file is damaged."""
+    check_file(path, what)
+    try:
+        with _open_packed(Path(path)) as file:
+            return str(file.read(1 << 16), "utf-8", "ignore").removeprefix("\ufeff")
+    except _DAMAGED:
+        return ""
+
+
+@contextmanager
+def _open_packed(path: Path) -> Iterator[_Bytes]:
+    """Open a file, or what is packed in it."""
+    with open(path, "rb") as file:
+        if path.suffix == ".gz":
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                yield unpacked
+        elif path.suffix == ".zip":
+            with _open_member(file, path) as member:
+                yield member
+        else:
+            yield file
 
 
 def _read_bounded(file: _Bytes, path: Path) -> bytearray:
@@ -111,8 +132,9 @@ def _read_bounded(file: _Bytes, path: Path) -> bytearray:
     return content
 
 
-def _read_member(file: BinaryIO, path: Path) -> bytearray:
-    """Read the only JSON file of an archive."""
+@contextmanager
+def _open_member(file: BinaryIO, path: Path) -> Iterator[_Bytes]:
+    """Open the only JSON file of an archive."""
     with zipfile.ZipFile(file) as archive:
         members = [member for member in archive.infolist() if member.filename.endswith(".json")]
         if len(members) != 1:
@@ -121,7 +143,7 @@ def _read_member(file: BinaryIO, path: Path) -> bytearray:
         if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ValueError(f"Expected a file packed with 'deflate' in '{path}', got another method: pack it again")
         with archive.open(members[0]) as unpacked:
-            return _read_bounded(unpacked, path)
+            yield unpacked
 
 
 def read_json(path: str | Path, what: str) -> Any:

@@ -2,13 +2,12 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from tltm_graph.metrics.clear import ClearBdd100kScores
 from tltm_graph.metrics.identity import IdentityF1Scores
 from tltm_graph.metrics.matching import EPS, match_overlap, match_pairs
 from tltm_graph.metrics.overlap import FrameOverlap, On, ids_of, paired_observations, pairwise_iou, share_within
-from tltm_graph.ops.rle import Rle, to_coco
+from tltm_graph.ops.rle import merge_rles
 from tltm_graph.structures import Observation, Tracks
 
 PEDESTRIAN = 0
@@ -158,6 +157,4 @@ def _without_ignored(
 
 def _union(regions: list[Observation]) -> Observation:
     """Merge the masks of several regions into one."""
-    merged = coco_mask.merge(to_coco([region.mask for region in regions if region.mask is not None]), intersect=False)
-    mask = Rle(size=list(merged["size"]), counts=merged["counts"].decode("ascii"))
-    return regions[0]._replace(mask=mask)
+    return regions[0]._replace(mask=merge_rles([region.mask for region in regions if region.mask is not None]))

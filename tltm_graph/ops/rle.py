@@ -120,15 +120,15 @@ def to_coco(rles: Sequence[Rle]) -> list[dict]:
     return [{"size": list(rle["size"]), "counts": rle["counts"].encode("ascii")} for rle in rles]
 
 
-def merge_rles(rles: Sequence[Rle]) -> dict:
-    """Compute the union of masks of one size, as ``pycocotools`` holds it.
+def merge_rles(rles: Sequence[Rle]) -> Rle:
+    """Compute the union of masks of one size.
 
     Raises:
         ValueError: If there is no mask, an encoding is invalid, or masks differ in size.
     """
     size = rles[0]["size"]
     check_rles(rles, (size[0], size[1]), lambda index: f"mask {index} of a union")
-    return coco_mask.merge(to_coco(rles), intersect=False)
+    return _to_rle(coco_mask.merge(to_coco(rles), intersect=False))
 
 
 def runs_to_rle(runs: Sequence[int] | np.ndarray, size: tuple[int, int], where: str) -> Rle:
@@ -215,11 +215,26 @@ def rle_areas(rles: Sequence[Rle]) -> np.ndarray:
     Raises:
         ValueError: If an encoding is invalid.
     """
+    owner, begin, end = rle_intervals(rles)
+    return np.bincount(owner, end - begin, minlength=len(rles)).astype(np.int64)
+
+
+def rle_intervals(rles: Sequence[Rle]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """List the intervals of pixels of each mask, down the columns.
+
+    Returns:
+        Index of the mask, first pixel and end of each interval, int64 (R,), ordered by mask and pixel.
+
+    Raises:
+        ValueError: If an encoding is invalid.
+    """
     runs, lengths = _checked_runs(rles, "mask {}".format)
+    owner = np.repeat(np.arange(len(rles)), lengths)
+    areas = np.array([rle["size"][0] * rle["size"][1] for rle in rles], dtype=np.int64)
+    end = np.cumsum(runs) - (np.cumsum(areas) - areas)[owner]  # the runs of a mask cover its frame
     position = np.arange(len(runs)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    mask_index = np.repeat(np.arange(len(rles)), lengths)
-    ones = position % 2 == 1  # runs of zeros and ones alternate, zeros first
-    return np.bincount(mask_index[ones], runs[ones], minlength=len(rles)).astype(np.int64)
+    ones = (position % 2 == 1) & (runs > 0)
+    return owner[ones], (end - runs)[ones], end[ones]
 
 
 def check_rles(rles: Sequence[Rle], size: tuple[int, int], where: Callable[[int], str]) -> None:
