@@ -1,6 +1,14 @@
 """Runs that are saved, for tests of what can be done with them."""
 
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import torch
+from safetensors.torch import load, save
 
 from tltm_graph import TLTM, GraphWriter, MovingShapes, SavedGraph, Tracker
 from tltm_graph.detectors import OracleDetector
@@ -40,3 +48,43 @@ def saved(tracker: Tracker, frames, path, **options):
             writer.write(state)
             steps.append((state, detections))
     return SavedGraph(path), steps
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    """Members of an archive."""
+    with zipfile.ZipFile(path) as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def change(
+    path: Path,
+    header: Callable[[dict[str, Any]], object] = dict,
+    index: Callable[[dict[str, Any]], object] = dict,
+    tensors: Callable[[dict[str, torch.Tensor]], object] = dict,
+) -> Path:
+    """Change a saved graph in place as an attacker would: all checksums are right again.
+
+    Args:
+        path: The graph.
+        header: Changes the header.
+        index: Changes the index, before the checksums are entered.
+        tensors: Changes the tensors of the first part.
+    """
+    members = contents(path)
+    about, listed = json.loads(members["header.json"]), json.loads(members["index.json"])
+    header(about)
+    members["header.json"] = json.dumps(about).encode()
+    if listed["parts"]:
+        name = listed["parts"][0]["name"]
+        values = load(members[name])
+        tensors(values)
+        members[name] = save({key: value.contiguous() for key, value in values.items()})
+    listed["header_sha256"] = hashlib.sha256(members["header.json"]).hexdigest()
+    for part in listed["parts"]:
+        part["sha256"] = hashlib.sha256(members[part["name"]]).hexdigest()
+    index(listed)
+    members["index.json"] = json.dumps(listed).encode()
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return path

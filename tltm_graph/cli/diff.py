@@ -2,6 +2,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tltm_graph.cli.arguments import File
+from tltm_graph.cli.checks import check_number
+from tltm_graph.cli.printable import printable
 from tltm_graph.cli.running import write_json
 from tltm_graph.cli.solve import Graph
 
@@ -47,6 +49,7 @@ def diff(first: Graph, second: Graph, *, output: File | None = None, limit: int 
     from tltm_graph.explanation import SavedGraph, differences
     from tltm_graph.structures.detections import class_name
 
+    check_number("limit", limit, 0)
     graphs = SavedGraph(first), SavedGraph(second)
     found = tuple(differences(*graphs))
     decisions = sum(len(decision.current) for decision in graphs[0]) + sum(one.first is None for one in found)
@@ -58,7 +61,8 @@ def diff(first: Graph, second: Graph, *, output: File | None = None, limit: int 
             "not found" if side is None else f"object {side.row}: {side.text()} (margin {side.margin:.2f})"
             for side in (one.first, one.second)
         ]
-        print(f"frame {one.frame}, {class_name(one.label, comparison.class_names)}\n  < {sides[0]}\n  > {sides[1]}")
+        name = printable(class_name(one.label, comparison.class_names))
+        print(f"frame {one.frame}, {name}\n  < {sides[0]}\n  > {sides[1]}")
     if len(found) > limit:
         print(f"… and {len(found) - limit} more: --limit, or --output for all")
     print(f"{len(found)} of {decisions} decisions differ")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tltm_graph.cli.arguments import Data, Option
+from tltm_graph.cli.checks import check_number
 from tltm_graph.cli.solve import Graph
 
 if TYPE_CHECKING:
@@ -52,12 +53,18 @@ def draw(
 
     from tltm_graph.cli.saved_run import SavedRun
     from tltm_graph.io.pictures import write_pictures
+    from tltm_graph.limits import check_pixels
 
-    if width is not None and width < 2:
-        raise ValueError(f"Expected a width of at least 2 pixels, got {width}")
-    if seconds <= 0:
-        raise ValueError(f"Expected more than 0 seconds, got {seconds}")
+    check_number("width", width, 2)
+    check_number("seconds", seconds, 0.001, 3600)
+    check_number("begin", begin, 0)
+    check_number("end", end, begin + 1)
     runs = [SavedRun.open(graph, with_affinity=False) for graph in graphs]
+    for run in runs:
+        if run.graph.size is None:
+            raise ValueError(f"Expected at least one frame in '{run.graph.path}', got none")
+        height = run.graph.size[0] if width is None else round(run.graph.size[0] * width / run.graph.size[1])
+        check_pixels(max(1, height), width or run.graph.size[1], "a picture of --width pixels")
     for one, other in pairwise(runs):
         if (one.graph.size, one.graph.frames) != (other.graph.size, other.graph.frames):
             raise ValueError(
@@ -68,7 +75,7 @@ def draw(
     if not frames:
         raise ValueError(f"Expected frames from {begin} on{'' if end is None else f' before {end}'}, got none")
     target = runs[0].graph.path.with_name("drawn.mp4") if output is None else Path(output)
-    fps = float(runs[0].graph.about.get("fps") or 30.0)
+    fps = runs[0].settings.fps or 30.0
     pictures = [_pictures(run, frames[0], fps * seconds if strip else 0, width, source) for run in runs]
     rows = (torch.cat(row, dim=2) for row in zip(*pictures, strict=True))
     with tqdm(islice(rows, len(frames)), total=len(frames), unit=" frames", desc="drawing", file=sys.stderr) as bar:

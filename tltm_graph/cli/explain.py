@@ -1,8 +1,10 @@
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 from tltm_graph.cli.arguments import File, Option
+from tltm_graph.cli.checks import check_number
+from tltm_graph.cli.printable import printable
 from tltm_graph.cli.running import write_json
 from tltm_graph.cli.solve import DetectorName, Graph
 
@@ -52,12 +54,14 @@ def explain(
     from tltm_graph import explanation
     from tltm_graph.cli.saved_run import SavedRun
 
+    for name, value in (("frame", frame), ("track", track), ("object", row), ("limit", limit)):
+        check_number(name, value, 0)
     if frame is None:
         if any(value is not None for value in (track, row, output, picture)):
             raise ValueError("Expected --frame with --track, --object, --output or --picture, got no --frame")
         print("margin  frame  object  track  class")
         for doubt in doubts(explanation.SavedGraph(graph), limit):
-            print(f"{doubt.margin:6.3f} {doubt.frame:6d} {doubt.row:7d} {doubt.track:6d}  {doubt.label}")
+            print(f"{doubt.margin:6.3f} {doubt.frame:6d} {doubt.row:7d} {doubt.track:6d}  {printable(doubt.label)}")
         return None
     if (track is None) == (row is None):
         got = "neither" if track is None else "both"
@@ -71,7 +75,7 @@ def explain(
 
         tracks, objects = crops(run.graph, frame, run.pictures(source))
         draw_frame_pair(run.graph[frame], tracks, objects, run.graph.class_names, result.row).save(picture)
-    print(result.text())
+    print(replace(result, label=printable(result.label)).text())
     written = [str(path) for path in (output, picture) if path is not None]
     if written:
         print("\n  ".join(["written:", *written]))

@@ -3,6 +3,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tltm_graph.cli.arguments import Data, File
+from tltm_graph.cli.checks import check_number
+from tltm_graph.cli.printable import printable
 from tltm_graph.cli.running import write_json
 from tltm_graph.cli.solve import Graph
 
@@ -76,6 +78,7 @@ def mistakes(
     from tltm_graph.explanation import association_graph
     from tltm_graph.structures.detections import class_name
 
+    check_number("limit", limit, 0)
     graph_of_run, result = find_mistakes(graph, truth)
     if output is not None:
         write_json(output, result.to_dict(), ensure_ascii=True)
@@ -84,7 +87,7 @@ def mistakes(
 
         draw_association_graph(association_graph(graph_of_run, mistakes=result.mistakes)).save(picture)
     for one, label in list(zip(result.mistakes, result.labels, strict=True))[:limit]:
-        name = class_name(label, result.class_names)
+        name = printable(class_name(label, result.class_names))
         print(f"frame {one.frame}, object {one.row} ({name}): {one.text()} [{one.cause}]")
     if len(result.mistakes) > limit:
         print(f"… and {len(result.mistakes) - limit} more: --limit, or --output for all")

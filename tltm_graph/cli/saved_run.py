@@ -2,27 +2,25 @@
 
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from tltm_graph.association import Affinity, GreedySolver, HungarianSolver, LearnedAffinity
-from tltm_graph.cli.arguments import SolverName
+from tltm_graph.cli.printable import printable
+from tltm_graph.cli.recorded import RENDERED as RENDERED
+from tltm_graph.cli.recorded import SOLVERS, RunSettings
 from tltm_graph.detectors import Detector, build_detector
 from tltm_graph.explanation import SavedGraph
 from tltm_graph.formats import open_videos
 from tltm_graph.formats.mot import read_mot
 from tltm_graph.io import FrameReader, read_frames
+from tltm_graph.models import model_for_tracking
 from tltm_graph.published import published_tracker
 from tltm_graph.structures import Tracks
 from tltm_graph.synthetic import MovingShapes
 from tltm_graph.tracking import Tracker, TrackManager
-
-SOLVERS: tuple[str, ...] = get_args(SolverName)
-"""Names of the solvers. ``argmax`` stands for the whole tracker of the released code."""
-
-RENDERED = "shapes"
-"""Name of the source that is a rendered scene. A file of this name is ``./shapes``."""
 
 
 def open_source(source: str, seed: int = 0) -> FrameReader | MovingShapes:
@@ -50,7 +48,7 @@ def expand_detector_name(description: str) -> str:
 
 
 def build_tracker(
-    solver: str, detector: Detector, affinity: Affinity | None = None, manager: dict[str, Any] | None = None
+    solver: str, detector: Detector, affinity: Affinity | None = None, manager: Mapping[str, Any] | None = None
 ) -> Tracker:
     """Build the tracker for the name of a solver.
 
@@ -76,12 +74,12 @@ class SavedRun:
     Args:
         graph: Decisions of the run.
         affinity: Affinity with the appearance model of the run; None if it had none.
-        solver: Name of the solver.
+        settings: Checked settings of the run.
     """
 
     graph: SavedGraph
     affinity: Affinity | None
-    solver: str
+    settings: RunSettings
 
     @classmethod
     def open(cls, path: str | Path, weights: str | None = None, with_affinity: bool = True) -> "SavedRun":
@@ -89,7 +87,8 @@ class SavedRun:
 
         Args:
             path: ``graph.zip``, or its folder.
-            weights: Detector with the appearance model, as for ``--detector``; None for that of the run.
+            weights: Detector with the appearance model, as for ``--detector``, in the words of the user. None for that
+                of the run, if a graph may name it: :class:`tltm_graph.cli.recorded.RecordedModel`.
             with_affinity: Build the affinity.
 
         Raises:
@@ -97,31 +96,28 @@ class SavedRun:
             OSError: If a file is missing.
         """
         graph = SavedGraph(path)
-        about = graph.about
-        if about.get("solver") not in SOLVERS or "detector" not in about:
-            raise ValueError(
-                f"Expected a graph of tltm-graph track in '{graph.path}', got one without the names of its detector "
-                "and solver: call replay and explain in Python, which take the parts of your own tracker"
-            )
-        return cls(graph, _affinity(graph, weights) if with_affinity else None, about["solver"])
+        settings = RunSettings.read(graph.about, graph.path)
+        affinity = _affinity(graph, settings, weights) if with_affinity and settings.related else None
+        return cls(graph, affinity, settings)
 
     def pictures(self, source: str | None = None) -> FrameReader | MovingShapes:
         """Open the frames of the video.
 
         Args:
-            source: Video; None for the source of the run.
+            source: Video, in the words of the user. None for the source of the run, if a graph may name it:
+                :class:`tltm_graph.cli.recorded.RecordedSource`.
 
         Raises:
-            ValueError: If the source is a stream, which cannot be read again.
+            ValueError: If the source is a stream, which cannot be read again, or a graph may not name it.
+            OSError: If a file is missing.
         """
-        about = self.graph.about
-        source = str(source or about.get("source"))
+        source = self.settings.source.local() if source is None else source
         if source.isdigit() or source.startswith("rtsp://"):
             raise ValueError(
                 f"Expected a video that can be read again, got the stream '{source}': name its recording with "
                 "--source, or leave out pictures (--no-pictures)"
             )
-        return open_source(source, int(about.get("seed", 0)))
+        return open_source(source, self.settings.seed)
 
     def truth(self, path: str | Path | None = None) -> Tracks:
         """Read the ground truth of the video.
@@ -134,17 +130,25 @@ class SavedRun:
             ValueError: If there is no such video, it has fewer frames, or the ground truth is not known.
             OSError: If a file is missing.
         """
-        source, length = self.graph.about.get("source"), self.graph.frames[-1] + 1 if len(self.graph) else 0
+        source, length = self.settings.source, self.graph.frames[-1] + 1 if len(self.graph) else 0
         if path is None:
-            scene = self.pictures() if source == RENDERED else None
+            scene = self.pictures() if source.is_rendered else None
             if not isinstance(scene, MovingShapes):
-                raise ValueError(f"Expected the ground truth of '{source}', got none: name its file with --truth")
+                raise ValueError(
+                    f"Expected the ground truth of '{printable(source.named)}', got none: name its file with --truth"
+                )
+            if length > len(scene):
+                raise ValueError(
+                    f"Expected frames of a rendered scene, from 0 to {len(scene) - 1}, got frame {length - 1} in "
+                    f"'{self.graph.path}': the file is damaged or made by other code"
+                )
             return Tracks.from_stream(((index, scene.truth(index)) for index in range(length)), scene.size)
         videos = open_videos(path)
-        name = Path(str(source)).stem
-        video = videos[0] if len(videos) == 1 else videos.named(name) or videos.named(str(source))
+        video = videos[0] if len(videos) == 1 else videos.named(source.name) or videos.named(source.named or "")
         if video is None:
-            raise ValueError(f"Expected a video '{name}' in '{path}', got {len(videos)} others")
+            raise ValueError(
+                f"Expected a video '{printable(source.name)}' in '{path}', got {len(videos)} others: name a file of one"
+            )
         truth = video.tracks()
         if truth.num_frames < length:
             raise ValueError(
@@ -153,7 +157,9 @@ class SavedRun:
             )
         return truth
 
-    def tracker(self, detector: Detector, solver: str | None = None, manager: dict[str, Any] | None = None) -> Tracker:
+    def tracker(
+        self, detector: Detector, solver: str | None = None, manager: Mapping[str, Any] | None = None
+    ) -> Tracker:
         """Build a tracker like that of the run.
 
         Args:
@@ -161,19 +167,20 @@ class SavedRun:
             solver: Name of another solver; None for that of the run.
             manager: Arguments of :class:`tltm_graph.tracking.TrackManager`; None for those of the run.
         """
-        manager = self.graph.about.get("manager", {}) if manager is None else manager
-        return build_tracker(solver or self.solver, detector, self.affinity, manager)
+        manager = self.settings.manager if manager is None else manager
+        return build_tracker(solver or self.settings.solver, detector, self.affinity, manager)
 
 
-def _affinity(graph: SavedGraph, weights: str | None) -> Affinity | None:
-    if not graph.about.get("related"):
-        return None
-    description = weights or graph.about["detector"]
-    try:
-        detector = build_detector(expand_detector_name(description), device="cpu", class_names=graph.class_names)
-    except OSError as error:
-        raise OSError(
-            f"{error}\nExpected the weights of the appearance model of '{graph.path}', '{description}': name them with "
-            "--weights"
-        ) from error
-    return detector.affinity()
+def _affinity(graph: SavedGraph, settings: RunSettings, weights: str | None) -> Affinity:
+    """Build the affinity of the model that the user names, or else of that which the graph names."""
+    if weights is not None:
+        detector = build_detector(expand_detector_name(weights), device="cpu", class_names=graph.class_names)
+    else:
+        detector = model_for_tracking(str(settings.detector.weights()), device="cpu")
+    affinity = detector.affinity()
+    if affinity is None:
+        raise ValueError(
+            f"Expected a model with a trained appearance model, as '{graph.path}' was made with, got {detector!r}: "
+            "name another with --weights"
+        )
+    return affinity

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tltm_graph.cli.arguments import Folder, Option, SolverName
+from tltm_graph.cli.checks import check_number
 from tltm_graph.cli.running import write_json
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def solve(
 ) -> dict[str, Any]:
     """Associate the objects of a saved run again, with other settings.
 
-    The detections of the run are used again; the video is not needed. Written to the output folder:
+    The detections of the run are used again; the video is not needed. The files appear together at the end, in the
+    output folder:
       tracks.json   track of every object, in the YouTube-VIS results format
       graph.zip     new decisions, for tltm-graph diff and explain
       run.json      settings, and the number of decisions that changed
@@ -57,21 +59,22 @@ def solve(
     from tltm_graph.cli.saved_run import SavedRun
     from tltm_graph.explanation import GraphWriter, SavedGraph, differences, replay
     from tltm_graph.formats import TrackWriter
-    from tltm_graph.io.output import output_folder
+    from tltm_graph.io.output import check_members, output_folder, write_together
 
+    check_number("max-time-since-update", max_time_since_update, 0, 10**9)
+    check_number("new-track-threshold", new_track_threshold, 0, 1)
+    check_number("score-threshold", score_threshold, 0, 1)
     run = SavedRun.open(graph, weights)
-    chosen = solver or run.solver
+    chosen = solver or run.settings.solver
     given = {"max_time_since_update": max_time_since_update, "new_track_threshold": new_track_threshold}
-    manager = {name: value for name, value in given.items() if value is not None}
-    if chosen == run.solver:
-        manager = run.graph.about.get("manager", {}) | manager
+    manager: dict[str, int | float] = {name: value for name, value in given.items() if value is not None}
+    if chosen == run.settings.solver:
+        manager = {**run.settings.manager, **manager}
     if manager and chosen == "argmax":
         raise ValueError(
             f"Expected another solver for {', '.join(manager)}, got 'argmax', which has a memory of its own"
         )
-    target = Path(output) / "graph.zip"
-    if target.resolve() == run.graph.path.resolve():
-        raise ValueError(f"Expected to write to another folder: '{target}' is also the input, and would be lost")
+    check_members(output, names := ["tracks.json", "graph.zip", "run.json"])
 
     def make_tracker(detector: "Detector") -> "Tracker":
         trackers.append(run.tracker(detector, chosen, manager))
@@ -80,7 +83,7 @@ def solve(
     trackers: list[Tracker] = []
     track_ids: set[int] = set()
     start = time.perf_counter()
-    with output_folder(Path(output)) as folder:
+    with output_folder(Path(output)), write_together(Path(output), "run") as folder:
         with ExitStack() as stack:
             tracks = stack.enter_context(TrackWriter(folder / "tracks.json"))
             steps = replay(run.graph, make_tracker, score_threshold)
@@ -94,7 +97,7 @@ def solve(
                 "solved_again": settings,
                 "manager": manager,
             }
-            writer = stack.enter_context(GraphWriter(target, trackers[0], about))
+            writer = stack.enter_context(GraphWriter(folder / "graph.zip", trackers[0], about))
             bar = tqdm(chain([first], steps), total=len(run.graph), unit=" frames", desc="solving", file=sys.stderr)
             for state, detections in stack.enter_context(bar):
                 assert detections.ids is not None
@@ -107,15 +110,15 @@ def solve(
             "frames": len(run.graph),
             "tracks": len(track_ids),
             "seconds": round(time.perf_counter() - start, 2),
-            "differences": sum(1 for _ in differences(run.graph, SavedGraph(target))),
+            "differences": sum(1 for _ in differences(run.graph, SavedGraph(folder / "graph.zip"))),
             "decisions": sum(len(decision.current) for decision in run.graph),
-            "files": ["tracks.json", "graph.zip", "run.json"],
+            "files": names,
         }
         write_json(folder / "run.json", result)
     print(
         f"{result['frames']} frames, {result['tracks']} tracks in {result['seconds']} s; "
         f"{result['differences']} of {result['decisions']} decisions are other than before\nwritten:"
     )
-    for name in ("tracks.json", "graph.zip", "run.json"):
+    for name in names:
         print(f"  {output}/{name}")
     return result

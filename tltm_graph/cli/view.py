@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from tltm_graph.cli.arguments import Data, File
+from tltm_graph.cli.checks import check_number
 from tltm_graph.cli.explain import doubts
 from tltm_graph.cli.mistakes import find_mistakes
+from tltm_graph.cli.printable import printable
 from tltm_graph.cli.solve import DetectorName, Graph
 
 
@@ -51,8 +53,10 @@ def view(
     from tltm_graph.explanation import explain
     from tltm_graph.visualization.viewer import ViewerNotes, write_viewer
 
+    check_number("width", width, 1)
+    check_number("explained", explained, 0)
     run = SavedRun.open(graph, weights if explained else None, with_affinity=explained > 0)
-    saved, about = run.graph, run.graph.about
+    saved, settings = run.graph, run.settings
     if saved.size is None:
         raise ValueError(f"Expected at least one frame in '{saved.path}', got none")
     target = saved.path.with_suffix(".html") if output is None else Path(output)
@@ -76,8 +80,8 @@ def view(
         frames,
         saved.size,
         saved.class_names,
-        about.get("fps"),
-        f"{Path(str(about['source'])).name if about.get('source') else 'a rendered scene'}, {about['solver']}",
+        settings.fps,
+        f"{printable(Path(settings.source.named or 'a video').name)}, {settings.solver}",
         width,
         ViewerNotes(
             explanations,

@@ -111,6 +111,12 @@ def affinity_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}_affinity.safetensors")
 
 
+def files_of_model(path: Path) -> tuple[Path, ...]:
+    """Return the paths of all files that :func:`load_model` may read, given that of the weights."""
+    head = affinity_path(path)
+    return path, path.with_suffix(".json"), head, head.with_suffix(".json")
+
+
 def _configured(config: dict[str, Any]) -> TLTM | CenterMask:
     build = _BUILDERS[config["architecture"]]
     options: dict[str, Any] = {name: int(config[name]) for name in ("min_size", "max_size")}
