@@ -6,8 +6,6 @@ imports nothing heavy: its functions import what they need, so that ``--help`` i
 """
 
 import argparse
-import os
-import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
@@ -16,6 +14,7 @@ from tltm_graph import __version__
 from tltm_graph.cli import convert, diff, draw, evaluate, explain, mistakes, render, solve, track, validate, view
 from tltm_graph.cli.arguments import add_arguments, call, description
 from tltm_graph.cli.running import run_reporting_errors
+from tltm_graph.limits import Limits, limits
 
 COMMANDS: dict[str, ModuleType] = {
     "track": track,
@@ -39,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Command and its options; None for those of the process.
 
     Returns:
-        Exit status: 0, 1 after an error, 130 after Ctrl-C.
+        Exit status: 0, 1 after an error, 128 + its number after a signal: 130 after Ctrl-C.
     """
     parser = argparse.ArgumentParser(prog="tltm-graph", description="Online video instance segmentation.")
     parser.add_argument("--version", action="version", version=f"tltm-graph {__version__}")
@@ -54,6 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         add_arguments(command, _function(module))
+        group = command.add_argument_group("files")
+        group.add_argument(
+            "--overwrite", action="store_true", help="Replace files that tltm-graph did not write. Inputs are kept."
+        )
+        add_arguments(group, Limits)
         command.add_argument("--traceback", action="store_true", help="After an unexpected error, print its traceback.")
     options = vars(parser.parse_args(arguments))
     return _run(options.pop("command"), options)
@@ -61,10 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(command: str, options: dict[str, Any]) -> int:
     module = COMMANDS[command]
-    sys.path.append(os.getcwd())  # a detector class of the user may be a module in this folder
 
     def work() -> int:
-        result = call(_function(module), options)
+        from tltm_graph.io.output import output_rules
+
+        with limits(call(Limits, options)), output_rules(options["overwrite"]):
+            result = call(_function(module), options)
         status = getattr(module, "exit_status", None)
         return 0 if status is None else status(result)
 

@@ -37,7 +37,7 @@ Missing = Literal["error", "empty", "skip"]
 """Treatment of videos without predictions."""
 
 
-def add_arguments(parser: argparse.ArgumentParser, function: Callable[..., Any]) -> None:
+def add_arguments(parser: argparse._ActionsContainer, function: Callable[..., Any]) -> None:
     """Add the parameters of a function to a parser.
 
     Keyword-only parameters become options, others positional arguments. ``Literal`` gives choices, a sequence takes
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser, function: Callable[..., Any])
     the section ``Args:`` of the docstring.
 
     Args:
-        parser: Parser to add to.
+        parser: Parser, or group of its options, to add to.
         function: Function, or keyword-only dataclass, with an annotation for each parameter.
     """
     help_texts = _help_texts(function)

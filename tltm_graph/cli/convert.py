@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tltm_graph.cli.arguments import Data, Option
-from tltm_graph.cli.formats import FORMAT_TABLE, Names, Part, ReadingOptions, check_target, progress_bar
+from tltm_graph.cli.formats import FORMAT_TABLE, Names, Part, ReadingOptions, progress_bar
 
 if TYPE_CHECKING:
     from tltm_graph.formats import VideoSet
@@ -52,7 +52,6 @@ def convert(
     from tltm_graph.formats import local_split, open_videos, open_writer
     from tltm_graph.io.output import output_folder
 
-    check_target(target, source, like, reading.images)
     data_set = None if like is None else open_videos(like)
     videos = reading.open(source, data_set)
     if data_set is not None and not len(videos) == len(data_set) == 1:

@@ -104,10 +104,11 @@ def evaluate(
     from tltm_graph.cli.scoring import score_video, union_hint
     from tltm_graph.formats import local_split, open_videos
     from tltm_graph.formats.formats import guess_format
-    from tltm_graph.io.output import output_folder, write_atomically
+    from tltm_graph.io.output import check_members, output_folder, write_together
     from tltm_graph.metrics import Evaluation
     from tltm_graph.metrics.evaluation import ONE_CLASS, RULES_ON
 
+    check_members(output, ["scores.json", "scores.md"])
     kind = truth_format or guess_format(truth)
     families = tuple(dict.fromkeys(metrics or _METRICS.get(kind, ("ap", *_IDENTITIES))))
     parts: tuple[str, ...] = get_args(OracleName) if "all" in oracles else tuple(oracles)
@@ -148,7 +149,7 @@ def evaluate(
         "oracles": list(parts),
     }
     evaluations = {name: Evaluation(families, class_names, compared, chosen_rules) for name in ("", *parts)}
-    with output_folder(Path(output)) as folder:
+    with output_folder(Path(output)), write_together(Path(output), "scores") as folder:
         empty = []
         for true, predicted in tqdm(pairs, desc="scoring", unit=" videos", file=sys.stderr):
             has_tracks = score_video(true, predicted, evaluations, compared, union)
@@ -166,8 +167,7 @@ def evaluate(
             "notes": [*notes, *scores[""].notes, *union_hint(scores[""], pairs, union)],
         }
         write_json(folder / "scores.json", report, indent=1)
-        with write_atomically(folder / "scores.md") as temporary:
-            temporary.write_text(markdown_report(report), encoding="utf-8")
+        (folder / "scores.md").write_text(markdown_report(report), encoding="utf-8")
     print(markdown_report(report, max_rows=40))
     print(f"written:\n  {output}/scores.json\n  {output}/scores.md")
     return report

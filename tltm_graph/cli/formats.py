@@ -88,21 +88,3 @@ def progress_bar(videos: "VideoSet", label: str) -> "tqdm[Video]":
     from tqdm import tqdm
 
     return tqdm(videos, desc=label, unit=" videos", file=sys.stderr)
-
-
-def check_target(target: str | Path, *sources: str | Path | None) -> None:
-    """Refuse to overwrite what is read.
-
-    Raises:
-        ValueError: If the target is one of the sources, a folder around it, or an existing file within it.
-    """
-    output = Path(target).resolve()
-    for source in sources:
-        if not source:
-            continue
-        read = Path(source).resolve()
-        if read == output or output in read.parents or (read in output.parents and output.exists()):
-            raise ValueError(
-                f"Expected an output that is not an input, got '{target}', which overwrites '{source}', which is read: "
-                "choose another path"
-            )

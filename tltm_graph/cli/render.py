@@ -34,17 +34,17 @@ def render(
     Args:
         difficulty: Difficulty of the scenes.
         split: Split to render, of 2000 (train), 20 (val) or 30 (test) videos.
-        output: New or empty folder to write.
+        output: New or empty folder to write, or one that this command wrote.
         videos: Number of videos, from the first one. Default: all.
         frames: Number of frames of each video.
         size: Height and width, in pixels.
 
     Returns:
-        Numbers of ``videos``, ``frames`` and ``tracks`` written, and ``interrupted``: 1 after Ctrl-C, else 0.
+        Numbers of ``videos``, ``frames`` and ``tracks`` written, and ``interrupted``: number of a signal, else 0.
 
     Raises:
-        ValueError: If an argument is not valid, or the folder is not empty.
-        OSError: If a file cannot be written.
+        ValueError: If an argument is not valid.
+        OSError: If a file cannot be written, or the folder has files of another origin.
     """
     from tltm_graph.io.output import output_folder
     from tltm_graph.synthetic import moving_shapes
@@ -64,12 +64,12 @@ def render(
         counts = write_scenes(_until(interrupt, scenes[:videos]), folder)
     print(f"{counts['videos']} videos, {counts['frames']} frames, {counts['tracks']} tracks")
     print(f"written:\n  {output}/instances.json\n  {output}/JPEGImages")
-    return {**counts, "interrupted": int(interrupt.requested)}
+    return {**counts, "interrupted": interrupt.number or 0}
 
 
 def exit_status(counts: dict[str, int]) -> int:
-    """130 after Ctrl-C, else 0."""
-    return 130 if counts["interrupted"] else 0
+    """128 + its number after a signal, else 0."""
+    return 128 + counts["interrupted"] if counts["interrupted"] else 0
 
 
 def _until(interrupt: Interrupt, scenes: Sequence["MovingShapes"]) -> Iterator["MovingShapes"]:
@@ -90,14 +90,14 @@ def write_scenes(scenes: Iterable["MovingShapes"], folder: str | Path) -> dict[s
 
     Args:
         scenes: Scenes with different seeds, each with at least one frame.
-        folder: New or empty folder.
+        folder: New or empty folder, or one that this function wrote.
 
     Returns:
         Numbers of ``videos``, ``frames`` and ``tracks`` written.
 
     Raises:
-        ValueError: If the folder is not empty, there are no scenes, or two scenes have the same seed.
-        OSError: If a file cannot be written.
+        ValueError: If there are no scenes, or two scenes have the same seed.
+        OSError: If a file cannot be written, or the folder has files of another origin.
     """
     from PIL import Image
 
@@ -108,8 +108,6 @@ def write_scenes(scenes: Iterable["MovingShapes"], folder: str | Path) -> dict[s
     from tltm_graph.synthetic import MovingShapes
 
     folder = Path(folder).absolute()
-    if folder.is_dir() and any(folder.iterdir()):
-        raise ValueError(f"Expected a new or empty folder to write to, got '{folder}' with files in it: name another")
     counts = {"videos": 0, "frames": 0, "tracks": 0}
     frame_facts: dict[str, dict[str, list[float]]] = {}
     with (

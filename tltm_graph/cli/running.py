@@ -1,16 +1,63 @@
-"""Run a command: errors in plain words, Ctrl-C, and JSON output."""
+"""Run a command: errors in plain words, signals, and JSON output."""
 
 import json
 import os
 import signal
 import sys
 import threading
+import time
 import traceback
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+_STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name))
+"""Signals of Ctrl-C, of docker stop, of a closed terminal, and of SLURM before the time is up."""
+
+_REPEATED = 2.0  # seconds in which further signals are the same wish: to a process and its group, or a nervous finger
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal that ends the command.
+
+    Args:
+        number: Number of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"interrupted by {signal.Signals(number).name}")
+        self.number = number
+
+
+@contextmanager
+def _handling(handler: Callable[[int], None]) -> Iterator[None]:
+    """Context in which the signals that end a command call ``handler``, at most every two seconds.
+
+    Signals that the parent of this process chose to ignore, as nohup does, stay ignored.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    last = -_REPEATED
+
+    def handle(number: int, _: object) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _REPEATED:
+            last = now
+            handler(number)
+
+    previous = {number: signal.getsignal(number) for number in _STOPPING}
+    previous = {number: old for number, old in previous.items() if old not in (signal.SIG_IGN, None)}
+    for number in previous:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, old in previous.items():
+            signal.signal(number, old)
 
 
 def run_reporting_errors(work: Callable[[], int], show_traceback: bool) -> int:
@@ -21,30 +68,44 @@ def run_reporting_errors(work: Callable[[], int], show_traceback: bool) -> int:
         show_traceback: Print the traceback of an unexpected error.
 
     Returns:
-        Exit status: that of ``work``, 1 after an error, 130 after Ctrl-C.
+        Exit status: that of ``work``, 1 after an error, 128 + its number after a signal: 130 after Ctrl-C.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
-            warnings.simplefilter("ignore")  # advice of other libraries to their developers
-            warnings.simplefilter("always", UserWarning)
-            return work()
-    except (ValueError, OSError, ImportError) as error:
+    received: list[int] = []
+
+    def stop(number: int) -> None:
+        received.append(number)
+        raise Interrupted(number)
+
+    with _handling(stop):
+        try:
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                warnings.simplefilter("ignore")  # advice of other libraries to their developers
+                warnings.simplefilter("always", UserWarning)
+                return work()
+        except KeyboardInterrupt as error:
+            number = getattr(error, "number", signal.SIGINT)
+        except Exception as error:
+            if not received:
+                _print_error(error, show_traceback)
+                return 1
+            number = received[0]  # an import that a signal interrupts may fail in any way
+    print("error: interrupted", file=sys.stderr)
+    return 128 + number
+
+
+def _print_error(error: Exception, show_traceback: bool) -> None:
+    if isinstance(error, ValueError | OSError | ImportError):
         print(f"error: {error}", file=sys.stderr)
-        return 1
-    except Exception as error:  # a detector of the user may raise anything
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        print(
-            f"error: {type(error).__name__}: {error} (in {place.filename}, line {place.lineno}; "
-            "--traceback prints the whole traceback)",
-            file=sys.stderr,
-        )
-        if show_traceback:
-            traceback.print_exception(error)
-        return 1
-    except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
-        return 130
+        return
+    place = traceback.extract_tb(error.__traceback__)[-1]  # a detector of the user may raise anything
+    print(
+        f"error: {type(error).__name__}: {error} (in {place.filename}, line {place.lineno}; "
+        "--traceback prints the whole traceback)",
+        file=sys.stderr,
+    )
+    if show_traceback:
+        traceback.print_exception(error)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
@@ -52,25 +113,48 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 
 class Interrupt:
-    """Context in which the first Ctrl-C sets ``requested``; the second one raises KeyboardInterrupt as usual."""
+    """Context in which the first signal is a request to stop; one after two seconds raises :class:`Interrupted`.
+
+    Attributes:
+        number: Number of the signal, None without one.
+    """
 
     def __init__(self) -> None:
-        self.requested = False
-        self._in_main_thread = threading.current_thread() is threading.main_thread()
+        self.number: int | None = None
+        self._handling = _handling(self._request)
+
+    @property
+    def requested(self) -> bool:
+        """True after a signal."""
+        return self.number is not None
+
+    @property
+    def name(self) -> str | None:
+        """Name of the signal, such as ``"SIGINT"``; None without one."""
+        return None if self.number is None else signal.Signals(self.number).name
+
+    def raise_if_requested(self) -> None:
+        """Raise :class:`Interrupted` after a signal, for work that has no partial result."""
+        if self.number is not None:
+            raise Interrupted(self.number)
 
     def __enter__(self) -> "Interrupt":
-        if self._in_main_thread:
-            self._previous_handler = signal.signal(signal.SIGINT, self._request)
+        self._handling.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._in_main_thread:
-            signal.signal(signal.SIGINT, self._previous_handler)
+    def __exit__(self, *error: Any) -> None:
+        self._handling.__exit__(*error)
 
-    def _request(self, *_: object) -> None:
-        self.requested = True
-        signal.signal(signal.SIGINT, self._previous_handler)
+    def _request(self, number: int) -> None:
+        if self.number is not None:
+            raise Interrupted(number)
+        self.number = number
         print_in_handler("interrupted: finishing this frame and closing the files")
+
+
+def interrupted_status(name: str | None) -> int:
+    """Exit status of a command that the named signal ended, 0 without a signal."""
+    return 0 if name is None else 128 + signal.Signals[name]
 
 
 def print_in_handler(message: str) -> None:

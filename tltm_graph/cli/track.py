@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tltm_graph.cli.arguments import Backend, Folder, Option, SolverName
-from tltm_graph.cli.running import Interrupt, write_json
+from tltm_graph.cli.running import Interrupt, interrupted_status, write_json
 
 if TYPE_CHECKING:
     from tltm_graph.detectors import Detector
@@ -63,7 +63,8 @@ def track(
       graph.zip     with --save-graph: association graph, for tltm-graph explain, diff and solve
       graph.png     with --save-graph: picture of the graph
 
-    Each file appears when it is complete; after an error none does. Ctrl-C ends the video at the current frame.
+    The files appear together at the end; after an error none does. They replace those of an older run. Ctrl-C, SIGTERM,
+    SIGHUP and SIGUSR1 end the video at the current frame.
     The default detector is part of the package and knows the 80 classes of COCO. With --source shapes, a scene with
     known ground truth is rendered, and scores are printed; its default detector is the ground truth.
 
@@ -106,13 +107,19 @@ def track(
     from tltm_graph.detectors import ClassFilter, build_detector
     from tltm_graph.explanation import GraphWriter
     from tltm_graph.formats import TrackWriter
-    from tltm_graph.io.output import output_folder
+    from tltm_graph.io.output import check_members, mark_input, output_folder, write_together
     from tltm_graph.metrics import IdentityMeter
     from tltm_graph.synthetic import MovingShapes
 
     names = ["tracks.json", *(["overlay.mp4"] if overlay else []), *(["graph.zip"] if save_graph else [])]
     names += ["graph.png"] if save_graph and _can_draw("graph.png", "association_graph") else []
-    _check_targets([Path(output) / name for name in (*names, "run.json")], source, detector)
+    names += ["run.json"]
+    if not source:
+        raise ValueError("Expected a source, got an empty name: --source shapes renders a scene")
+    for name in (source, (detector or "").partition("?")[0].partition(":")[2]):
+        if name and Path(name).exists():
+            mark_input(name)
+    check_members(output, names)
     name = detector if detector is not None else "oracle" if source == RENDERED else DEFAULT_DETECTOR
     description = _with_backend(expand_detector_name(name), backend)
     device = "cpu" if device == "auto" and "backend=openvino" in description else _available_device(device)
@@ -136,7 +143,12 @@ def track(
     track_ids: set[int] = set()
     nothing_found = _NothingFound()
 
-    with output_folder(Path(output)) as folder, ExitStack() as stack, Interrupt() as interrupt:
+    with (
+        Interrupt() as interrupt,
+        output_folder(Path(output)),
+        write_together(Path(output), "run") as folder,
+        ExitStack() as stack,
+    ):
         tracks = stack.enter_context(TrackWriter(folder / "tracks.json"))
         write_overlay = _overlay_writer(stack, folder, model, frames, drawing) if overlay else None
         about = {**settings, "detector": name, "related": model.affinity() is not None, "fps": frames.fps}
@@ -165,26 +177,27 @@ def track(
         elapsed = time.perf_counter() - start
         num_frames = tracks.num_frames
         if num_frames == 0:
+            interrupt.raise_if_requested()
             raise ValueError(f"Expected at least one frame in '{source}', got none")
         if frames.num_frames is None and max_frames is None and not interrupt.requested:
             _check_length(model, num_frames)  # the length of this source is known only now
+        stack.close()  # completes the files
         if "graph.png" in names:
-            stack.close()  # completes graph.zip
             _draw_graph(folder)
-    run = {
-        "settings": {**settings, "detector": name, "device": device},
-        "tracker": repr(tracker),
-        "class_names": model.class_names,
-        "frames": num_frames,
-        "interrupted": interrupt.requested,
-        "tracks": len(track_ids),
-        "frames_per_second": round(num_frames / elapsed, 2),
-        "milliseconds": {stage: _percentiles(values) for stage, values in seconds.items()},
-        "scores": _scores(meter) if meter else None,
-        "versions": _versions("openvino" if "backend=openvino" in description else None),
-        "files": [*names, "run.json"],
-    }
-    write_json(folder / "run.json", run)
+        run = {
+            "settings": {**settings, "detector": name, "device": device},
+            "tracker": repr(tracker),
+            "class_names": model.class_names,
+            "frames": num_frames,
+            "interrupted": interrupt.name,
+            "tracks": len(track_ids),
+            "frames_per_second": round(num_frames / elapsed, 2),
+            "milliseconds": {stage: _percentiles(values) for stage, values in seconds.items()},
+            "scores": _scores(meter) if meter else None,
+            "versions": _versions("openvino" if "backend=openvino" in description else None),
+            "files": names,
+        }
+        write_json(folder / "run.json", run)
     _print_run(run)
     if not track_ids:
         print(nothing_found.explain(model, tracker))
@@ -192,8 +205,8 @@ def track(
 
 
 def exit_status(run: dict[str, Any]) -> int:
-    """130 after Ctrl-C, else 0."""
-    return 130 if run["interrupted"] else 0
+    """128 + its number after a signal, else 0."""
+    return interrupted_status(run["interrupted"])
 
 
 def _print_run(run: dict[str, Any]) -> None:
@@ -281,18 +294,6 @@ def _best_probability(model: "Detector", frames: Sequence["Frame"]) -> tuple[flo
             _, outputs = detector.dense(detector.prepare([detector.resize(frame.image)]))
             best = max(best, *(float(output.logits[:, labels].max().sigmoid()) for output in outputs))
     return best, detector.decoder.score_threshold
-
-
-def _check_targets(targets: Sequence[Path], source: str, detector: str | None) -> None:
-    if not source:
-        raise ValueError("Expected a source, got an empty name: --source shapes renders a scene")
-    inputs = [source, (detector or "").partition("?")[0].partition(":")[2]]
-    read = [Path(name).resolve() for name in inputs if name]
-    for target in targets:
-        if target.resolve() in read:
-            raise ValueError(f"Expected to write to another folder: '{target}' is also an input, and would be lost")
-        if target.is_dir():
-            raise ValueError(f"Expected to write the file '{target}', got a folder of that name: remove it")
 
 
 def _available_device(name: str) -> str:

@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tltm_graph.cli.arguments import File, Option
-from tltm_graph.cli.formats import FORMAT_TABLE, ReadingOptions, check_target, progress_bar
+from tltm_graph.cli.formats import FORMAT_TABLE, ReadingOptions, progress_bar
 from tltm_graph.cli.running import write_json
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ def validate(
         OSError: If a file cannot be read or written.
     """
     from tltm_graph.formats import validate as find_problems
-    from tltm_graph.io.output import output_folder
+    from tltm_graph.io.output import check_target, output_folder
 
-    if output is not None:
-        check_target(output, source, reading.images)
     videos = reading.open(source)
+    if output is not None:
+        check_target(output)
     with progress_bar(videos, "looking") as bar:
         problems = list(find_problems(videos, bar))
     if output is not None:

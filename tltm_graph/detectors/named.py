@@ -1,6 +1,9 @@
 import importlib
 import inspect
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
@@ -110,7 +113,8 @@ def _require(argument: str, example: str, description: str) -> None:
 def _import(path: str) -> Callable[..., Any]:
     module_name, _, attribute = path.rpartition(".")
     try:
-        module = importlib.import_module(module_name)
+        with _working_folder_on_path():
+            module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise ValueError(
             f"Expected the dotted path of a class, got '{path}': {error}; is it on the Python path?"
@@ -118,6 +122,20 @@ def _import(path: str) -> Callable[..., Any]:
     if not hasattr(module, attribute):
         raise ValueError(f"Expected '{attribute}' in the module '{module_name}', found none")
     return getattr(module, attribute)
+
+
+@contextmanager
+def _working_folder_on_path() -> Iterator[None]:
+    """Context in which modules are also looked up in the working folder.
+
+    Not longer: other packages import optional modules when they are first used, and a file of such a name may be there.
+    """
+    folder = os.getcwd()
+    sys.path.append(folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
 
 
 def _call(

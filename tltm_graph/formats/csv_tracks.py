@@ -2,20 +2,21 @@
 
 import csv
 import gzip
+import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from io import StringIO
-from math import isfinite
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
-from tltm_graph.formats.annotations import check_masks
+from tltm_graph.formats.annotations import MAX_COORDINATE, MAX_LABEL, check_masks
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.formats.writer import TracksWriter, exact_number, extent, roll_back
-from tltm_graph.io.output import write_atomically
-from tltm_graph.io.text import read_text
+from tltm_graph.formats.writer import TracksWriter, exact_number, extent
+from tltm_graph.io.output import roll_back, write_atomically
+from tltm_graph.io.text import one_line, read_exact_text, shown
+from tltm_graph.limits import check_length, check_pixels
 from tltm_graph.ops.rle import Rle
 from tltm_graph.structures import Observation, Tracks
 
@@ -26,6 +27,9 @@ CSV_COLUMNS = (
 """Columns of a row, which is an object in a frame; unknown cells are empty. A video without objects has one row."""
 
 _REQUIRED = ("video", "frame", "track_id", "x", "y", "width", "height")
+
+_FORMULA = re.compile("'*[=+\\-@\t\r]")
+"""Beginnings of cells that a spreadsheet takes for a formula, and of names that look like such a cell made inert."""
 
 Value = TypeVar("Value", int, float)
 Row = dict[str, str]
@@ -52,21 +56,25 @@ def read_csv_tracks(path: str | Path) -> VideoSet:
     path = Path(path)
     rows_by_video: dict[str, list[tuple[int, Row]]] = {}
     names: dict[int, str] = {}
-    for line, row in _rows(read_text(path, "a table of tracks").removeprefix("\ufeff"), path):
+    for line, row in _rows(read_exact_text(path, "a table of tracks"), path):
         rows_by_video.setdefault(row["video"], []).append((line, row))
         if row.get("class_name"):
             label = _label(row, f"'{path}', line {line}")
             if names.setdefault(label, row["class_name"]) != row["class_name"]:
                 raise ValueError(
-                    f"Expected one name of each label, got '{names[label]}' and '{row['class_name']}' of {label} in "
-                    f"'{path}', line {line}"
+                    f"Expected one name of each label, got {shown(names[label])} and {shown(row['class_name'])} of "
+                    f"{label} in '{path}', line {line}"
                 )
     videos: list[Video] = []
     ids: list[Any] = []
     for number, (name, rows) in enumerate(rows_by_video.items(), start=1):
         columns = ("num_frames", "image_height", "image_width", "video_id")
         num_frames, height, width, video_id = (_shared(rows, column, path) for column in columns)
+        where = f"'{path}', line {rows[0][0]}, video {shown(name)}"
+        check_length(num_frames or 0, where)
         size = None if height is None or width is None else (height, width)
+        if size is not None:
+            check_pixels(*size, where)
         objects = [(line, row) for line, row in rows if any(row[column] for column in _REQUIRED[1:])]
         load = partial(_read_tracks, objects, size, num_frames, path)
         videos.append(Video(name, num_frames, size, number, load=load))
@@ -82,7 +90,8 @@ class CsvWriter(TracksWriter):
 
     Objects read back exactly, see :func:`~tltm_graph.formats.writer.extent` for boxes. The frames of a stream after
     its last object, the frame rate (``time`` is for humans), frame names, and names of classes without objects are
-    lost. Spreadsheets take an ``rle_counts`` that begins with ``=`` for a formula: do not save the table there.
+    lost. Names that a spreadsheet would take for a formula (``=1+1``) get a single quote in front, which
+    :func:`read_csv_tracks` removes. An ``rle_counts`` that begins with ``=`` stays: do not save the table there.
 
     Args:
         path: The file; packed if its name ends in ``.gz``.
@@ -102,7 +111,7 @@ class CsvWriter(TracksWriter):
         temporary = self._output.enter_context(write_atomically(self.path))
         opening = gzip.open if self.path.suffix == ".gz" else open
         file = self._output.enter_context(opening(temporary, "wt", encoding="utf-8", newline=""))
-        self._table = csv.writer(file, lineterminator="\n")
+        self._table = csv.writer(_Rows(file), lineterminator="\r\n")
         self._table.writerow(CSV_COLUMNS)
 
     def _begin(self, video: Video) -> None:
@@ -123,7 +132,7 @@ class CsvWriter(TracksWriter):
                 "height": extent(y0, y1),
                 "score": exact_number(observation.score),
                 "label": observation.label,
-                "class_name": None if self.class_names is None else self.class_names[observation.label],
+                "class_name": None if self.class_names is None else _inert(self.class_names[observation.label]),
                 "crowd": int(observation.crowd),
                 "area": None if observation.area is None else exact_number(observation.area),
                 "rle_counts": None if mask is None else mask["counts"],
@@ -133,7 +142,7 @@ class CsvWriter(TracksWriter):
     def _write_row(self, size: Sequence[int] | None, cells: dict[str, Any]) -> None:
         assert self.video is not None
         height, width = size or (None, None)
-        video_cells = self.video.name, self.video.id, self.video.num_frames, height, width
+        video_cells = _inert(self.video.name), self.video.id, self.video.num_frames, height, width
         self._table.writerow([*video_cells, *(cells.get(column) for column in CSV_COLUMNS[len(video_cells) :])])
         self._is_empty = False
 
@@ -147,6 +156,25 @@ class CsvWriter(TracksWriter):
 
     def _discard(self) -> None:
         roll_back(self._output)
+
+
+class _Rows:
+    """File whose rows end in ``\\n``: the writer of Python 3.11 quotes a ``\\r`` only if rows end in ``\\r\\n``."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, row: str) -> None:
+        self._file.write(row.removesuffix("\r\n") + "\n")
+
+
+def _inert(name: str) -> str:
+    return f"'{name}" if _FORMULA.match(name) else name
+
+
+def _exact(cell: str) -> str:
+    """Name in a cell; inverse of :func:`_inert`."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def _rows(text: str, path: Path) -> list[tuple[int, Row]]:
@@ -163,12 +191,17 @@ def _rows(text: str, path: Path) -> list[tuple[int, Row]]:
     if not set(_REQUIRED) <= set(columns) or len(set(columns)) < len(columns):
         raise ValueError(
             f"Expected columns {', '.join(_REQUIRED)}, separated by commas and each once, in '{path}', got "
-            f"{', '.join(columns) or 'an empty file'}"
+            f"{one_line(', '.join(columns))[:200] or 'an empty file'}"
         )
     for line, cells in lines:
         if len(cells) != len(columns):
             raise ValueError(f"Expected {len(columns)} cells, got {len(cells)} in '{path}', line {line}")
-    return [(line, dict(zip(columns, cells, strict=True))) for line, cells in lines]
+    rows = [(line, dict(zip(columns, cells, strict=True))) for line, cells in lines]
+    for _, row in rows:
+        for column in ("video", "class_name"):
+            if row.get(column, "").startswith("'"):
+                row[column] = _exact(row[column])
+    return rows
 
 
 def _read_tracks(
@@ -180,8 +213,9 @@ def _read_tracks(
         frame = _number(row, "frame", int, 0, where)
         if num_frames is not None and frame >= num_frames:
             raise ValueError(f"Expected frames 0 to {num_frames - 1}, as 'num_frames' says, got {frame} in {where}")
-        x, y = (_number(row, column, float, None, where) for column in ("x", "y"))
-        width, height = (_number(row, column, float, 0, where) for column in ("width", "height"))
+        check_length(frame + 1, where)
+        x, y = (_number(row, column, float, -MAX_COORDINATE, where, MAX_COORDINATE) for column in ("x", "y"))
+        width, height = (_number(row, column, float, 0, where, MAX_COORDINATE) for column in ("width", "height"))
         mask = None
         if row.get("rle_counts"):
             if size is None:
@@ -189,11 +223,11 @@ def _read_tracks(
             mask = Rle(size=list(size), counts=row["rle_counts"])
         crowd = row.get("crowd") or "0"
         if crowd not in ("0", "1"):
-            raise ValueError(f"Expected 'crowd' as 0 or 1, got '{crowd}' in {where}")
+            raise ValueError(f"Expected 'crowd' as 0 or 1, got {shown(crowd)} in {where}")
         observation = Observation(
             id=_number(row, "track_id", int, 0, where),
             box=(x, y, x + width, y + height),
-            score=_number(row, "score", float, None, where) if row.get("score") else 1.0,
+            score=_number(row, "score", float, -MAX_COORDINATE, where) if row.get("score") else 1.0,
             label=_label(row, where),
             mask=mask,
             crowd=crowd == "1",
@@ -205,11 +239,11 @@ def _read_tracks(
     try:
         return Tracks.from_observations(observations, size, num_frames)
     except ValueError as error:
-        raise ValueError(f"{error}, in '{path}', video '{rows[0][1]['video']}'") from error
+        raise ValueError(f"{error}, in '{path}', video {shown(rows[0][1]['video'])}") from error
 
 
 def _label(row: Row, where: str) -> int:
-    return _number(row, "label", int, 0, where) if row.get("label") else 0
+    return _number(row, "label", int, 0, where, MAX_LABEL) if row.get("label") else 0
 
 
 def _shared(rows: list[tuple[int, Row]], column: str, path: Path) -> int | None:
@@ -217,20 +251,26 @@ def _shared(rows: list[tuple[int, Row]], column: str, path: Path) -> int | None:
     values = {_number(row, column, int, 0, f"'{path}', line {line}") for line, row in rows if row.get(column)}
     if len(values) > 1:
         raise ValueError(
-            f"Expected one '{column}' of each video, got {sorted(values)[:5]} of video '{rows[0][1]['video']}' in "
-            f"'{path}'"
+            f"Expected one '{column}' of each video, got {sorted(values)[:5]} of video "
+            f"{shown(rows[0][1]['video'])} in '{path}'"
         )
     return next(iter(values), None)
 
 
-def _number(row: Row, column: str, kind: Callable[[Any], Value], least: float | None, where: str) -> Value:
+def _number(
+    row: Row, column: str, kind: Callable[[Any], Value], least: float, where: str, most: float = 2**63 - 1
+) -> Value:
     value: Value | None
     try:
         value = kind(row[column])
     except ValueError:
         value = None
-    if value is None or not isfinite(value) or (least is not None and value < least):
+    if value is None or not least <= value <= most:  # NaN is not
         type_name = "a whole number" if kind is int else "a finite number"
-        bound = "" if least is None else f" of at least {least}"
-        raise ValueError(f"Expected '{column}' as {type_name}{bound}, got '{row[column]}' in {where}")
+        bound = ""
+        if value is not None and value > most:
+            bound = f" of at most {most:g}"
+        elif least >= 0 or (value is not None and value < least):
+            bound = f" of at least {least:g}"
+        raise ValueError(f"Expected '{column}' as {type_name}{bound}, got {shown(row[column])} in {where}")
     return value

@@ -1,5 +1,6 @@
 """DAVIS 2016, 2017 and 2019: folders of palette images, the format of video object segmentation."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -8,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from pycocotools import mask as coco_mask
 
+from tltm_graph.formats.annotations import inside
 from tltm_graph.formats.label_maps import (
     IMAGE_SUFFIXES,
     LabelMaps,
@@ -21,11 +22,18 @@ from tltm_graph.formats.label_maps import (
 )
 from tltm_graph.formats.mots import disjoint
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.formats.writer import TracksWriter, roll_back
-from tltm_graph.io.output import output_folder, write_folder_atomically
+from tltm_graph.formats.writer import TracksWriter
+from tltm_graph.io.images import open_image
+from tltm_graph.io.output import (
+    check_folder_target,
+    child,
+    output_folder,
+    roll_back,
+    write_folder_atomically,
+)
 from tltm_graph.io.spool import Spool
 from tltm_graph.io.text import read_text
-from tltm_graph.ops.rle import to_coco
+from tltm_graph.ops.rle import decode_rle
 from tltm_graph.structures import Observation, Tracks
 
 VOID = 255
@@ -64,7 +72,7 @@ def read_davis(
     if not (root / "JPEGImages").is_dir() and not any((root / name).is_dir() for name in _ANNOTATIONS):
         folders = video_folders(root)
         if image_set is not None:
-            folders = [root / name for name in _read_image_set(root, image_set)]
+            folders = [inside(root, name, f"the list '{image_set}'") for name in _read_image_set(root, image_set)]
         videos = [_video(number, folder.name, folder, None) for number, folder in enumerate(folders, start=1)]
         return VideoSet(videos, name=str(path))
     maps, images = _annotation_folders(root, resolution, annotations)
@@ -73,7 +81,7 @@ def read_davis(
     names = all_names if image_set is None else _read_image_set(root, image_set)
     videos = []
     for position, name in enumerate(names, start=len(all_names) + 1):
-        folders = [folder / name for folder in (maps, images)]
+        folders = [inside(folder, name, f"the list '{image_set}'") for folder in (maps, images)]
         map_folder, image_folder = (folder if folder.is_dir() else None for folder in folders)
         if map_folder is None and image_folder is None:
             raise FileNotFoundError(f"Expected sequence '{name}' at '{folders[0]}' or '{folders[1]}', found neither")
@@ -153,7 +161,7 @@ class _MapReader:
 def _is_black_and_white(path: Path, labels: np.ndarray) -> bool:
     if not ((labels == 0) | (labels == VOID)).all():
         return False
-    with Image.open(path) as image:
+    with open_image(path, "a label map") as image:
         return image.mode == "L"
 
 
@@ -197,8 +205,10 @@ class DavisWriter(TracksWriter):
     def _begin(self, video: Video) -> None:
         names = video.frame_names or ()
         for name in (video.name, *names):
-            if not name or name.startswith(".") or Path(name).name != name or "\\" in name or names.count(name) > 1:
-                raise ValueError(f"Expected names for files, each once, in video '{video.name}', got '{name}'")
+            child(self.path, name)
+        repeated = next((name for name, count in Counter(names).items() if count > 1), None)
+        if repeated is not None:
+            raise ValueError(f"Expected each frame name once in video '{video.name}', got '{repeated}' twice")
         if video.frame_names is not None and len(names) != video.num_frames:
             raise ValueError(f"Expected {video.num_frames} frame names of video '{video.name}', got {len(names)}")
         if video.name in self._written:
@@ -206,6 +216,7 @@ class DavisWriter(TracksWriter):
         if not self._written:
             self._output.enter_context(output_folder(self.path))
         self._written.add(video.name)
+        check_folder_target(self.path / video.name)
         self._spool = Spool(self.path / f"{video.name}.spool")
         self._size = video.size
         self._sums: dict[int, float] = {}  # sum of scores by id, in the order of appearance
@@ -304,9 +315,7 @@ def _paint(observations: list[Observation], numbers: dict[int, int], size: tuple
     for observation in (*void, *disjoint(objects, where)):
         if observation.mask is None:
             raise ValueError(f"Expected masks for label maps, got only a box of object {observation.id} in {where}")
-        labels[coco_mask.decode(to_coco([observation.mask])[0]) > 0] = (
-            VOID if observation.crowd else numbers[observation.id]
-        )
+        labels[decode_rle([observation.mask], size)[0].numpy()] = VOID if observation.crowd else numbers[observation.id]
     return labels
 
 

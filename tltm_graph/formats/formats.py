@@ -25,6 +25,7 @@ from tltm_graph.formats.writer import TracksWriter
 from tltm_graph.formats.yolo import read_yolo
 from tltm_graph.formats.youtube_vis import YoutubeVisWriter, read_youtube_vis
 from tltm_graph.formats.youtube_vis_results import YoutubeVisResultsWriter, read_youtube_vis_results
+from tltm_graph.io.output import mark_input
 from tltm_graph.structures import Tracks
 
 
@@ -110,6 +111,9 @@ def open_videos(
         FileNotFoundError: If there is nothing at ``path``.
         ValueError: If the format is unknown or cannot be guessed, or the content is not valid.
     """
+    for data in (path, images):
+        if data is not None:
+            mark_input(data)
     name = guess_format(path) if format is None else format
     if name not in FORMATS:
         raise ValueError(f"Expected a format of {sorted(FORMATS)}, got '{name}'")

@@ -2,6 +2,7 @@
 
 import configparser
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -12,11 +13,13 @@ from typing import TypeVar
 
 import numpy as np
 
+from tltm_graph.formats.annotations import MAX_COORDINATE, inside
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.formats.writer import TextFilesWriter, exact_number, extent
-from tltm_graph.io.output import write_atomically
-from tltm_graph.io.text import read_text
+from tltm_graph.io.output import child, write_atomically
+from tltm_graph.io.text import one_line, read_text, shown
 from tltm_graph.io.video import natural_order
+from tltm_graph.limits import check_length, check_pixels, current_limits
 from tltm_graph.structures import Observation, Track, Tracks
 
 Number = TypeVar("Number", int, float)
@@ -84,14 +87,22 @@ def _sequence(folder: Path) -> tuple[Video, Path | None]:
         try:
             parser.read_string(read_text(file, "a description of a sequence"))
             info = dict(parser["Sequence"])
-        except (configparser.Error, KeyError) as error:
-            raise ValueError(f"Expected lines 'key=value' under [Sequence] in '{file}', got {error}") from error
+        except (configparser.Error, KeyError, AttributeError) as error:  # AttributeError: indented lines without a key
+            raise ValueError(
+                f"Expected lines 'key=value' under [Sequence] in '{file}', got {one_line(str(error))}"
+            ) from error
     num_frames = _value(info, "seqLength", file, int, 0)
+    check_length(num_frames or 0, f"'seqLength' of '{file}'")
     width, height = _value(info, "imWidth", file, int, 1), _value(info, "imHeight", file, int, 1)
+    if width is not None and height is not None:
+        check_pixels(height, width, f"'imHeight' and 'imWidth' of '{file}'")
     images = None
-    image_folder = folder / info.get("imdir", "img1")
+    image_folder = inside(folder, info.get("imdir", "img1"), f"'imDir' of '{file}'")
+    suffix = info.get("imext", ".jpg")
+    if not re.fullmatch(r"\.?\w*", suffix):
+        raise ValueError(f"Expected 'imExt' as a suffix such as .jpg in '{file}', got {shown(suffix)}")
     if image_folder.is_dir():
-        files = image_folder.glob("*" + info.get("imext", ".jpg"))
+        files = image_folder.glob("*" + suffix)
         images = tuple(sorted(files, key=lambda path: natural_order(path.stem)))
         if num_frames is not None and len(images) != num_frames:
             raise ValueError(
@@ -118,7 +129,7 @@ def _value(info: dict[str, str], key: str, file: Path, kind: type[Number], least
     except ValueError:
         value = kind(-1)
     if not least <= value < math.inf:
-        raise ValueError(f"Expected '{key}' as a number of at least {least} in '{file}', got '{text}'")
+        raise ValueError(f"Expected '{key}' as a number of at least {least} in '{file}', got {shown(text)}")
     return value
 
 
@@ -160,7 +171,7 @@ class MotWriter(TextFilesWriter):
     """
 
     def _file(self, video: Video) -> Path:
-        return self.path / f"{video.name}.txt"
+        return child(self.path, f"{video.name}.txt")
 
     def _write(self, frame: int, observations: list[Observation]) -> None:
         for observation in observations:
@@ -179,7 +190,7 @@ class MotTruthWriter(TextFilesWriter):
     """
 
     def _file(self, video: Video) -> Path:
-        return self.path / video.name / "gt" / "gt.txt"
+        return child(self.path, video.name) / "gt" / "gt.txt"
 
     def _write(self, frame: int, observations: list[Observation]) -> None:
         for observation in observations:
@@ -232,12 +243,19 @@ def _read_tracks(file: Path, num_frames: int | None, size: tuple[int, int] | Non
     def check(valid: np.ndarray, message: Callable[[np.ndarray], str]) -> None:
         if not valid.all():
             row = int(valid.argmin())
-            lines = [number for number, line in enumerate(text.split("\n"), start=1) if line.strip()]  # of the rows
-            raise ValueError(f"{message(table[row])} in '{file}', line {lines[row]}")
+            raise ValueError(f"{message(table[row])} in '{file}', line {_line_of(text, row)}")
 
     check(np.isfinite(table).all(axis=1), lambda row: f"Expected finite numbers, got {row.tolist()}")
+    check(
+        (np.abs(table[:, 2:6]) < MAX_COORDINATE).all(axis=1),
+        lambda row: f"Expected boxes of pixels below {MAX_COORDINATE:g}, got {row[2:6].tolist()}",
+    )
     whole = (table[:, :2] == np.floor(table[:, :2])) & (np.abs(table[:, :2]) < 2**53)
     check(whole.all(axis=1), lambda row: f"Expected whole numbers as frame and id, got {row[0]:g} and {row[1]:g}")
+    bound = current_limits().max_length
+    if (frames > bound).any():
+        row = int((frames > bound).argmax())
+        check_length(int(frames[row]), f"'{file}', line {_line_of(text, row)}")
     check(ids >= 0, lambda row: f"Expected ids of at least 0, got {row[1]:.0f}: these are detections, not tracks,")
     last = math.inf if num_frames is None else num_frames
     valid_frames = "frames from 1 on" if num_frames is None else f"frames 1 to {num_frames}"
@@ -262,6 +280,11 @@ def _read_tracks(file: Path, num_frames: int | None, size: tuple[int, int] | Non
         part = slice(begin, end)
         tracks[int(track_id)] = Track(indices[part], boxes[part], track_scores[part], track_labels[part])
     return Tracks(tracks, size, int(frames.max(initial=0)) if num_frames is None else num_frames)
+
+
+def _line_of(text: str, row: int) -> int:
+    """Number of the line of a row: empty lines are no rows."""
+    return [number for number, line in enumerate(text.split("\n"), start=1) if line.strip()][row]
 
 
 def _table(text: str, file: Path) -> np.ndarray:
@@ -293,7 +316,7 @@ def _raise_for_line(text: str, file: Path, error: ValueError) -> None:
             try:
                 float(cell)
             except ValueError:
-                raise ValueError(f"Expected a number, got '{cell.strip()}' in '{file}', line {number}") from error
+                raise ValueError(f"Expected a number, got {shown(cell.strip())} in '{file}', line {number}") from error
         if len(cells) != num_columns:
             raise ValueError(
                 f"Expected {num_columns} columns as in the lines before, got {len(cells)} in '{file}', line {number}"

@@ -1,21 +1,22 @@
 """Masks of MOTSChallenge and KITTI-MOTS in text files, and masks made disjoint, as these formats demand."""
 
-import gzip
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import torch
 from pycocotools import mask as coco_mask
 
+from tltm_graph.formats.annotations import to_id, to_size
 from tltm_graph.formats.mot import class_number, find_sequences
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.formats.writer import TextFilesWriter
-from tltm_graph.io.text import read_text
-from tltm_graph.ops.rle import Rle, check_rles, encode_rle, rle_to_box, to_coco
+from tltm_graph.io.output import child
+from tltm_graph.io.text import read_start, read_text, shown
+from tltm_graph.limits import check_length
+from tltm_graph.ops.rle import Rle, check_rles, decode_rle, encode_rle, rle_intervals, rle_to_box, rle_to_boxes, to_coco
 from tltm_graph.structures import Observation, Tracks
 
 MOTS_CLASSES = ("car", "pedestrian")
@@ -56,12 +57,11 @@ def disjoint(observations: Sequence[Observation], where: str) -> list[Observatio
             )
     if not masks:
         return []
-    encoded = to_coco(masks)
     taken = np.zeros(masks[0]["size"], dtype=bool)  # (H, W)
     result: dict[int, Observation | None] = dict(enumerate(observations))
     contested = np.flatnonzero(_overlaps(masks).any(axis=1)).tolist()
     for index in sorted(contested, key=lambda index: -observations[index].score):  # stable: the first of equals wins
-        pixels = coco_mask.decode(encoded[index]).astype(bool)
+        pixels = decode_rle([masks[index]], taken.shape)[0].numpy()
         visible = pixels & ~taken
         if not visible.any():
             result[index] = None
@@ -138,7 +138,7 @@ class MotsWriter(TextFilesWriter):
 
     def _file(self, video: Video) -> Path:
         self._size = video.size
-        return self.path / f"{video.name}.txt"
+        return child(self.path, f"{video.name}.txt")
 
     def _write(self, frame: int, observations: list[Observation]) -> None:
         where = self._where(frame)
@@ -174,19 +174,21 @@ def _read_tracks(file: Path, first_frame: int, num_frames: int | None, size: tup
             (counts,) = cells[5:]
         except ValueError as error:
             raise ValueError(
-                f"Expected 'frame id class height width rle', five whole numbers and a mask, got '{text[:60]}' in "
+                f"Expected 'frame id class height width rle', five whole numbers and a mask, got {shown(text)} in "
                 f"'{file}', line {line}"
             ) from error
+        to_id(track_id, "id", f"'{file}', line {line}")
+        check_length(frame - first_frame + 1, f"'{file}', line {line}")
+        if size is None:
+            size = to_size(height, width, f"'{file}', line {line}")
         rows.append((frame - first_frame, track_id, number, line))
         masks.append(Rle(size=[height, width], counts=counts))
-    if masks and size is None:
-        size = masks[0]["size"][0], masks[0]["size"][1]
     _check_rows(rows, file, first_frame, num_frames)
     if size is None:
         return Tracks({}, None, num_frames or 0)
     check_rles(masks, size, lambda i: f"'{file}', line {rows[i][3]}, frame {rows[i][0]} (from 0), object {rows[i][1]}")
     _check_disjoint(rows, masks, file)
-    boxes = np.asarray(coco_mask.toBbox(to_coco(masks))).reshape(-1, 4)
+    boxes = np.array(rle_to_boxes(masks)).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     observations = (
         (frame, Observation(track_id, tuple(box), 1.0, min(number, 2) - 1, mask, crowd=number == IGNORE_CLASS))
@@ -206,8 +208,8 @@ def _check_rows(rows: list[tuple[int, int, int, int]], file: Path, first_frame: 
                 f"Expected frames from {first_frame} {last}, got frame {frame + first_frame} {where}: MOTSChallenge "
                 "counts from 1 (first_frame=1), KITTI-MOTS from 0 (first_frame=0)"
             )
-        if track_id < 0 or (frame, track_id) in ids:
-            raise ValueError(f"Expected ids of at least 0, each once in a frame, got id {track_id} {where}")
+        if (frame, track_id) in ids:
+            raise ValueError(f"Expected each id once in a frame, got id {track_id} again {where}")
         ids.add((frame, track_id))
         if number not in (1, 2, IGNORE_CLASS):
             raise ValueError(f"Expected class 1 (car), 2 (pedestrian) or 10 (not scored), got {number} {where}")
@@ -216,23 +218,24 @@ def _check_rows(rows: list[tuple[int, int, int, int]], file: Path, first_frame: 
 
 
 def _check_disjoint(rows: list[tuple[int, int, int, int]], masks: list[Rle], file: Path) -> None:
-    order = sorted(range(len(rows)), key=lambda index: rows[index][0])
-    for frame, group in groupby(order, key=lambda index: rows[index][0]):
-        indices = list(group)
-        pairs = np.argwhere(_overlaps([masks[index] for index in indices]))
-        if len(pairs):
-            first, second = (rows[indices[position]][1] for position in pairs[0])
-            raise ValueError(
-                f"Expected masks that do not overlap, got objects {first} and {second} on one pixel in frame {frame} "
-                f"(from 0) of '{file}': the format forbids it, and the official evaluation refuses it"
-            )
+    owner, begin, end = rle_intervals(masks)
+    frames = np.array([frame for frame, _, _, _ in rows], dtype=np.int64)[owner]
+    order = np.lexsort((begin, frames))
+    owner, begin, end, frames = (values[order] for values in (owner, begin, end, frames))
+    overlaps = np.flatnonzero((begin[1:] < end[:-1]) & (frames[1:] == frames[:-1]))
+    if len(overlaps):
+        first, second = sorted(owner[overlaps[0] : overlaps[0] + 2].tolist())
+        raise ValueError(
+            f"Expected masks that do not overlap, got objects {rows[first][1]} and {rows[second][1]} on one pixel in "
+            f"frame {rows[first][0]} (from 0) of '{file}': the format forbids it, and the official evaluation refuses "
+            "it"
+        )
 
 
 def _size_in(file: Path) -> tuple[int, int] | None:
     """Read height and width from the first line; None if it has none, as reading the tracks reports the error."""
+    cells = read_start(file, "MOTS masks").split(maxsplit=5)
     try:
-        with gzip.open(file, "rt") if file.suffix == ".gz" else file.open(encoding="utf-8") as lines:
-            cells = next((line.split() for line in lines if line.strip()), [])
-        return int(cells[3]), int(cells[4])
-    except (OSError, EOFError, ValueError, IndexError):
+        return to_size(int(cells[3]), int(cells[4]), "")
+    except (ValueError, IndexError):
         return None

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from pycocotools import mask as coco_mask
 
 from tltm_graph.formats.label_maps import LabelMaps, frame_files, label_map_observations, video_folders
 from tltm_graph.formats.mots import IGNORE_CLASS, MOTS_CLASSES, disjoint, mots_class
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.formats.writer import TracksWriter, roll_back
-from tltm_graph.io.output import write_folder_atomically
-from tltm_graph.ops.rle import to_coco
+from tltm_graph.formats.writer import TracksWriter
+from tltm_graph.io.output import child, roll_back, write_folder_atomically
+from tltm_graph.ops.rle import decode_rle
 from tltm_graph.structures import Observation, Tracks
 
 _CLASS_STEP = 1000
@@ -73,22 +72,24 @@ class MotsPngWriter(TracksWriter):
         super().__init__(path, class_names, category_ids)
         self.first_frame = first_frame
         self._output = ExitStack()
+        self._begun: set[str] = set()
         self._folder = self.path
         self._size: tuple[int, int] | None = None
         self._num_written = 0
         self._owners: dict[int, int] = {}  # value -> id
 
     def _begin(self, video: Video) -> None:
-        if Path(video.name).name != video.name:
-            raise ValueError(f"Expected a video name that can be a folder name, got video '{video.name}': rename it")
+        if video.name in self._begun:
+            raise ValueError(f"Expected each video once, got '{video.name}' twice: rename one")
+        self._begun.add(video.name)
         self._size, self._num_written, self._owners = video.size, 0, {}
         self._output = ExitStack()
-        self._folder = self._output.enter_context(write_folder_atomically(self.path / video.name))
+        self._folder = self._output.enter_context(write_folder_atomically(child(self.path, video.name)))
 
     def _write(self, frame: int, observations: list[Observation]) -> None:
         where = self._where(frame)
         visible = disjoint(observations, where)
-        masks = to_coco([observation.mask for observation in visible if observation.mask is not None])
+        masks = [observation.mask for observation in visible if observation.mask is not None]
         if not masks:
             return  # written before the next frame with objects, whose masks give the size
         if self._size is None:
@@ -98,7 +99,7 @@ class MotsPngWriter(TracksWriter):
         for observation, mask in zip(visible, masks, strict=True):
             if tuple(mask["size"]) != labels.shape:
                 raise ValueError(f"Expected masks of {labels.shape} pixels (H, W), got {mask['size']} in {where}")
-            labels[coco_mask.decode(mask).astype(bool)] = self._value(observation, where)
+            labels[decode_rle([mask], labels.shape)[0].numpy()] = self._value(observation, where)
         self._save(labels)
 
     def _end(self) -> None:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from tltm_graph.formats.video import Video
-from tltm_graph.io.output import write_atomically
+from tltm_graph.io.output import roll_back, write_atomically
 from tltm_graph.structures import Observation
 
 
@@ -166,14 +166,16 @@ class TextFilesWriter(TracksWriter):
     ) -> None:
         super().__init__(path, class_names, category_ids)
         self._output = ExitStack()
+        self._begun: set[str] = set()
 
     @abstractmethod
     def _file(self, video: Video) -> Path:
-        """Return the path of a video's text file."""
+        """Return the path of a video's text file, made by :func:`tltm_graph.io.output.child`."""
 
     def _begin(self, video: Video) -> None:
-        if Path(video.name).name != video.name:
-            raise ValueError(f"Expected a video name that can be a file name, got video '{video.name}': rename it")
+        if video.name in self._begun:
+            raise ValueError(f"Expected each video once, got '{video.name}' twice: rename one")
+        self._begun.add(video.name)
         path = self._file(video)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._output = ExitStack()
@@ -188,11 +190,6 @@ class TextFilesWriter(TracksWriter):
 
     def _discard(self) -> None:
         roll_back(self._output)
-
-
-def roll_back(output: ExitStack) -> None:
-    """Leave the open contexts as after a failure; do nothing if they were left before."""
-    output.__exit__(GeneratorExit, GeneratorExit(), None)
 
 
 def exact_number(value: float) -> int | float:

@@ -1,12 +1,12 @@
 import gzip
 import json
-import os
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from tltm_graph.io.output import temporary_path
+from tltm_graph.io.output import roll_back, write_atomically
 from tltm_graph.io.text import read_text
 
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -121,7 +121,7 @@ class JsonListReader:
 
 
 class JsonListWriter:
-    """Writer of a JSON file with a long list, entry by entry, under a temporary name until :meth:`publish`.
+    """Writer of a JSON file with a long list, entry by entry, under the name ``temporary`` until :meth:`publish`.
 
     Args:
         path: Path of the file; compressed if it ends in ``.gz``.
@@ -129,9 +129,9 @@ class JsonListWriter:
     """
 
     def __init__(self, path: Path, head: str = "[") -> None:
-        self.path = path
-        self.temporary = temporary_path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._output = ExitStack()
+        self.temporary = self._output.enter_context(write_atomically(path))
         opening = gzip.open if path.suffix == ".gz" else open
         self._file: IO[str] = opening(self.temporary, "wt", encoding="utf-8")
         self._file.write(head)
@@ -160,10 +160,11 @@ class JsonListWriter:
         self._file.close()
 
     def publish(self) -> None:
-        """Rename the file to its final name."""
-        os.replace(self.temporary, self.path)
+        """Give the file its final name."""
+        self._output.close()
 
     def discard(self) -> None:
         """Remove the temporary file; a published file stays."""
-        self._file.close()
-        self.temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the disk is full
+            self._file.close()
+        roll_back(self._output)

@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from tltm_graph.io.output import write_atomically, write_folder_atomically
+from tltm_graph.io.output import check_folder_target, check_target, write_atomically, write_folder_atomically
 from tltm_graph.io.video import VideoWriter
 
 _MIN_DURATION = 20  # milliseconds; browsers show a GIF with shorter pictures slowly
@@ -26,13 +26,12 @@ def write_pictures(path: str | Path, pictures: Iterable[Tensor], fps: float = 30
 
     Raises:
         ValueError: If there are no pictures, they differ in size, or the path has another suffix.
-        FileExistsError: If the folder is not empty.
+        FileExistsError: If there are files that this package did not write.
     """
     path = Path(path)
     if path.suffix not in (".mp4", ".gif", ""):
         raise ValueError(f"Expected a file .mp4 or .gif, or a folder without a suffix, got '{path}'")
-    if path.suffix == "" and path.is_dir() and any(path.iterdir()):
-        raise FileExistsError(f"Expected a new or empty folder for pictures, got '{path}' with files in it")
+    (check_folder_target if path.suffix == "" else check_target)(path)
     pictures = iter(pictures)
     first = next(pictures, None)
     if first is None:

@@ -1,10 +1,10 @@
 import json
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
+from tltm_graph.io.output import temporary_path
 from tltm_graph.structures import Observation, Track, Tracks
 
 
@@ -19,7 +19,7 @@ class Spool:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.with_name(f".{path.name}.{os.getpid()}.spool")
+        self.path = temporary_path(path.with_name(f"{path.name}.spool"))
         self.path.unlink(missing_ok=True)
         self._database = sqlite3.connect(self.path)
         self._database.execute("PRAGMA journal_mode = OFF")

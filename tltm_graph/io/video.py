@@ -15,7 +15,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from tltm_graph.io.output import roll_back, write_atomically
+from tltm_graph.io.output import mark_input, roll_back, write_atomically
 from tltm_graph.structures import Frame
 
 _IMAGE_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
@@ -106,6 +106,7 @@ def _open_path(source: str, fps: float) -> FrameReader:
     if re.match(r"^(rtsp|rtmp|https?|udp|tcp)://", source):
         return _open_video(source, live=True)
     path = Path(source)
+    mark_input(path)
     if path.is_dir():
         files = [file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
         if not files:

@@ -10,6 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from tltm_graph.io.output import mark_input
+
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # first value in files of torch.save before it wrote zip files
 
 
@@ -31,6 +33,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"Expected a file of weights, found none at '{path}'")
+    mark_input(path)
     with path.open("rb") as file:
         start = file.read(9)
     content: Any = _load_safetensors(path) if start[8:] == b"{" else _unpickle(path, is_zip=start[:2] == b"PK")
