@@ -7,8 +7,11 @@ import torch
 from tests.cases import blank
 from tltm_graph import MovingShapes
 from tltm_graph.detectors import PrecomputedDetector, check_detector
+from tltm_graph.limits import Limits, limits
 from tltm_graph.ops import encode_rle
+from tltm_graph.structures import Frame
 
+RESULT = {"image_id": 0, "category_id": 1, "score": 0.5, "bbox": [0, 0, 1, 1]}
 SCENE = MovingShapes(6, (48, 64), num_objects=4, seed=2)
 
 
@@ -138,8 +141,8 @@ def test_bad_values(tmp_path, bbox, score, message):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("d.json", '[{"height": 4', "got a damaged file"),
-        ("d.json.gz", None, "got a damaged file"),
+        ("d.json", '[{"height": 4', "got a damaged"),
+        ("d.json.gz", None, "got a damaged"),
         ("d.json", {"annotations": []}, "are ground truth, not detections"),
         ("d.json", [{"height": 4, "width": 4, "m": [{"score": 1}]}], "got one with KeyError: 'category'"),
         ("d.json", [{"image_id": 1, "score": 0.5}], "got entry 0 with 'category_id'"),
@@ -156,7 +159,7 @@ def test_bad_values(tmp_path, bbox, score, message):
         ("d.txt", "1,2,3\n", "in line 1 of"),
         ("d.txt", "1,-1,5,5,-3,4,0.5\n", "a width and height of at least 0 in line 1"),
         ("d.json", " ", "got an empty file"),
-        ("d.json", "[" * 100_000, "got a damaged file"),
+        ("d.json", "[" * 100_000, "got a damaged"),
         ("d.txt", "0,-1,1,1,1,1,1\n", "frames counted from 1"),
         ("d.txt", "hello\n", "got 'hello' in line 1"),
     ],
@@ -174,3 +177,58 @@ def test_bad_files(tmp_path, name, content, message):
 def test_no_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="found none at"):
         PrecomputedDetector.from_file(tmp_path / "d.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([{**RESULT, "segmentation": {"size": [2**30, 960], "counts": "0"}}], r"at most 89478485 pixels in entry 0"),
+        ([{**RESULT, "segmentation": {"size": [4800000, 6400000], "counts": "0"}}], r"\(--max-pixels\)"),
+        (
+            [{**RESULT, "segmentation": {"size": [5, 0], "counts": "0"}}],
+            r"'size' \[height, width\] of a mask in entry 0",
+        ),
+        ([{**RESULT, "segmentation": {"size": [5.0, 5], "counts": "0"}}], r"got \[5.0, 5\]"),
+        ([{**RESULT, "segmentation": {"size": [True, 5], "counts": "0"}}], r"got \[True, 5\]"),
+        ([{**RESULT, "segmentation": {"size": "55", "counts": "0"}}], "got '55'"),
+        ([{**RESULT, "segmentation": {"size": {}, "counts": "0"}}], "got {}"),
+        (
+            [{**RESULT, "segmentation": {"size": [5, 5], "counts": "PPYo4"}, "bbox": None}],
+            "damaged ones .* in entry 0 of",
+        ),
+        (
+            [{**RESULT, "image_id": 999_999_999}],
+            r"at most 2000000 frames in entry 0 .*, got 1000000000: .*--max-length",
+        ),
+        ([{**RESULT, "image_id": float("inf")}], "got entry 0 with cannot convert float infinity"),
+        ([{**RESULT, "category_id": 2**63}], "classes from 1 in .* class 9223372036854775808 in entry 0"),
+        ([{**RESULT, "bbox": [0, 0, 1e308, 1]}], "'bbox' as four numbers"),
+        ([{**RESULT, "bbox": [0, 0, 10**400, 1]}], "'bbox' as four numbers"),
+        ([{"height": 2**30, "width": 960, "m": []}], "at most 89478485 pixels in frame 0"),
+        ([{"height": 0, "width": 960, "m": []}], "'height' and 'width' as whole numbers of at least 1"),
+        ([{"height": 4, "width": 4, "m": [{"category": 5, "score": 1, "bbox": [0, 0, 1, 1]}]}], "'category' as a text"),
+    ],
+)
+def test_numbers_beyond_the_limits(tmp_path, content, message):
+    (tmp_path / "d.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message):
+        PrecomputedDetector.from_file(tmp_path / "d.json")
+
+
+def test_runs_that_do_not_cover_the_frame(tmp_path):
+    """pycocotools reads memory that is not its own for these runs: 25 pixels became 307,193."""
+    counts = encode_rle(torch.ones(1, 5, 5, dtype=torch.bool))[0]["counts"]
+    for damaged in (counts + "1", "0a1", "0PPPPPPPPPPPPP1", "0PP", "", counts + "\u007f", "\0" + counts):
+        content = [{**RESULT, "segmentation": {"size": [5, 5], "counts": damaged}}]
+        (tmp_path / "d.json").write_text(json.dumps(content))
+        detector = PrecomputedDetector.from_file(tmp_path / "d.json")
+        with pytest.raises(
+            ValueError, match="Expected readable masks in frame 0 of 'd.json': Expected runs that cover"
+        ):
+            detector.detect(Frame(torch.zeros(3, 5, 5, dtype=torch.uint8), 0, 0.0))
+
+
+def test_a_packed_file_beyond_the_limit(tmp_path):
+    (tmp_path / "d.json.gz").write_bytes(gzip.compress(b"[" + b" " * 2**21 + b"]"))
+    with limits(Limits(max_size=1)), pytest.raises(ValueError, match=r"at most 1 MiB .* \(--max-size\)"):
+        PrecomputedDetector.from_file(tmp_path / "d.json.gz")

@@ -113,6 +113,24 @@ def test_errors_of_the_table_come_at_once(tmp_path, text, message):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
+        (
+            "v,0,1,0,0,1,1,4800000,6400000,,,,,,",
+            r"at most 89478485 pixels in '.*', line 2, .*4800000×6400000.*--max-pixels",
+        ),
+        ("v,0,1,0,0,1,1,0,6,,,,,,", r"at least 1 pixel in '.*', line 2"),
+        ("v,0,1,0,0,1,1,,,1000000000,,,,,", r"at most 2000000 frames in '.*', line 2, video 'v', got 1000000000"),
+        ("v,0,1,0,0,1,1,,,,999999999,a,,,", "Expected 'label' as a whole number of at most"),
+    ],
+)
+def test_numbers_beyond_the_limits(tmp_path, row, message):
+    (tmp_path / "a.csv").write_text(HEAD + row + "\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        read_csv_tracks(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
         ("v,-1,1,0,0,1,1,,,,,,,,", r"Expected 'frame' as a whole number of at least 0, got '-1' in '.*a\.csv', line 2"),
         ("v,5,1,0,0,1,1,,,5,,,,,", "Expected frames 0 to 4, as 'num_frames' says, got 5"),
         ("v,0,1.5,0,0,1,1,,,,,,,,", "Expected 'track_id' as a whole number of at least 0, got '1.5'"),
@@ -124,6 +142,11 @@ def test_errors_of_the_table_come_at_once(tmp_path, text, message):
         ("v,0,1,0,0,1,1,,,,,,,l1,", "Expected 'image_height' and 'image_width' with a mask, got none"),
         ("v,0,1,0,0,1,1,6,10,,,,,l0,", r"Expected runs that cover the 6×10 .* in '.*a\.csv', line 2"),
         ("v,0,1,0,0,1,1,,,,,,,,-2", "Expected 'area' as a finite number of at least 0, got '-2'"),
+        ("v,0,1,0,1e308,1,1,,,,,,,,", r"Expected 'y' as a finite number of at most 1e\+07, got '1e308'"),
+        ("v,0,1,0,-inf,1,1,,,,,,,,", r"Expected 'y' as a finite number of at least -1e\+07, got '-inf'"),
+        (f"v,0,{2**63},0,0,1,1,,,,,,,,", r"Expected 'track_id' as a whole number of at most 9.22337e\+18, got '9223"),
+        (f"v,0,{'9' * 9999},0,0,1,1,,,,,,,,", "Expected 'track_id' as a whole number of at least 0, got '999"),
+        ("v,999999999,1,0,0,1,1,,,,,,,,", r"at most 2000000 frames in '.*', line 2, got 1000000000: .*--max-length"),
         ("v,0,1,0,0,1,1,,,,,,,,\nv,0,1,0,0,1,1,,,,,,,,", r"got id 1 twice in frame 0, in '.*a\.csv', video 'v'"),
     ],
 )
@@ -175,3 +198,23 @@ def test_a_video_without_objects_has_a_row(tmp_path):
         back = read_csv_tracks(tmp_path / name)
         assert [(v.name, v.id, v.num_frames, v.size) for v in back] == [("a", 7, 4, SIZE), ("b", 9, 4, SIZE)]
         assert [v.tracks() for v in back] == [none, tracks]
+
+
+FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "'=1", "''=1", "'", "'a'", "a,b", 'a"b', "a\nb", "a\r\nb", "")
+
+
+def test_names_are_no_formulas(tmp_path):
+    """A spreadsheet runs a cell that begins with one of = + - @; a quote before it makes it text."""
+    rows = [(0, Observation(label, (-1.0, 0.0, 1.0, 1.0), -0.5, label)) for label in range(len(FORMULAS))]
+    tracks = Tracks.from_observations(rows, None, 1)
+    written(CsvWriter(tmp_path / "a.csv", FORMULAS), [video_of(tracks, name) for name in FORMULAS])
+    with open(tmp_path / "a.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        for column in ("video", "class_name"):
+            assert not row[column].startswith(("=", "+", "-", "@", "\t", "\r"))
+        assert (row["x"], row["score"]) == ("-1", "-0.5"), "numbers stay numbers"
+    back = read_csv_tracks(tmp_path / "a.csv")
+    assert [video.name for video in back] == list(FORMULAS)
+    assert back.class_names == FORMULAS[:-1], "an empty cell is no name"
+    assert all(video.tracks().tracks == tracks.tracks for video in back)

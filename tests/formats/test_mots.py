@@ -144,8 +144,8 @@ RLE = block(0, 0, 2, 3)["counts"]
         (f"1 2001 2 6 10 {RLE} more\n", "five whole numbers and a mask"),
         (f"\n1 2001 x 6 10 {RLE}\n", "five whole numbers and a mask.* line 2"),
         (f"0 2001 2 6 10 {RLE}\n", r"Expected frames from 1 on, got frame 0 in .*, line 1: .* \(first_frame=0\)"),
-        (f"1 -1 2 6 10 {RLE}\n", "Expected ids of at least 0, each once in a frame, got id -1"),
-        (f"1 1 2 6 10 {RLE}\n1 1 2 6 10 {RLE}\n", "each once in a frame, got id 1 in '.*', line 2"),
+        (f"1 -1 2 6 10 {RLE}\n", "Expected a whole number of at least 0 as 'id', got -1 in '.*', line 1"),
+        (f"1 1 2 6 10 {RLE}\n1 1 2 6 10 {RLE}\n", "each id once in a frame, got id 1 again in '.*', line 2"),
         (f"1 1 3 6 10 {RLE}\n", r"Expected class 1 \(car\), 2 \(pedestrian\) or 10 \(not scored\), got 3"),
         (f"1 1 2 6 10 {RLE}\n2 1 1 6 10 {RLE}\n", "one class of id 1, got 2 and 1 in '.*', line 2"),
         (

@@ -1,5 +1,3 @@
-import gzip
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -7,8 +5,11 @@ from typing import Any, Self
 import torch
 
 from tltm_graph.detectors.detector import Detector
+from tltm_graph.formats.annotations import MAX_COORDINATE
+from tltm_graph.io.text import one_line, parse_json, read_text, shown
+from tltm_graph.limits import check_length, check_pixels
 from tltm_graph.ops import decode_rle
-from tltm_graph.ops.rle import Rle, rle_to_box
+from tltm_graph.ops.rle import Rle, check_rles, is_size, rle_to_boxes
 from tltm_graph.structures import Detections, Frame
 
 
@@ -77,26 +78,13 @@ class PrecomputedDetector(Detector):
             ValueError: If the file has another format, or is damaged.
         """
         path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"Expected a file with detections, found none at '{path}'")
-        try:
-            with (
-                gzip.open(path, "rt", encoding="utf-8")
-                if path.suffix == ".gz"
-                else open(path, encoding="utf-8") as file
-            ):
-                text = file.read()
-        except (OSError, EOFError, UnicodeDecodeError) as error:
-            raise ValueError(f"Expected readable detections in '{path}', got a damaged file: {error}") from error
+        text = read_text(path, "detections")
         options: dict[str, Any] = {"name": path.name, "score_threshold": score_threshold, "rescale": rescale}
         if not text.strip():
             raise ValueError(f"Expected detections in '{path}', got an empty file: write '[]' (JSON) for no objects")
         if not text.lstrip().startswith(("[", "{")):
             return cls(**_read_mot(text, path, 1 if first_frame is None else first_frame), **options)
-        try:
-            content = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise ValueError(f"Expected JSON in '{path}', got a damaged file: {error}") from error
+        content = parse_json(text, path, "detections")
         if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
             raise ValueError(
                 f"Expected a list of frames or of COCO results in '{path}', got a {type(content).__name__}; "
@@ -105,10 +93,10 @@ class PrecomputedDetector(Detector):
         if content and "height" in content[0] and "image_id" not in content[0]:
             try:
                 return cls(**_read_frames(content, path, model), **options)
-            except (KeyError, TypeError, AttributeError) as error:
+            except (KeyError, TypeError, AttributeError, RecursionError) as error:
                 raise ValueError(
                     f"Expected frames with 'height', 'width' and objects with 'category', 'score' and 'bbox' in "
-                    f"'{path}', got one with {type(error).__name__}: {error}"
+                    f"'{path}', got one with {type(error).__name__}: {one_line(str(error))[:80]}"
                 ) from error
         return cls(**_read_coco_results(content, path, first_frame or 0), **options)
 
@@ -143,8 +131,8 @@ class PrecomputedDetector(Detector):
             except ValueError as error:
                 raise ValueError(f"Expected readable masks in frame {frame.index} of '{self.name}': {error}") from error
             if scale != (1.0, 1.0):
-                resized = torch.nn.functional.interpolate(masks[None].float(), frame.size, mode="nearest")
-                masks = resized[0].bool()
+                pixels = masks[None].view(torch.uint8)
+                masks = torch.nn.functional.interpolate(pixels, frame.size, mode="nearest")[0].view(torch.bool)
         try:
             detections = Detections(
                 boxes=boxes * torch.tensor([*scale, *scale]),
@@ -191,12 +179,20 @@ def _read_frames(content: list[dict[str, Any]], path: Path, model: str | None) -
         with_masks = [m for m in models if any("rle" in row for entry in content for row in entry.get(m, []))]
         model = next(iter(with_masks or models), None)
     if model not in models:
-        raise ValueError(f"Expected detections of one of the models {models} in '{path}', got '{model}'")
-    sizes = {(entry["height"], entry["width"]) for entry in content}
-    if len(sizes) > 1:
-        raise ValueError(f"Expected frames of one size in '{path}', got {sorted(sizes)}")
-    size = sizes.pop()
+        raise ValueError(f"Expected detections of one of the models {shown(models)} in '{path}', got {shown(model)}")
+    height, width = content[0]["height"], content[0]["width"]
+    if not is_size((height, width)):
+        raise ValueError(
+            f"Expected 'height' and 'width' as whole numbers of at least 1 in '{path}', got {shown((height, width))}"
+        )
+    check_pixels(height, width, f"frame 0 of '{path}'")
+    size = height, width
+    other = next(((e["height"], e["width"]) for e in content if (e["height"], e["width"]) != size), None)
+    if other is not None:
+        raise ValueError(f"Expected frames of one size in '{path}', got {size} and {shown(other)}")
     names = sorted({row["category"] for entry in content for row in entry[model]})
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"Expected 'category' as a text in '{path}', got {shown(names)}")
     label = {name: index for index, name in enumerate(names)}
     rows = {
         index: [
@@ -211,26 +207,44 @@ def _read_frames(content: list[dict[str, Any]], path: Path, model: str | None) -
 def _read_coco_results(content: list[dict[str, Any]], path: Path, first_frame: int) -> dict[str, Any]:
     rows: dict[int, list[dict[str, Any]]] = {}
     size = None
+    without_box: list[tuple[str, dict[str, Any]]] = []
     for number, row in enumerate(content):
+        where = f"entry {number} of '{path}'"
         try:
             frame, label, score = int(row["image_id"]) - first_frame, int(row["category_id"]) - 1, float(row["score"])
             rle: Any = row.get("segmentation")
-            counts, box = None, row.get("bbox")
-            if rle is not None:
-                height, width = rle["size"]
-                size, counts = (height, width), rle["counts"]
-                box = box or rle_to_box(Rle(size=[height, width], counts=counts))
-        except (KeyError, TypeError, ValueError) as error:
+            counts = None if rle is None else rle["counts"]
+            mask_size = None if rle is None else rle["size"]
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise ValueError(
                 f"Expected COCO results in '{path}' (image_id, category_id from 1, score, bbox, segmentation), "
-                f"got entry {number} with {error}"
+                f"got entry {number} with {one_line(str(error))[:80]}"
             ) from error
-        if frame < 0 or label < 0:
+        if frame < 0 or not 0 <= label < 2**31:
             raise ValueError(
-                f"Expected images counted from {first_frame} and classes from 1 in '{path}', "
-                f"got image {row['image_id']} and class {row['category_id']} in entry {number}"
+                f"Expected images counted from {first_frame} and classes from 1 in '{path}', got image "
+                f"{shown(row['image_id'])} and class {shown(row['category_id'])} in entry {number}"
             )
-        rows.setdefault(frame, []).append(_row(box, score, label, counts, size, f"entry {number} of '{path}'"))
+        check_length(frame + 1, where)
+        if mask_size is not None:
+            if not is_size(mask_size):
+                raise ValueError(f"Expected 'size' [height, width] of a mask in {where}, got {shown(mask_size)}")
+            if size is None:
+                check_pixels(mask_size[0], mask_size[1], where)
+                size = mask_size[0], mask_size[1]
+            elif size != tuple(mask_size):
+                raise ValueError(
+                    f"Expected masks of {size[0]}×{size[1]} pixels (H×W) like the first, got {mask_size} in {where}"
+                )
+        bbox = row.get("bbox") or (None if rle is None else [0, 0, 0, 0])
+        rows.setdefault(frame, []).append(_row(bbox, score, label, counts, size, where))
+        if not row.get("bbox"):
+            without_box.append((where, rows[frame][-1]))
+    masks = [row["rle"] for _, row in without_box]
+    if size is not None:
+        check_rles(masks, size, lambda index: without_box[index][0])
+    for (_, row), box in zip(without_box, rle_to_boxes(masks), strict=True):
+        row["bbox"] = box
     return {"rows": rows, "size": size}
 
 
@@ -238,9 +252,12 @@ def _read_mot(text: str, path: Path, first_frame: int) -> dict[str, Any]:
     rows: dict[int, list[dict[str, Any]]] = {}
     for line, values in _numbers(text, path):
         if len(values) < 7:
-            raise ValueError(f"Expected frame, id, x, y, w, h, confidence in line {line} of '{path}', got {values}")
-        if not first_frame <= values[0] < 1e9:
+            raise ValueError(
+                f"Expected frame, id, x, y, w, h, confidence in line {line} of '{path}', got {shown(values)}"
+            )
+        if not first_frame <= values[0] < 2**53:
             raise ValueError(f"Expected frames counted from {first_frame} in '{path}', got {values[0]} in line {line}")
+        check_length(int(values[0]) - first_frame + 1, f"line {line} of '{path}'")
         row = _row(values[2:6], values[6], 0, None, None, f"line {line} of '{path}'")
         rows.setdefault(int(values[0]) - first_frame, []).append(row)
     return {"rows": rows, "class_names": ("object",)}
@@ -254,20 +271,20 @@ def _numbers(text: str, path: Path) -> Iterator[tuple[int, list[float]]]:
             except ValueError:
                 raise ValueError(
                     f"Expected detections as JSON, or as numbers separated by commas (MOT), in '{path}', "
-                    f"got '{content[:60]}' in line {line}"
+                    f"got {shown(content)} in line {line}"
                 ) from None
 
 
 def _row(bbox: Any, score: Any, label: int, counts: Any, size: tuple[int, int] | None, where: str) -> dict[str, Any]:
     """Check the types of one object's fields. :class:`Detections` checks the values."""
     if not (isinstance(bbox, list) and len(bbox) == 4 and all(_is_number(value) for value in bbox)):
-        raise ValueError(f"Expected 'bbox' as four numbers [x, y, width, height] in {where}, got {bbox}")
+        raise ValueError(f"Expected 'bbox' as four numbers [x, y, width, height] in {where}, got {shown(bbox)}")
     if bbox[2] < 0 or bbox[3] < 0:
         raise ValueError(f"Expected 'bbox' with a width and height of at least 0 in {where}, got {bbox}")
     if not _is_number(score):
-        raise ValueError(f"Expected 'score' as a number in {where}, got {score!r}")
+        raise ValueError(f"Expected 'score' as a number in {where}, got {shown(score)}")
     if counts is not None and not (isinstance(counts, str) and counts.isascii()):
-        raise ValueError(f"Expected masks as compressed RLE (a string of counts) in {where}, got {str(counts)[:40]}")
+        raise ValueError(f"Expected masks as compressed RLE (a string of counts) in {where}, got {shown(counts)}")
     rle: Rle | None = None
     if counts is not None and size is not None:
         rle = {"size": list(size), "counts": counts}
@@ -275,4 +292,5 @@ def _row(bbox: Any, score: Any, label: int, counts: Any, size: tuple[int, int] |
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and not abs(value) >= MAX_COORDINATE  # NaN is kept, see detect()

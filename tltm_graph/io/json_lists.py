@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tltm_graph.io.output import roll_back, write_atomically
-from tltm_graph.io.text import read_text
+from tltm_graph.io.text import check_json_text, read_text, shown
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder()  # not an attribute: it cannot be pickled
@@ -42,11 +42,12 @@ class JsonListReader:
         self.content: dict[str, Any] = {}
         self.found = False
         self._text = read_text(path, what)
+        check_json_text(self._text, path)
         self._positions: dict[Any, list[tuple[int, int]]] = {}  # value of the key -> (number, position) of elements
         self._key = key
         try:
             self._scan()
-        except (json.JSONDecodeError, RecursionError, StopIteration) as error:
+        except json.JSONDecodeError as error:
             raise ValueError(f"Expected {what} in '{path}', got a damaged or cut-off JSON file: {error}") from error
 
     def __len__(self) -> int:
@@ -59,22 +60,22 @@ class JsonListReader:
     def elements(self, value: Any) -> Iterator[tuple[int, dict[str, Any]]]:
         """Parse the elements whose key has this value; yields each with its number in the list."""
         for number, position in self._positions.get(value, ()):
-            yield number, _DECODER.raw_decode(self._text, position)[0]
+            yield number, self._decode(position)[0]
 
     def _scan(self) -> None:
         position = self._expect("{", 0)
         while self._at(position) != "}":
             if self._at(position) != '"':
                 raise json.JSONDecodeError("Expecting a name in double quotes", self._text, position)
-            name, position = _DECODER.raw_decode(self._text, position)
+            name, position = self._decode(position)
             if name in self.content or (name == self.member and self.found):
-                raise json.JSONDecodeError(f"'{name}' is there twice", self._text, position)
+                raise json.JSONDecodeError(f"{shown(name)} is there twice", self._text, position)
             position = self._expect(":", position)
             if name == self.member and self._at(position) == "[":
                 self.found = True
                 position = self._scan_list(self._expect("[", position))
             else:
-                self.content[name], position = _DECODER.raw_decode(self._text, position)
+                self.content[name], position = self._decode(position)
             position = self._next(position, "}")
         if self._skip(position + 1) != len(self._text):
             raise json.JSONDecodeError("Extra data", self._text, position + 1)
@@ -83,12 +84,12 @@ class JsonListReader:
         number = 0
         while self._at(position) != "]":
             begin = position
-            element, position = _DECODER.raw_decode(self._text, position)
+            element, position = self._decode(position)
             value = element.get(self._key) if isinstance(element, dict) else None
             if not isinstance(value, int | str) or isinstance(value, bool):
                 raise ValueError(
                     f"Expected '{self._key}' in every element of '{self.member}' in '{self.path}', got "
-                    f"{str(element)[:60]} as element {number}"
+                    f"{shown(element)} as element {number}"
                 )
             self._positions.setdefault(value, []).append((number, begin))
             number += 1
@@ -104,6 +105,14 @@ class JsonListReader:
         if self._at(position) == end:
             raise json.JSONDecodeError("Expecting another element", self._text, position)
         return position
+
+    def _decode(self, position: int) -> tuple[Any, int]:
+        try:
+            return _DECODER.raw_decode(self._text, position)
+        except json.JSONDecodeError:
+            raise
+        except (ValueError, RecursionError, StopIteration) as error:  # ValueError: a number with thousands of digits
+            raise json.JSONDecodeError(str(error) or "Expecting value", self._text, position) from error
 
     def _expect(self, character: str, position: int) -> int:
         position = self._skip(position)
