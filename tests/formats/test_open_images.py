@@ -170,12 +170,12 @@ def test_missing_and_wrong_files(folder):
     (folder.root / "classes.csv").write_text(CLASSES)
     with pytest.raises(ValueError, match="Expected the columns MaskPath, .* in '.*classes.csv', got none of MaskPath"):
         read_open_images(folder.root / "classes.csv", folder.masks, folder.root / "classes.csv")
-    with pytest.raises(FileNotFoundError, match="Expected a table of Open Images at '.*none.csv', found none"):
+    with pytest.raises(FileNotFoundError, match="file with a table of Open Images, found none at '.*none.csv'"):
         read_open_images(folder.root / "none.csv", folder.masks, folder.root / "classes.csv")
     with pytest.raises(FileNotFoundError, match="Expected a folder of masks at '.*none', found none"):
         read_open_images(folder.root / "masks.csv", folder.root / "none", folder.root / "classes.csv")
     (folder.masks / "a_1.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"Expected a label map at '.*a_1.png', found none"):
+    with pytest.raises(FileNotFoundError, match=r"file with a label map, found none at '.*a_1.png'"):
         folder.read()[0].tracks()
     (folder.images / "bb.jpg").unlink()
     with pytest.raises(FileNotFoundError, match=r"Expected an image at '.*bb.jpg', found none"):

@@ -86,7 +86,8 @@ def test_if_a_step_fails_all_is_discarded(step):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([Observation(-1, BOX)], "ids of at least 0, each once, got id -1 in frame 2 of video 'a'"),
+        ([Observation(-1, BOX)], "ids from 0 to 2⁶³ - 1, each once, got id -1 in frame 2 of video 'a'"),
+        ([Observation(2**63, BOX)], "each once, got id 9223372036854775808 in frame 2"),
         ([Observation(4, BOX), Observation(4, BOX)], "each once, got id 4 in frame 2 of video 'a'"),
         ([Observation(4, (0.0, 0.0, math.nan, 1.0))], "a box .* for object 4 in frame 2 of video 'a'"),
         ([Observation(4, (0.0, 0.0, math.inf, 1.0))], "all finite"),

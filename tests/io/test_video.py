@@ -16,6 +16,7 @@ from tests.parity import seeded
 from tltm_graph import MovingShapes, read_frames
 from tltm_graph.io import VideoWriter
 from tltm_graph.io.video import natural_order
+from tltm_graph.limits import Limits, limits
 
 
 def gradient(t: int, size=(48, 64)) -> np.ndarray:
@@ -208,7 +209,7 @@ def test_images_start_no_program_and_wait_for_no_pipe(tmp_path):
         list(read_frames(tmp_path / "0.png"))
     (tmp_path / "0.png").unlink()
     os.mkfifo(tmp_path / "0.png")
-    with pytest.raises(ValueError, match="got no regular file"):
+    with pytest.raises(ValueError, match="got a pipe, a socket or a device"):
         list(read_frames(tmp_path))
 
 
@@ -248,3 +249,24 @@ def test_a_source_may_reuse_its_buffer():
             yield buffer
 
     assert [int(frame.image.max()) for frame in list(read_frames(pictures()))] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "pixels"), [("mp4", "libx264", "yuv420p"), ("gif", "gif", "rgb8"), ("avi", "mjpeg", "yuvj420p")]
+)
+def test_frames_beyond_the_limit(tmp_path, suffix, codec, pixels):
+    path = tmp_path / f"a.{suffix}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
+        picture = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+        container.mux(stream.encode(picture.reformat(format=pixels)))
+        container.mux(stream.encode())
+    assert len(list(read_frames(path))) == 1
+    with limits(Limits(max_pixels=48 * 64)):
+        assert len(list(read_frames(path))) == 1
+    with limits(Limits(max_pixels=48 * 64 - 1)), pytest.raises(ValueError, match=r"at most 3071 pixels .*--max-pixels"):
+        list(read_frames(path))
+    Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(tmp_path / "a.png")
+    with limits(Limits(max_pixels=100)), pytest.raises(ValueError, match=r"at most 100 pixels .*--max-pixels"):
+        list(read_frames(tmp_path / "a.png"))

@@ -6,6 +6,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
+from tltm_graph.formats.annotations import inside
 from tltm_graph.formats.bdd100k import Bdd100kWriter, read_bdd100k
 from tltm_graph.formats.class_maps import YOUTUBE_VIS_2019
 from tltm_graph.formats.coco import CocoWriter, read_coco
@@ -26,6 +27,7 @@ from tltm_graph.formats.yolo import read_yolo
 from tltm_graph.formats.youtube_vis import YoutubeVisWriter, read_youtube_vis
 from tltm_graph.formats.youtube_vis_results import YoutubeVisResultsWriter, read_youtube_vis_results
 from tltm_graph.io.output import mark_input
+from tltm_graph.io.text import one_line_errors
 from tltm_graph.structures import Tracks
 
 
@@ -120,7 +122,8 @@ def open_videos(
     if image_set is not None and name != "davis":
         raise ValueError(f"Expected a folder of DAVIS to take the list '{image_set}' of, got '{path}' ({name})")
     folder, names = None if images is None else Path(images), None if class_names is None else tuple(class_names)
-    videos = FORMATS[name].read(Path(path), Hints(folder, like, names, image_set, every))
+    with one_line_errors():
+        videos = FORMATS[name].read(Path(path), Hints(folder, like, names, image_set, every))
     if names is not None and videos.class_names is None:
         if len(names) > 1:
             raise ValueError(f"Expected one class name, as '{path}' has objects without classes, got {list(names)}")
@@ -142,7 +145,7 @@ def _read_coco_results(path: Path, like: VideoSet | None) -> VideoSet:
 
 def _with_images(video: Video, folder: Path) -> Video:
     """Add the images in the folder of the video's name, if its format names none."""
-    if video.images is not None or not (folder / video.name).is_dir():
+    if video.images is not None or not inside(folder, video.name, "the names of the videos").is_dir():
         return video
     images = frame_files(folder / video.name, IMAGE_SUFFIXES)
     if video.label_map is not None and video.frame_names is not None:

@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from tltm_graph.formats.annotations import inside
 from tltm_graph.formats.label_maps import read_image_size, read_label_map
 from tltm_graph.formats.video import Video, VideoSet
+from tltm_graph.io.text import check_file, one_line, shown
 from tltm_graph.ops import encode_rle
 from tltm_graph.structures import Observation, Tracks
 from tltm_graph.structures.tracks import Box
@@ -69,16 +71,16 @@ def read_open_images(
     for where, row in _read_table(Path(masks_csv), _MASK_COLUMNS):
         mask_path = row["MaskPath"]
         if mask_path in mask_paths:
-            raise ValueError(f"Expected each mask once, got '{mask_path}' again in {where}")
+            raise ValueError(f"Expected each mask once, got {shown(mask_path)} again in {where}")
         mask_paths.add(mask_path)
         by_image.setdefault(row["ImageID"], []).append(
-            _Object(_label(row, labels, where), _box(row, "Box", where), masks_folder / mask_path)
+            _Object(_label(row, labels, where), _box(row, "Box", where), inside(masks_folder, mask_path, where))
         )
     if boxes_csv is not None:
         _mark_groups(by_image, Path(boxes_csv), labels)
     videos = []
     for number, (image_id, objects) in enumerate(by_image.items(), start=1):
-        image = None if images is None else Path(images) / f"{image_id}.jpg"
+        image = None if images is None else inside(images, f"{image_id}.jpg", f"'{masks_csv}'")
         videos.append(
             Video(
                 name=image_id,
@@ -131,7 +133,7 @@ def _read_classes(path: Path) -> tuple[tuple[str, ...], dict[str, int]]:
     labels: dict[str, int] = {}
     for where, fields in _lines(path):
         if len(fields) != 2 or fields[0] in labels:
-            raise ValueError(f"Expected a label name and a class name, each label once, got {fields} in {where}")
+            raise ValueError(f"Expected a label name and a class name, each label once, got {shown(fields)} in {where}")
         if fields[0] != "LabelName":  # the heading of later versions
             labels[fields[0]] = len(names)
             names.append(fields[1])
@@ -152,15 +154,14 @@ def _read_table(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dic
 
 
 def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
-    if not path.is_file():
-        raise FileNotFoundError(f"Expected a table of Open Images at '{path}', found none")
+    check_file(path, "a table of Open Images")
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
             for fields in reader:
                 if fields:
                     yield f"line {reader.line_num} of '{path}'", fields
-    except (csv.Error, UnicodeDecodeError) as error:
+    except (csv.Error, UnicodeDecodeError, OSError) as error:
         raise ValueError(f"Expected a table of Open Images in '{path}', got a damaged file: {error}") from error
 
 
@@ -185,7 +186,7 @@ def _is_same(item: _Object, other: _Object) -> bool:
 
 def _label(row: dict[str, str], labels: dict[str, int], where: str) -> int:
     if row["LabelName"] not in labels:
-        raise ValueError(f"Expected a label of the class descriptions, got '{row['LabelName']}' in {where}")
+        raise ValueError(f"Expected a label of the class descriptions, got {shown(row['LabelName'])} in {where}")
     return labels[row["LabelName"]]
 
 
@@ -193,7 +194,7 @@ def _box(row: dict[str, str], prefix: str, where: str) -> Box:
     try:
         x0, x1, y0, y1 = (float(row[prefix + side]) for side in ("XMin", "XMax", "YMin", "YMax"))
     except ValueError as error:
-        raise ValueError(f"Expected a box as four numbers in {where}: {error}") from error
+        raise ValueError(f"Expected a box as four numbers in {where}: {one_line(str(error))[:80]}") from error
     if not (-_MARGIN <= x0 <= x1 <= 1 + _MARGIN and -_MARGIN <= y0 <= y1 <= 1 + _MARGIN):
         raise ValueError(f"Expected a box in shares of width and height, got {(x0, y0, x1, y1)} in {where}")
     return x0, y0, x1, y1

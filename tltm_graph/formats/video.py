@@ -10,7 +10,7 @@ from typing import Literal, overload
 import numpy as np
 
 from tltm_graph.io import FrameReader, read_frames
-from tltm_graph.io.text import one_line
+from tltm_graph.io.text import one_line, one_line_errors
 from tltm_graph.limits import check_length, check_pixels
 from tltm_graph.structures import Tracks
 
@@ -93,7 +93,8 @@ class Video:
         """
         if self.load is None:
             raise ValueError(f"Expected tracks of video '{self.name}', got a video without annotations")
-        return self.load()
+        with one_line_errors():
+            return self.load()
 
 
 def _check_names(names: Sequence[str], what: str) -> None:

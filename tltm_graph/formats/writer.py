@@ -100,8 +100,8 @@ class TracksWriter(ABC):
         ids: set[int] = set()
         for observation in observations:
             track_id, label, mask = observation.id, observation.label, observation.mask
-            if track_id < 0 or track_id in ids:
-                raise ValueError(f"Expected ids of at least 0, each once, got id {track_id} in {where}")
+            if not 0 <= track_id < 2**63 or track_id in ids:
+                raise ValueError(f"Expected ids from 0 to 2⁶³ - 1, each once, got id {track_id} in {where}")
             ids.add(track_id)
             x0, y0, x1, y1 = observation.box
             if not (all(map(math.isfinite, (*observation.box, observation.score))) and x0 <= x1 and y0 <= y1):

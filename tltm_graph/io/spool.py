@@ -1,6 +1,7 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 
@@ -21,17 +22,28 @@ class Spool:
     def __init__(self, path: Path) -> None:
         self.path = temporary_path(path.with_name(f"{path.name}.spool"))
         self.path.unlink(missing_ok=True)
-        self._database = sqlite3.connect(self.path)
-        self._database.execute("PRAGMA journal_mode = OFF")
-        self._database.execute("PRAGMA synchronous = OFF")
-        self._database.execute("CREATE TABLE observations (track INT, frame INT, row TEXT)")
+        with self._writing():
+            self._database = sqlite3.connect(self.path)
+            self._database.execute("PRAGMA journal_mode = OFF")
+            self._database.execute("PRAGMA synchronous = OFF")
+            self._database.execute("CREATE TABLE observations (track INT, frame INT, row TEXT)")
         self._indexed = False
 
     def add(self, frame: int, observations: Iterable[Observation]) -> None:
-        """Store the observations of one frame."""
-        self._database.executemany(
-            "INSERT INTO observations VALUES (?, ?, ?)", ((row.id, frame, json.dumps(row[1:])) for row in observations)
-        )
+        """Store the observations of one frame.
+
+        Raises:
+            ValueError: If an id needs more than 63 bits.
+            OSError: If the disk is full.
+        """
+        rows = ((row.id, frame, json.dumps(row[1:])) for row in observations)
+        try:
+            with self._writing():
+                self._database.executemany("INSERT INTO observations VALUES (?, ?, ?)", rows)
+        except OverflowError as error:
+            raise ValueError(
+                f"Expected track ids below 2⁶³, got a larger one in frame {frame}: renumber them"
+            ) from error
 
     def track_ids(self) -> list[int]:
         """Ids of all tracks so far, in ascending order."""
@@ -56,9 +68,17 @@ class Spool:
         self._database.close()
         self.path.unlink(missing_ok=True)
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise OSError(f"Expected room for tracks in '{self.path}', got: {error}") from error
+
     def _index(self) -> None:
         if not self._indexed:
-            self._database.execute("CREATE INDEX by_track ON observations (track, frame)")
+            with self._writing():
+                self._database.execute("CREATE INDEX by_track ON observations (track, frame)")
             self._indexed = True
 
 

@@ -44,6 +44,17 @@ def one_line(text: str) -> str:
     return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
 
 
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Context in which the message of a ValueError has one line: names and values of a file may have line breaks."""
+    try:
+        yield
+    except ValueError as error:
+        if _CONTROL.search(str(error)) is None:
+            raise
+        raise ValueError(one_line(str(error))) from error
+
+
 def check_file(path: str | Path, what: str) -> None:
     """Check that an input is a regular file: opening a pipe or a device can block.
 

@@ -12,14 +12,13 @@ from typing import Any, Self
 import av
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
+from tltm_graph.io.images import open_image
 from tltm_graph.io.output import mark_input, roll_back, write_atomically
+from tltm_graph.limits import check_pixels, current_limits
 from tltm_graph.structures import Frame
-
-_IMAGE_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""Formats of images, by content. Of others that Pillow knows, EPS starts a program."""
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -140,21 +139,17 @@ def _open_images(files: list[Path], name: str, fps: float) -> FrameReader:
 
 def _image_pictures(files: list[Path], fps: float) -> Iterator[tuple[np.ndarray, float, str]]:
     for index, file in enumerate(files):
-        if file.exists() and not file.is_file():  # opening a pipe or a device may wait forever
-            raise ValueError(f"Expected an image in '{file}', got no regular file: remove it, or name single images")
-        try:
-            with Image.open(file, formats=_IMAGE_FORMATS) as image:
-                image.load()
-                upright = ImageOps.exif_transpose(image)
-        except (UnidentifiedImageError, OSError) as error:
-            raise ValueError(f"Expected an image in '{file}', got: {error}") from error
-        pixels = np.asarray(upright)
-        if pixels.dtype == np.uint16:
-            # 16 bits, as of microscopes and depth cameras: Pillow's conversion would clip nearly all values to 255.
-            upright = Image.fromarray((pixels >> 8).astype(np.uint8))
-        elif pixels.dtype not in (np.uint8, np.bool_):
+        with open_image(file) as image:
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            pixels = np.asarray(upright)
+            if pixels.dtype == np.uint16:
+                # 16 bits, as of microscopes and depth cameras: Pillow's conversion would clip nearly all values to 255.
+                upright = Image.fromarray((pixels >> 8).astype(np.uint8))
+            picture = np.asarray(upright.convert("RGB"))
+        if pixels.dtype not in (np.uint8, np.uint16, np.bool_):
             raise ValueError(f"Expected 8 or 16 bits per pixel in '{file}', got {pixels.dtype}: convert it first")
-        yield np.asarray(upright.convert("RGB")), index / fps, f"'{file}'"
+        yield picture, index / fps, f"'{file}'"
 
 
 def _array_pictures(source: Iterable[np.ndarray], fps: float) -> Iterator[tuple[np.ndarray, float, str]]:
@@ -178,9 +173,16 @@ def _open_camera(number: int) -> FrameReader:
 
 def _open_video(source: str, live: bool = False, container_format: str | None = None) -> FrameReader:
     # An absolute path is never an address: FFmpeg would read "concat:…" as one.
-    address, options = (source, None) if live else (str(Path(source).absolute()), _local_only())
+    address, options = (source, {}) if live else (str(Path(source).absolute()), _local_only())
+    bound = {"max_pixels": str(current_limits().max_pixels)}  # FFmpeg then refuses larger frames before it holds them
     try:
-        container = av.open(address, format=container_format, options=options, timeout=(10.0, 30.0) if live else None)
+        container = av.open(
+            address,
+            format=container_format,
+            options=options | bound,
+            metadata_errors="replace",
+            timeout=(10.0, 30.0) if live else None,
+        )
     except (av.FFmpegError, OSError) as error:
         raise ValueError(f"Expected a readable video at '{source}', got a damaged or unknown file: {error}") from error
     if not container.streams.video:
@@ -188,8 +190,16 @@ def _open_video(source: str, live: bool = False, container_format: str | None = 
         raise ValueError(f"Expected a video at '{source}', got a file without a picture track")
     stream = container.streams.video[0]
     stream.thread_type = "AUTO"
+    stream.codec_context.options = bound
+    if stream.width and stream.height:
+        try:
+            check_pixels(stream.height, stream.width, f"the frames of '{source}'")
+        except ValueError:
+            container.close()
+            raise
     rate = stream.average_rate or stream.guessed_rate
-    count = stream.frames or None
+    # The header may claim any number: one beyond the limit counts as unknown.
+    count = stream.frames if 0 < stream.frames <= current_limits().max_length else None
     return FrameReader(
         _video_pictures(container, source, count, live, rate),
         source,
@@ -222,7 +232,10 @@ def _video_pictures(
         except av.FFmpegError as error:
             damage = str(error)
     if count == 0:
-        raise ValueError(f"Expected frames in '{source}', got none{': ' + damage if damage else ''}")
+        raise ValueError(
+            f"Expected frames in '{source}', got none of at most {current_limits().max_pixels} pixels (max_pixels, "
+            f"--max-pixels){': ' + damage if damage else ''}"
+        )
     if damage or (expected is not None and count < expected and not live):
         of = f" of {expected}" if expected else ""
         reason = f": {damage}" if damage else ""
