@@ -1,8 +1,11 @@
 """Situations that tests share, drawn. Time runs down; a letter is an object, its column the place on a line."""
 
+from pathlib import Path
+
 import torch
 
 from tltm_graph import Detections, Detector, Frame
+from tltm_graph.io.output import LEDGER
 
 SIZE = (40, 200)
 
@@ -51,6 +54,17 @@ def drawn(picture: str, label: dict[str, int] | None = None) -> list[Detections]
             )
         )
     return frames
+
+
+def names_in(folder: Path) -> list[str]:
+    """Sorted names of the entries of a folder, without the list of the files that the package wrote."""
+    return sorted(path.name for path in folder.iterdir() if path.name != LEDGER)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Content of every file in a folder and its folders, by path; folders and pipes have none."""
+    paths = (path for path in sorted(folder.rglob("*")) if path.name != LEDGER)
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b"" for path in paths}
 
 
 def blank(index: int, size: tuple[int, int] = SIZE) -> Frame:

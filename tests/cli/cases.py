@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from tests.cases import names_in
 from tests.metrics.evaluation_cases import SIZE, disturbed, true_scene
 from tltm_graph.cli import main
 from tltm_graph.formats import Video, VideoSet, open_writer
@@ -79,4 +80,4 @@ def failed(capsys, *arguments: object) -> str:
 
 def files(folder: Path) -> set[str]:
     """Names of the files in a folder."""
-    return {path.name for path in folder.iterdir()} if folder.exists() else set()
+    return set(names_in(folder)) if folder.exists() else set()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.cases import contents
 from tests.cli.cases import CLASSES, NOTHING, boxes_only, failed, files, scenes, video_set, write_videos
 from tests.metrics.evaluation_cases import SIZE
 from tltm_graph.cli import convert as module
@@ -15,6 +16,7 @@ from tltm_graph.cli.formats import ReadingOptions
 from tltm_graph.formats import COCO, FORMATS, YOUTUBE_VIS_2019, VideoSet, open_videos
 from tltm_graph.formats.video import is_held_out
 from tltm_graph.formats.youtube_vis import YoutubeVisWriter
+from tltm_graph.io.output import output_rules, write_atomically
 from tltm_graph.structures import Tracks
 
 TRUTH, FOUND = scenes()
@@ -43,7 +45,11 @@ def of_two_classes(tracks: dict[str, Tracks]) -> dict[str, Tracks]:
 
 
 def everything(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() if path.is_file() else b"" for path in sorted(folder.rglob("*"))}
+    return {folder / path: content for path, content in contents(folder).items()}
+
+
+def hidden(folder: Path) -> list[Path]:
+    return [path for path in everything(folder) if path.name.startswith(".")]
 
 
 def number_of(tracks: dict[str, Tracks]) -> dict[str, int]:
@@ -64,7 +70,7 @@ def test_everything_is_written_and_counted(tmp_path, form):
     assert [video.name for video in back] == list(two)
     for video in back:
         assert {t.frames for t in video.tracks().values()} == {t.frames for t in two[video.name].values()}
-    assert not list((tmp_path / "new").rglob(".*")), "nothing temporary is left"
+    assert not hidden(tmp_path / "new"), "nothing temporary is left"
 
 
 def test_what_came_in_comes_out(tmp_path, source):
@@ -99,21 +105,24 @@ def test_no_videos_and_empty_videos(tmp_path, form):
 
 def test_nothing_that_is_read_is_written_over(tmp_path, source):
     write_videos(tmp_path / "set.json", "youtube_vis", video_set(TRUTH))
-    pictures = tmp_path / "pictures"
-    (pictures / "a").mkdir(parents=True)
-    Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(pictures / "a" / "00000.png")
+    pictures = tmp_path / "all" / "pictures"
+    for name, tracks in TRUTH.items():
+        (pictures / name).mkdir(parents=True)
+        for frame in range(tracks.num_frames):
+            Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(pictures / name / f"{frame:05d}.png")
     os.symlink(tmp_path / "set.json", tmp_path / "link.json")
     before = everything(tmp_path)
     for options in (
         {"target": source},
-        {"target": tmp_path / "pictures" / ".." / "source.csv"},
+        {"target": tmp_path / "all" / ".." / "source.csv"},
         {"target": tmp_path},
         {"target": tmp_path / "set.json", "like": tmp_path / "set.json"},
         {"target": tmp_path / "link.json", "like": tmp_path / "set.json"},
         {"target": pictures, "images": pictures},
-        {"target": tmp_path / "pictures", "images": pictures / "a"},
+        {"target": tmp_path / "all", "images": pictures},
     ):
-        with pytest.raises(ValueError, match=r"Expected an output that is not an input, got .* which is read"):
+        message = r"Expected an output that is not an input, got .* which is read"
+        with pytest.raises(ValueError, match=message), output_rules(overwrite=True):
             convert(source, target_format="youtube_vis", **options)
     assert everything(tmp_path) == before
 
@@ -123,7 +132,8 @@ def test_after_an_error_nothing_half_written_is_left(tmp_path):
     mixed = {"a": two["a"], "b": boxes_only(two["b"])}
     source = write_videos(tmp_path / "source.csv", "csv", video_set(mixed, TWO))
     first = write_videos(tmp_path / "first.csv", "csv", video_set({"b": mixed["b"], "c": two["c"]}, TWO))
-    (tmp_path / "old.json").write_text("old")
+    with write_atomically(tmp_path / "old.json") as temporary:
+        temporary.write_text("old")
     before = everything(tmp_path)
     for form in ("mots", "kitti_mots", "mots_png", "davis"):
         with pytest.raises(ValueError, match="mask"):
@@ -182,7 +192,7 @@ def test_after_an_interrupt_nothing_half_written_is_left(tmp_path, form, monkeyp
     assert begun
     left = [path for path in everything(tmp_path) if path.is_file() and path != source]
     assert all("a" in path.relative_to(tmp_path).parts or path.stem == "a" for path in left), left
-    assert not list(tmp_path.rglob(".*"))
+    assert not hidden(tmp_path)
 
 
 # Classes, parts, hints
@@ -297,7 +307,7 @@ def test_tracks_of_a_video_that_the_data_set_does_not_have(source, tmp_path):
 def test_nothing_within_the_source_is_written_over(tmp_path):
     folder = write_videos(tmp_path / "set" / "mot", "mot", video_set(TRUTH))
     before = (folder / "a.txt").read_bytes()
-    with pytest.raises(ValueError, match="which is read"):
+    with pytest.raises(ValueError, match="which is read"), output_rules(overwrite=True):
         convert(folder, folder / "a.txt", "csv")
     assert (folder / "a.txt").read_bytes() == before
     convert(folder, folder.parent / "tracks.csv", "csv")
