@@ -24,6 +24,8 @@ from tltm_graph.ops.rle import Rle, is_size
 from tltm_graph.structures import Observation, Tracks
 from tltm_graph.structures.tracks import Box
 
+_MAX_DIGITS = 18  # ids below 2⁶³
+
 BDD100K_CLASSES = ("pedestrian", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")
 """The classes that are tracked in BDD100K."""
 
@@ -37,10 +39,11 @@ def read_bdd100k(path: str | Path) -> VideoSet:
     the tight box of its mask. The corner (x2, y2) is the last pixel of a box, so 1 is added to it, as Scalabel does.
     A missing score is 1.
 
-    Ids are strings. If all ids of a video are whole numbers, they are the ids of the tracks. Otherwise the tracks are
-    numbered from 1 in the order of the strings. Objects with the attribute ``crowd`` or ``ignored``, and objects of
-    other classes ("other person", "trailer", …, label 0), are regions that are not scored: ``crowd``. If an object is
-    such a region in some frames only, these frames become a second track, numbered after all others.
+    Ids are strings. If all ids of a video are whole numbers of at most 18 digits, they are the ids of the tracks.
+    Otherwise the tracks are numbered from 1 in the order of the strings. Objects with the attribute ``crowd`` or
+    ``ignored``, and objects of other classes ("other person", "trailer", …, label 0), are regions that are not scored:
+    ``crowd``. If an object is such a region in some frames only, these frames become a second track, numbered after
+    all others.
 
     Args:
         path: A file (``.json``, ``.json.gz``), or a folder of files. A file with one video is read again for its
@@ -156,7 +159,7 @@ def _is_ignored(label: dict[str, Any], where: str) -> bool:
 def _track_ids(labels: list[tuple[str, bool]]) -> list[int]:
     """Track id of each label, from its id in the file and whether it is ignored."""
     texts = sorted({text for text, _ in labels})
-    if all(text.isdecimal() and text == str(int(text)) for text in texts):
+    if all(text.isdecimal() and len(text) <= _MAX_DIGITS and text == str(int(text)) for text in texts):
         numbers = {text: int(text) for text in texts}
     else:
         numbers = {text: number for number, text in enumerate(texts, start=1)}

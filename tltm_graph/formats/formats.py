@@ -122,7 +122,7 @@ def open_videos(
     if image_set is not None and name != "davis":
         raise ValueError(f"Expected a folder of DAVIS to take the list '{image_set}' of, got '{path}' ({name})")
     folder, names = None if images is None else Path(images), None if class_names is None else tuple(class_names)
-    with one_line_errors():
+    with one_line_errors(path):
         videos = FORMATS[name].read(Path(path), Hints(folder, like, names, image_set, every))
     if names is not None and videos.class_names is None:
         if len(names) > 1:

@@ -45,14 +45,21 @@ def one_line(text: str) -> str:
 
 
 @contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Context in which the message of a ValueError has one line: names and values of a file may have line breaks."""
+def one_line_errors(path: str | Path = "") -> Iterator[None]:
+    """Context in which the message of a ValueError has one line, and names the file.
+
+    Args:
+        path: File that is read, or folder of such files.
+    """
     try:
         yield
     except ValueError as error:
-        if _CONTROL.search(str(error)) is None:
+        message = str(error)
+        if str(path) not in message:
+            message = f"{message}, in '{path}'"
+        if _CONTROL.search(message) is None and message == str(error):
             raise
-        raise ValueError(one_line(str(error))) from error
+        raise ValueError(one_line(message)) from error
 
 
 def check_file(path: str | Path, what: str) -> None:
