@@ -61,6 +61,7 @@ def change(
     header: Callable[[dict[str, Any]], object] = dict,
     index: Callable[[dict[str, Any]], object] = dict,
     tensors: Callable[[dict[str, torch.Tensor]], object] = dict,
+    part: int = 0,
 ) -> Path:
     """Change a saved graph in place as an attacker would: all checksums are right again.
 
@@ -68,20 +69,21 @@ def change(
         path: The graph.
         header: Changes the header.
         index: Changes the index, before the checksums are entered.
-        tensors: Changes the tensors of the first part.
+        tensors: Changes the tensors of a part.
+        part: Number of this part.
     """
     members = contents(path)
     about, listed = json.loads(members["header.json"]), json.loads(members["index.json"])
     header(about)
     members["header.json"] = json.dumps(about).encode()
     if listed["parts"]:
-        name = listed["parts"][0]["name"]
+        name = listed["parts"][part]["name"]
         values = load(members[name])
         tensors(values)
         members[name] = save({key: value.contiguous() for key, value in values.items()})
     listed["header_sha256"] = hashlib.sha256(members["header.json"]).hexdigest()
-    for part in listed["parts"]:
-        part["sha256"] = hashlib.sha256(members[part["name"]]).hexdigest()
+    for entry in listed["parts"]:
+        entry["sha256"] = hashlib.sha256(members[entry["name"]]).hexdigest()
     index(listed)
     members["index.json"] = json.dumps(listed).encode()
     with zipfile.ZipFile(path, "w") as file:

@@ -1,34 +1,43 @@
 """Association graph of a whole video in one file.
 
 A zip archive. ``header.json`` says what was tracked and how, ``frames/NNNNNNNN.safetensors`` hold some frames each, and
-``index.json``, written last, lists them. Every part starts with the tracker's memory before its first frame, so that a
-run can be resumed in its middle.
+``index.json``, written last, lists them with their checksums. Every part starts with the tracker's memory before its
+first frame, so that a run can be resumed in its middle.
 """
 
+import hashlib
 import json
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor
 
-from tltm_graph.association import Assignment, Decision, EdgeScores
-from tltm_graph.io.output import write_atomically
-from tltm_graph.ops.rle import Rle, decode_rle, rles_from_tensors, rles_to_tensors
+from tltm_graph.association import Decision
+from tltm_graph.explanation.saved_index import KIND as KIND
+from tltm_graph.explanation.saved_index import VERSION as VERSION
+from tltm_graph.explanation.saved_index import GraphHeader, GraphIndex, PartEntry, SavedState, part_name
+from tltm_graph.explanation.saved_part import SavedPart, pack
+from tltm_graph.io.output import mark_input, write_atomically
+from tltm_graph.io.tensor_schema import load_tensors
+from tltm_graph.io.text import check_file, one_line, parse_json
+from tltm_graph.limits import check_size
 from tltm_graph.structures import Detections
 from tltm_graph.tracking import Tracker, TrackerState
 from tltm_graph.tracking.track_manager import TrackManagement
 
-KIND, VERSION = "tltm_graph association graph", 2
+_DAMAGED = (OSError, EOFError, KeyError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError)
+"""Errors of damaged, encrypted or unreadable archives."""
 
-_FIELDS = ("boxes", "scores", "labels", "ids")
+_REMEDY = "copy it again, or track the video again with --save-graph"
 
 
 class GraphWriter:
@@ -59,25 +68,29 @@ class GraphWriter:
     ) -> None:
         self.max_edges, self.frames_each = max_edges, frames_each
         self._detector = tracker.detector
-        self._header = {
-            "kind": KIND,
-            "version": VERSION,
-            "class_names": tracker.detector.class_names,
-            "masks_on_demand": tracker.detector.masks_on_demand,
-            "new_track_threshold": tracker.detector.new_track_threshold,
-            "about": {"tracker": repr(tracker), **(about or {})},
-        }
+        self._header = GraphHeader(
+            about={"tracker": repr(tracker), **(about or {})},
+            class_names=tracker.detector.class_names,
+            masks_on_demand=tracker.detector.masks_on_demand,
+            new_track_threshold=tracker.detector.new_track_threshold,
+            version=VERSION,
+        )
         self._path = Path(path)
         self._stack = ExitStack()
         self._state = self._before = tracker.start()
         self._waiting: list[tuple[Decision, dict[str, Tensor]]] = []
-        self._index: list[dict[str, Any]] = []
+        self._parts: list[PartEntry] = []
 
     def __enter__(self) -> Self:
         temporary = self._stack.enter_context(write_atomically(self._path))
         self._file = self._stack.enter_context(zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1))
-        self._file.writestr("header.json", json.dumps(self._header))
+        self._header_sha256 = self._add("header.json", _encoded(self._header.to_json()))
         return self
+
+    def _add(self, name: str, content: bytes) -> str:
+        """Write a member of the archive; returns its checksum."""
+        self._file.writestr(name, content)
+        return hashlib.sha256(content).hexdigest()
 
     def write(self, state: TrackerState) -> None:
         """Add the step that led to ``state``.
@@ -104,23 +117,17 @@ class GraphWriter:
         if not self._waiting:
             return
         decisions = [decision for decision, _ in self._waiting]
-        name = f"frames/{decisions[0].frame:08d}.safetensors"
         before = self._before
         # Some tensors of a memory share storage, which safetensors refuses.
         tensors = {f"memory.{key}": value.detach().cpu().clone() for key, value in before.memory.tensors().items()}
-        tensors |= _pack(decisions)
+        tensors |= pack(decisions)
         for key in self._waiting[0][1]:
             tensors[f"current.{key}"] = torch.cat([more[key] for _, more in self._waiting])
-        self._file.writestr(name, save({key: value.contiguous() for key, value in tensors.items()}))
-        state = {"frame": before.frame, "now": before.now, "pace": before.pace, "time": before.time}
-        self._index.append(
-            {
-                "name": name,
-                "frames": [decision.frame for decision in decisions],
-                "terms": list(decisions[0].scores.terms),
-                "state": state | {"next_id": before.memory.next_id},
-            }
-        )
+        name = part_name(decisions[0].frame)
+        sha256 = self._add(name, save({key: value.contiguous() for key, value in tensors.items()}))
+        state = SavedState(before.frame, before.now, before.pace, before.time, before.memory.next_id)
+        frames, terms = tuple(decision.frame for decision in decisions), tuple(decisions[0].scores.terms)
+        self._parts.append(PartEntry(name, frames, terms, state, sha256))
         self._waiting = []
 
     def __exit__(
@@ -130,12 +137,9 @@ class GraphWriter:
             if kind is None:
                 self._flush()
                 size = self._state.size
-                index = {
-                    "size": None if size is None else list(size),
-                    "scale": 1.0 if size is None else self._detector.scale(size),
-                    "parts": self._index,
-                }
-                self._file.writestr("index.json", json.dumps(index))
+                scale = 1.0 if size is None else self._detector.scale(size)
+                index = GraphIndex(size, scale, tuple(self._parts), self._header_sha256)
+                self._add("index.json", _encoded(asdict(index)))
             self._stack.__exit__(kind, error, trace)
 
 
@@ -157,43 +161,35 @@ class SavedGraph:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path) / "graph.zip" if Path(path).is_dir() else Path(path)
-        if not self.path.is_file():
+        mark_input(self.path)
+        try:
+            check_file(self.path, "an association graph")
+        except FileNotFoundError as error:
             raise FileNotFoundError(
                 f"Expected an association graph, found no file '{self.path}': tltm-graph track --save-graph writes one"
-            )
-        header, index = self._json("header.json"), self._json("index.json")
-        if header.get("kind") != KIND:
-            raise ValueError(f"Expected an association graph in '{path}', got another archive")
-        if header["version"] > VERSION:
-            raise ValueError(
-                f"Expected an association graph of version {VERSION} in '{path}', got version {header['version']} of a "
-                "newer tltm-graph: pip install --upgrade tltm-graph"
-            )
-        if header["version"] < VERSION:
-            raise ValueError(
-                f"Expected an association graph of version {VERSION} in '{path}', got version {header['version']}, "
-                "written by an older tltm-graph: track the video again with --save-graph"
-            )
-        self.about: dict[str, Any] = header["about"]
-        """Description of the run."""
-        names = header["class_names"]
-        self.class_names: tuple[str, ...] | None = None if names is None else tuple(names)
+            ) from error
+        self._check_members()
+        header = GraphHeader.read(self._json("header.json"), self.path)
+        self._index = GraphIndex.read(self._json("index.json"), header.version, self.path)
+        self._check_hash("header.json", self._bytes("header.json"), self._index.header_sha256)
+        self.about: Mapping[str, object] = header.about
+        """Description of the run, in the words of the file."""
+        self.class_names = header.class_names
         """Names of the classes, None if unknown."""
-        self.size: tuple[int, int] | None = None if index["size"] is None else (index["size"][0], index["size"][1])
+        self.size = self._index.size
         """Height and width of the frames in pixels, None if there are none."""
-        self.scale: float = index["scale"]
+        self.scale = self._index.scale
         """Ratio of the detector's input size to the size of the frames."""
-        self._parts: list[dict[str, Any]] = index["parts"]
-        self.masks_on_demand: bool = header["masks_on_demand"]
+        self.masks_on_demand = header.masks_on_demand
         """True if the detector drew masks only for shown objects, so that the association did not see masks."""
-        self.new_track_threshold: float | None = header.get("new_track_threshold")
+        self.new_track_threshold = header.new_track_threshold
         """Minimum score that should start a track, None for the default of the tracker."""
-        self._loaded: tuple[int, _Part] | None = None
+        self._loaded: tuple[int, SavedPart] | None = None
 
     @cached_property
     def frames(self) -> tuple[int, ...]:
         """Indices of the frames, ascending."""
-        return tuple(frame for part in self._parts for frame in part["frames"])
+        return tuple(frame for part in self._index.parts for frame in part.frames)
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -203,8 +199,8 @@ class SavedGraph:
 
     def decisions(self, after: int = -1, until: int | None = None) -> Iterator[Decision]:
         """Yield the decisions of the frames after ``after`` up to and including ``until``."""
-        for number, part in enumerate(self._parts):
-            for position, frame in enumerate(part["frames"]):
+        for number, part in enumerate(self._index.parts):
+            for position, frame in enumerate(part.frames):
                 if frame > after and (until is None or frame <= until):
                     yield self._part(number).decision(position)
 
@@ -229,173 +225,80 @@ class SavedGraph:
         return self._part(number).state(self.size, track_manager)
 
     def _place(self, frame: int) -> tuple[int, int]:
-        for number, part in enumerate(self._parts):
-            if part["frames"][0] <= frame <= part["frames"][-1] and frame in part["frames"]:
-                return number, part["frames"].index(frame)
+        for number, part in enumerate(self._index.parts):
+            if part.frames[0] <= frame <= part.frames[-1] and frame in part.frames:
+                return number, part.frames.index(frame)
         frames = self.frames
         available = f"one of {len(frames)} from {frames[0]} to {frames[-1]}" if frames else "none, it is empty"
         raise ValueError(f"Expected a frame of '{self.path}' ({available}), got {frame}")
 
-    def _part(self, number: int) -> "_Part":
+    def _part(self, number: int) -> SavedPart:
         if self._loaded is None or self._loaded[0] != number:
-            about = self._parts[number]
-            try:
-                tensors = load(self._bytes(about["name"]))
-            except SafetensorError as error:
-                raise ValueError(
-                    f"Expected frames in '{about['name']}' of '{self.path}', got: {error}. Track the video again with "
-                    "--save-graph"
-                ) from error
-            self._loaded = number, _Part(about, tensors)
+            entry, size = self._index.parts[number], self.size
+            assert size is not None
+            content = self._bytes(entry.name)
+            self._check_hash(entry.name, content, entry.sha256)
+            where = f"'{entry.name}' of '{self.path}'"
+            tensors = load_tensors(content, where)
+            part = SavedPart(entry, tensors, size, self.class_names, self.masks_on_demand, where)
+            self._loaded = number, part
         return self._loaded[1]
+
+    def _check_members(self) -> None:
+        """Check the list of members of the archive, which is small next to what it may describe."""
+        try:
+            with zipfile.ZipFile(self.path) as file:
+                members = file.infolist()
+        except _DAMAGED as error:
+            raise ValueError(self._damage("the list of its members", error)) from error
+        names: set[str] = set()
+        end = 0
+        for member in sorted(members, key=lambda member: member.header_offset):
+            where = f"'{member.filename[:80]}' of '{self.path}'"
+            if member.filename in names or member.header_offset < end:
+                raise ValueError(f"Expected each member once in {where}, got it twice or within another: {_REMEDY}")
+            if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError(f"Expected a plain or deflated member in {where}, got another kind: {_REMEDY}")
+            check_size(member.file_size, where)
+            names.add(member.filename)
+            end = member.header_offset + member.compress_size
+
+    def _check_hash(self, name: str, content: bytes, expected: str | None) -> None:
+        if expected is not None and hashlib.sha256(content).hexdigest() != expected:
+            raise ValueError(
+                f"Expected the checksum of 'index.json' for '{name}' of '{self.path}', got another: it was damaged or "
+                f"changed; {_REMEDY}"
+            )
 
     def _json(self, name: str) -> Any:
         content = self._bytes(name)
         try:
-            return json.loads(content)
-        except ValueError as error:
-            raise ValueError(f"Expected an association graph in '{self.path}', got another file: {error}") from error
+            return parse_json(content.decode("utf-8"), f"{name} of {self.path}", "an association graph")
+        except UnicodeDecodeError as error:
+            raise ValueError(self._damage(f"'{name}'", error)) from error
 
     def _bytes(self, name: str) -> bytes:
+        """Read a member. The archive reads no more than its declared size, which was checked."""
         try:
             with zipfile.ZipFile(self.path) as file:
                 return file.read(name)
-        except (zipfile.BadZipFile, KeyError, EOFError) as error:
-            raise ValueError(
-                f"Expected an association graph in '{self.path}', got a truncated, damaged or different file: {error}. "
-                "Track the video again with --save-graph"
-            ) from error
+        except (*_DAMAGED, MemoryError) as error:
+            raise ValueError(self._damage(f"'{name}'", error)) from error
+
+    def _damage(self, what: str, error: BaseException) -> str:
+        reason = one_line(str(error)) or type(error).__name__
+        return (
+            f"Expected an association graph in '{self.path}', got a truncated, damaged or different file: {reason} (in "
+            f"{what}); {_REMEDY}"
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}('{self.path}', {len(self)} frames)"
 
 
-class _Part:
-    """Some consecutive frames, and the tracker's memory before them."""
-
-    def __init__(self, about: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-        self.about, self.tensors = about, tensors
-        self._frames = {side: _starts(tensors[f"count.{side}"]) for side in ("previous", "current", "edge")}
-        packed = {name: tensors[f"mask.{name}"] for name in ("length", "text", "size") if f"mask.{name}" in tensors}
-        self._rles = rles_from_tensors(packed) if packed else None
-
-    def decision(self, position: int) -> Decision:
-        partner = self._rows("current", "partner", position)
-        matched = (partner >= 0).nonzero().flatten()
-        terms = {}
-        if "edge.terms" in self.tensors:
-            values = self._rows("edge", "terms", position)
-            terms = {name: values[:, column] for column, name in enumerate(self.about["terms"])}
-        score = self._rows("edge", "score", position)
-        has_objects = "current.object" in self.tensors
-        return Decision(
-            frame=self.about["frames"][position],
-            time=float(self.tensors["time"][position]),
-            previous=self._detections("previous", position),
-            current=self._detections("current", position),
-            time_since_update=self._rows("previous", "time_since_update", position),
-            edge_index=self._rows("edge", "index", position).long().T,
-            scores=EdgeScores(
-                edges=score,
-                births=self._rows("current", "birth", position),
-                misses=self._rows("previous", "miss", position),
-                terms=terms or dict.fromkeys(self.about["terms"], score),
-                objects=self._rows("current", "object", position) if has_objects else None,
-            ),
-            assignment=Assignment(
-                partner[matched].long(),
-                matched,
-                self._rows("current", "born", position).nonzero().flatten(),
-                self._rows("previous", "missed", position).nonzero().flatten(),
-            ),
-            tracks=self._rows("current", "track", position).long(),
-            stored_margins=self._rows("current", "margin", position),
-            stored_masks=self._masks(position),
-        )
-
-    def detections(self, position: int, with_masks: bool) -> Detections:
-        embeddings = self._rows("current", "embeddings", position) if "current.embeddings" in self.tensors else None
-        plain = self._detections("current", position).replace(ids=None, embeddings=embeddings)
-        masks = self._masks(position) if with_masks else None
-        return plain if masks is None else plain.replace(masks=self._decode(masks))
-
-    def drawn(self, position: int) -> Detections:
-        shown, masks = self._detections("current", position), self._masks(position)
-        if "current.drawn" in self.tensors:
-            shown = shown.replace(boxes=self._rows("current", "drawn", position))
-        return shown if masks is None else shown.replace(masks=self._decode(masks))
-
-    def state(self, size: tuple[int, int] | None, track_manager: TrackManagement) -> TrackerState:
-        saved = self.about["state"]
-        tensors = {
-            key.removeprefix("memory."): value for key, value in self.tensors.items() if key.startswith("memory.")
-        }
-        return TrackerState(
-            track_manager.restore(tensors, saved["next_id"]),
-            frame=saved["frame"],
-            size=size if saved["frame"] >= 0 else None,
-            now=saved["now"],
-            pace=saved["pace"],
-            time=saved["time"],
-        )
-
-    def _decode(self, masks: Sequence[Rle]) -> Tensor:
-        height, width = self.tensors["mask.size"].tolist()
-        return decode_rle(masks, (height, width))
-
-    def _rows(self, side: str, name: str, position: int) -> Tensor:
-        starts = self._frames[side]
-        return self.tensors[f"{side}.{name}"][starts[position] : starts[position + 1]]
-
-    def _detections(self, side: str, position: int) -> Detections:
-        boxes, scores, labels, ids = (self._rows(side, name, position) for name in _FIELDS)
-        return Detections(boxes, scores, labels.long(), ids=ids.long())
-
-    def _masks(self, position: int) -> list[Rle] | None:
-        starts = self._frames["current"]
-        return None if self._rles is None else self._rles[starts[position] : starts[position + 1]]
-
-
-def _starts(counts: Tensor) -> list[int]:
-    return [0, *counts.cumsum(dim=0).tolist()]
-
-
-def _pack(decisions: Sequence[Decision]) -> dict[str, Tensor]:
-    """Concatenate the frames of a part, field by field."""
-    tensors = {
-        "time": torch.tensor([decision.time for decision in decisions], dtype=torch.float64),
-        "count.previous": torch.tensor([len(decision.previous) for decision in decisions]),
-        "count.current": torch.tensor([len(decision.current) for decision in decisions]),
-        "count.edge": torch.tensor([decision.edge_index.shape[1] for decision in decisions]),
-    }
-    for side, parts in (("previous", [d.previous for d in decisions]), ("current", [d.current for d in decisions])):
-        for name in _FIELDS:
-            values = torch.cat([getattr(part, name) for part in parts])
-            tensors[f"{side}.{name}"] = values if values.is_floating_point() else values.int()
-    joined: dict[str, Iterable[Tensor]] = {
-        "previous.time_since_update": (decision.time_since_update.float() for decision in decisions),
-        "previous.miss": (decision.scores.misses for decision in decisions),
-        "previous.missed": (_flags(d.assignment.misses, len(d.previous)) for d in decisions),
-        "current.birth": (decision.scores.births for decision in decisions),
-        "current.born": (_flags(d.assignment.births, len(d.current)) for d in decisions),
-        "current.partner": (decision.partners.int() for decision in decisions),
-        "current.track": (decision.tracks.int() for decision in decisions),
-        "current.margin": (decision.margins.float() for decision in decisions),
-        "edge.index": (decision.edge_index.T.int() for decision in decisions),
-        "edge.score": (decision.scores.edges for decision in decisions),
-    }
-    if all(decision.scores.objects is not None for decision in decisions):
-        joined["current.object"] = (d.scores.objects for d in decisions if d.scores.objects is not None)
-    if len(decisions[0].scores.terms) > 1:
-        joined["edge.terms"] = (torch.stack(list(d.scores.terms.values()), dim=1) for d in decisions)
-    tensors |= {name: torch.cat(list(parts)) for name, parts in joined.items()}
-    if all(decision.masks is not None for decision in decisions):
-        masks = [mask for decision in decisions for mask in decision.masks or ()]
-        tensors |= {f"mask.{name}": value for name, value in rles_to_tensors(masks).items()}
-    return tensors
-
-
-def _flags(rows: Tensor, count: int) -> Tensor:
-    flags = torch.zeros(count, dtype=torch.bool)
-    flags[rows] = True
-    return flags
+def _encoded(values: dict[str, Any]) -> bytes:
+    """Format as JSON. A path that is not UTF-8 has half characters, which JSON cannot hold."""
+    try:
+        return json.dumps(values, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+    except ValueError as error:
+        raise ValueError(f"Expected finite numbers in the description of a run, got: {error}") from error
