@@ -1,5 +1,9 @@
+import json
+
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from tests.cases import Script, blank, drawn
 from tltm_graph import Detections, Frame, MovingShapes, Tracker
@@ -59,7 +63,7 @@ def test_a_file_restores_the_cache(cache, tmp_path):
         assert all(
             getattr(one, name).equal(getattr(other, name)) for name in ("boxes", "scores", "labels", "embeddings")
         )
-    assert [path.name for path in tmp_path.iterdir()] == ["scene.safetensors"]
+    assert [path.name for path in tmp_path.glob("[!.]*")] == ["scene.safetensors"]
 
 
 def test_frames_without_objects_or_masks(tmp_path):
@@ -91,11 +95,78 @@ def test_errors(cache, tmp_path):
         cache_detections(Script([]), [Frame(torch.zeros(3, 48, 80, dtype=torch.uint8), 3, 0.0)])
     with pytest.raises(ValueError, match="a time for each of 6 frames, got 0"):
         DetectionCache(cache.frames, cache.drawn_boxes, None, (), (48, 80), None)
-    with pytest.raises(FileNotFoundError, match="Expected cached detections, found no file"):
+    with pytest.raises(FileNotFoundError, match="Expected a file with cached detections, found none"):
         DetectionCache.load(tmp_path / "none")
     (tmp_path / "other").write_bytes(b"something else")
     with pytest.raises(ValueError, match="Expected cached detections in"):
         DetectionCache.load(tmp_path / "other")
+
+
+NAN = float("nan")
+
+
+def put(name, position, value):
+    def apply(tensors, settings):
+        tensors[name][position] = value
+
+    return apply
+
+
+def setting(**values):
+    return lambda tensors, settings: settings.update(values)
+
+
+@pytest.mark.parametrize(
+    ("field", "apply"),
+    [
+        ("counts", put("counts", slice(None), 0)),
+        ("counts", put("counts", 0, -1)),
+        ("counts", lambda tensors, settings: tensors.pop("counts")),
+        ("times", put("times", 0, NAN)),
+        ("times", lambda tensors, settings: tensors.update(times=tensors["times"][:-1])),
+        ("boxes", put("boxes", (0, 0), NAN)),
+        ("boxes", put("boxes", (0, 0), 9e6)),
+        ("drawn_boxes", put("drawn_boxes", (0, 3), -9e6)),
+        ("drawn_boxes", lambda tensors, settings: tensors.update(drawn_boxes=tensors["drawn_boxes"].int())),
+        ("scores", put("scores", 0, float("inf"))),
+        ("labels", put("labels", 0, 99)),
+        ("labels", put("labels", 0, -1)),
+        ("embeddings", put("embeddings", (0, 0), NAN)),
+        ("embeddings", lambda tensors, settings: tensors.update(embeddings=tensors["embeddings"][1:])),
+        ("mask.length", put("mask.length", 0, 10**9)),
+        ("mask.text", put("mask.text", 0, 200)),
+        ("mask.text", put("mask.text", slice(0, 9), 111)),
+        ("mask.size", lambda tensors, settings: tensors.pop("mask.size")),
+        ("extra", lambda tensors, settings: tensors.update(extra=torch.zeros(1))),
+        ("size", setting(size=[48])),
+        ("size", setting(size=["48", 80])),
+        ("frames of", setting(size=[10**6, 10**6])),
+        ("class_names", setting(class_names=[1, 2])),
+        ("class_names", setting(class_names="abc")),
+        ("masks_on_demand", setting(masks_on_demand=1)),
+        ("scale", setting(scale=0)),
+        ("scale", setting(scale=NAN)),
+        ("new_track_threshold", setting(new_track_threshold="0.3")),
+        ("new_track_threshold", setting(new_track_threshold=1e999)),
+    ],
+)
+def test_a_wrong_value_of_a_file_is_named(cache, tmp_path, field, apply):
+    path = tmp_path / "scene.safetensors"
+    cache.save(path)
+    with safe_open(path, framework="pt") as file:
+        settings = json.loads(file.metadata()["detection_cache"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+    apply(tensors, settings)
+    save_file(
+        {name: value.contiguous() for name, value in tensors.items()}, path, {"detection_cache": json.dumps(settings)}
+    )
+    with pytest.raises(ValueError, match=rf"^Expected .*'?{field}.*scene.safetensors'"):
+        DetectionCache.load(path)
+
+
+def test_a_threshold_that_is_no_number_is_refused(cache):
+    with pytest.raises(ValueError, match="Expected a finite score_threshold, got nan"):
+        ReplayDetector(cache, score_threshold=NAN)
 
 
 def test_repr(cache):

@@ -1,4 +1,5 @@
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,22 @@ from torch import Tensor
 
 from tltm_graph.association import Affinity
 from tltm_graph.detectors.detector import Detector
-from tltm_graph.io.output import write_atomically
-from tltm_graph.ops.rle import Rle, decode_rle, encode_rle, rles_from_tensors, rles_to_tensors
+from tltm_graph.io.json_schema import class_names_field, field, flag, integer, list_of, number, optional
+from tltm_graph.io.output import mark_input, write_atomically
+from tltm_graph.io.tensor_schema import (
+    LARGEST_BOX,
+    TensorField,
+    boxes_field,
+    check_boxes,
+    check_counts,
+    check_labels,
+    check_packed_masks,
+    check_tensors,
+    packed_mask_fields,
+)
+from tltm_graph.io.text import check_file, parse_json
+from tltm_graph.limits import check_length, check_pixels
+from tltm_graph.ops.rle import Rle, check_rles, decode_rle, encode_rle, rles_from_tensors, rles_to_tensors
 from tltm_graph.structures import Detections, Frame
 
 _FIELDS = ("boxes", "scores", "labels", "embeddings")
@@ -92,7 +107,7 @@ class DetectionCache:
             "new_track_threshold": self.new_track_threshold,
         }
         with write_atomically(path) as temporary:
-            save_file(tensors, temporary, {"detection_cache": json.dumps(settings)})
+            save_file(tensors, temporary, {"detection_cache": json.dumps(settings, allow_nan=False)})
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -100,39 +115,48 @@ class DetectionCache:
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it is another kind of file.
+            ValueError: If it is another kind of file, or damaged. The message names the first wrong value.
         """
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"Expected cached detections, found no file '{path}'")
+        where = f"'{path}'"
+        check_file(path, "cached detections")
+        mark_input(path)
         try:
             with safe_open(path, framework="pt") as file:
-                settings = json.loads((file.metadata() or {})["detection_cache"])
+                metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
-            boxes, scores, labels = (tensors[name] for name in _FIELDS[:3])
-            all_frames = Detections(boxes, scores, labels, embeddings=tensors.get("embeddings"))
-            counts = tensors["counts"].tolist()
-            rles = (
-                rles_from_tensors({name: tensors[f"mask.{name}"] for name in ("length", "text", "size")})
-                if "mask.text" in tensors
-                else None
-            )
-            names, size = settings["class_names"], settings["size"]
-            parts = [
-                slice(end - count, end) for end, count in zip(tensors["counts"].cumsum(0).tolist(), counts, strict=True)
-            ]
-            return cls(
-                frames=tuple(all_frames[part] for part in parts),
-                drawn_boxes=tuple(tensors["drawn_boxes"][part] for part in parts),
-                masks=None if rles is None else tuple(rles[part] for part in parts),
-                times=tuple(tensors["times"].tolist()),
-                size=(size[0], size[1]),
-                class_names=None if names is None else tuple(names),
-                masks_on_demand=settings["masks_on_demand"],
-                scale=settings["scale"],
-                new_track_threshold=settings.get("new_track_threshold"),
-            )
-        except (SafetensorError, KeyError) as error:
-            raise ValueError(f"Expected cached detections in '{path}', got another file: {error}") from error
+        except (SafetensorError, KeyError, RuntimeError, TypeError, ValueError, OverflowError, OSError) as error:
+            raise ValueError(f"Expected cached detections in {where}, got a damaged or other file: {error}") from error
+        if "detection_cache" not in metadata:
+            raise ValueError(f"Expected cached detections in {where}, got another file: cache_detections makes one")
+        settings = parse_json(metadata["detection_cache"], path, "the settings of cached detections")
+        size = field(settings, "size", list_of(integer(1), 2, 2), where)
+        check_pixels(size[0], size[1], f"the frames of {where}")
+        names = class_names_field(settings, where)
+        on_demand = field(settings, "masks_on_demand", flag(), where)
+        scale = field(settings, "scale", number(1e-6, 1e6), where)
+        threshold = field(settings, "new_track_threshold", optional(number()), where, None)
+        _check_cache(tensors, names, where)
+        counts = tensors["counts"].tolist()
+        check_length(len(counts), where)
+        ends = tensors["counts"].cumsum(0).tolist()
+        parts = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
+        boxes, scores, labels = (tensors[name] for name in _FIELDS[:3])
+        all_frames = Detections(boxes, scores, labels.long(), embeddings=tensors.get("embeddings"))
+        rles = None
+        if "mask.text" in tensors:
+            rles = rles_from_tensors({name: tensors[f"mask.{name}"] for name in ("length", "text", "size")})
+            check_rles(rles, (size[0], size[1]), lambda row: f"row {row} of 'mask.text' in {where}")
+        return cls(
+            frames=tuple(all_frames[part] for part in parts),
+            drawn_boxes=tuple(tensors["drawn_boxes"][part] for part in parts),
+            masks=None if rles is None else tuple(rles[part] for part in parts),
+            times=tuple(tensors["times"].tolist()),
+            size=(size[0], size[1]),
+            class_names=names,
+            masks_on_demand=on_demand,
+            scale=float(scale),
+            new_track_threshold=threshold,
+        )
 
     def _check(self, frame: int) -> None:
         if not 0 <= frame < len(self):
@@ -140,6 +164,28 @@ class DetectionCache:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)} frames)"
+
+
+_TENSORS = {
+    "boxes": boxes_field("objects"),
+    "scores": TensorField("float", ("objects",), -LARGEST_BOX, LARGEST_BOX),
+    "labels": TensorField("int", ("objects",), 0, 1e6),
+    "embeddings": TensorField("float", ("objects", "channels"), optional=True),
+    "drawn_boxes": boxes_field("objects"),
+    "counts": TensorField("int", ("frames",), 0, 1e9),
+    "times": TensorField("float", ("frames",), -1e12, 1e12),
+    **packed_mask_fields("objects"),
+}
+
+
+def _check_cache(tensors: dict[str, Tensor], class_names: tuple[str, ...] | None, where: str) -> None:
+    sizes: dict[str, int] = {}
+    check_tensors(tensors, _TENSORS, sizes, where)
+    check_counts(tensors["counts"], sizes["objects"], f"'counts' in {where}")
+    for name in ("boxes", "drawn_boxes"):
+        check_boxes(tensors[name], f"'{name}' in {where}")
+    check_labels(tensors["labels"], class_names, f"'labels' in {where}")
+    check_packed_masks(tensors, where)
 
 
 @torch.no_grad()
@@ -163,9 +209,9 @@ def cache_detections(
     rles: list[list[Rle]] = []
     times: list[float] = []
     size, context = None, None
-    for number, frame in enumerate(frames):
-        if frame.index != number:
-            raise ValueError(f"Expected frame {number}, got {frame.index}: cache a video from its first frame on")
+    for index, frame in enumerate(frames):
+        if frame.index != index:
+            raise ValueError(f"Expected frame {index}, got {frame.index}: cache a video from its first frame on")
         detected, context = detector.detect(frame, context)
         embeddings = detected.embeddings
         if embeddings is None and affinity is not None:
@@ -221,9 +267,14 @@ class ReplayDetector(Detector):
     Args:
         recording: Recorded detections.
         score_threshold: Minimum score of a replayed detection, in [0, 1].
+
+    Raises:
+        ValueError: If the threshold is not finite.
     """
 
     def __init__(self, recording: RecordedDetections, score_threshold: float = 0.0) -> None:
+        if not math.isfinite(score_threshold):
+            raise ValueError(f"Expected a finite score_threshold, got {score_threshold}: 0 keeps all detections")
         self.recording = recording
         self.score_threshold = score_threshold
         self.class_names = recording.class_names

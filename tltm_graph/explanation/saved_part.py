@@ -14,8 +14,11 @@ from tltm_graph.io.tensor_schema import (
     boxes_field,
     check_boxes,
     check_counts,
+    check_labels,
+    check_packed_masks,
     check_tensors,
     check_unique,
+    packed_mask_fields,
 )
 from tltm_graph.ops.rle import Rle, check_rles, decode_rle, rles_from_tensors, rles_to_tensors
 from tltm_graph.structures import Detections
@@ -58,9 +61,7 @@ _DECISIONS = {
     "edge.index": TensorField("int", ("edges", 2), 0, _MAX_ID),
     "edge.score": TensorField("float", ("edges",)),
     "edge.terms": TensorField("float", ("edges", "terms"), optional=True),
-    "mask.length": TensorField("int", ("objects",), 0, _MAX_ID, optional=True),
-    "mask.text": TensorField("byte", ("text",), 0, 127, optional=True),
-    "mask.size": TensorField("int", (2,), 1, _MAX_ID, optional=True),
+    **packed_mask_fields("objects"),
 }
 _KEPT = {  # tracks of both kinds of memory
     "memory.boxes": boxes_field("rows"),
@@ -160,7 +161,7 @@ class SavedPart:
         self.about, self.tensors, self._where = about, tensors, where
         self._check_fields()
         self._frames = {side: _starts(tensors[f"count.{side}"]) for side in ("previous", "current", "edge")}
-        self._check_rows(len(class_names) if class_names is not None else _MAX_LABEL)
+        self._check_rows(class_names)
         self._rles = self._check_masks(size)
         if masks_on_demand != ("current.drawn" in tensors):
             raise ValueError(
@@ -187,7 +188,7 @@ class SavedPart:
             ids = memory["memory.ids"]
             check_unique(torch.zeros_like(ids, dtype=torch.int64), ids, f"'memory.ids' in {where}")
 
-    def _check_rows(self, num_classes: int) -> None:
+    def _check_rows(self, class_names: Sequence[str] | None) -> None:
         """Check what relates rows to each other: labels, ids, edges and matches."""
         tensors, where = self.tensors, self._where
         frame_of, counts = {}, {}
@@ -195,12 +196,7 @@ class SavedPart:
             counts[side] = tensors[f"count.{side}"].long()
             frame_of[side] = torch.arange(len(counts[side])).repeat_interleave(counts[side])
         for side in ("previous", "current"):
-            labels = tensors[f"{side}.labels"]
-            if len(labels) and int(labels.max()) >= num_classes:
-                raise ValueError(
-                    f"Expected labels below {num_classes}, the number of classes, for '{side}.labels' in {where}, got "
-                    f"{int(labels.max())}: the file is damaged"
-                )
+            check_labels(tensors[f"{side}.labels"], class_names, f"'{side}.labels' in {where}")
             check_unique(frame_of[side], tensors[f"{side}.ids"], f"'{side}.ids' in a frame of {where}")
         check_unique(frame_of["current"], tensors["current.track"], f"'current.track' in a frame of {where}")
         partner, row, column = tensors["current.partner"], *tensors["edge.index"].long().unbind(dim=1)
@@ -230,25 +226,17 @@ class SavedPart:
                 )
 
     def _check_masks(self, size: tuple[int, int]) -> list[Rle] | None:
-        packed = {name: self.tensors.get(f"mask.{name}") for name in ("length", "text", "size")}
-        known = {name: value for name, value in packed.items() if value is not None}
-        if not known:
+        check_packed_masks(self.tensors, self._where)
+        if "mask.text" not in self.tensors:
             return None
-        where = f"'mask.text' in {self._where}"
-        if len(known) < 3:
-            raise ValueError(
-                f"Expected 'mask.length', 'mask.text' and 'mask.size' together in {self._where}, got "
-                f"{sorted(known)} alone: the file is damaged"
-            )
-        if len(known["length"]) and tuple(known["size"].tolist()) != size:
+        packed = {name: self.tensors[f"mask.{name}"] for name in ("length", "text", "size")}
+        if len(packed["length"]) and tuple(packed["size"].tolist()) != size:
             raise ValueError(
                 f"Expected masks of {size} pixels (H, W) for 'mask.size' in {self._where}, got "
-                f"{tuple(known['size'].tolist())}: the file is damaged"
+                f"{tuple(packed['size'].tolist())}: the file is damaged"
             )
-        characters = len(known["text"]) if len(known["length"]) else 0
-        check_counts(known["length"], characters, f"'mask.length' in {self._where}")
-        rles = rles_from_tensors(known)
-        check_rles(rles, size, lambda row: f"row {row} of {where}")
+        rles = rles_from_tensors(packed)
+        check_rles(rles, size, lambda row: f"row {row} of 'mask.text' in {self._where}")
         return rles
 
     def decision(self, position: int) -> Decision:

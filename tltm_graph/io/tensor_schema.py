@@ -1,6 +1,6 @@
 """Schemas of tensors in files: types, shapes and ranges, checked before anything computes with them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -45,6 +45,15 @@ class TensorField:
 def boxes_field(rows: str, optional: bool = False) -> TensorField:
     """Corners of boxes (N, 4); :func:`check_boxes` checks their order."""
     return TensorField("float", (rows, 4), -LARGEST_BOX, LARGEST_BOX, optional)
+
+
+def packed_mask_fields(rows: str) -> dict[str, TensorField]:
+    """Masks of :func:`tltm_graph.ops.rle.rles_to_tensors`; :func:`check_packed_masks` checks what relates them."""
+    return {
+        "mask.length": TensorField("int", (rows,), 0, 2**31 - 1, optional=True),
+        "mask.text": TensorField("byte", ("text",), 0, 127, optional=True),
+        "mask.size": TensorField("int", (2,), 1, 2**31 - 1, optional=True),
+    }
 
 
 def load_tensors(content: bytes, where: str) -> dict[str, Tensor]:
@@ -132,6 +141,28 @@ def check_counts(counts: Tensor, rows: int, where: str) -> None:
     total = int(counts.sum())
     if total != rows:
         raise ValueError(f"Expected numbers that add up to {rows} rows for {where}, got {total}: the file is damaged")
+
+
+def check_packed_masks(tensors: Mapping[str, Tensor], where: str) -> None:
+    """Raise a ValueError unless the tensors of masks are all there, with lengths that add up, or none is."""
+    known = [name for name in packed_mask_fields("") if name in tensors]
+    if known and len(known) < 3:
+        raise ValueError(
+            f"Expected 'mask.length', 'mask.text' and 'mask.size' together in {where}, got {known} alone: the file is "
+            "damaged"
+        )
+    if known:
+        rows = len(tensors["mask.length"])
+        check_counts(tensors["mask.length"], len(tensors["mask.text"]) if rows else 0, f"'mask.length' in {where}")
+
+
+def check_labels(labels: Tensor, class_names: Sequence[str] | None, where: str) -> None:
+    """Raise a ValueError for a label without a name, if names are known."""
+    if class_names is not None and len(labels) and int(labels.max()) >= len(class_names):
+        raise ValueError(
+            f"Expected labels below {len(class_names)}, the number of classes, for {where}, got {int(labels.max())}: "
+            "the file is damaged"
+        )
 
 
 def check_unique(group: Tensor, values: Tensor, where: str) -> None:
