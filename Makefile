@@ -3,8 +3,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DATA   ?= ../shared/data
+SECONDS ?= 600
 
-.PHONY: setup demo docs quick test check benchmarks benchmarks-association benchmarks-images clean
+.PHONY: setup demo docs quick test check fuzz benchmarks benchmarks-association benchmarks-images clean
 
 setup: $(READY)  ## make .venv with the package, its extras and the tools of the tests
 
@@ -35,6 +36,9 @@ quick: $(READY)  ## the fast tests, in under two minutes on two cores
 
 test: check  ## everything CI runs
 	$(BIN)/python -m pytest -n auto
+
+fuzz: $(READY)  ## run every command on mutated files for SECONDS
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 benchmarks: $(READY)  ## print the tables of docs/benchmarks.md and of the pages it names
 	$(BIN)/python benchmarks/transition_gnn.py

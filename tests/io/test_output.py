@@ -342,6 +342,13 @@ def test_files_of_another_origin_keep_all_others_away(tmp_path):
     assert tree(tmp_path) == {}
 
 
+def test_no_temporary_file_survives_the_rules(tmp_path):
+    with output_rules():
+        temporary_path(tmp_path / "a.json").write_text("of a writer that a signal hit")
+        temporary_path(tmp_path / "b").mkdir()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_signals_wait_for_the_end_of_a_short_block():
     with pytest.raises(KeyboardInterrupt), uninterrupted():
         signal.raise_signal(signal.SIGINT)

@@ -35,6 +35,7 @@ class _Rules:
     overwrite: bool = False
     inputs: dict[str, tuple[int, int] | None] | None = None  # real path -> device and inode
     cleaned: set[str] = field(default_factory=set)
+    temporary: set[Path] = field(default_factory=set)
 
 
 _RULES: ContextVar[_Rules] = ContextVar("output_rules")
@@ -52,14 +53,19 @@ def _rules() -> _Rules:
 def output_rules(overwrite: bool = False) -> Iterator[None]:
     """Context in which inputs are protected, and outputs may replace any other file on request.
 
+    At its end no temporary file is left, even if a signal came between the creation of one and its registration.
+
     Args:
         overwrite: True to replace files that this package did not write. Inputs are never replaced.
     """
-    token = _RULES.set(_Rules(overwrite, {}))
+    rules = _Rules(overwrite, {})
+    token = _RULES.set(rules)
     try:
         yield
     finally:
         _RULES.reset(token)
+        for path in rules.temporary:
+            _remove(path)
 
 
 def mark_input(path: str | Path) -> None:
@@ -171,7 +177,12 @@ def _host() -> str:
 
 def temporary_path(path: Path, suffix: str | None = None) -> Path:
     """Hidden path next to ``path``, of this process, with the suffix of ``path`` or another one."""
-    return path.with_name(f".{path.stem}.{_host()}-{os.getpid()}.partial{path.suffix if suffix is None else suffix}")
+    suffix = path.suffix if suffix is None else suffix
+    temporary = path.with_name(f".{path.stem}.{_host()}-{os.getpid()}.partial{suffix}")
+    rules = _rules()
+    if rules.inputs is not None:  # within output_rules, which ends
+        rules.temporary.add(temporary)
+    return temporary
 
 
 def _remove(path: Path) -> None:

@@ -24,9 +24,14 @@ class Spool:
         self.path.unlink(missing_ok=True)
         with self._writing():
             self._database = sqlite3.connect(self.path)
-            self._database.execute("PRAGMA journal_mode = OFF")
-            self._database.execute("PRAGMA synchronous = OFF")
-            self._database.execute("CREATE TABLE observations (track INT, frame INT, row TEXT)")
+        try:
+            with self._writing():
+                self._database.execute("PRAGMA journal_mode = OFF")
+                self._database.execute("PRAGMA synchronous = OFF")
+                self._database.execute("CREATE TABLE observations (track INT, frame INT, row TEXT)")
+        except BaseException:
+            self.close()
+            raise
         self._indexed = False
 
     def add(self, frame: int, observations: Iterable[Observation]) -> None:
