@@ -1,3 +1,4 @@
+import math
 import os
 import shutil
 import warnings
@@ -270,3 +271,30 @@ def test_frames_beyond_the_limit(tmp_path, suffix, codec, pixels):
     Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(tmp_path / "a.png")
     with limits(Limits(max_pixels=100)), pytest.raises(ValueError, match=r"at most 100 pixels .*--max-pixels"):
         list(read_frames(tmp_path / "a.png"))
+
+
+@pytest.mark.parametrize("encoder", ["h264", "vp9", "mpeg4"])
+def test_encoders(tmp_path, encoder):
+    scene = list(MovingShapes(6, (48, 65), num_objects=2))
+    with VideoWriter(tmp_path / "a.mp4", 12.5, encoder) as video:
+        for frame in scene:
+            video.write(frame.image)
+    read = read_frames(tmp_path / "a.mp4")
+    assert read.fps == 12.5
+    for frame, expected in zip(read, scene, strict=True):
+        difference = frame.image[:, :, :65].float() - expected.image.float()
+        assert difference.abs().mean() < 6
+    with (
+        pytest.raises(ValueError, match=f"Expected frames that the encoder '{encoder}' takes, got 16×70000 pixels"),
+        VideoWriter(tmp_path / "b.mp4", 25, encoder) as video,
+    ):
+        video.write(torch.zeros(3, 16, 70000, dtype=torch.uint8))
+    assert not (tmp_path / "b.mp4").exists()
+
+
+def test_settings_of_a_video_that_are_not_valid(tmp_path):
+    for fps in (math.nan, math.inf, 0, -25, 1001):
+        with pytest.raises(ValueError, match="Expected above 0 and at most 1000 frames per second, got"):
+            VideoWriter(tmp_path / "a.mp4", fps)
+    with pytest.raises(ValueError, match=r"Expected an encoder of \['h264', 'vp9', 'mpeg4'\], got 'gif'"):
+        VideoWriter(tmp_path / "a.mp4", 25, "gif")

@@ -30,6 +30,9 @@ Folder = Annotated[str | Path, Option(metavar="DIR")]
 Backend = Literal["torch", "openvino"]
 """Name of an implementation of the network."""
 
+EncoderName = Literal["h264", "vp9", "mpeg4"]
+"""Name of a video encoder: see :class:`tltm_graph.io.VideoWriter`."""
+
 SolverName = Literal["hungarian", "greedy", "argmax"]
 """Name of a solver. ``argmax`` stands for the whole tracker of the released code."""
 

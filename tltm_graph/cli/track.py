@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from tltm_graph.cli.arguments import Backend, Folder, Option, SolverName
+from tltm_graph.cli.arguments import Backend, EncoderName, Folder, Option, SolverName
 from tltm_graph.cli.running import Interrupt, interrupted_status, write_json
 
 if TYPE_CHECKING:
@@ -33,11 +33,13 @@ class OverlayOptions:
         overlay: The overlay video.
         labels: The labels with id, class and score, and the frame counter.
         trail: Length of the trails in frames; 0 for none.
+        encoder: Format of the video: H.264 by x264, which is under the GPL, VP9 or MPEG-4.
     """
 
     overlay: bool = True
     labels: bool = True
     trail: int = 30
+    encoder: EncoderName = "h264"
 
 
 def track(
@@ -329,7 +331,7 @@ def _overlay_writer(
     from tltm_graph.visualization.draw import Overlay
 
     overlay = Overlay(detector.class_names, options.trail, options.labels, options.labels)
-    video = stack.enter_context(VideoWriter(folder / "overlay.mp4", frames.fps or 30.0))
+    video = stack.enter_context(VideoWriter(folder / "overlay.mp4", frames.fps or 30.0, options.encoder))
     return lambda frame, detections: video.write(overlay.draw(frame, detections))
 
 

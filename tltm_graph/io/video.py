@@ -7,7 +7,7 @@ from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import av
 import numpy as np
@@ -189,6 +189,9 @@ def _open_video(source: str, live: bool = False, container_format: str | None = 
         container.close()
         raise ValueError(f"Expected a video at '{source}', got a file without a picture track")
     stream = container.streams.video[0]
+    if stream.codec_context is None:
+        container.close()
+        raise ValueError(f"Expected a video at '{source}', got one of an unknown format")
     stream.thread_type = "AUTO"
     stream.codec_context.options = bound
     if stream.width and stream.height:
@@ -198,6 +201,7 @@ def _open_video(source: str, live: bool = False, container_format: str | None = 
             container.close()
             raise
     rate = stream.average_rate or stream.guessed_rate
+    rate = rate if rate and 0 < rate <= _MAX_FPS else None
     # The header may claim any number: one beyond the limit counts as unknown.
     count = stream.frames if 0 < stream.frames <= current_limits().max_length else None
     return FrameReader(
@@ -242,26 +246,47 @@ def _video_pictures(
         warnings.warn(f"'{source}' breaks off after {count}{of} frames{reason}; the rest is lost", stacklevel=2)
 
 
+Encoder = Literal["h264", "vp9", "mpeg4"]
+"""Format of written videos: H.264 by x264 (under the GPL), VP9 by libvpx, MPEG-4 part 2 by FFmpeg."""
+
+_ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
+    "h264": ("libx264", {"crf": "20", "preset": "veryfast"}),
+    "vp9": ("libvpx-vp9", {"crf": "30", "b:v": "0", "deadline": "realtime", "cpu-used": "8", "row-mt": "1"}),
+    "mpeg4": ("mpeg4", {"flags": "+qscale", "global_quality": str(4 * 118)}),  # quantiser 4, in units of 1/118
+}
+_MAX_FPS = 1000
+
+
 class VideoWriter:
-    """Writer of an H.264 video that browsers and players can open, one frame at a time.
+    """Writer of a video that browsers and players can open, one frame at a time.
 
     The file appears when the writer is closed. If the ``with`` block raises, nothing is left behind.
 
     Args:
         path: Path of the file, ending in ``.mp4``.
-        fps: Frames per second.
+        fps: Frames per second, above 0 and at most 1000.
+        encoder: Format of the video. Browsers play H.264 and VP9.
+
+    Raises:
+        ValueError: If ``fps`` or ``encoder`` is not valid; while writing, if pictures differ in size or are too large
+            for the encoder.
     """
 
-    def __init__(self, path: str | Path, fps: float = 30.0) -> None:
+    def __init__(self, path: str | Path, fps: float = 30.0, encoder: Encoder = "h264") -> None:
         self.path = Path(path)
-        self.fps = Fraction(fps).limit_denominator(1001)
+        if not 0 < fps <= _MAX_FPS:
+            raise ValueError(f"Expected above 0 and at most {_MAX_FPS} frames per second, got {fps}")
+        if encoder not in _ENCODERS:
+            raise ValueError(f"Expected an encoder of {list(_ENCODERS)}, got '{encoder}'")
+        self.fps = max(Fraction(fps).limit_denominator(1001), Fraction(1, 1001))
+        self.encoder = encoder
         self._output = ExitStack()
         self._container: Any = None
         self._stream: Any = None
         self._size: tuple[int, int] | None = None
 
     def write(self, image: Tensor) -> None:
-        """Append an RGB picture (3, H, W) uint8. H.264 needs even sizes, so odd ones are padded by edge pixels."""
+        """Append an RGB picture (3, H, W) uint8. Encoders need even sizes, so odd ones are padded by edge pixels."""
         picture = image.cpu().numpy().transpose(1, 2, 0)
         height, width = picture.shape[:2]
         self._size = self._size or (height, width)
@@ -271,12 +296,28 @@ class VideoWriter:
         if self._container is None:
             temporary = self._output.enter_context(write_atomically(self.path))
             self._container = av.open(f"file:{temporary}", "w", options={"movflags": "+faststart"})
-            self._stream = self._container.add_stream("libx264", rate=self.fps)
+            codec, options = _ENCODERS[self.encoder]
+            try:
+                self._stream = self._container.add_stream(codec, rate=self.fps)
+            except av.codec.codec.UnknownCodecError as error:
+                raise ValueError(
+                    f"Expected an FFmpeg with '{codec}' for the encoder '{self.encoder}', got one without: choose "
+                    f"another of {list(_ENCODERS)}"
+                ) from error
             self._stream.width, self._stream.height = picture.shape[1], picture.shape[0]
             self._stream.pix_fmt = "yuv420p"
-            self._stream.options = {"crf": "20", "preset": "veryfast"}
+            self._stream.options = options
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-        self._container.mux(self._stream.encode(frame))
+        try:
+            packets = self._stream.encode(frame)
+        except (av.FFmpegError, ValueError, OverflowError) as error:
+            if isinstance(error, OSError):
+                raise
+            raise ValueError(
+                f"Expected frames that the encoder '{self.encoder}' takes, got {height}×{width} pixels (H×W): choose "
+                "another encoder, or do without a video"
+            ) from error
+        self._container.mux(packets)
 
     def close(self) -> None:
         """Finish the file and rename it to its final name. Without frames, there is no file."""
