@@ -192,6 +192,7 @@ def test_no_file(tmp_path):
         ([{**RESULT, "segmentation": {"size": [True, 5], "counts": "0"}}], r"got \[True, 5\]"),
         ([{**RESULT, "segmentation": {"size": "55", "counts": "0"}}], "got '55'"),
         ([{**RESULT, "segmentation": {"size": {}, "counts": "0"}}], "got {}"),
+        ([{**RESULT, "segmentation": {"size": None, "counts": "0"}}], "got None"),
         (
             [{**RESULT, "segmentation": {"size": [5, 5], "counts": "PPYo4"}, "bbox": None}],
             "damaged ones .* in entry 0 of",

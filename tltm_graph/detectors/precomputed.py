@@ -7,7 +7,7 @@ import torch
 from tltm_graph.detectors.detector import Detector
 from tltm_graph.formats.annotations import MAX_COORDINATE
 from tltm_graph.io.text import one_line, parse_json, read_text, shown
-from tltm_graph.limits import check_length, check_pixels
+from tltm_graph.limits import check_length, check_pixels, current_limits
 from tltm_graph.ops import decode_rle
 from tltm_graph.ops.rle import Rle, check_rles, is_size, rle_to_boxes
 from tltm_graph.structures import Detections, Frame
@@ -206,7 +206,9 @@ def _read_frames(content: list[dict[str, Any]], path: Path, model: str | None) -
 
 def _read_coco_results(content: list[dict[str, Any]], path: Path, first_frame: int) -> dict[str, Any]:
     rows: dict[int, list[dict[str, Any]]] = {}
-    size = None
+    size: tuple[int, int] | None = None
+    first_size: Any = ()
+    bound = current_limits().max_length
     without_box: list[tuple[str, dict[str, Any]]] = []
     for number, row in enumerate(content):
         where = f"entry {number} of '{path}'"
@@ -225,13 +227,14 @@ def _read_coco_results(content: list[dict[str, Any]], path: Path, first_frame: i
                 f"Expected images counted from {first_frame} and classes from 1 in '{path}', got image "
                 f"{shown(row['image_id'])} and class {shown(row['category_id'])} in entry {number}"
             )
-        check_length(frame + 1, where)
-        if mask_size is not None:
+        if frame >= bound:
+            check_length(frame + 1, where)
+        if rle is not None and mask_size != first_size:
             if not is_size(mask_size):
                 raise ValueError(f"Expected 'size' [height, width] of a mask in {where}, got {shown(mask_size)}")
             if size is None:
                 check_pixels(mask_size[0], mask_size[1], where)
-                size = mask_size[0], mask_size[1]
+                size, first_size = (mask_size[0], mask_size[1]), mask_size
             elif size != tuple(mask_size):
                 raise ValueError(
                     f"Expected masks of {size[0]}×{size[1]} pixels (H×W) like the first, got {mask_size} in {where}"

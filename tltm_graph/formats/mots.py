@@ -16,7 +16,7 @@ from tltm_graph.formats.writer import TextFilesWriter
 from tltm_graph.io.output import child
 from tltm_graph.io.text import read_start, read_text, shown
 from tltm_graph.limits import check_length
-from tltm_graph.ops.rle import Rle, check_rles, decode_rle, encode_rle, rle_intervals, rle_to_box, rle_to_boxes, to_coco
+from tltm_graph.ops.rle import Rle, decode_rle, encode_rle, rle_intervals, rle_to_box, rle_to_boxes, to_coco
 from tltm_graph.structures import Observation, Tracks
 
 MOTS_CLASSES = ("car", "pedestrian")
@@ -186,8 +186,7 @@ def _read_tracks(file: Path, first_frame: int, num_frames: int | None, size: tup
     _check_rows(rows, file, first_frame, num_frames)
     if size is None:
         return Tracks({}, None, num_frames or 0)
-    check_rles(masks, size, lambda i: f"'{file}', line {rows[i][3]}, frame {rows[i][0]} (from 0), object {rows[i][1]}")
-    _check_disjoint(rows, masks, file)
+    _check_masks(rows, masks, size, file)
     boxes = np.array(rle_to_boxes(masks)).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     observations = (
@@ -217,8 +216,14 @@ def _check_rows(rows: list[tuple[int, int, int, int]], file: Path, first_frame: 
             raise ValueError(f"Expected one class of id {track_id}, got {classes[track_id]} and {number} {where}")
 
 
-def _check_disjoint(rows: list[tuple[int, int, int, int]], masks: list[Rle], file: Path) -> None:
-    owner, begin, end = rle_intervals(masks)
+def _check_masks(rows: list[tuple[int, int, int, int]], masks: list[Rle], size: tuple[int, int], file: Path) -> None:
+    """Raise ValueError for a damaged mask, or two masks of a frame that overlap."""
+
+    def where(index: int) -> str:
+        frame, track_id, _, line = rows[index]
+        return f"'{file}', line {line}, frame {frame} (from 0), object {track_id}"
+
+    owner, begin, end = rle_intervals(masks, size, where)
     frames = np.array([frame for frame, _, _, _ in rows], dtype=np.int64)[owner]
     order = np.lexsort((begin, frames))
     owner, begin, end, frames = (values[order] for values in (owner, begin, end, frames))

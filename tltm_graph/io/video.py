@@ -193,6 +193,11 @@ def _open_video(source: str, live: bool = False, container_format: str | None = 
         container.close()
         raise ValueError(f"Expected a video at '{source}', got one of an unknown format")
     stream.thread_type = "AUTO"
+    if stream.codec_context is None:
+        container.close()
+        raise ValueError(
+            f"Expected a video in a known format at '{source}', got a picture track of another: convert it"
+        )
     stream.codec_context.options = bound
     if stream.width and stream.height:
         try:

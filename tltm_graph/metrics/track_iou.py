@@ -4,6 +4,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from tltm_graph.metrics.overlap import On, box_intersections
+from tltm_graph.ops.rle import to_coco
 from tltm_graph.structures import Track
 
 _BLOCK = 128  # masks in one call; with NumPy 2, pycocotools fails on more than 255
@@ -80,7 +81,8 @@ def frame_areas(tracks: Sequence[Track], on: On) -> list[np.ndarray]:
         return [(box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) for box in boxes]
     masks = [mask for track in tracks for mask in track.masks or ()]
     # int64, since pycocotools returns uint32, in which a difference of two wraps around
-    blocks = [np.asarray(coco_mask.area(masks[i : i + _BLOCK]), np.int64) for i in range(0, len(masks), _BLOCK)]
+    groups = (to_coco(masks[i : i + _BLOCK]) for i in range(0, len(masks), _BLOCK))
+    blocks = [np.asarray(coco_mask.area(group), np.int64) for group in groups]
     ends = np.cumsum([len(track) for track in tracks], dtype=np.int64)
     return np.split(np.concatenate(blocks), ends[:-1]) if blocks else []
 
@@ -132,4 +134,5 @@ def _frame_overlap(
         [tracks[i].masks[t] for i, t in side]  # type: ignore[index]
         for tracks, side in ((predicted, places), (truth, true_places))
     )
-    return np.asarray(coco_mask.iou(masks, true_masks, [1] * len(true_masks)))  # crowds: the share of the first
+    crowds = [1] * len(true_masks)  # the share of the first mask, not the IoU
+    return np.asarray(coco_mask.iou(to_coco(masks), to_coco(true_masks), crowds))

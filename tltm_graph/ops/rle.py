@@ -111,12 +111,17 @@ def is_size(value: Any) -> TypeGuard[Sequence[int]]:
 def to_coco(rles: Sequence[Rle]) -> list[dict]:
     """Convert encodings to those of ``pycocotools.mask``, which have counts as bytes.
 
-    Only sizes are checked here, because ``pycocotools`` divides by them. Its functions ``decode`` and ``merge`` write
-    to memory as the runs say: call :func:`decode_rle` and :func:`merge_rles` instead.
+    Only what its functions ``area``, ``iou`` and ``toBbox`` need is checked here: a size to divide by, and an end of
+    the counts. The functions ``decode`` and ``merge`` write to memory as the runs say: call :func:`decode_rle` and
+    :func:`merge_rles` instead.
     """
     for rle in rles:
-        if not is_size(rle["size"]):
-            raise ValueError(f"Expected masks with a height and width of at least 1 pixel, got size {rle['size']}")
+        size, counts = rle["size"], rle["counts"]
+        if not is_size(size) or not counts.isascii() or counts[-1:] >= "P" or "\0" in counts:
+            raise ValueError(
+                "Expected masks with a height and width of at least 1 pixel and complete counts, got size "
+                f"{reprlib.repr(size)} and counts {reprlib.repr(counts)}"
+            )
     return [{"size": list(rle["size"]), "counts": rle["counts"].encode("ascii")} for rle in rles]
 
 
@@ -195,17 +200,17 @@ def polygons_to_rle(polygons: Sequence[list[Any]], size: tuple[int, int], where:
 
 
 def rle_to_box(rle: Rle) -> list[float]:
-    """Compute the tight box [x, y, width, height] of a mask in pixels, as in COCO files."""
+    """Compute the tight box [x, y, width, height] of a mask in pixels, as in COCO files.
+
+    Raises:
+        ValueError: If the encoding is invalid.
+    """
+    _checked_runs([rle], "mask {}".format)
     return rle_to_boxes([rle])[0]
 
 
 def rle_to_boxes(rles: Sequence[Rle]) -> list[list[float]]:
-    """Compute the tight boxes [x, y, width, height] of masks in pixels; many at once are faster.
-
-    Raises:
-        ValueError: If an encoding is invalid.
-    """
-    _checked_runs(rles, "mask {}".format)
+    """Compute the tight boxes [x, y, width, height] in pixels of masks that :func:`check_rles` has checked."""
     return coco_mask.toBbox(to_coco(rles)).tolist() if rles else []
 
 
@@ -219,8 +224,15 @@ def rle_areas(rles: Sequence[Rle]) -> np.ndarray:
     return np.bincount(owner, end - begin, minlength=len(rles)).astype(np.int64)
 
 
-def rle_intervals(rles: Sequence[Rle]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def rle_intervals(
+    rles: Sequence[Rle], size: tuple[int, int] | None = None, where: Callable[[int], str] = "mask {}".format
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """List the intervals of pixels of each mask, down the columns.
+
+    Args:
+        rles: Encodings, which are checked.
+        size: Height and width of the frame in pixels; None for masks of any size.
+        where: Function that describes the origin of the mask at an index, for the error message.
 
     Returns:
         Index of the mask, first pixel and end of each interval, int64 (R,), ordered by mask and pixel.
@@ -228,7 +240,7 @@ def rle_intervals(rles: Sequence[Rle]) -> tuple[np.ndarray, np.ndarray, np.ndarr
     Raises:
         ValueError: If an encoding is invalid.
     """
-    runs, lengths = _checked_runs(rles, "mask {}".format)
+    runs, lengths = _checked_runs(rles, where, size)
     owner = np.repeat(np.arange(len(rles)), lengths)
     areas = np.array([rle["size"][0] * rle["size"][1] for rle in rles], dtype=np.int64)
     end = np.cumsum(runs) - (np.cumsum(areas) - areas)[owner]  # the runs of a mask cover its frame
@@ -258,13 +270,18 @@ def _checked_runs(
     rles: Sequence[Rle], where: Callable[[int], str], frame: tuple[int, int] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Check encodings; returns the concatenated runs, and the number of runs of each mask."""
-    areas = np.zeros(len(rles), dtype=np.int64)
+    areas = []
     wanted = None if frame is None else list(frame)
-    checked = None
+    checked: Sequence[int] | None = None
+    area = 0
     for index, rle in enumerate(rles):
-        if not isinstance(rle, dict) or not isinstance(rle.get("counts"), str) or not rle["counts"].isascii():
+        counts = rle.get("counts") if isinstance(rle, dict) else None
+        if not isinstance(counts, str) or not counts.isascii():
             raise ValueError(f"Expected a compressed run-length encoding (a string of counts) in {where(index)}")
         size = rle.get("size")
+        if size == checked and checked is not None:
+            areas.append(area)
+            continue
         if not is_size(size):
             raise ValueError(
                 f"Expected a mask with a height and width as 'size', got {reprlib.repr(size)} in {where(index)}"
@@ -274,17 +291,16 @@ def _checked_runs(
                 f"Expected a mask of {wanted[0]}×{wanted[1]} pixels (H×W), got one of size {list(size)} in "
                 f"{where(index)}"
             )
-        if size != checked:
-            _check_area((size[0], size[1]), where(index))
-            checked = size
-        areas[index] = size[0] * size[1]
+        _check_area((size[0], size[1]), where(index))
+        checked, area = size, size[0] * size[1]
+        areas.append(area)
     runs, whole, lengths = _runs(rles)
     ends = np.cumsum(lengths)
     total = np.add.reduceat(np.append(runs, 0), ends - lengths) if len(rles) else runs
     total[lengths == 0] = 0
     negative = np.zeros(len(rles), dtype=bool)
     negative[np.repeat(np.arange(len(rles)), lengths)[runs < 0]] = True
-    bad = (total != areas) | negative | ~whole
+    bad = (total != np.array(areas, dtype=np.int64)) | negative | ~whole
     if bad.any():
         index = int(bad.argmax())
         height, width = rles[index]["size"]
@@ -328,7 +344,9 @@ def _runs(rles: Sequence[Rle]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     to the run two positions before.
     """
     sizes = np.fromiter((len(rle["counts"]) for rle in rles), dtype=np.int64, count=len(rles))
-    code = np.frombuffer("".join(rle["counts"] for rle in rles).encode("ascii"), dtype=np.uint8).astype(np.int64) - 48
+    text = np.frombuffer("".join(rle["counts"] for rle in rles).encode("ascii"), dtype=np.uint8)
+    other = text - np.uint8(48) > 63  # characters that are no groups; below 48, the difference wraps around
+    code = text.astype(np.int64) - 48
     ends = np.cumsum(sizes)
     last = (code & 0x20) == 0
     whole = np.ones(len(rles), dtype=bool)
@@ -340,8 +358,8 @@ def _runs(rles: Sequence[Rle]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return np.zeros(0, dtype=np.int64), whole, np.zeros(len(rles), dtype=np.int64)
     begin = np.concatenate([[0], stop[:-1] + 1])
     place = np.arange(len(code)) - np.repeat(begin, stop - begin + 1)
-    wrong = (code >> 6 != 0) | (place >= _MAX_GROUPS)
-    if wrong.any():
+    if other.any() or place.max() >= _MAX_GROUPS:
+        wrong = other | (place >= _MAX_GROUPS)
         whole[np.searchsorted(ends, wrong.nonzero()[0], side="right")] = False
         place = np.minimum(place, _MAX_GROUPS)
     value = np.add.reduceat((code & 0x1F) << (5 * place), begin)
