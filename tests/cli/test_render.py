@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.cases import contents, names_in
 from tltm_graph.cli import main
-from tltm_graph.cli.render import render, write_scenes
+from tltm_graph.cli.render import exit_status, render, write_scenes
 from tltm_graph.formats import open_videos, validate
 from tltm_graph.synthetic import STANDARD, TEST, VAL, MovingShapes, moving_shapes
 
@@ -37,7 +38,9 @@ def test_an_interrupt_ends_it_after_the_video(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr("tltm_graph.synthetic.moving_shapes", lambda *_: Interrupting(scenes[:2]))
     counts = render(difficulty="standard", split="val", output=tmp_path / "set", **SMALL)
     assert "interrupted: finishing" in capfd.readouterr().err
-    assert (counts["videos"], counts["interrupted"]) == (1, 1)
+    assert (counts["videos"], counts["interrupted"]) == (1, signal.SIGINT)
+    assert exit_status(counts) == 130
+    assert exit_status({**counts, "interrupted": 0}) == 0
     assert len(open_videos(tmp_path / "set" / "instances.json")) == 1
 
 
@@ -62,8 +65,26 @@ def test_the_command_line(tmp_path, capsys):
     assert "1 videos, 2 frames" in capsys.readouterr().out
     assert main(["validate", f"{out}/instances.json", "--images", f"{out}/JPEGImages"]) == 0
     assert "0 errors" in capsys.readouterr().out
-    assert main([*arguments, "--output", out]) == 1
-    assert "error: Expected a new or empty folder" in capsys.readouterr().err
+    assert main([*arguments, "--videos", "2", "--output", out]) == 0
+    assert len(open_videos(f"{out}/instances.json")) == 2, "its own folder is replaced"
+    assert names_in(tmp_path) == ["set"]
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", ".hidden", "JPEGImages/0000000/thesis.txt", "instances.json"])
+def test_a_folder_with_files_of_another_origin_is_replaced_on_request_alone(tmp_path, capsys, name):
+    out = tmp_path / "set"
+    arguments = ["render", "--videos", "1", "--frames", "2", "--size", "48", "80", "--output", str(out)]
+    assert main(arguments) == 0
+    (out / name).parent.mkdir(exist_ok=True)
+    (out / name).write_text("theirs")
+    before = contents(tmp_path)
+    capsys.readouterr()
+    assert main(arguments) == 1
+    assert f"{name}' of another origin" in capsys.readouterr().err
+    assert contents(tmp_path) == before
+    assert main([*arguments, "--overwrite"]) == 0
+    assert names_in(out) == ["JPEGImages", "frames.json", "instances.json"]
+    assert (out / name).exists() == (name == "instances.json")
 
 
 @pytest.mark.slow
@@ -113,7 +134,9 @@ def test_nothing_is_left_after_an_error(tmp_path):
 def test_bad_scenes_and_folders(tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").touch()
-    with pytest.raises(ValueError, match="a new or empty folder to write to, got .*full"):
+    with pytest.raises(
+        FileExistsError, match="replace one that tltm-graph wrote, got '.*thesis.txt' of another origin"
+    ):
         write_scenes([MovingShapes(1, (32, 32))], tmp_path / "full")
     assert (tmp_path / "full" / "thesis.txt").exists()
     with pytest.raises(ValueError, match="at least one scene to write, got none"):
