@@ -78,6 +78,13 @@ def test_invalid_files(head, tmp_path):
     beside.write_text(json.dumps({**config, "head": {**config["head"], "channels": 16}}))
     with pytest.raises(ValueError, match="got those of another"):
         LearnedAffinity.from_file(path)
+    for change in ({"channels": 10**9}, {"hidden_channels": "64"}, {"num_steps": -1}, {"aggr": "eval"}):
+        beside.write_text(json.dumps({**config, "head": {**config["head"], **change}}))
+        with pytest.raises(ValueError, match=f"Expected '{next(iter(change))}' as .* in 'head' of the configuration"):
+            LearnedAffinity.from_file(path)
+    beside.write_text(json.dumps({**config, "temperature": float("nan")}))
+    with pytest.raises(ValueError, match="Expected 'temperature' as a number from .* got nan"):
+        LearnedAffinity.from_file(path)
     beside.write_text("{}")
     with pytest.raises(ValueError, match="configuration of an association head"):
         LearnedAffinity.from_file(path)

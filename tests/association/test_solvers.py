@@ -99,6 +99,11 @@ def test_bad_input():
     for solver in (HungarianSolver(), GreedySolver(), ArgmaxSolver()):
         with pytest.raises(ValueError, match="Expected finite edge scores, got 1"):
             solver(edge_index, torch.tensor([float("nan")]), (1, 1), torch.zeros(1), torch.zeros(1))
+        for invalid in (torch.tensor([float("nan")]), torch.tensor([float("-inf")])):
+            with pytest.raises(ValueError, match="Expected finite birth scores, got 1"):
+                solver(edge_index, torch.zeros(1), (1, 1), invalid, torch.zeros(1))
+            with pytest.raises(ValueError, match="Expected finite miss scores, got 1"):
+                solver(edge_index, torch.zeros(1), (1, 1), torch.zeros(1), invalid)
     for solver in (HungarianSolver(), GreedySolver()):
         with pytest.raises(ValueError, match=r"Expected 'births' of shape \(2,\) for 1 edges .* got \(1,\)"):
             solver(edge_index, torch.ones(1), (1, 2), torch.zeros(1), torch.zeros(2))

@@ -17,7 +17,7 @@ from tltm_graph.cli import main
         (["explain", "RUN", "--track", "1"], "Expected --frame with --track"),
         (["view", "RUN", "--explained", "0", "--source", "0"], "got the stream '0': name its recording"),
         (["view", "RUN", "--explained", "0", "--source", "nowhere.mp4"], "nowhere.mp4"),
-        (["solve", "RUN", "--output", "RUN"], "is also the input, and would be lost"),
+        (["solve", "RUN", "--output", "RUN"], "which is read: name another output"),
         (["solve", "RUN", "--solver", "argmax", "--max-time-since-update", "3"], "a memory of its own"),
         (["solve", "nothing.zip"], "found no file 'nothing.zip'"),
         (["mistakes", "RUN", "--truth", "nothing.json"], "nothing.json"),

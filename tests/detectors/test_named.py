@@ -68,7 +68,12 @@ def test_oracle():
         ("tests.detectors.test_named.NoDetector", "got a NoDetector: inherit from tltm_graph.Detector"),
         ("tests.detectors.test_named.OwnDetector?speed=3", r"options among \['path', 'strength', 'fast', 'device'\]"),
         ("tests.detectors.test_named.Needy", "Expected the arguments of 'Needy' .* missing a required argument"),
-        ("precomputed:x.txt?first_frame=abc", "Expected a number for the option 'first_frame', got 'abc'"),
+        ("precomputed:x.txt?first_frame=abc", "Expected a whole number for the option 'first_frame', got 'abc'"),
+        ("precomputed:x.txt?first_frame=1.5", "Expected a whole number for the option 'first_frame', got '1.5'"),
+        ("precomputed:x.txt?score_threshold=nan", "Expected a finite number for the option 'score_threshold'"),
+        ("tests.detectors.test_named.OwnDetector?strength=inf", "a finite number for the option 'strength', got 'inf'"),
+        ("tests.detectors.test_named.OwnDetector?strength=1e400", "a finite number for the option 'strength'"),
+        (f"precomputed:x.txt?first_frame={2**70}", "Expected a finite number for the option 'first_frame'"),
         (
             "tests.detectors.test_named.OwnDetector?strength=much",
             "Expected a number for the option 'strength', got 'much'",

@@ -92,11 +92,11 @@ def test_folders_without_a_valid_run(tmp_path):
     with pytest.raises(ValueError, match=r"Expected 'tracks.json' in '.*' or in its folders, got none"):
         read_runs(tmp_path)
     folder = write_run(tmp_path / "a", random_tracks(1))
-    for report in ("[]", "{}", '{"frames": null}', '{"frames": "8"}', "null"):
+    texts = ["[]", "{}", '{"frames": null}', '{"frames": "8"}', "null", '{"frames": true}', '{"frames": -1}']
+    names = ("[1]", "[[]]", '"ab"', '["a", "a"]', "{}", "5")
+    for report in (*texts, '{"frames": 1e9}', *(f'{{"frames": 8, "class_names": {value}}}' for value in names)):
         (folder / "run.json").write_text(report)
-        with pytest.raises(
-            ValueError, match=r"a report of tltm-graph track with the number of 'frames' in '.*run.json'"
-        ):
+        with pytest.raises(ValueError, match=r"^Expected .* in the report '.*run.json', got"):
             read_runs(folder)
     (folder / "run.json").write_text("{")
     with pytest.raises(ValueError, match=r"a report of tltm-graph track in '.*run.json', got a damaged"):

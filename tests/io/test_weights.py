@@ -1,5 +1,6 @@
 import os
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -122,3 +123,18 @@ def test_the_name_of_the_file_does_not_matter(tmp_path):
     torch.save(WEIGHTS, tmp_path / "weights.safetensors")
     check(read_weights(tmp_path / "weights.bin"))
     check(read_weights(tmp_path / "weights.safetensors"))
+
+
+def test_a_short_file_does_not_ask_for_gigabytes(tmp_path):
+    path = tmp_path / "model.pkl"
+    path.write_bytes(b"\x80\x02}r\xff\xff\xff\x7f.")  # the memo gets 2**31 places
+    with pytest.raises(ValueError, match="its memo is larger than the file"):
+        read_weights(path)
+    torch.save({"a": torch.zeros(1000)}, tmp_path / "model.pth")
+    with zipfile.ZipFile(tmp_path / "model.pth") as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    with pytest.raises(ValueError, match="its tensors are compressed"):
+        read_weights(path)

@@ -25,7 +25,7 @@ def test_own_weights(tmp_path):
     model = tltm_tiny(("cat", "dog"), min_size=96)
     model.relation.is_trained.fill_(True)
     save_model(model, tmp_path / "tiny.safetensors")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.json", "tiny.safetensors"]
+    assert sorted(path.name for path in tmp_path.glob("[!.]*")) == ["tiny.json", "tiny.safetensors"]
     loaded = load_model(tmp_path / "tiny.safetensors")
     assert loaded.class_names == ("cat", "dog")
     assert (loaded.detector.min_size, loaded.detector.decoder) == (96, model.detector.decoder)
@@ -64,7 +64,7 @@ def test_own_weights_that_do_not_belong(tmp_path):
     with pytest.raises(ValueError, match="Expected a path that ends in .safetensors"):
         save_model(tltm_tiny(), tmp_path / "tiny.pth")
     (tmp_path / "tiny.json").write_text('{"architecture": "other"}')
-    with pytest.raises(ValueError, match="Expected a configuration of one of"):
+    with pytest.raises(ValueError, match="Expected 'architecture' as one of .* got 'other'"):
         load_model(tmp_path / "tiny.safetensors")
     (tmp_path / "tiny.json").unlink()
     with pytest.raises(FileNotFoundError, match="Expected the configuration of"):
@@ -94,13 +94,28 @@ def test_shipped_weights():
 
 
 @pytest.mark.parametrize(
-    "change", [{"class_names": 3}, {"class_names": "ab"}, {"min_size": None}, {"decoder": {}}, {"architecture": 1}]
+    ("change", "field"),
+    [
+        ({"class_names": 3}, "class_names"),
+        ({"class_names": "ab"}, "class_names"),
+        ({"class_names": [1]}, "class_names"),
+        ({"class_names": ["a"] * 30_000}, "class_names"),
+        ({"min_size": None}, "min_size"),
+        ({"max_size": 10**9}, "max_size"),
+        ({"mask_threshold": float("nan")}, "mask_threshold"),
+        ({"new_track_threshold": float("inf")}, "new_track_threshold"),
+        ({"stretch": "no"}, "stretch"),
+        ({"decoder": {}}, "score_threshold"),
+        ({"decoder": []}, "decoder"),
+        ({"architecture": 1}, "architecture"),
+        ({"architecture": []}, "architecture"),
+    ],
 )
-def test_invalid_configurations(tmp_path, change):
+def test_invalid_configurations(tmp_path, change, field):
     save_model(tltm_tiny(("cat", "dog")), tmp_path / "tiny.safetensors")
     config = json.loads((tmp_path / "tiny.json").read_text())
     (tmp_path / "tiny.json").write_text(json.dumps(config | change))
-    with pytest.raises(ValueError, match="Expected a configuration of one of"):
+    with pytest.raises(ValueError, match=f"Expected '{field}' as .* in .*the configuration '.*tiny.json', got"):
         load_model(tmp_path / "tiny.safetensors")
 
 
@@ -115,10 +130,13 @@ def test_model_for_tracking(tmp_path, save, tltm_state):
     assert model_for_tracking(str(save(tltm_state))).class_names == YOUTUBE_VIS_2019
     with pytest.raises(ValueError, match="Expected the precision"):
         model_for_tracking("tiny.safetensors", precision="int8")
-    with pytest.raises(ValueError, match="Expected max_objects of at least 1"):
+    with pytest.raises(ValueError, match="Expected max_objects as a whole number from 1"):
         model_for_tracking(str(tmp_path / "tiny.safetensors"), max_objects=0)
-    with pytest.raises(ValueError, match="Expected min_size of at least 1"):
+    with pytest.raises(ValueError, match="Expected min_size as a whole number from 1"):
         model_for_tracking(str(tmp_path / "tiny.safetensors"), min_size=0)
+    for name in ("score_threshold", "new_track_threshold"):
+        with pytest.raises(ValueError, match=f"Expected {name} as a number from 0 to 1, got nan"):
+            model_for_tracking(str(tmp_path / "tiny.safetensors"), **{name: float("nan")})
 
 
 @pytest.mark.slow

@@ -122,7 +122,7 @@ def test_errors_leave_no_page(run, tmp_path):
         write_viewer(tmp_path / "graph.html", graph, list(frames)[:5], SIZE)
     with pytest.raises(ValueError, match="at least one decision"):
         write_viewer(tmp_path / "graph.html", [], None, SIZE)
-    assert [path.name for path in tmp_path.iterdir()] == ["graph.zip"]
+    assert [path.name for path in tmp_path.glob("[!.]*")] == ["graph.zip"]
 
 
 @needs_chromium

@@ -22,7 +22,9 @@ from tltm_graph.association.motion_features import (
 from tltm_graph.association.shapley_explainer import ShapleyExplainer
 from tltm_graph.graph import TRANSITION
 from tltm_graph.io import read_weights
+from tltm_graph.io.json_schema import choice, field, integer, json_object, number
 from tltm_graph.io.output import write_atomically
+from tltm_graph.io.text import read_json
 from tltm_graph.nn import TransitionHead
 from tltm_graph.structures import Detections
 
@@ -77,14 +79,19 @@ class LearnedAffinity(Affinity):
                     f"Expected an association head in '{path}' and '{config_path.name}', found no '{file}': "
                     "save_head() writes both"
                 )
-        try:
-            config = json.loads(config_path.read_text(encoding="utf-8"))
-            head = TransitionHead(NUM_PREVIOUS, NUM_CURRENT, NUM_EDGE, **config["head"])
-            temperature = float(config["temperature"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"Expected the configuration of an association head in '{config_path}', got: {error}"
-            ) from error
+        where = f"the configuration of an association head '{config_path}'"
+        config = read_json(config_path, "the configuration of an association head")
+        temperature = float(field(config, "temperature", number(1e-6, 1e6), where))
+        settings, of = field(config, "head", json_object(), where), f"'head' of {where}"
+        head = TransitionHead(
+            NUM_PREVIOUS,
+            NUM_CURRENT,
+            NUM_EDGE,
+            channels=field(settings, "channels", integer(1, 4096), of, 32),
+            hidden_channels=field(settings, "hidden_channels", integer(1, 4096), of, 64),
+            num_steps=field(settings, "num_steps", integer(0, 64), of, 1),
+            aggr=field(settings, "aggr", choice(("sum", "add", "mean", "max")), of, "sum"),
+        )
         state, own = read_weights(path), head.state_dict()
         if own.keys() != state.keys() or any(own[name].shape != state[name].shape for name in own):
             raise ValueError(

@@ -62,8 +62,11 @@ class Solver(Protocol):
             edge_index: Edges (2, E), row 0 previous, row 1 current; sparse or complete.
             score: Score of each edge (E,), finite; higher is better.
             sizes: Number of previous and current objects (M, N).
-            births: Score of each current object as a new track (N,).
-            misses: Score of each previous object as not visible (M,).
+            births: Score of each current object as a new track (N,), finite.
+            misses: Score of each previous object as not visible (M,), finite.
+
+        Raises:
+            ValueError: If a score is not finite.
         """
         ...
 
@@ -122,11 +125,12 @@ class GreedySolver:
         return f"{type(self).__name__}()"
 
 
-def check_finite(score: Tensor) -> None:
-    """Raise ValueError for edge scores that are not finite."""
-    invalid = int((~torch.isfinite(score)).sum())
-    if invalid:
-        raise ValueError(f"Expected finite edge scores, got {invalid} that are not: check the affinity")
+def check_finite(score: Tensor, births: Tensor, misses: Tensor) -> None:
+    """Raise ValueError for scores of edges, births or misses that are not finite."""
+    for name, values in (("edge scores", score), ("birth scores", births), ("miss scores", misses)):
+        if not torch.isfinite(values).all():
+            count = int((~torch.isfinite(values)).sum())
+            raise ValueError(f"Expected finite {name}, got {count} that are not: check the affinity")
 
 
 def gains(edge_index: Tensor, score: Tensor, sizes: tuple[int, int], births: Tensor, misses: Tensor) -> np.ndarray:
@@ -139,7 +143,7 @@ def gains(edge_index: Tensor, score: Tensor, sizes: tuple[int, int], births: Ten
                 f"previous and {sizes[1]} current objects, got {tuple(given.shape)}"
             )
     row, column = edge_index.cpu().numpy()
-    check_finite(score)
+    check_finite(score, births, misses)
     values = score.detach().cpu().double().numpy()
     gain = np.full(sizes, -np.inf)
     gain[row, column] = values - births.cpu().double().numpy()[column] - misses.cpu().double().numpy()[row]

@@ -16,6 +16,8 @@ from tltm_graph.detectors.transformers_models import TransformersDetector
 from tltm_graph.formats import open_videos
 from tltm_graph.structures import Detections, Tracks
 
+_LARGEST = 2**63  # numbers of torch have at most 64 bits
+
 
 def build_detector(
     description: str,
@@ -167,14 +169,20 @@ def _value(name: str, text: str, parameter: inspect.Parameter | None) -> Any:
     if isinstance(default, str) or "str" in annotation:
         return text
     is_number = isinstance(default, int | float) or "int" in annotation or "float" in annotation
+    is_whole = type(default) is int or ("int" in annotation and "float" not in annotation)
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
-    for kind in (float,) if isinstance(default, float) else (int, float):
+    for kind in (int,) if is_whole else (float,) if isinstance(default, float) else (int, float):
         try:
-            return kind(text)
+            value = kind(text)
         except ValueError:
             continue
+        if not abs(value) < _LARGEST:  # NaN is not
+            raise ValueError(
+                f"Expected a finite number for the option '{name}', got '{text[:40]}': leave it out for the default"
+            )
+        return value
     if is_number:
-        expected = "true or false" if isinstance(default, bool) else "a number"
+        expected = "true or false" if isinstance(default, bool) else "a whole number" if is_whole else "a number"
         raise ValueError(f"Expected {expected} for the option '{name}', got '{text}'")
     return text

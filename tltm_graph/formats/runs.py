@@ -1,14 +1,15 @@
 """Output folders of ``tltm-graph track``."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Self
 
-from tltm_graph.formats.annotations import is_integer
 from tltm_graph.formats.class_maps import map_classes, same_classes
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.formats.youtube_vis_results import read_tracks
-from tltm_graph.io.text import read_json, shown
+from tltm_graph.io.json_schema import class_names_field, field, integer
+from tltm_graph.io.text import read_json
 from tltm_graph.limits import check_length
 from tltm_graph.structures import Tracks
 
@@ -35,25 +36,15 @@ def read_runs(path: str | Path) -> VideoSet:
     folders = [root] if (root / "tracks.json").is_file() else sorted(p.parent for p in root.glob("*/tracks.json"))
     if not folders:
         raise ValueError(f"Expected 'tracks.json' in '{path}' or in its folders, got none")
-    reports = [read_json(folder / "run.json", "a report of tltm-graph track") for folder in folders]
-    for folder, report in zip(folders, reports, strict=True):
-        if not isinstance(report, dict) or not is_integer(report.get("frames")) or report["frames"] < 0:
-            raise ValueError(
-                f"Expected a report of tltm-graph track with the number of 'frames' in '{folder / 'run.json'}', got "
-                f"{shown(report)}"
-            )
-        check_length(report["frames"], f"'{folder / 'run.json'}'")
-        names = report.get("class_names") or []
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ValueError(f"Expected 'class_names' as texts in '{folder / 'run.json'}', got {shown(names)}")
-    names_by_run = [tuple(report.get("class_names") or ()) for report in reports]
+    reports = [_Report.read(folder / "run.json") for folder in folders]
+    names_by_run = [report.class_names for report in reports]
     if len({bool(names) for names in names_by_run}) > 1:
         raise ValueError(f"Expected class names in all runs of '{path}' or in none, got them in some")
     class_names = tuple(dict.fromkeys(name for names in names_by_run for name in names))
     videos = []
     for number, (folder, report) in enumerate(zip(folders, reports, strict=True), start=1):
-        load = partial(_read_tracks, folder / "tracks.json", report["frames"])
-        videos.append(Video(folder.resolve().name, report["frames"], id=number, load=load))
+        load = partial(_read_tracks, folder / "tracks.json", report.frames)
+        videos.append(Video(folder.resolve().name, report.frames, id=number, load=load))
     if not class_names:
         return VideoSet(videos, name=str(path))
     sets = [
@@ -61,6 +52,24 @@ def read_runs(path: str | Path) -> VideoSet:
         for video, names in zip(videos, names_by_run, strict=True)
     ]
     return VideoSet([video for (video,) in sets], class_names, name=str(path))
+
+
+@dataclass(frozen=True)
+class _Report:
+    """Values of ``run.json`` that are read."""
+
+    frames: int
+    class_names: tuple[str, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        values, where = read_json(path, "a report of tltm-graph track"), f"the report '{path}'"
+        frames = field(values, "frames", integer(), where)
+        check_length(frames, where)
+        names = class_names_field({"class_names": None} | values, where) or ()
+        if len(set(names)) < len(names):
+            raise ValueError(f"Expected different 'class_names' in {where}, got one twice: the file is of other code")
+        return cls(frames, names)
 
 
 def _read_tracks(path: Path, num_frames: int) -> Tracks:

@@ -1,8 +1,10 @@
 import pickle
+import pickletools
 import re
+import zipfile
 from collections import Counter, OrderedDict, defaultdict
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -106,7 +108,7 @@ def _ignored(*args: Any) -> None:
 
 _STAND_INS = {
     ("collections", "OrderedDict"): OrderedDict,
-    ("_codecs", "encode"): lambda text, encoding: text.encode(encoding),
+    ("_codecs", "encode"): lambda text, _: text.encode("latin1"),  # the only one that pickles name; others are slow
     ("__builtin__", "bytes"): lambda: b"",  # protocol 2 writes empty bytes so
     ("numpy", "dtype"): _Type,
     ("numpy", "ndarray"): _ignored,  # named as the type of arrays, never called
@@ -126,10 +128,31 @@ class _PlainUnpickler(pickle.Unpickler):
         return _STAND_INS[module, name]
 
 
+def _check_archive(path: Path) -> None:
+    """Check that a file of ``torch.save`` is not packed, as torch never does: few bytes could unpack to any number."""
+    with zipfile.ZipFile(path) as file:
+        members = file.infolist()
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise pickle.UnpicklingError("its tensors are compressed, as torch.save never does")
+    if sum(member.file_size for member in members) > path.stat().st_size:
+        raise pickle.UnpicklingError("its members are larger than the file")
+
+
+def _check_pickle(file: BinaryIO, size: int) -> None:
+    """Check that a pickle asks for no more memory than it has bytes: Python's unpickler allocates what it states."""
+    for code, argument, _ in pickletools.genops(file):
+        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > size:
+            raise pickle.UnpicklingError("its memo is larger than the file")
+
+
 def _unpickle(path: Path, is_zip: bool) -> Any:
     try:
-        if not is_zip:
+        if is_zip:
+            _check_archive(path)
+        else:
             with path.open("rb") as file:
+                _check_pickle(file, path.stat().st_size)
+                file.seek(0)
                 content = _PlainUnpickler(file, encoding="latin1").load()
             if content != _TORCH_MAGIC:
                 return content

@@ -11,7 +11,9 @@ from tltm_graph.association import LearnedAffinity, save_head
 from tltm_graph.detectors.centermask import CenterMask, Decoder
 from tltm_graph.formats import COCO, YOUTUBE_VIS_2019
 from tltm_graph.io import read_weights
+from tltm_graph.io.json_schema import choice, field, flag, integer, json_object, list_of, number, optional, text
 from tltm_graph.io.output import write_atomically
+from tltm_graph.io.text import read_json
 from tltm_graph.models.builders import (
     centermask_pico,
     centermask_r50,
@@ -28,6 +30,8 @@ _BUILDERS = {
     build.__name__: build
     for build in (tltm_r50, tltm_r101, tltm_tiny, centermask_r50, centermask_r101, centermask_pico)
 }
+_SIDE = integer(1, 16384)  # pixels
+_MAX_CLASSES = 20_000  # the largest data set with masks has 1,203
 _PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -93,13 +97,8 @@ def load_model(path: str | Path) -> TLTM | CenterMask:
             f"Expected the configuration of '{path}' in '{config_path.name}', found none: build the model with "
             "weights=PATH, or load a checkpoint of other code with load_reference_checkpoint()"
         )
-    try:
-        config = json.loads(config_path.read_text(encoding="utf-8"))
-        model = _configured(config)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"Expected a configuration of one of {sorted(_BUILDERS)} in '{config_path}', got: {error}"
-        ) from error
+    config = read_json(config_path, f"the configuration of one of {sorted(_BUILDERS)}")
+    model = _configured(config, f"the configuration '{config_path}'")
     load_weights(path, model)
     if isinstance(model, TLTM) and config.get("affinity"):
         model.association = LearnedAffinity.from_file(affinity_path(path))
@@ -117,29 +116,31 @@ def files_of_model(path: Path) -> tuple[Path, ...]:
     return path, path.with_suffix(".json"), head, head.with_suffix(".json")
 
 
-def _configured(config: dict[str, Any]) -> TLTM | CenterMask:
-    build = _BUILDERS[config["architecture"]]
-    options: dict[str, Any] = {name: int(config[name]) for name in ("min_size", "max_size")}
-    if "mask_threshold" in config:
-        options["mask_threshold"] = float(config["mask_threshold"])
-    if "new_track_threshold" in config:
-        threshold = config["new_track_threshold"]
-        options["new_track_threshold"] = None if threshold is None else float(threshold)
-    for name in ("stride_in_1x1", "stretch", "masks_on_demand"):
-        if name in config:
-            options[name] = bool(config[name])
-    values = config["decoder"]
+def _configured(config: Any, where: str) -> TLTM | CenterMask:
+    build = _BUILDERS[field(config, "architecture", choice(tuple(_BUILDERS)), where)]
+    kinds = {
+        "min_size": _SIDE,
+        "max_size": _SIDE,
+        "mask_threshold": number(0, 1),
+        "new_track_threshold": optional(number()),
+        "stride_in_1x1": flag(),
+        "stretch": flag(),
+        "masks_on_demand": flag(),
+    }
+    required = ("min_size", "max_size")
+    options = {
+        name: field(config, name, kind, where) for name, kind in kinds.items() if name in config or name in required
+    }
+    values, of = field(config, "decoder", json_object(), where), f"'decoder' of {where}"
     decoder = Decoder(
-        score_threshold=float(values["score_threshold"]),
-        candidates=int(values["candidates"]),
-        nms_iou=float(values["nms_iou"]),
-        max_objects=int(values["max_objects"]),
-        nms_iou_across=float(values.get("nms_iou_across", 1.0)),
+        score_threshold=float(field(values, "score_threshold", number(0, 1), of)),
+        candidates=field(values, "candidates", integer(1, 10**6), of),
+        nms_iou=float(field(values, "nms_iou", number(0, 1), of)),
+        max_objects=field(values, "max_objects", integer(1, 10**6), of),
+        nms_iou_across=float(field(values, "nms_iou_across", number(0, 1), of, 1.0)),
     )
-    names = config["class_names"]
-    if not isinstance(names, list):
-        raise ValueError(f"Expected class_names as a list, got {names!r}")
-    return build(tuple(map(str, names)), decoder=decoder, **options)
+    names = field(config, "class_names", list_of(text(1000), max_length=_MAX_CLASSES), where)
+    return build(tuple(names), decoder=decoder, **options)
 
 
 def load_reference_checkpoint(
@@ -203,9 +204,17 @@ def model_for_tracking(
         raise ValueError(f"Expected the precision 'float32', 'bfloat16' or 'float16', got '{precision}'")
     if backend not in ("torch", "openvino"):
         raise ValueError(f"Expected the backend 'torch' or 'openvino', got '{backend}'")
-    for name, pixels in (("min_size", min_size), ("max_size", max_size)):
-        if pixels is not None and pixels < 1:
-            raise ValueError(f"Expected {name} of at least 1, got {pixels}")
+    given = {"score_threshold": score_threshold, "new_track_threshold": new_track_threshold}
+    settings = {**given, "max_objects": max_objects, "min_size": min_size, "max_size": max_size}
+    kinds = {
+        **dict.fromkeys(given, number(0, 1)),
+        "max_objects": integer(1, 10**6),
+        "min_size": _SIDE,
+        "max_size": _SIDE,
+    }
+    for name, value in settings.items():
+        if value is not None and not kinds[name].accepts(value):
+            raise ValueError(f"Expected {name} as {kinds[name].expected}, got {value}")
     weights = weights_file(path)
     is_own = weights.with_suffix(".json").is_file()
     model = for_inference(load_model(weights) if is_own else load_reference_checkpoint(weights)[0])
