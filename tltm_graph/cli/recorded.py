@@ -16,10 +16,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from tltm_graph.cli.arguments import SolverName
 from tltm_graph.cli.printable import printable
+from tltm_graph.io.json_schema import Kind, choice, field, flag, integer, json_object, number, optional, text
+from tltm_graph.io.text import shown
 from tltm_graph.io.video import IMAGE_SUFFIXES
 from tltm_graph.models.pretrained import SHIPPED_WEIGHTS
 from tltm_graph.models.weights import files_of_model
@@ -32,7 +34,6 @@ RENDERED = "shapes"
 """Name of the source that is a rendered scene. A file of this name is ``./shapes``."""
 
 _MAX_NAME = 4096  # characters of the name of a file, as in Linux
-_MAX_SEED = 2**63 - 1
 _FPS = (1e-2, 1e6)
 
 
@@ -173,31 +174,33 @@ class RunSettings:
                 "and solver: call replay and explain in Python, which take the parts of your own tracker"
             )
 
-        def setting(name: str, expected: str, valid: Any, default: object = None) -> Any:
-            value = about.get(name, default)
-            if not valid(value):
+        where = f"'header.json' of '{graph}'"
+        fps = field(about, "fps", optional(number(*_FPS)), where, None)
+        manager = field(about, "manager", json_object(), where, {})
+        for name in manager:
+            kind = _manager_kinds().get(name)
+            if kind is None:
                 raise ValueError(
-                    f"Expected the setting '{name}' as {expected} in 'header.json' of '{graph}', got "
-                    f"{printable(repr(value), 60)}: the file is damaged or made by other code"
+                    f"Expected arguments among {sorted(_manager_kinds())} in 'manager' of {where}, got {shown(name)}: "
+                    "the file is damaged or of other code"
                 )
-            return value
-
-        def is_name(value: object) -> bool:
-            return isinstance(value, str) and 0 < len(value) <= _MAX_NAME and "\0" not in value
-
-        fps = setting("fps", f"None or a number in {list(_FPS)}", lambda x: x is None or _is_number(x, *_FPS))
+            field(manager, name, kind, f"'manager' of {where}")
         return cls(
-            detector=RecordedModel(setting("detector", f"a text of 1 to {_MAX_NAME} characters", is_name), graph),
-            source=RecordedSource(
-                setting("source", f"None or a text of 1 to {_MAX_NAME} characters", lambda x: x is None or is_name(x)),
-                graph,
-            ),
-            solver=setting("solver", f"one of {sorted(SOLVERS)}", lambda x: isinstance(x, str) and x in SOLVERS),
-            manager=setting("manager", f"numbers among {_describe_manager()}", _is_manager, {}),
-            related=setting("related", "true or false", lambda x: isinstance(x, bool), False),
-            seed=setting("seed", "a whole number from 0 to 2⁶³ - 1", lambda x: _is_integer(x, 0, _MAX_SEED), 0),
+            detector=RecordedModel(_name(about, "detector", where), graph),
+            source=RecordedSource(_name(about, "source", where) if about.get("source") is not None else None, graph),
+            solver=field(about, "solver", choice(SOLVERS), where),
+            manager=manager,
+            related=field(about, "related", flag(), where, False),
+            seed=field(about, "seed", integer(), where, 0),
             fps=None if fps is None else float(fps),
         )
+
+
+def _name(about: Mapping[str, object], name: str, where: str) -> str:
+    value: str = field(about, name, text(_MAX_NAME, 1), where)
+    if "\0" in value:
+        raise ValueError(f"Expected '{name}' without null characters in {where}, got {shown(value)}")
+    return value
 
 
 def _is_plain(name: str) -> bool:
@@ -205,30 +208,11 @@ def _is_plain(name: str) -> bool:
     return name.isprintable() and 0 < len(name) <= 255 and name == Path(name).name and not re.search(r"[\\/:]", name)
 
 
-def _is_integer(value: object, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-
-
-def _is_number(value: object, low: float, high: float) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
-
-
-def _manager_defaults() -> dict[str, int | float]:
-    parameters = inspect.signature(TrackManager).parameters
-    return {name: p.default for name, p in parameters.items() if isinstance(p.default, int | float)}
-
-
-def _describe_manager() -> str:
-    return ", ".join(_manager_defaults())
-
-
-def _is_manager(value: object) -> bool:
-    defaults = _manager_defaults()
-    return (
-        isinstance(value, dict)
-        and value.keys() <= defaults.keys()
-        and all(
-            _is_number(number, 0, 1) if isinstance(defaults[name], float) else _is_integer(number, 0, 10**9)
-            for name, number in value.items()
-        )
-    )
+def _manager_kinds() -> dict[str, Kind]:
+    """Arguments of a track manager that are numbers."""
+    defaults = {name: parameter.default for name, parameter in inspect.signature(TrackManager).parameters.items()}
+    return {
+        name: number(0, 1) if isinstance(default, float) else integer(0, 10**9)
+        for name, default in defaults.items()
+        if isinstance(default, int | float)
+    }
