@@ -4,16 +4,18 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DATA   ?= ../shared/data
 SECONDS ?= 600
+EXTRAS := viz transformers onnx openvino train docs dev
 
-.PHONY: setup demo docs quick test check fuzz benchmarks benchmarks-association benchmarks-images clean
+.PHONY: setup demo docs quick test check fuzz benchmarks benchmarks-association benchmarks-images lock clean
 
 setup: $(READY)  ## make .venv with the package, its extras and the tools of the tests
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Expected Python 3.11 or newer, got {v.major}.{v.minor}. Name one: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[viz,transformers,onnx,openvino,train,docs,dev]'
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
 	@touch $(READY)
 
 demo: $(READY)  ## track a real video with the model in the package; write tracks, an overlay video, the association graph, a page to look at it and a table
@@ -68,6 +70,10 @@ benchmarks-association: $(READY)  ## compare the association with other trackers
 
 benchmarks-images: $(READY)  ## score the model in the package on the images in DATA
 	$(BIN)/python benchmarks/still_images.py --images $(DATA)/coco_subset
+
+lock:  ## update requirements.lock: exact versions of all packages, with the hashes of their files
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11.5 --generate-hashes --no-header --no-annotate $(EXTRAS:%=--extra %) --output-file requirements.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) out docs/gallery .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
