@@ -1,3 +1,5 @@
+import base64
+import hashlib
 import json
 import re
 import shlex
@@ -41,7 +43,9 @@ def pictures_in(page: Path) -> list[int]:
 def opened(page: Path, folder: Path, at: str = "", script: str = "") -> str:
     """The page as Chromium has it, after a script of the test has run in it."""
     copy = folder / "opened.html"
-    copy.write_text(page.read_text("utf-8").replace("</html>", f"<script>{script}</script></html>"), "utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    text = page.read_text("utf-8").replace("script-src ", f"script-src 'sha256-{digest}' ", 1)
+    copy.write_text(text.replace("</html>", f"<script>{script}</script></html>"), "utf-8")
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/browser", *quiet]
     done = subprocess.run(
@@ -120,6 +124,12 @@ def test_errors_leave_no_page(run, tmp_path):
         write_viewer(tmp_path / "graph.html", graph, other, SIZE)
     with pytest.raises(ValueError, match="frame 5, got one that ends before it"):
         write_viewer(tmp_path / "graph.html", graph, list(frames)[:5], SIZE)
+    for width in (0, -5):
+        with pytest.raises(ValueError, match=f"Expected a width of at least 1 pixel, got {width}"):
+            write_viewer(tmp_path / "graph.html", graph, None, SIZE, width=width)
+    for fps in (float("nan"), float("inf"), -1.0):
+        with pytest.raises(ValueError, match="a finite number of frames per second above 0"):
+            write_viewer(tmp_path / "graph.html", graph, None, SIZE, fps=fps)
     with pytest.raises(ValueError, match="at least one decision"):
         write_viewer(tmp_path / "graph.html", [], None, SIZE)
     assert [path.name for path in tmp_path.glob("[!.]*")] == ["graph.zip"]
@@ -156,6 +166,61 @@ def test_it_opens_at_an_object_without_a_network(run, tmp_path):
     assert "just &lt;so&gt;" in dom
     assert f"frame {decision.frame} " in dom
     assert not re.search(r"(src|href)=\"?https?:", page.read_text("utf-8"))
+
+
+NAMES = (
+    "<!--<script>",
+    "</script><script>document.documentElement.dataset.result = 1</script>",
+    "]]>",
+    "\u2028\u2029",
+    "\udc80",
+    "<img src=x onerror=document.documentElement.dataset.result=2>",
+    '" onmouseover="document.documentElement.dataset.result=3" x="',
+    "${document.title}",
+    "/*DATA*/<!--PICTURES-->\n",
+    "a" * 100_000,
+    "",
+    "&lt;b&gt;",
+)
+
+
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+def test_the_page_holds_any_name(run, tmp_path, name):
+    graph, _ = run
+    page = tmp_path / "graph.html"
+    names, notes = (name,) * 9, ViewerNotes({(3, 0): name}, {(4, 0): ("edge", name)}, name)
+    write_viewer(page, graph, None, SIZE, names, title=name, notes=notes)
+    text = page.read_text("utf-8")
+    data = content(page, "data")
+    name = name.encode("utf-8", "replace").decode()
+    shown = name if len(name) <= 200 else f"{name[:199]}…"
+    assert (data["names"], data["title"], data["command"]) == ([shown] * 9, shown, name)
+    assert len(re.findall("<script", text)) == len(re.findall("</script>", text)) == 2
+    assert "<!--" not in text
+    assert "unsafe-inline" not in text
+
+
+@needs_chromium
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+def test_the_browser_shows_any_name_as_text(run, tmp_path, name):
+    graph, frames = run
+    page = tmp_path / "graph.html"
+    notes = ViewerNotes({(3, 0): f"because {name}"}, {(4, 0): ("edge", name)}, f"explain {name}")
+    write_viewer(page, graph, frames, SIZE, (name,) * 9, title=name, notes=notes)
+    script = """
+      const text = which => document.querySelector(`#details ${which}`).textContent, result = [text("h1")];
+      go(3, 0); result.push(text("h1"), text("pre"));
+      go(4, 0); result.push(text(".wrong"));
+      go(5, 0); result.push(text("pre"), document.querySelectorAll("img").length);
+      document.documentElement.dataset.result = JSON.stringify(result);
+    """
+    result = result_in(opened(page, tmp_path, "", script))
+    name = name.encode("utf-8", "replace").decode()
+    shown = name if len(name) <= 200 else f"{name[:199]}…"
+    assert result[0] == shown
+    assert result[1].startswith(f"{shown} 0.") or result[1].startswith(f"{shown} 1.")
+    assert result[2:] == [f"because {name}", f"wrong (edge): {name}", f"explain {name} --frame 5 --object 0", 0]
 
 
 @needs_chromium

@@ -1,7 +1,9 @@
 import base64
+import hashlib
 import io
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -21,8 +23,7 @@ from tltm_graph.structures import Frame
 from tltm_graph.visualization.drawing import PALETTE
 
 _TEMPLATE = "viewer.html"
-
-
+_MAX_NAME = 200  # characters
 _MAX_CANDIDATES = 5  # tracks shown for each object, those with the largest gain
 
 
@@ -71,10 +72,15 @@ def write_viewer(
         notes: Explanations and mistakes of single objects; None for none.
 
     Raises:
-        ValueError: If there are no decisions, or the pictures have another size or end before the decisions.
+        ValueError: If there are no decisions, a number is out of range, or the pictures have another size or end before
+            the decisions.
     """
     notes = notes or ViewerNotes()
-    width = max(1, min(width, size[1]))
+    if width < 1:
+        raise ValueError(f"Expected a width of at least 1 pixel, got {width}")
+    if fps is not None and not (math.isfinite(fps) and fps > 0):
+        raise ValueError(f"Expected a finite number of frames per second above 0, got {fps}: None stands for 30")
+    width = min(width, size[1])
     frames, indices = [], []
     last: dict[int, int] = {}  # track -> frame of its last observation
     for decision in decisions:
@@ -83,24 +89,28 @@ def write_viewer(
     if not frames:
         raise ValueError("Expected at least one decision to show, got none")
     data = {
-        "title": title,
+        "title": _shortened(title),
         "size": size,
         "fps": fps or 30.0,
-        "names": class_names,
+        "names": None if class_names is None else [_shortened(name) for name in class_names],
         "palette": PALETTE,
         "frames": frames,
         "command": notes.command,
         "explanations": _by_name(notes.explanations),
         "mistakes": None if notes.mistakes is None else _by_name(notes.mistakes),
     }
-    page = files("tltm_graph.visualization").joinpath(_TEMPLATE).read_text("utf-8")
-    before, after = page.replace("/*DATA*/", _in_script(data)).split("<!--PICTURES-->\n")
+    before, middle, after = re.split(r"/\*DATA\*/|<!--PICTURES-->\n", _page())
     with write_atomically(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.write(before)  # the pictures come last: the page works while they load
+        file.write(before + _in_script(data) + middle)  # the pictures come last: the page works while they load
         for number, picture in enumerate(_encoded(pictures, indices, size, width)):
             if picture is not None:
                 file.write(f'<script type="text/plain" id="picture-{number}">{picture}</script>\n')
         file.write(after)
+
+
+def _shortened(text: str) -> str:
+    """Cut a name that would fill the page."""
+    return text if len(text) <= _MAX_NAME else f"{text[: _MAX_NAME - 1]}…"
 
 
 def _by_name(values: Mapping[tuple[int, int], Any]) -> dict[str, Any]:
@@ -109,8 +119,20 @@ def _by_name(values: Mapping[tuple[int, int], Any]) -> dict[str, Any]:
 
 
 def _in_script(data: Any) -> str:
-    """Format as JSON that cannot close the script element around it."""
-    return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
+    """Format as JSON in a script element. Texts cannot end or change the element, whatever they contain."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    text = text.encode("utf-8", "replace").decode("utf-8")  # half a character cannot be written
+    return text.translate({ord(one): f"\\u{ord(one):04x}" for one in "<>&"})
+
+
+def _page() -> str:
+    """Read the template, and allow its own script and style by their hashes, and nothing else."""
+    page = files("tltm_graph.visualization").joinpath(_TEMPLATE).read_text("utf-8")
+    for element in ("script", "style"):
+        (content,) = re.findall(rf"<{element}>(.*?)</{element}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode("utf-8")).digest()).decode("ascii")
+        page = page.replace(f"'sha256-{element}'", f"'sha256-{digest}'")
+    return page
 
 
 def _frame(decision: Decision, last: dict[int, int], tolerance: float) -> dict[str, Any]:
