@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import signal
 import subprocess
@@ -11,13 +12,16 @@ import pytest
 import torch
 from PIL import Image
 
-from tltm_graph import MovingShapes, SavedGraph, __version__, read_frames
-from tltm_graph.cli import main
+from tests.cases import contents
+from tests.cli.cases import files
+from tltm_graph import Detections, MovingShapes, SavedGraph, Tracker, __version__, read_frames
+from tltm_graph.cli import main, running
 from tltm_graph.detectors import Detector
 from tltm_graph.explanation import association_graph
 from tltm_graph.formats import COCO, TrackWriter
 from tltm_graph.formats.youtube_vis_results import read_tracks
 from tltm_graph.io import VideoWriter
+from tltm_graph.io.output import write_atomically, write_together
 from tltm_graph.ops.rle import decode_rle
 
 ROOT = Path(__file__).parents[2]
@@ -39,10 +43,6 @@ def video(tmp_path_factory) -> Path:
     ]
     (folder / "detections.json").write_text(json.dumps(entries))
     return folder / "clip.mp4"
-
-
-def files(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()} if folder.exists() else set()
 
 
 def test_everything_is_written(video, tmp_path, capsys):
@@ -167,18 +167,37 @@ def test_bad_names_and_folders(video, tmp_path, capsys):
     assert "invalid choice: 'magic'" in capsys.readouterr().err
     (tmp_path / "file").touch()
     assert main(["track", "--source", "shapes", "--output", str(tmp_path / "file" / "out")]) == 1
-    assert "error: Expected a folder to write to" in capsys.readouterr().err
+    message = f"error: Expected a path to write to at '{tmp_path}/file/out/tracks.json', got: Not a directory"
+    assert message in capsys.readouterr().err
 
 
 def test_inputs_are_not_written_over(video, tmp_path, capsys):
     out = tmp_path / "out"
     oracle = f"oracle:{video.parent}/truth.json"
     assert main(["track", "--source", str(video), "--detector", oracle, "--output", str(out)]) == 0
-    before = {path: path.read_bytes() for path in out.iterdir()}
+    before = contents(out)
+    capsys.readouterr()
     for source, detector in ((out / "overlay.mp4", oracle), (video, f"oracle:{out}/tracks.json")):
-        assert main(["track", "--source", str(source), "--detector", detector, "--output", str(out)]) == 1
-        assert "is also an input, and would be lost" in capsys.readouterr().err
-    assert {path: path.read_bytes() for path in out.iterdir()} == before
+        for more in ([], ["--overwrite"]):
+            assert main(["track", "--source", str(source), "--detector", detector, "--output", str(out), *more]) == 1
+            error = capsys.readouterr().err
+            assert "error: Expected an output that is not an input, got " in error
+            assert "tracking" not in error, "before the work"
+    assert contents(out) == before
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(reason="The input is refused, but only after the work.")
+def test_a_file_of_an_older_run_that_is_the_input_stays(video, tmp_path):
+    """Without an overlay, the overlay of the older run would be removed."""
+    out = tmp_path / "out"
+    oracle = f"oracle:{video.parent}/truth.json"
+    assert main(["track", "--source", str(video), "--detector", oracle, "--output", str(out)]) == 0
+    overlay = (out / "overlay.mp4").read_bytes()
+    arguments = ["--source", str(out / "overlay.mp4"), "--detector", oracle, "--output", str(out), "--no-overlay"]
+    assert main(["track", *arguments]) == 0
+    assert files(out) == {"tracks.json", "overlay.mp4", "run.json"}
+    assert (out / "overlay.mp4").read_bytes() == overlay
 
 
 class Stumbling(Detector):
@@ -226,18 +245,176 @@ def test_ctrl_c_leaves_valid_files(tmp_path):
         text=True,
     )
     deadline = time.monotonic() + 120
-    while not list(out.glob(".overlay*")) and time.monotonic() < deadline:
+    while not list(out.glob(".run*/overlay*")) and time.monotonic() < deadline:
         time.sleep(0.1)
     time.sleep(1)
+    assert files(out) == {path.name for path in out.glob(".run*")}, "all files appear at the end"
     process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
     _, error = process.communicate(timeout=120)
-    assert process.returncode == 130, error
+    assert process.returncode in (130, 143), error  # two signals at once arrive in any order
     assert "Traceback" not in error
     assert files(out) == {"tracks.json", "overlay.mp4", "run.json", "graph.zip", "graph.png"}
     run = json.loads((out / "run.json").read_text())
-    assert run["interrupted"]
+    assert run["interrupted"] == signal.Signals(process.returncode - 128).name
     assert 0 < run["frames"] < 150
     assert len(list(read_frames(out / "overlay.mp4"))) == run["frames"] == read_tracks(out / "tracks.json").num_frames
+
+
+SIGNALS = [name for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)]
+
+
+class Signalled(Detector):
+    """Detector of one box, whose process gets signals in one of the frames."""
+
+    class_names = None
+
+    def __init__(self, name: str, frame: int = 2, times: int = 1) -> None:
+        self.number, self.frame, self.times = signal.Signals[name], frame, times
+        if frame < 0:
+            signal.raise_signal(self.number)
+
+    def detect(self, frame, context=None):
+        for _ in range(self.times if frame.index == self.frame else 0):
+            signal.raise_signal(self.number)
+        return Detections(torch.tensor([[10.0, 10, 40, 30]]), torch.tensor([0.9]), torch.tensor([0])), None
+
+
+def track_signalled(video: Path, out: Path, options: str) -> int:
+    """Track the video with a detector that gets signals; returns the exit status."""
+    detector = f"tests.cli.test_track.Signalled:{options}"
+    return main(["track", "--source", str(video), "--detector", detector, "--output", str(out), "--no-overlay"])
+
+
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("name", SIGNALS)
+def test_a_signal_ends_the_video_at_the_current_frame(video, tmp_path, capfd, name, times):
+    handlers = {number: signal.getsignal(number) for number in map(signal.Signals.__getitem__, SIGNALS)}
+    status = track_signalled(video, tmp_path / "out", f"{name}?times={times}")
+    assert status == 128 + signal.Signals[name]
+    assert capfd.readouterr().err.count("interrupted: finishing this frame and closing the files\n") == 1
+    assert files(tmp_path / "out") == {"tracks.json", "run.json"}
+    run = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert (run["interrupted"], run["frames"]) == (name, 3)
+    assert read_tracks(tmp_path / "out" / "tracks.json", (96, 128)).num_frames == 3
+    assert {number: signal.getsignal(number) for number in handlers} == handlers
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+@pytest.mark.parametrize("place", ["detector", "start"])
+def test_a_signal_before_the_first_frame(video, tmp_path, capfd, monkeypatch, name, place):
+    def start(tracker: Tracker):
+        signal.raise_signal(signal.Signals[name])
+        return before(tracker)
+
+    before = Tracker.start
+    if place == "start":
+        monkeypatch.setattr(Tracker, "start", start)
+    status = track_signalled(video, tmp_path / "out", f"{name}?frame={-1 if place == 'detector' else 99}")
+    assert status == 128 + signal.Signals[name]
+    captured = capfd.readouterr()
+    assert [line for line in captured.err.splitlines() if "error" in line] == ["error: interrupted"]
+    assert captured.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_signal_after_two_seconds_ends_the_command_at_once(video, tmp_path, capfd, monkeypatch):
+    out = tmp_path / "out"
+    assert track_signalled(video, out, "SIGTERM?frame=99") == 0
+    before = contents(out)
+    monkeypatch.setattr(running, "_REPEATED", 0.0)
+    for folder in (out, tmp_path / "new"):
+        assert track_signalled(video, folder, "SIGTERM?times=2") == 143
+        assert capfd.readouterr().err.endswith("error: interrupted\n")
+    assert contents(out) == before
+    assert files(tmp_path) == {"out"}
+
+
+@pytest.mark.skipif("SIGHUP" not in SIGNALS, reason="Windows has no SIGHUP")
+def test_a_signal_that_nohup_ignores(video, tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert track_signalled(video, tmp_path, "SIGHUP?times=2") == 0
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert (run["interrupted"], run["frames"]) == (None, 12)
+
+
+@pytest.mark.slow
+def test_a_new_run_removes_the_files_of_the_old_one_only(video, tmp_path):
+    arguments = ["track", "--source", str(video), "--detector", f"oracle:{video.parent}/truth.json"]
+    arguments += ["--output", str(tmp_path), "--max-frames", "2", "--no-overlay"]
+    assert main([*arguments, "--save-graph"]) == 0
+    assert files(tmp_path) == {"tracks.json", "run.json", "graph.zip", "graph.png"}
+    (tmp_path / "thesis.txt").write_text("theirs")
+    (tmp_path / "graph.png").write_text("theirs, under the name of ours")
+    with write_atomically(tmp_path / "graph.html") as page:
+        page.write_text("of the command view")
+    with write_together(tmp_path, "scores") as folder:
+        (folder / "scores.json").write_text("of the command evaluate")
+    kept = {name: contents(tmp_path)[name] for name in ("thesis.txt", "graph.png", "graph.html", "scores.json")}
+    assert main(arguments) == 0
+    assert files(tmp_path) == {"tracks.json", "run.json", *kept}
+    assert contents(tmp_path).items() >= kept.items()
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+@pytest.mark.parametrize("name", ["tracks.json", "run.json"])
+def test_files_of_another_origin_are_replaced_on_request_alone(video, tmp_path, capsys, name, kind):
+    (tmp_path / "theirs.txt").write_text("theirs")
+    out = tmp_path / "out"
+    out.mkdir()
+    if kind == "file":
+        (out / name).write_text("theirs")
+    else:
+        (out / name).symlink_to(tmp_path / "theirs.txt")
+    before = contents(tmp_path)
+    arguments = ["track", "--source", str(video), "--detector", "tests.cli.test_track.Signalled:SIGTERM?frame=9"]
+    arguments += ["--max-frames", "2", "--no-overlay"]
+    assert main([*arguments, "--output", str(out)]) == 1
+    error = capsys.readouterr().err
+    assert f"{name}' of another origin" in error if kind == "file" else "got a symbolic link of that name" in error
+    assert "tracking" not in error, "before the work"
+    assert contents(tmp_path) == before
+    assert main([*arguments, "--output", str(out), "--overwrite"]) == 0
+    assert read_tracks(out / "tracks.json", (96, 128)).num_frames == 2
+    assert (tmp_path / "theirs.txt").read_text() == "theirs"
+    assert main([*arguments, "--output", str(out)]) == 0, "they are of the package now"
+
+
+MY_DETECTOR = """
+import torch
+from tltm_graph import Detections, Detector
+
+class Mine(Detector):
+    class_names = None
+
+    def detect(self, frame, context=None):
+        return Detections(torch.tensor([[10.0, 10, 40, 30]]), torch.tensor([0.9]), torch.tensor([0])), None
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["script", "module"])
+@pytest.mark.parametrize("detector", ["my_detector.Mine", "oracle"])
+def test_files_named_like_packages_are_not_executed(tmp_path, way, detector):
+    traps = ["pyg_lib", "torch_scatter", "torch_sparse", "torch_cluster", "openvino", "matplotlib", "supervision", "av"]
+    if way == "script":  # with -m, Python itself searches the working folder for the modules of the first imports
+        traps.append("json")
+    for name in traps:
+        (tmp_path / f"{name}.py").write_text(f"open('executed {name}', 'w')\n")
+    (tmp_path / "my_detector.py").write_text(MY_DETECTOR)
+    script = Path(sys.executable).with_name("tltm-graph")
+    command = [str(script)] if way == "script" else [sys.executable, "-m", "tltm_graph.cli"]
+    arguments = ["track", "--source", "shapes", "--detector", detector, "--max-frames", "2", "--save-graph"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([*command, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert not list(tmp_path.glob("executed*"))
+    assert done.returncode == 0, done.stderr
+    assert files(tmp_path / "out" / "track") == {"tracks.json", "overlay.mp4", "run.json", "graph.zip", "graph.png"}
 
 
 PLAIN = """
