@@ -208,6 +208,10 @@ def test_no_file(tmp_path):
         ([{"height": 2**30, "width": 960, "m": []}], "at most 89478485 pixels in frame 0"),
         ([{"height": 0, "width": 960, "m": []}], "'height' and 'width' as whole numbers of at least 1"),
         ([{"height": 4, "width": 4, "m": [{"category": 5, "score": 1, "bbox": [0, 0, 1, 1]}]}], "'category' as a text"),
+        (
+            [{"height": 4, "width": 4, "m": [{"category": "\ud800", "score": 1, "bbox": [0, 0, 1, 1]}]}],
+            r"got '\\ud800'",
+        ),
     ],
 )
 def test_numbers_beyond_the_limits(tmp_path, content, message):

@@ -6,6 +6,7 @@ import torch
 
 from tltm_graph.detectors.detector import Detector
 from tltm_graph.formats.annotations import MAX_COORDINATE
+from tltm_graph.formats.video import check_names
 from tltm_graph.io.text import one_line, parse_json, read_text, shown
 from tltm_graph.limits import check_length, check_pixels, current_limits
 from tltm_graph.ops import decode_rle
@@ -193,6 +194,7 @@ def _read_frames(content: list[dict[str, Any]], path: Path, model: str | None) -
     names = sorted({row["category"] for entry in content for row in entry[model]})
     if not all(isinstance(name, str) for name in names):
         raise ValueError(f"Expected 'category' as a text in '{path}', got {shown(names)}")
+    check_names(names, f"classes in '{path}'")
     label = {name: index for index, name in enumerate(names)}
     rows = {
         index: [

@@ -89,7 +89,7 @@ def _sequence(folder: Path) -> tuple[Video, Path | None]:
             info = dict(parser["Sequence"])
         except (configparser.Error, KeyError, AttributeError) as error:  # AttributeError: indented lines without a key
             raise ValueError(
-                f"Expected lines 'key=value' under [Sequence] in '{file}', got {one_line(str(error))}"
+                f"Expected lines 'key=value' under [Sequence] in '{file}', got {one_line(str(error))[:120]}"
             ) from error
     num_frames = _value(info, "seqLength", file, int, 0)
     check_length(num_frames or 0, f"'seqLength' of '{file}'")

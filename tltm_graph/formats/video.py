@@ -47,7 +47,7 @@ class Video:
     label_map: Callable[[int], np.ndarray] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        _check_names((self.name, *(self.frame_names or ())), "a video and its frames")
+        check_names((self.name, *(self.frame_names or ())), "a video and its frames")
         where = f"video '{self.name}'"
         if not -(2**63) <= self.id < 2**63:
             raise ValueError(f"Expected an id below 2⁶³, got {self.id} of {where}: renumber the videos")
@@ -97,7 +97,7 @@ class Video:
             return self.load()
 
 
-def _check_names(names: Sequence[str], what: str) -> None:
+def check_names(names: Sequence[str], what: str) -> None:
     """Raise a ValueError for a name that no file can hold."""
     text = "".join(names)
     if text.isascii() and "\0" not in text:
@@ -140,7 +140,7 @@ class VideoSet(Sequence[Video]):
                 f"Expected a number for each of the {len(class_names or ())} classes of '{name}', got "
                 f"{len(self.category_ids or ())}"
             )
-        _check_names(class_names or (), "classes")
+        check_names(class_names or (), "classes")
         self._by_name = {video.name: video for video in self.videos}
         for attribute in ("name", "id"):
             values: set[object] = set()

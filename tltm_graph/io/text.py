@@ -22,10 +22,6 @@ _DAMAGED = (OSError, EOFError, UnicodeDecodeError, zlib.error, zipfile.BadZipFil
 
 _MAX_ALIASES = 10  # each line of a YAML file may repeat the line before many times
 _CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
-_LONE_SURROGATE = re.compile(
-    r"(?<!\\)(?:\\\\)*"
-    r"(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F])"
-)
 _SHOWN = reprlib.Repr()
 _SHOWN.maxlevel, _SHOWN.maxdict, _SHOWN.maxlist, _SHOWN.maxstring, _SHOWN.maxother, _SHOWN.maxlong = 3, 6, 6, 60, 60, 40
 
@@ -142,12 +138,15 @@ def _open_packed(path: Path) -> Iterator[_Bytes]:
             yield file
 
 
-def _read_bounded(file: _Bytes, path: Path) -> bytearray:
-    content = bytearray()
-    while chunk := file.read(_CHUNK):
-        check_size(len(content) + len(chunk), f"'{path}'")
-        content += chunk
-    return content
+def _read_bounded(file: _Bytes, path: Path) -> bytes:
+    packed = path.suffix in (".gz", ".zip")
+    step = _CHUNK if packed else min(path.stat().st_size, current_limits().max_bytes) + 1
+    chunks, size = [], 0
+    while chunk := file.read(step):
+        size += len(chunk)
+        check_size(size, f"'{path}'")
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 @contextmanager
@@ -190,22 +189,12 @@ def parse_json(text: str, path: str | Path, what: str) -> Any:
 
 
 def check_json_text(text: str, path: str | Path) -> None:
-    """Check JSON text for what its parser accepts, but programs cannot hold or write.
-
-    Raises:
-        ValueError: If the text has so many lists and objects that they take many times its size, or half of a
-            character outside the basic plane.
-    """
+    """Raise a ValueError if JSON text has so many lists and objects that they take many times its size."""
     most = current_limits().max_bytes // 32  # an object takes 64 bytes and more, and two characters of text
     if len(text) > most and text.count("[") + text.count("{") > most:
         raise ValueError(
             f"Expected at most {most} lists and objects in '{path}', got more: allow more with max_size (--max-size) "
             "if you trust the file"
-        )
-    if ("\\ud" in text or "\\uD" in text) and (match := _LONE_SURROGATE.search(text)):
-        raise ValueError(
-            f"Expected complete characters in '{path}', got half of one (character {match.start()}, "
-            f"{match[0][-6:]}): write the text as UTF-8"
         )
 
 
