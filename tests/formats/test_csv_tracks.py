@@ -4,11 +4,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 
+from tests.cases import names_in
 from tests.formats.strategies import SHARED, SIZE, block, needs_shared, random_tracks, same_again, video_of, written
 from tltm_graph.formats.bdd100k import read_bdd100k
 from tltm_graph.formats.csv_tracks import CSV_COLUMNS, CsvWriter, read_csv_tracks
 from tltm_graph.formats.mot import read_mot
 from tltm_graph.formats.video import Video
+from tltm_graph.io.output import write_atomically
 from tltm_graph.ops import encode_rle
 from tltm_graph.structures import Observation, Track, Tracks
 
@@ -165,12 +167,17 @@ def test_writer_refuses_and_leaves_nothing(tmp_path):
             CsvWriter(tmp_path / "a.csv"),
             [video_of(Tracks.from_observations([(2, Observation(3, BOX, float("nan")))], SIZE))],
         )
-    (tmp_path / "a.csv").write_text("old", encoding="utf-8")
+    (tmp_path / "b.csv").write_text("theirs", encoding="utf-8")
+    with pytest.raises(FileExistsError, match="of another origin"):
+        written(CsvWriter(tmp_path / "b.csv"), [])
+    with write_atomically(tmp_path / "a.csv") as temporary:
+        temporary.write_text("old", encoding="utf-8")
     with pytest.raises(KeyError), CsvWriter(tmp_path / "a.csv") as writer:
         writer.begin(Video("clip"))
         writer.write(0, [Observation(3, BOX)])
         raise KeyError
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.csv", "old")]
+    assert names_in(tmp_path) == ["a.csv", "b.csv"]
+    assert [(tmp_path / name).read_text() for name in ("a.csv", "b.csv")] == ["old", "theirs"]
     written(CsvWriter(tmp_path / "a.csv"), [])
     assert (tmp_path / "a.csv").read_text() == ",".join(CSV_COLUMNS) + "\n"
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.cases import contents, names_in
 from tests.formats.strategies import SHARED, needs_shared
 from tltm_graph import Tracks
 from tltm_graph.formats.davis import MAX_LABEL, DavisWriter, label_maps_of, read_davis
@@ -314,7 +315,7 @@ def test_frames_that_are_not_written_are_empty(tmp_path):
         writer.write(0, [box_row(1, 0, 2)])
         writer.begin(Video("c", 0, None))
     folder = tmp_path / "new" / "folder"
-    assert sorted(str(file.relative_to(folder)) for file in folder.rglob("*")) == [
+    assert list(contents(folder)) == [
         "a", "a/x1.png", "a/x2.png", "a/x3.png", "b", "b/00000.png", "b/00001.png", "c",
     ]  # fmt: skip
     for labels, columns in zip(maps_in(folder / "a") + maps_in(folder / "b"), (0, 1, 0, 2, 0), strict=True):
@@ -332,10 +333,12 @@ def test_invalid_videos_and_objects_are_refused(tmp_path):
         (Video("v", 1, SIZE), [box_row(1, 0, 1, score=float("nan"))], "all finite, got .* and nan for object 1"),
         (Video("v", 1, (5, 5)), [box_row(1, 0, 1)], "Expected masks of 5×5 pixels"),
         (Video("v", 1, None), [], "Expected the size of video 'v', .* got neither"),
-        (Video("../v", 1, SIZE), [], "Expected names for files, each once, in video '../v', got '../v'"),
-        (Video("", 1, SIZE), [], "Expected names for files"),
-        (Video(".v", 1, SIZE), [], "Expected names for files"),
-        (Video("v", 2, SIZE, frame_names=("a", "a")), [], "Expected names for files, each once"),
+        (Video("../v", 1, SIZE), [], "a name that can be that of a file in '.*out', got '../v': rename"),
+        (Video("..", 1, SIZE), [], "a name that can be that of a file in '.*out', got '..': rename"),
+        (Video("", 1, SIZE), [], "a name that can be that of a file in '.*out', got '': rename"),
+        (Video(".v", 1, SIZE), [], "a name that can be that of a file in '.*out', got '.v': rename"),
+        (Video("v", 1, SIZE, frame_names=("../a",)), [], "a name that can be that of a file in '.*', got '../a'"),
+        (Video("v", 2, SIZE, frame_names=("a", "a")), [], "each frame name once in video 'v', got 'a' twice"),
         (Video("v", 2, SIZE, frame_names=("a",)), [], "Expected 2 frame names of video 'v', got 1"),
     ]
     for video, rows, message in cases:
@@ -347,7 +350,7 @@ def test_invalid_videos_and_objects_are_refused(tmp_path):
     with twice, DavisWriter(tmp_path / "out") as writer:
         writer.begin(Video("v", 1, SIZE))
         writer.begin(Video("v", 1, SIZE))
-    assert [file.name for file in (tmp_path / "out").iterdir()] == ["v"], "the complete video stays, without a spool"
+    assert names_in(tmp_path / "out") == ["v"], "the complete video stays, without a spool"
 
 
 def test_a_failure_keeps_the_old_folder(tmp_path):
@@ -357,7 +360,7 @@ def test_a_failure_keeps_the_old_folder(tmp_path):
         writer.write(0, [])
         raise RuntimeError
     np.testing.assert_array_equal(maps_in(folder)[0], a_map(1))
-    assert [file.name for file in tmp_path.iterdir()] == ["v"]
+    assert names_in(tmp_path) == ["v"]
 
 
 @needs_shared

@@ -4,6 +4,7 @@ import math
 import pytest
 from hypothesis import given, settings
 
+from tests.cases import names_in
 from tests.formats.strategies import SHARED, SIZE, needs_shared, random_tracks, same_again, video_of, written
 from tltm_graph.formats.mot import MOT_CLASSES, MotTruthWriter, MotWriter, read_mot
 from tltm_graph.formats.video import Video
@@ -35,7 +36,7 @@ def test_a_single_file_in_a_folder_called_gt(tmp_path):
 def test_results_come_back(tmp_path_factory, tracks):
     folder = tmp_path_factory.mktemp("mot")
     written(MotWriter(folder), [video_of(tracks, "MOT17-02-FRCNN")])
-    assert sorted(path.name for path in folder.iterdir()) == ["MOT17-02-FRCNN.txt"]
+    assert names_in(folder) == ["MOT17-02-FRCNN.txt"]
     (video,) = read_mot(folder)
     assert (video.name, video.num_frames, video.size) == ("MOT17-02-FRCNN", None, None)
     assert video.tracks().tracks == tracks.tracks
@@ -137,8 +138,12 @@ def test_writers_refuse_what_could_not_be_read(tmp_path):
     for box, score in (((0, 0, math.nan, 1), 1.0), ((2, 0, 1, 1), 1.0), ((0, 0, 1, 1), math.inf)):
         with pytest.raises(ValueError, match=r"got .* for object 4 in frame 0 of video 'clip'"):
             one(MotWriter(tmp_path / "results"), Observation(4, box, score))
-    with pytest.raises(ValueError, match=r"a video name that can be a file name, got video 'a/b'"):
-        one(MotWriter(tmp_path / "results"), Observation(4, (0, 0, 1, 1)), "a/b")
+    for name in ("a/b", "..", ""):
+        for writer in (MotWriter(tmp_path / "results"), MotTruthWriter(tmp_path / "truth", ["person"])):
+            with pytest.raises(
+                ValueError, match=rf"name that can be that of a file in '.*', got '{name}[a-z.]*': rename"
+            ):
+                one(writer, Observation(4, (0, 0, 1, 1)), name)
     with pytest.raises(ValueError, match=r"a class of pedestrian, .* got 'unknown' for object 4"):
         one(MotTruthWriter(tmp_path / "truth"), Observation(4, (0, 0, 1, 1)))
     with pytest.raises(
@@ -163,7 +168,7 @@ def test_finished_videos_stay_when_the_next_fails(tmp_path):
         writer.begin(Video("two"))
         writer.write(0, [Observation(1, (0, 0, 1, 1))])
         raise KeyError
-    assert [path.name for path in tmp_path.iterdir()] == ["one.txt"]
+    assert names_in(tmp_path) == ["one.txt"]
 
 
 def test_nothing_to_write(tmp_path):

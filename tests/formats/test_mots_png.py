@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from PIL import Image
 
+from tests.cases import names_in
 from tests.formats.strategies import (
     SHARED,
     SIZE,
@@ -108,7 +109,7 @@ def test_writer_needs_a_size(tmp_path):
         w.write(0, [Observation(1, BOX, mask=block(0, 0, 1, 1))])
         w.write(1, [Observation(1, BOX, mask=block(0, 0, 1, 1, (5, 5)))])
     with (
-        pytest.raises(ValueError, match="a video name that can be a folder name, got video '../clip'"),
+        pytest.raises(ValueError, match="name that can be that of a file in '.*', got '../clip': rename"),
         MotsPngWriter(tmp_path) as writer,
     ):
         writer.begin(Video("../clip"))
@@ -123,7 +124,7 @@ def test_finished_videos_stay_when_the_next_fails(tmp_path):
             writer.begin(Video(name, 1, SIZE))
             writer.write(0, [Observation(1, BOX, mask=block(0, 0, 1, 1))])
         raise KeyError
-    assert [path.name for path in tmp_path.iterdir()] == ["one"]
+    assert names_in(tmp_path) == ["one"]
 
 
 @pytest.mark.parametrize(

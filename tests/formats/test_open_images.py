@@ -178,5 +178,5 @@ def test_missing_and_wrong_files(folder):
     with pytest.raises(FileNotFoundError, match=r"file with a label map, found none at '.*a_1.png'"):
         folder.read()[0].tracks()
     (folder.images / "bb.jpg").unlink()
-    with pytest.raises(FileNotFoundError, match=r"Expected an image at '.*bb.jpg', found none"):
+    with pytest.raises(FileNotFoundError, match=r"file with an image, found none at '.*bb.jpg'"):
         folder.read()[1].tracks()

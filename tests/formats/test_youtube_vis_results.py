@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from tests.cases import LEAVING, SIZE, drawn
+from tests.cases import LEAVING, SIZE, drawn, names_in
 from tests.formats.cases import as_videos, random_tracks, write_all
 from tests.formats.strategies import SHARED, block, needs_shared
 from tltm_graph import MovingShapes, Tracks
@@ -27,7 +27,7 @@ def test_the_standard_fields(tmp_path):
         for t in range(10):
             writer.write(t, scene.truth(t))
     entries = json.loads((tmp_path / "tracks.json").read_text())
-    assert [path.name for path in tmp_path.iterdir()] == ["tracks.json"]
+    assert names_in(tmp_path) == ["tracks.json"]
     tracks = Tracks.from_stream(((t, scene.truth(t)) for t in range(10)), scene.size)
     assert [entry["track_id"] for entry in entries] == list(tracks)
     for entry in entries:
@@ -113,7 +113,7 @@ def test_the_zip_to_submit(tmp_path):
     boxes = as_videos(replace(random_tracks(1), tracks={1: replace(track, masks=None)}))
     with pytest.raises(ValueError, match="Expected masks to submit, got boxes .* track 1 of video 'video0'"):
         write_all(YoutubeVisResultsWriter(tmp_path / "b.zip"), boxes)
-    assert [path.name for path in tmp_path.iterdir()] == ["r.zip"]
+    assert names_in(tmp_path) == ["r.zip"]
 
 
 def test_custom_rules_for_score_and_class(tmp_path):

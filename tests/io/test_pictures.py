@@ -2,7 +2,9 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.cases import contents, names_in
 from tltm_graph.io import read_frames
+from tltm_graph.io.output import output_rules
 from tltm_graph.io.pictures import write_pictures
 
 
@@ -12,7 +14,7 @@ def colours(*values, size=(20, 30)):
 
 def test_png(tmp_path):
     assert write_pictures(tmp_path / "out", colours(10, 20)) == 2
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["00000.png", "00001.png"]
+    assert names_in(tmp_path / "out") == ["00000.png", "00001.png"]
     assert [int(frame.image.float().mean()) for frame in read_frames(tmp_path / "out")] == [10, 20]
 
 
@@ -49,6 +51,13 @@ def test_another_format(tmp_path):
 def test_a_folder_with_files_is_refused(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "valuable").touch()
-    with pytest.raises(FileExistsError, match="new or empty"):
-        write_pictures(tmp_path / "mine", colours(1))
-    assert (tmp_path / "mine" / "valuable").exists()
+    (tmp_path / "mine.gif").write_text("theirs")
+    before = contents(tmp_path)
+    for name, shown in (("mine", "mine/valuable"), ("mine.gif", "mine.gif")):
+        with pytest.raises(FileExistsError, match=f"tltm-graph wrote, got '.*{shown}' of another origin"):
+            write_pictures(tmp_path / name, colours(1))
+    assert contents(tmp_path) == before
+    with output_rules(overwrite=True):
+        write_pictures(tmp_path / "mine", colours(1, 2))
+    write_pictures(tmp_path / "mine", colours(1))
+    assert names_in(tmp_path / "mine") == ["00000.png"], "its own folder is replaced"

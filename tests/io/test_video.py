@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.cases import names_in
 from tests.parity import seeded
 from tltm_graph import MovingShapes, read_frames
 from tltm_graph.io import VideoWriter
@@ -234,7 +235,7 @@ def test_odd_sizes_are_padded_and_failures_leave_nothing(tmp_path):
         raise RuntimeError
     with VideoWriter(tmp_path / "empty.mp4"):
         pass
-    assert [path.name for path in tmp_path.iterdir()] == ["odd.mp4"]
+    assert names_in(tmp_path) == ["odd.mp4"]
 
 
 def test_natural_order_sorts_numbers_by_value():
