@@ -9,6 +9,7 @@ from torch import nn
 pytest.importorskip("lightning")
 from lightning.pytorch import Trainer
 
+from tests.cases import names_in
 from tltm_graph.models import load_model, tltm_tiny
 from tltm_graph.training import CosineSchedule, StepSchedule
 from tltm_graph.training.checkpoints import checkpoint_path
@@ -108,7 +109,7 @@ def test_options_of_the_configuration_win_over_those_of_the_checkpoint(tmp_path)
 
 def test_checkpoints_come_and_go(tmp_path):
     fit(module(), 7, tmp_path, every=2, keep=2)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["step_00000006.ckpt", "step_00000007.ckpt"]
+    assert names_in(tmp_path) == ["step_00000006.ckpt", "step_00000007.ckpt"]
     with pytest.raises(ValueError, match="Expected at least 1 step .*got 0 and 1"):
         Checkpoints(tmp_path, 0, 1)
 
