@@ -12,6 +12,7 @@ import yaml
 pytest.importorskip("lightning")
 pytest.importorskip("supervision")
 from experiments.train_vis import differences, main
+from tests.cases import names_in
 from tests.training.datasets import write_datasets
 from tests.training.training_runs import CONFIGS, SCENES, SMALL, finish, free_port, start, weights
 from tltm_graph import MovingShapes, Tracker
@@ -42,7 +43,7 @@ def test_files_of_a_run(undisturbed):
     assert results["steps"] == 16
     assert set(results["files"]) <= {path.name for path in undisturbed.iterdir()}
     assert all(torch.isfinite(torch.tensor(loss)) for loss in results["losses"].values())
-    kept = sorted(path.name for path in (undisturbed / "checkpoints").iterdir())
+    kept = names_in(undisturbed / "checkpoints")
     assert kept == ["step_00000008.ckpt", "step_00000012.ckpt", "step_00000016.ckpt"]
     model, average = (load_model(undisturbed / f"{name}.safetensors") for name in ("model", "model_ema"))
     assert model.is_trained
@@ -163,7 +164,7 @@ def test_validation_and_pictures(tmp_path, capsys):
     output = tmp_path / "run"
     scores = json.loads((output / "results.json").read_text())["scores"]
     assert {"AP", "HOTA", "IDF1"} <= scores.keys()
-    assert len(list((output / "pictures").iterdir())) == 2
+    assert len(names_in(output / "pictures")) == 2
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     log = EventAccumulator(str(output / "logs")).Reload()
