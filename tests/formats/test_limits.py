@@ -181,6 +181,20 @@ def test_a_message_has_one_line(tmp_path):
         open_videos(tmp_path / "a.csv", "csv")[0].tracks()
 
 
+def test_a_message_is_short(tmp_path):
+    (tmp_path / "a.json").write_text(
+        json.dumps(youtube_vis(video={"file_names": ["n" * 10**6 + "/0.jpg"], "length": 1}))
+    )
+    (video,) = open_videos(tmp_path / "a.json", "youtube_vis")
+    assert len(video.name) == 10**6
+    annotation = {"segmentations": [{"size": [6, 10], "counts": "0"}]}
+    content = youtube_vis(video={"file_names": ["n" * 10**6 + "/0.jpg"]}, annotation=annotation)
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="Expected runs that cover") as caught:
+        open_videos(tmp_path / "a.json", "youtube_vis")[0].tracks()
+    assert len(str(caught.value)) < 1000
+
+
 def test_nesting(tmp_path):
     """Deep values are read by the parser, but each later description of them fails unless it is bounded."""
     nested: list = []

@@ -65,7 +65,7 @@ def read_youtube_vis(path: str | Path, images: str | Path | None = None) -> Vide
     videos = [_video(entry, f"video {number} of '{path}'", images) for number, entry in enumerate(entries)]
     unknown = sorted(set(parts.keys()) - {video.id for video in videos}, key=str)
     if unknown:
-        raise ValueError(f"Expected annotations of the {len(videos)} videos of '{path}', got video {unknown[0]}")
+        raise ValueError(f"Expected annotations of the {len(videos)} videos of '{path}', got video {shown(unknown[0])}")
     if len({video.name for video in videos}) < len(videos):
         videos = [replace(video, name=str(video.id)) for video in videos]  # frames of several videos in one folder
     if parts.found:

@@ -42,7 +42,7 @@ def one_line(text: str) -> str:
 
 @contextmanager
 def one_line_errors(path: str | Path = "") -> Iterator[None]:
-    """Context in which the message of a ValueError has one line, and names the file.
+    """Context in which the message of a ValueError is one line of at most 1000 characters, and names the file.
 
     Args:
         path: File that is read, or folder of such files.
@@ -53,6 +53,8 @@ def one_line_errors(path: str | Path = "") -> Iterator[None]:
         message = str(error)
         if str(path) not in message:
             message = f"{message}, in '{path}'"
+        if len(message) > 1000:  # a name in the file can have any length
+            message = f"{message[:700]} … {message[-250:]}"
         if _CONTROL.search(message) is None and message == str(error):
             raise
         raise ValueError(one_line(message)) from error

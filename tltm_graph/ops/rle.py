@@ -11,7 +11,7 @@ from tltm_graph.limits import check_pixels, current_limits
 
 _MAX_PIXELS = 2**29 - 1  # pycocotools computes runs of more pixels wrongly
 _MAX_GROUPS = 6  # characters of one run: 30 bits with the sign
-_MAX_LENGTH = 1e7  # pixels: pycocotools takes 80 bytes for each pixel of a polygon's outline
+_MAX_OUTLINE = 100  # times the sides of the frame: pycocotools takes 80 bytes for each pixel of a polygon's outline
 _FRAME_MASKS = 16  # decoded masks of the largest frame that are held at once
 
 
@@ -177,24 +177,28 @@ def polygons_to_rle(polygons: Sequence[list[Any]], size: tuple[int, int], where:
     height, width = size
     _check_area(size, where)
     reach = max(1000, 2 * max(size))
+    most = 0.0  # length of the outlines if each edge were as long as its polygon
     for polygon in polygons:
         numeric = all((type(v) is int or type(v) is float) and v == v for v in polygon)  # NaN is not itself
         if not numeric or len(polygon) < 6 or len(polygon) % 2:
             raise ValueError(
                 f"Expected polygons [x0, y0, …] of at least three corners, got {reprlib.repr(polygon)} in {where}"
             )
-        if min(polygon) < -reach or max(polygon) > reach:
+        low, high = min(polygon), max(polygon)
+        if low < -reach or high > reach:
             raise ValueError(
                 f"Expected polygons [x0, y0, …] with coordinates from {-reach} to {reach} in a frame of "
                 f"{height}×{width} pixels (H×W), got {reprlib.repr(polygon)} in {where}: cut them off at the frame"
             )
-    if reach * sum(map(len, polygons)) > _MAX_LENGTH:  # the outline may be too long
+        most += (high - low) * len(polygon) / 2
+    longest = min(max(10_000, _MAX_OUTLINE * (height + width)), 10_000_000)
+    if most > longest:
         corners = [np.array(polygon, dtype=np.float64).reshape(-1, 2) for polygon in polygons]
         length = sum(float(np.abs(each - np.roll(each, 1, axis=0)).max(axis=1).sum()) for each in corners)
-        if length > _MAX_LENGTH:
+        if length > longest:
             raise ValueError(
-                f"Expected polygons with outlines of at most {_MAX_LENGTH:.0f} pixels, got {length:.0f} in {where}: "
-                "simplify them, or give the mask as run lengths"
+                f"Expected polygons with outlines of at most {longest} pixels, got {length:.0f} in {where}: simplify "
+                "them, or give the mask as run lengths"
             )
     return _to_rle(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width)))
 
