@@ -179,3 +179,10 @@ def write_run(folder: Path, **report) -> None:
     folder.mkdir(parents=True)
     write_all(open_writer(folder / "tracks.json", "youtube_vis_results", videos), videos)
     (folder / "run.json").write_text(json.dumps({"frames": 8, "class_names": ["cat", "dog", "bird"], **report}))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '[{"a":' * 50_000, '{"videos":' + "[" * 100_000, "[" + "1" * 10_000])
+def test_lists_within_lists_are_refused(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ValueError, match=r"Expected .* in '.*a\.json'"):
+        open_videos(tmp_path / "a.json")

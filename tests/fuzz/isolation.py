@@ -21,6 +21,7 @@ from pathlib import Path
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["tests.fuzz.preloaded"])
 
+_STATUS = "\0exit status "
 _INTERNAL = re.compile(r"Traceback \(most recent call last\)|error: [\w.]+: .*\(in .*, line \d+; --traceback")
 
 
@@ -99,9 +100,11 @@ def run(
         process.join()
     reader.join()
     receiver.close()
-    text = b"".join(printed).decode(errors="replace")
-    assert process.exitcode is not None
-    return Outcome(process.exitcode, text, time.monotonic() - begin)
+    text, _, status = b"".join(printed).decode(errors="replace").partition(_STATUS)
+    # The server sometimes loses the status of a process, and says 255.
+    code = int(status) if process.exitcode == 255 and status else process.exitcode
+    assert code is not None
+    return Outcome(code, text, time.monotonic() - begin)
 
 
 def _child(words: list[str], folder: Path, output: Connection, seconds: int, memory: int, file: int) -> None:
@@ -133,4 +136,5 @@ def _child(words: list[str], folder: Path, output: Connection, seconds: int, mem
         status = 1
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
+    os.write(1, f"{_STATUS}{status}".encode())
     os._exit(status)

@@ -87,7 +87,7 @@ def _list_format(text: str) -> str | None:
         return "youtube_vis_results"  # an empty list looks the same in every format of results
     try:
         first: Any = json.JSONDecoder().raw_decode(text, begin)[0]
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # ValueError: damaged, or a number with thousands of digits
         return None
     if not isinstance(first, dict):
         return None

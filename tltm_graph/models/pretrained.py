@@ -1,4 +1,3 @@
-import json
 from importlib.resources import files
 from pathlib import Path
 from urllib.error import URLError
@@ -9,6 +8,7 @@ from torch.hub import load_state_dict_from_url
 
 from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.io import read_weights
+from tltm_graph.io.text import read_json
 from tltm_graph.models.checkpoint import CheckpointReport, has_stride_in_1x1, load_checkpoint, misfits
 from tltm_graph.models.tltm import TLTM
 
@@ -80,7 +80,7 @@ def load_weights(weights: str | Path, model: TLTM | CenterMask) -> CheckpointRep
 
 def _load_own(state: dict[str, Tensor], model: TLTM | CenterMask, path: str | Path) -> None:
     config_path = Path(path).with_suffix(".json")
-    config = json.loads(config_path.read_text(encoding="utf-8")) if config_path.is_file() else {}
+    config = read_json(config_path, "a configuration") if config_path.is_file() else {}
     in_1x1 = has_stride_in_1x1(model)
     if config.get("stride_in_1x1", in_1x1) != in_1x1:
         raise ValueError(

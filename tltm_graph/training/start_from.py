@@ -1,6 +1,5 @@
 """Weights to start training from, also of a model with other parts or classes."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.io import read_weights
+from tltm_graph.io.text import read_json
 from tltm_graph.models import TLTM
 from tltm_graph.models.checkpoint import CheckpointReport, misfits
 from tltm_graph.models.pretrained import KNOWN_WEIGHTS, OWN_PREFIXES, load_weights, weights_file
@@ -117,7 +117,7 @@ def _class_names(path: Path) -> tuple[str, ...]:
             f"Expected '{configuration.name}', which names the classes, beside '{path}', got none: copy it there too"
         )
     try:
-        return tuple(map(str, json.loads(configuration.read_text(encoding="utf-8"))["class_names"]))
+        return tuple(map(str, read_json(configuration, "a configuration")["class_names"]))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"Expected a configuration with class_names in '{configuration}', got: {error!r}") from error
 
