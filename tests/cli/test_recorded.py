@@ -86,6 +86,20 @@ def test_the_words_of_the_user_are_followed(related, capsys):
     assert "a trained appearance model" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("channels", [None, 7])
+def test_embeddings_of_another_model_are_refused(related, capsys, channels):
+    def narrow(tensors):
+        if channels is None:
+            del tensors["current.embeddings"]
+        else:
+            tensors["current.embeddings"] = tensors["current.embeddings"][:, :channels]
+
+    change(related, tensors=narrow)
+    assert main(["explain", str(related), *COMMANDS["explain"], "--weights", f"tltm:{TINY}"]) == 1
+    assert f"Expected embeddings of 128 channels in '{related}'" in (error := capsys.readouterr().err)
+    assert f"got {channels}: name the model of the run" in error
+
+
 def test_a_model_beside_the_graph_is_read_without_its_options(related, tmp_path, capsys):
     for path in Path(TINY).parent.glob(f"{Path(TINY).stem}*"):
         shutil.copy(path, tmp_path)

@@ -18,7 +18,7 @@ from tltm_graph.formats.mot import read_mot
 from tltm_graph.io import FrameReader, read_frames
 from tltm_graph.models import model_for_tracking
 from tltm_graph.published import published_tracker
-from tltm_graph.structures import Tracks
+from tltm_graph.structures import Detections, Tracks
 from tltm_graph.synthetic import MovingShapes
 from tltm_graph.tracking import Tracker, TrackManager
 
@@ -183,4 +183,21 @@ def _affinity(graph: SavedGraph, settings: RunSettings, weights: str | None) -> 
             f"Expected a model with a trained appearance model, as '{graph.path}' was made with, got {detector!r}: "
             "name another with --weights"
         )
+    _check_embeddings(graph, affinity)
     return affinity
+
+
+def _check_embeddings(graph: SavedGraph, affinity: Affinity) -> None:
+    """Refuse a graph whose embeddings are not those of the model."""
+    empty = affinity.encode(Detections.empty())
+    wanted = None if empty is None else empty.shape[1]
+    for frame in graph.frames:
+        detections = graph.detections(frame)
+        if len(detections):
+            got = None if detections.embeddings is None else detections.embeddings.shape[1]
+            if got != wanted:
+                raise ValueError(
+                    f"Expected embeddings of {wanted} channels in '{graph.path}', as the appearance model makes, got "
+                    f"{got}: name the model of the run with --weights"
+                )
+            return

@@ -18,6 +18,7 @@ from tltm_graph.io.tensor_schema import (
     LARGEST_BOX,
     TensorField,
     boxes_field,
+    canonical,
     check_boxes,
     check_counts,
     check_labels,
@@ -136,6 +137,7 @@ class DetectionCache:
         scale = field(settings, "scale", number(1e-6, 1e6), where)
         threshold = field(settings, "new_track_threshold", optional(number()), where, None)
         _check_cache(tensors, names, where)
+        tensors = canonical(tensors)
         counts = tensors["counts"].tolist()
         check_length(len(counts), where)
         ends = tensors["counts"].cumsum(0).tolist()

@@ -185,6 +185,7 @@ class SavedGraph:
         self.new_track_threshold = header.new_track_threshold
         """Minimum score that should start a track, None for the default of the tracker."""
         self._loaded: tuple[int, SavedPart] | None = None
+        self._channels: int | None = None
 
     @cached_property
     def frames(self) -> tuple[int, ...]:
@@ -241,6 +242,12 @@ class SavedGraph:
             where = f"'{entry.name}' of '{self.path}'"
             tensors = load_tensors(content, where)
             part = SavedPart(entry, tensors, size, self.class_names, self.masks_on_demand, where)
+            if self._channels is not None and part.channels not in (None, self._channels):
+                raise ValueError(
+                    f"Expected 'current.embeddings' of {self._channels} channels in {where}, as in other parts, got "
+                    f"{part.channels}: the file is damaged"
+                )
+            self._channels = self._channels or part.channels
             self._loaded = number, part
         return self._loaded[1]
 

@@ -12,6 +12,7 @@ from tltm_graph.io.tensor_schema import (
     LARGEST_BOX,
     TensorField,
     boxes_field,
+    canonical,
     check_boxes,
     check_counts,
     check_labels,
@@ -160,6 +161,7 @@ class SavedPart:
     ) -> None:
         self.about, self.tensors, self._where = about, tensors, where
         self._check_fields()
+        self.tensors = tensors = canonical(tensors)
         self._frames = {side: _starts(tensors[f"count.{side}"]) for side in ("previous", "current", "edge")}
         self._check_rows(class_names)
         self._rles = self._check_masks(size)
@@ -215,14 +217,27 @@ class SavedPart:
         check_unique(start[frame_of["edge"]] + column, row, f"'edge.index' in a frame of {where}")
         matched = partner >= 0
         first = torch.tensor(self._frames["previous"][:-1])[frame_of["current"][matched]]
-        for name, both in (
-            ("current.born", matched & tensors["current.born"]),
-            ("previous.missed", tensors["previous.missed"][first + partner[matched]]),
+        rows_matched = first + partner[matched]
+        unmatched = torch.ones(len(tensors["previous.missed"]), dtype=torch.bool)
+        unmatched[rows_matched] = False
+        edges = (start[frame_of["edge"]] + column) * 2**31 + row
+        matches = matched.nonzero().flatten() * 2**31 + partner[matched]
+        tracks = tensors["current.track"][matched]
+        own = _memory_fields(tensors, 0, 1) is not None  # track managers of other code may give other ids
+        for name, expected, wrong in (
+            ("current.born", "false for matched objects", matched & tensors["current.born"]),
+            ("previous.missed", "true for tracks without a match alone", unmatched != tensors["previous.missed"]),
+            ("current.partner", "an edge for each match", ~torch.isin(matches, edges)),
+            (
+                "current.track",
+                "the track of the match",
+                own & (tracks >= 0) & (tracks != tensors["previous.ids"][rows_matched]),
+            ),
         ):
-            if both.any():
+            if wrong.any():
                 raise ValueError(
-                    f"Expected false for the matched ('current.partner') in '{name}' of {where}, got true: the file is "
-                    "damaged"
+                    f"Expected {expected} in '{name}' of {where}, got another value in {int(wrong.sum())} rows: the "
+                    "file is damaged"
                 )
 
     def _check_masks(self, size: tuple[int, int]) -> list[Rle] | None:
@@ -238,6 +253,12 @@ class SavedPart:
         rles = rles_from_tensors(packed)
         check_rles(rles, size, lambda row: f"row {row} of 'mask.text' in {self._where}")
         return rles
+
+    @property
+    def channels(self) -> int | None:
+        """Number of channels of the embeddings, None without embeddings."""
+        embeddings = self.tensors.get("current.embeddings")
+        return None if embeddings is None else embeddings.shape[1]
 
     def decision(self, position: int) -> Decision:
         partner = self._rows("current", "partner", position)

@@ -62,8 +62,9 @@ def optional(kind: Kind) -> Kind:
 
 def list_of(kind: Kind, min_length: int = 0, max_length: int = 10_000_000) -> Kind:
     """Lists of values of another kind."""
+    length = f"{min_length}" if min_length == max_length else f"{min_length} or more"
     return Kind(
-        f"a list of {min_length} or more, each {kind.expected}",
+        f"a list of {length}, each {kind.expected}",
         lambda value: (
             isinstance(value, list) and min_length <= len(value) <= max_length and all(map(kind.accepts, value))
         ),

@@ -72,6 +72,18 @@ def load_tensors(content: bytes, where: str) -> dict[str, Tensor]:
         raise ValueError(f"Expected tensors in {where}, got a damaged or different file: {error}") from error
 
 
+def canonical(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Convert checked tensors to the types that this package computes with: numbers in single precision, but times in
+    double precision, and integers of 64 bits."""
+    converted = {}
+    for name, value in tensors.items():
+        if value.is_floating_point():
+            converted[name] = value.double() if name in ("time", "times") else value.float()
+        else:
+            converted[name] = value if value.dtype in (torch.bool, torch.uint8) else value.long()
+    return converted
+
+
 def check_tensors(
     tensors: Mapping[str, Tensor], fields: Mapping[str, TensorField], sizes: dict[str, int], where: str
 ) -> None:
