@@ -10,6 +10,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from tltm_graph.io.output import LEDGER
+
 _VALUES: tuple[Any, ...] = (
     None, True, -1, 0, 1, 3, 0.5, -0.0, 1e308, -1e308, 10**9, 2**31, 2**63, -(2**63), 10**30, float("nan"),
     float("inf"), "", "a", "..", "../x", "/etc/passwd", "=1+1", "\x00", "\ud800", "<!--<script>", "x" * 5000,
@@ -49,7 +51,7 @@ def mutate(data: bytes, name: str, chance: random.Random) -> bytes:
 
 def mutate_tree(path: Path, chance: random.Random) -> str:
     """Change one file, or the names of the files, of a folder in place; or the file. Returns a description."""
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    files = sorted(file for file in path.rglob("*") if file.is_file() and file.name != LEDGER) or [path]
     file = chance.choice(files)
     where = file.relative_to(path) if path.is_dir() else file.name
     if path.is_dir() and chance.random() < 0.15:
