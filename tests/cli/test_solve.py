@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.cli.cases import files
 from tests.explanation.saved_runs import oracle, saved, scene
 from tltm_graph import SavedGraph, Tracker
 from tltm_graph.cli import main
@@ -10,7 +11,7 @@ from tltm_graph.cli import main
 def test_the_same_solver_solves_the_same(run, tmp_path, capsys):
     assert main(["solve", str(run), "--output", str(tmp_path)]) == 0
     assert "; 0 of " in capsys.readouterr().out
-    assert {path.name for path in tmp_path.glob("[!.]*")} == {"tracks.json", "graph.zip", "run.json"}
+    assert files(tmp_path) == {"tracks.json", "graph.zip", "run.json"}
     assert (tmp_path / "tracks.json").read_bytes() == (run / "tracks.json").read_bytes()
     again, first = SavedGraph(tmp_path / "graph.zip"), SavedGraph(run / "graph.zip")
     assert all(one.tracks.tolist() == other.tracks.tolist() for one, other in zip(again, first, strict=True))

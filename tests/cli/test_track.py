@@ -245,7 +245,7 @@ def test_ctrl_c_leaves_valid_files(tmp_path):
         text=True,
     )
     deadline = time.monotonic() + 120
-    while not list(out.glob(".run*/overlay*")) and time.monotonic() < deadline:
+    while not list(out.glob(".run*/.overlay*")) and time.monotonic() < deadline:
         time.sleep(0.1)
     time.sleep(1)
     assert files(out) == {path.name for path in out.glob(".run*")}, "all files appear at the end"

@@ -5,7 +5,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from tests.cases import Script, blank, drawn
+from tests.cases import Script, blank, drawn, names_in
 from tltm_graph import Detections, Frame, MovingShapes, Tracker
 from tltm_graph.detectors import OracleDetector, ReplayDetector, cache_detections
 from tltm_graph.detectors.replay import DetectionCache
@@ -63,7 +63,7 @@ def test_a_file_restores_the_cache(cache, tmp_path):
         assert all(
             getattr(one, name).equal(getattr(other, name)) for name in ("boxes", "scores", "labels", "embeddings")
         )
-    assert [path.name for path in tmp_path.glob("[!.]*")] == ["scene.safetensors"]
+    assert names_in(tmp_path) == ["scene.safetensors"]
 
 
 def test_frames_without_objects_or_masks(tmp_path):

@@ -3,6 +3,7 @@ import json
 import pytest
 import torch
 
+from tests.cases import names_in
 from tltm_graph import Tracker
 from tltm_graph.association import LearnedAffinity
 from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS
@@ -25,7 +26,7 @@ def test_own_weights(tmp_path):
     model = tltm_tiny(("cat", "dog"), min_size=96)
     model.relation.is_trained.fill_(True)
     save_model(model, tmp_path / "tiny.safetensors")
-    assert sorted(path.name for path in tmp_path.glob("[!.]*")) == ["tiny.json", "tiny.safetensors"]
+    assert names_in(tmp_path) == ["tiny.json", "tiny.safetensors"]
     loaded = load_model(tmp_path / "tiny.safetensors")
     assert loaded.class_names == ("cat", "dog")
     assert (loaded.detector.min_size, loaded.detector.decoder) == (96, model.detector.decoder)

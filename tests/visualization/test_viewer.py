@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.cases import EMPTY_FRAMES, Script, blank, drawn
+from tests.cases import EMPTY_FRAMES, Script, blank, drawn, names_in
 from tests.explanation.saved_runs import SIZE, oracle, saved, scene
 from tltm_graph import Tracker
 from tltm_graph.cli import main
@@ -132,7 +132,7 @@ def test_errors_leave_no_page(run, tmp_path):
             write_viewer(tmp_path / "graph.html", graph, None, SIZE, fps=fps)
     with pytest.raises(ValueError, match="at least one decision"):
         write_viewer(tmp_path / "graph.html", [], None, SIZE)
-    assert [path.name for path in tmp_path.glob("[!.]*")] == ["graph.zip"]
+    assert names_in(tmp_path) == ["graph.zip"]
 
 
 @needs_chromium
