@@ -18,7 +18,7 @@ class Limits:
 
     max_size: int = 1024
     max_pixels: int = 89_478_485  # Pillow warns of larger pictures; a frame of 8K has 33 million
-    max_length: int = 2_000_000  # 18 hours at 30 frames per second
+    max_length: int = 200_000  # two hours at 28 frames per second; scoring as many empty frames takes seconds
 
     def __post_init__(self) -> None:
         for field in fields(self):

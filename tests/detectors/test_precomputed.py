@@ -199,7 +199,7 @@ def test_no_file(tmp_path):
         ),
         (
             [{**RESULT, "image_id": 999_999_999}],
-            r"at most 2000000 frames in entry 0 .*, got 1000000000: .*--max-length",
+            r"at most 200000 frames in entry 0 .*, got 1000000000: .*--max-length",
         ),
         ([{**RESULT, "image_id": float("inf")}], "got entry 0 with cannot convert float infinity"),
         ([{**RESULT, "category_id": 2**63}], "classes from 1 in .* class 9223372036854775808 in entry 0"),

@@ -120,7 +120,7 @@ def test_errors_of_the_table_come_at_once(tmp_path, text, message):
             r"at most 89478485 pixels in '.*', line 2, .*4800000×6400000.*--max-pixels",
         ),
         ("v,0,1,0,0,1,1,0,6,,,,,,", r"at least 1 pixel in '.*', line 2"),
-        ("v,0,1,0,0,1,1,,,1000000000,,,,,", r"at most 2000000 frames in '.*', line 2, video 'v', got 1000000000"),
+        ("v,0,1,0,0,1,1,,,1000000000,,,,,", r"at most 200000 frames in '.*', line 2, video 'v', got 1000000000"),
         ("v,0,1,0,0,1,1,,,,999999999,a,,,", "Expected 'label' as a whole number of at most"),
     ],
 )
@@ -148,7 +148,7 @@ def test_numbers_beyond_the_limits(tmp_path, row, message):
         ("v,0,1,0,-inf,1,1,,,,,,,,", r"Expected 'y' as a finite number of at least -1e\+07, got '-inf'"),
         (f"v,0,{2**63},0,0,1,1,,,,,,,,", r"Expected 'track_id' as a whole number of at most 9.22337e\+18, got '9223"),
         (f"v,0,{'9' * 9999},0,0,1,1,,,,,,,,", "Expected 'track_id' as a whole number of at least 0, got '999"),
-        ("v,999999999,1,0,0,1,1,,,,,,,,", r"at most 2000000 frames in '.*', line 2, got 1000000000: .*--max-length"),
+        ("v,999999999,1,0,0,1,1,,,,,,,,", r"at most 200000 frames in '.*', line 2, got 1000000000: .*--max-length"),
         ("v,0,1,0,0,1,1,,,,,,,,\nv,0,1,0,0,1,1,,,,,,,,", r"got id 1 twice in frame 0, in '.*a\.csv', video 'v'"),
     ],
 )
