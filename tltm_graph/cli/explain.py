@@ -42,7 +42,8 @@ def explain(
         output: JSON file for the explanation.
         picture: Picture of the object and the tracks it was compared with: .png, .svg or .pdf.
         source: Video for the picture. Default: the source of the run.
-        weights: Detector with the appearance model, as tltm:FILE. Default: that of the run.
+        weights: Detector with the appearance model, as tltm:FILE. Default: that of the run, if it is part of the
+            package or a file beside the graph.
 
     Returns:
         Explanation; None without a frame.

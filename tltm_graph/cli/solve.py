@@ -44,7 +44,8 @@ def solve(
         new_track_threshold: Minimum detection score, in [0, 1], that starts a track. Default: that of the run,
             else that of the detector, else 0.3.
         score_threshold: Minimum detection score, in [0, 1]; other objects are left out.
-        weights: Detector with the appearance model, as tltm:FILE. Default: that of the run.
+        weights: Detector with the appearance model, as tltm:FILE. Default: that of the run, if it is part of the
+            package or a file beside the graph.
 
     Returns:
         Content of run.json.

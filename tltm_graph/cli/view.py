@@ -35,7 +35,8 @@ def view(
         pictures: The frames of the video.
         width: Largest width of the pictures, in pixels.
         explained: Number of decisions to explain in the page, those with the smallest margins.
-        weights: Detector with the appearance model, as tltm:FILE. Default: that of the run.
+        weights: Detector with the appearance model, as tltm:FILE. Default: that of the run, if it is part of the
+            package or a file beside the graph.
         mistakes: Mark wrong decisions and their causes.
         truth: Ground-truth tracks, in any format, for --mistakes, which it implies. Default: that of a rendered scene.
 
