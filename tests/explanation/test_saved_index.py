@@ -149,6 +149,16 @@ def test_members_are_checked_before_they_are_read(path, tmp_path):
         SavedGraph(copy)
 
 
+def test_names_of_members_are_printed_without_control_characters(path, tmp_path):
+    copy = tmp_path / "graph.zip"
+    with zipfile.ZipFile(copy, "w") as file:
+        file.writestr("a\x1b[2J\n", b"")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            file.writestr("a\x1b[2J\n", b"")
+    with pytest.raises(ValueError, match=r"Expected each member once in 'a\\x1b\[2J\\n'"):
+        SavedGraph(copy)
+
+
 def test_a_pipe_is_not_waited_for(tmp_path):
     import os
 

@@ -26,7 +26,7 @@ from tltm_graph.io.tensor_schema import (
     check_tensors,
     packed_mask_fields,
 )
-from tltm_graph.io.text import check_file, parse_json
+from tltm_graph.io.text import check_file, one_line, parse_json
 from tltm_graph.limits import check_length, check_pixels
 from tltm_graph.ops.rle import Rle, check_rles, decode_rle, encode_rle, rles_from_tensors, rles_to_tensors
 from tltm_graph.structures import Detections, Frame
@@ -126,7 +126,8 @@ class DetectionCache:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
         except (SafetensorError, KeyError, RuntimeError, TypeError, ValueError, OverflowError, OSError) as error:
-            raise ValueError(f"Expected cached detections in {where}, got a damaged or other file: {error}") from error
+            reason = one_line(str(error)[:200])
+            raise ValueError(f"Expected cached detections in {where}, got a damaged or other file: {reason}") from error
         if "detection_cache" not in metadata:
             raise ValueError(f"Expected cached detections in {where}, got another file: cache_detections makes one")
         settings = parse_json(metadata["detection_cache"], path, "the settings of cached detections")

@@ -261,7 +261,7 @@ class SavedGraph:
         names: set[str] = set()
         end = 0
         for member in sorted(members, key=lambda member: member.header_offset):
-            where = f"'{member.filename[:80]}' of '{self.path}'"
+            where = f"'{one_line(member.filename[:80])}' of '{self.path}'"
             if member.filename in names or member.header_offset < end:
                 raise ValueError(f"Expected each member once in {where}, got it twice or within another: {_REMEDY}")
             if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

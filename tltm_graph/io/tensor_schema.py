@@ -9,6 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
+from tltm_graph.io.text import one_line
+
 LARGEST_BOX = 1e7
 """Largest absolute value of a coordinate or a score, as in :class:`tltm_graph.structures.Detections`."""
 
@@ -69,7 +71,9 @@ def load_tensors(content: bytes, where: str) -> dict[str, Tensor]:
     try:
         return load(content)
     except (SafetensorError, KeyError, RuntimeError, TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"Expected tensors in {where}, got a damaged or different file: {error}") from error
+        raise ValueError(
+            f"Expected tensors in {where}, got a damaged or different file: {one_line(str(error)[:200])}"
+        ) from error
 
 
 def canonical(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -8,7 +8,8 @@ from torch.hub import load_state_dict_from_url
 
 from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.io import read_weights
-from tltm_graph.io.text import read_json
+from tltm_graph.io.json_schema import field, flag
+from tltm_graph.io.text import one_line, read_json
 from tltm_graph.models.checkpoint import CheckpointReport, has_stride_in_1x1, load_checkpoint, misfits
 from tltm_graph.models.tltm import TLTM
 
@@ -82,18 +83,20 @@ def _load_own(state: dict[str, Tensor], model: TLTM | CenterMask, path: str | Pa
     config_path = Path(path).with_suffix(".json")
     config = read_json(config_path, "a configuration") if config_path.is_file() else {}
     in_1x1 = has_stride_in_1x1(model)
-    if config.get("stride_in_1x1", in_1x1) != in_1x1:
+    stated = field(config, "stride_in_1x1", flag(), f"the configuration '{config_path}'", in_1x1)
+    if stated != in_1x1:
         raise ValueError(
-            f"Expected a model with stride_in_1x1={config['stride_in_1x1']} for the weights in '{path}', as "
+            f"Expected a model with stride_in_1x1={stated} for the weights in '{path}', as "
             f"'{config_path.name}' says, got one with {in_1x1}: build the model with that option"
         )
     own = model.state_dict()
     wrong = sorted(own.keys() ^ state.keys())
     wrong = wrong or [misfit for name in own for misfit in misfits(name, state[name], own[name])]
     if wrong:
+        first = one_line(", ".join(wrong[:3])[:300])
         raise ValueError(
             f"Expected the weights of this model in '{path}', got those of another one, which differs in {len(wrong)}: "
-            f"{', '.join(wrong[:3])}. Nothing was loaded; load_model() builds the model that a file is of"
+            f"{first}. Nothing was loaded; load_model() builds the model that a file is of"
         )
     model.load_state_dict(state)
 
