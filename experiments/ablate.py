@@ -25,7 +25,7 @@ from experiments.ablation.report import write_report
 from experiments.ablation.results import Result, check_settings, result_path, write_json, write_result
 from experiments.ablation.rows import ROWS, Row
 from experiments.ablation.scoring import score
-from tltm_graph.io.output import output_folder
+from tltm_graph.io.output import output_folder, output_rules
 
 
 def ablate(plan: Plan, rows: Sequence[Row], seeds: Sequence[int], with_alive: bool = False) -> None:
@@ -51,7 +51,7 @@ def ablate(plan: Plan, rows: Sequence[Row], seeds: Sequence[int], with_alive: bo
         )
     settings = plan.settings(seeds)
     lab = Lab(plan)
-    with output_folder(plan.output):
+    with output_rules(overwrite=True), output_folder(plan.output):  # the folder may have been copied
         check_settings(plan.output, settings)
         try:
             _compute_rows(lab, rows, seeds)

@@ -45,7 +45,7 @@ except ImportError as error:
     raise ImportError(message) from error
 
 from tltm_graph.cli.running import print_in_handler
-from tltm_graph.io.output import output_folder, write_atomically
+from tltm_graph.io.output import output_folder, output_rules, write_atomically
 from tltm_graph.metrics.evaluation import Scores
 from tltm_graph.training.checkpoints import checkpoint_step, newest_checkpoint
 from tltm_graph.training.module import EXPORTS, AtomicCheckpointIO, Checkpoints, TrainingModule
@@ -134,7 +134,7 @@ def train(
     started = load_start(start_from, module.model) if start_from and newest is None else None
     module.seed = options.seed
 
-    with output_folder(output), _restored_signal_handlers() as signals:
+    with output_rules(overwrite=options.resume), output_folder(output), _restored_signal_handlers() as signals:
         validate = _Validate(validation, videos, options.validate_every, output)
         trainer = Trainer(
             max_steps=steps,

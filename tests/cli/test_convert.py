@@ -314,7 +314,6 @@ def test_nothing_within_the_source_is_written_over(tmp_path):
     convert(folder, folder.parent / "tracks.csv", "csv")
 
 
-@pytest.mark.xfail(reason="Folders of label maps are replaced by themselves.")
 @pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("form", ["davis", "mots_png"])
 def test_label_maps_that_are_read_are_not_written_over(tmp_path, form, overwrite):

@@ -537,7 +537,7 @@ def test_bad_paths_and_files(folder, tmp_path):
         evaluate(folder / "truth.json", folder / "found.json", tmp_path / "deep/out", metrics=["magic"])
     assert not (tmp_path / "deep").exists()
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="Expected a path to write to at '.*file/scores.json', got: Not a directory"):
+    with pytest.raises(OSError, match="Expected a folder to write to for '.*file/scores.json', got: Not a directory"):
         evaluate(folder / "truth.json", folder / "found.json", tmp_path / "file")
 
 

@@ -167,7 +167,7 @@ def test_bad_names_and_folders(video, tmp_path, capsys):
     assert "invalid choice: 'magic'" in capsys.readouterr().err
     (tmp_path / "file").touch()
     assert main(["track", "--source", "shapes", "--output", str(tmp_path / "file" / "out")]) == 1
-    message = f"error: Expected a path to write to at '{tmp_path}/file/out/tracks.json', got: Not a directory"
+    message = f"error: Expected a folder to write to for '{tmp_path}/file/out/tracks.json', got: Not a directory"
     assert message in capsys.readouterr().err
 
 
@@ -187,7 +187,6 @@ def test_inputs_are_not_written_over(video, tmp_path, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="The input is refused, but only after the work.")
 def test_a_file_of_an_older_run_that_is_the_input_stays(video, tmp_path):
     """Without an overlay, the overlay of the older run would be removed."""
     out = tmp_path / "out"

@@ -271,7 +271,7 @@ def test_links_stay_and_pipes_and_devices_are_written_to(tmp_path):
     put(Path("/dev/null"), "text")
     assert Path("/dev/null").is_char_device()
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    with pytest.raises(OSError, match="Expected a path to write to at '.*loop'"):
+    with pytest.raises(OSError, match="Expected a folder to write to for '.*loop'"):
         check_target(tmp_path / "loop")
     with pytest.raises(IsADirectoryError, match="got a folder of that name"):
         check_target(tmp_path / "elsewhere")

@@ -38,7 +38,6 @@ def test_a_damaged_one_is_passed_over(damage, tmp_path):
         assert newest_checkpoint(tmp_path) == good
 
 
-@pytest.mark.xfail(raises=FileExistsError, reason="A file that was damaged counts as one of another origin.")
 @pytest.mark.parametrize("damage", ["cut", "copied"])
 def test_a_resumed_run_replaces_its_checkpoints(damage, tmp_path):
     """The run goes on from the last sound one, and the folder of the run may have been copied."""

@@ -50,7 +50,6 @@ def convert(
         OSError: If a file cannot be read or written.
     """
     from tltm_graph.formats import local_split, open_videos, open_writer
-    from tltm_graph.io.output import output_folder
 
     data_set = None if like is None else open_videos(like)
     videos = reading.open(source, data_set)
@@ -67,7 +66,6 @@ def convert(
     counts: dict[str, Any] = {"videos": 0, "tracks": 0, "observations": 0, "classes_left_out": left_out}
     path = Path(target).absolute()
     with (
-        output_folder(path.parent),
         _no_empty_folders(path),
         open_writer(path, target_format, videos) as writer,
         progress_bar(videos, "converting") as bar,

@@ -46,7 +46,6 @@ def render(
         ValueError: If an argument is not valid.
         OSError: If a file cannot be written, or the folder has files of another origin.
     """
-    from tltm_graph.io.output import output_folder
     from tltm_graph.synthetic import moving_shapes
     from tltm_graph.synthetic.difficulty import DIFFICULTIES
     from tltm_graph.synthetic.scenes import SPLITS
@@ -60,7 +59,7 @@ def render(
     if videos is not None and videos > len(scenes):
         raise ValueError(f"Expected at most the {len(scenes)} videos of '{split}', got {videos}")
     folder = Path(output).absolute()
-    with output_folder(folder.parent), Interrupt() as interrupt:
+    with Interrupt() as interrupt:
         counts = write_scenes(_until(interrupt, scenes[:videos]), folder)
     print(f"{counts['videos']} videos, {counts['frames']} frames, {counts['tracks']} tracks")
     print(f"written:\n  {output}/instances.json\n  {output}/JPEGImages")

@@ -38,7 +38,7 @@ def validate(
         OSError: If a file cannot be read or written.
     """
     from tltm_graph.formats import validate as find_problems
-    from tltm_graph.io.output import check_target, output_folder
+    from tltm_graph.io.output import check_target
 
     videos = reading.open(source)
     if output is not None:
@@ -46,8 +46,7 @@ def validate(
     with progress_bar(videos, "looking") as bar:
         problems = list(find_problems(videos, bar))
     if output is not None:
-        with output_folder(Path(output).absolute().parent):
-            write_json(output, [problem.named() for problem in problems], indent=1)
+        write_json(output, [problem.named() for problem in problems], indent=1)
     for problem in problems[:most]:
         place = ", ".join(part for part in (problem.video and f"video '{problem.video}'", problem.where) if part)
         print(f"{problem.kind}: {place + ': ' if place else ''}{problem.what}. To mend it: {problem.remedy}.")

@@ -106,7 +106,6 @@ class CsvWriter(TracksWriter):
         self, path: str | Path, class_names: Sequence[str] | None = None, category_ids: Sequence[int] | None = None
     ) -> None:
         super().__init__(path, class_names, category_ids)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         self._output = ExitStack()
         temporary = self._output.enter_context(write_atomically(self.path))
         opening = gzip.open if self.path.suffix == ".gz" else open

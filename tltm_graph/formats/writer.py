@@ -177,7 +177,6 @@ class TextFilesWriter(TracksWriter):
             raise ValueError(f"Expected each video once, got '{video.name}' twice: rename one")
         self._begun.add(video.name)
         path = self._file(video)
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._output = ExitStack()
         temporary = self._output.enter_context(write_atomically(path))
         self._text = self._output.enter_context(temporary.open("w", encoding="utf-8"))

@@ -138,7 +138,6 @@ class JsonListWriter:
     """
 
     def __init__(self, path: Path, head: str = "[") -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._output = ExitStack()
         self.temporary = self._output.enter_context(write_atomically(path))
         opening = gzip.open if path.suffix == ".gz" else open

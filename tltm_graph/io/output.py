@@ -30,10 +30,42 @@ _DEPTH = 4  # folders above a file in which it may be listed: a data set has <ou
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name))
 
 
+class _Inputs:
+    """Files and folders that are read, by all that may give them away."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._identities: dict[tuple[int, int], str] = {}
+        self._folders: dict[str, str] = {}  # folders around inputs
+
+    def add(self, path: str | Path) -> None:
+        name = os.path.realpath(path)
+        if name in self._names:
+            return
+        self._names[name] = name
+        identity = _identity(path)
+        if identity is not None:
+            self._identities[identity] = name
+        for parent in Path(name).parents:
+            if str(parent) in self._folders:
+                break
+            self._folders[str(parent)] = name
+
+    def replaced_by(self, target: Path) -> str | None:
+        """The input that is lost if ``target`` is replaced: it, one in it, or the same file of another name."""
+        identity = _identity(target)
+        same = None if identity is None else self._identities.get(identity)
+        return same or self._names.get(str(target)) or self._folders.get(str(target))
+
+    def around(self, target: Path) -> str | None:
+        """The input folder that ``target`` lies in."""
+        return next((self._names[str(p)] for p in target.parents if str(p) in self._names), None)
+
+
 @dataclass
 class _Rules:
     overwrite: bool = False
-    inputs: dict[str, tuple[int, int] | None] | None = None  # real path -> device and inode
+    inputs: _Inputs | None = None
     cleaned: set[str] = field(default_factory=set)
     temporary: set[Path] = field(default_factory=set)
 
@@ -58,7 +90,7 @@ def output_rules(overwrite: bool = False) -> Iterator[None]:
     Args:
         overwrite: True to replace files that this package did not write. Inputs are never replaced.
     """
-    rules = _Rules(overwrite, {})
+    rules = _Rules(overwrite, _Inputs())
     token = _RULES.set(rules)
     try:
         yield
@@ -72,7 +104,7 @@ def mark_input(path: str | Path) -> None:
     """Note that a file or folder is read, so that no output of the same :func:`output_rules` replaces it."""
     inputs = _rules().inputs
     if inputs is not None:
-        inputs[os.path.realpath(path)] = _identity(path)
+        inputs.add(path)
 
 
 def child(folder: Path, name: str) -> Path:
@@ -107,7 +139,7 @@ def check_target(path: str | Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise OSError(f"Expected a path to write to at '{path}', got: {error.strerror}") from error
+        raise OSError(f"Expected a folder to write to for '{path}', got: {error.strerror}: name another") from error
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(f"Expected to write the file '{path}', got a folder of that name: name another file")
     if _is_stream(mode):
@@ -129,6 +161,10 @@ def check_folder_target(path: str | Path) -> None:
     _refuse_inputs(path, target)
     if not os.path.lexists(target):
         return
+    inputs = _rules().inputs
+    around = None if inputs is None else inputs.around(target)
+    if around is not None:
+        raise _is_input(path, around)
     if not target.is_dir():
         raise FileExistsError(f"Expected a folder to write at '{path}', got a file: remove it, or name another folder")
     if _rules().overwrite:
@@ -148,13 +184,17 @@ def _foreign(path: str | Path) -> FileExistsError:
 
 
 def _refuse_inputs(path: str | Path, target: Path) -> None:
-    identity = _identity(target)
-    for name, known in (_rules().inputs or {}).items():
-        if name == str(target) or (identity is not None and identity == known) or target in Path(name).parents:
-            raise ValueError(
-                f"Expected an output that is not an input, got '{path}', which would replace '{name}', which is read: "
-                "name another output"
-            )
+    inputs = _rules().inputs
+    name = None if inputs is None else inputs.replaced_by(target)
+    if name is not None:
+        raise _is_input(path, name)
+
+
+def _is_input(path: str | Path, name: str) -> ValueError:
+    return ValueError(
+        f"Expected an output that is not an input, got '{path}', which would replace '{name}', which is read: name "
+        "another output"
+    )
 
 
 def _identity(path: str | Path) -> tuple[int, int] | None:
@@ -298,6 +338,16 @@ def _signature(file: Path) -> list[int]:
 _STAGING: ContextVar[tuple[Path, ...]] = ContextVar("staging", default=())
 
 
+@contextmanager
+def _staging(folder: Path) -> Iterator[None]:
+    """Context in which files of a temporary folder are not listed: they are when they get their names."""
+    token = _STAGING.set((*_STAGING.get(), folder))
+    try:
+        yield
+    finally:
+        _STAGING.reset(token)
+
+
 def _record(files: list[Path], folder: Path, group: str = "") -> None:
     if not any(staging == folder or staging in folder.parents for staging in _STAGING.get()):
         with suppress(OSError):  # a full disk, or a read-only list: the next run asks for --overwrite
@@ -326,7 +376,8 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path next to ``path``, which replaces it at the end of the block.
 
     So readers see either the old file or the complete new one. If the block raises, the temporary file is removed and
-    the old one stays. A symbolic link stays, and its target is written. A pipe or device is written to.
+    the old one stays. Missing folders are created. A symbolic link stays, and its target is written. A pipe or device
+    is written to.
 
     Raises:
         OSError: If there is a folder, or a file that this package did not write (see :func:`check_target`).
@@ -341,17 +392,18 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
             with temporary.open("rb") as written, target.open("wb") as stream:
                 shutil.copyfileobj(written, stream)
         return
-    remove_dead_partials(target.parent)
-    temporary = temporary_path(target)
-    try:
-        yield temporary
-        _set_default_mode(temporary)
-        with uninterrupted():
-            check_target(path)  # another program may have written meanwhile
-            os.replace(temporary, target)
-            _record([target], target.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with output_folder(target.parent):
+        remove_dead_partials(target.parent)
+        temporary = temporary_path(target)
+        try:
+            yield temporary
+            _set_default_mode(temporary)
+            with uninterrupted():
+                check_target(path)  # another program may have written meanwhile
+                os.replace(temporary, target)
+                _record([target], target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _set_default_mode(path: Path) -> None:
@@ -376,26 +428,26 @@ def write_folder_atomically(path: str | Path) -> Iterator[Path]:
     """
     check_folder_target(path)
     target = Path(os.path.realpath(path))
-    remove_dead_partials(target.parent)
-    temporary = temporary_path(target.with_name(f"{target.name}.folder"), "")
-    old = temporary.with_name(f".{target.name}.{_host()}-{os.getpid()}.old")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    token = _STAGING.set((*_STAGING.get(), temporary))
-    try:
-        yield temporary
-        with uninterrupted():
-            check_folder_target(path)
-            if target.exists():
-                os.replace(target, old)
-            os.replace(temporary, target)
-            _STAGING.reset(token)
-            _record([file for file in target.rglob("*") if not file.is_dir()], target.parent)
-    finally:
-        if old.exists() and not target.exists():
-            os.replace(old, target)  # interrupted between the two renames
+    with output_folder(target.parent):
+        remove_dead_partials(target.parent)
+        temporary = temporary_path(target.with_name(f"{target.name}.folder"), "")
+        old = temporary.with_name(f".{target.name}.{_host()}-{os.getpid()}.old")
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        temporary.mkdir()
+        try:
+            with _staging(temporary):
+                yield temporary
+            with uninterrupted():
+                check_folder_target(path)
+                if target.exists():
+                    os.replace(target, old)
+                os.replace(temporary, target)
+                _record([file for file in target.rglob("*") if not file.is_dir()], target.parent)
+        finally:
+            if old.exists() and not target.exists():
+                os.replace(old, target)  # interrupted between the two renames
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
@@ -418,21 +470,20 @@ def write_together(folder: Path, group: str) -> Iterator[Path]:
     temporary = temporary_path(target / group, "")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
-    token = _STAGING.set((*_STAGING.get(), temporary))
     try:
-        yield temporary
+        with _staging(temporary):
+            yield temporary
         with uninterrupted():
             files = sorted(file for file in temporary.iterdir())
             extras = [target / name for name in _ledger(target).names(group) if not (temporary / name).exists()]
             for file in files:
                 _check_member(target / file.name)
+            inputs = _rules().inputs
             for extra in extras:
-                _refuse_inputs(extra, extra)
-            for extra in extras:
-                extra.unlink()
+                if inputs is None or inputs.replaced_by(extra) is None:
+                    extra.unlink()
             for file in files:
                 os.replace(file, target / file.name)
-            _STAGING.reset(token)
             _record([target / file.name for file in files], target, group)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -81,6 +81,7 @@ def check_file(path: str | Path, what: str) -> None:
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
         raise ValueError(f"Expected a file with {what}, got {kind} at '{path}': name a file")
+    mark_input(path)
 
 
 def read_text(path: str | Path, what: str) -> str:
@@ -104,7 +105,6 @@ def read_exact_text(path: str | Path, what: str) -> str:
     """Read a text file like :func:`read_text`, with its own line breaks."""
     path = Path(path)
     check_file(path, what)
-    mark_input(path)
     try:
         with _open_packed(path) as file:
             return str(_read_bounded(file, path), "utf-8").removeprefix("\ufeff")

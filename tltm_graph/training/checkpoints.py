@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from tltm_graph.io.output import write_atomically
+from tltm_graph.io.output import output_rules, write_atomically
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
@@ -28,7 +28,8 @@ def write_checkpoint(checkpoint: dict[str, Any], path: str | Path) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with write_atomically(path) as temporary, temporary.open("wb") as file:
+    rules = output_rules(overwrite=True)  # a resumed run replaces what was damaged, or copied without its times
+    with rules, write_atomically(path) as temporary, temporary.open("wb") as file:
         torch.save(checkpoint, file)
         file.flush()
         os.fsync(file.fileno())
