@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -172,3 +173,10 @@ def test_a_threshold_that_is_no_number_is_refused(cache):
 def test_repr(cache):
     assert repr(cache) == "DetectionCache(6 frames)"
     assert repr(ReplayDetector(cache)) == "ReplayDetector(DetectionCache(6 frames), score_threshold=0.0)"
+
+
+def test_a_huge_threshold_starts_no_track(cache, tmp_path):
+    replace(cache, new_track_threshold=10**29).save(tmp_path / "scene.safetensors")
+    again = DetectionCache.load(tmp_path / "scene.safetensors")
+    outputs = [output for _, output in Tracker(ReplayDetector(again)).track(again.blank_frames())]
+    assert all((output.ids < 0).all() for output in outputs)

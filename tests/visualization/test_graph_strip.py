@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -58,3 +60,15 @@ def test_it_draws(frames):
 def test_bad_sizes():
     with pytest.raises(ValueError, match="1 pixel"):
         GraphStrip(0)
+
+
+def test_a_track_that_is_hidden_for_a_frame_keeps_its_rejected_edges():
+    tracker, state, strip = Tracker(Script(drawn("ab\nab\nab"))), None, GraphStrip(200)
+    state = tracker.start()
+    for t in range(3):
+        state, _ = tracker.step(state, blank(t))
+        decision = state.decision.compact()
+        scores = replace(decision.scores, edges=decision.scores.edges.abs() + 100)  # every edge has a gain
+        hidden = torch.full_like(decision.current.ids, -1) if t == 2 else decision.current.ids
+        picture = strip.draw(replace(decision, scores=scores, current=decision.current.replace(ids=hidden)))
+    assert picture.shape == (3, 150, 200)

@@ -158,7 +158,7 @@ class DetectionCache:
             class_names=names,
             masks_on_demand=on_demand,
             scale=float(scale),
-            new_track_threshold=threshold,
+            new_track_threshold=None if threshold is None else float(threshold),
         )
 
     def _check(self, frame: int) -> None:

@@ -60,7 +60,7 @@ class GraphHeader:
             about=field(values, "about", json_object(), where),
             class_names=class_names_field(values, where),
             masks_on_demand=field(values, "masks_on_demand", flag(), where),
-            new_track_threshold=field(values, "new_track_threshold", optional(number()), where, None),
+            new_track_threshold=_float(field(values, "new_track_threshold", optional(number()), where, None)),
             version=version,
         )
 

@@ -122,7 +122,7 @@ def _configured(config: Any, where: str) -> TLTM | CenterMask:
         "min_size": _SIDE,
         "max_size": _SIDE,
         "mask_threshold": number(0, 1),
-        "new_track_threshold": optional(number()),
+        "new_track_threshold": optional(number(0, 1)),
         "stride_in_1x1": flag(),
         "stretch": flag(),
         "masks_on_demand": flag(),

@@ -1,4 +1,5 @@
 from collections import deque
+from functools import partial
 
 import cv2
 import numpy as np
@@ -52,20 +53,20 @@ class GraphStrip:
         self._forget(decision.frame - self.frames)
         self._add(decision)
         picture = np.full((*self.size, 3), _BACKGROUND, dtype=np.uint8)
-        x = {frame: self._x(frame, decision.frame) for frame in self._drawn_frames()}
+        x = partial(self._x, now=decision.frame)
         for track, before, other, now in self._rejected:
-            cv2.line(picture, (x[before], self._y(track)), (x[now], self._y(other)), _GREY, 1, cv2.LINE_AA)
+            cv2.line(picture, (x(before), self._y(track)), (x(now), self._y(other)), _GREY, 1, cv2.LINE_AA)
         for frame, track, previous, _ in self._dots:
             if previous is not None:
                 thickness = 2 if frame - previous == 1 else 1
-                cv2.line(picture, (x[previous], self._y(track)), (x[frame], self._y(track)), _rgb(track), thickness)
+                cv2.line(picture, (x(previous), self._y(track)), (x(frame), self._y(track)), _rgb(track), thickness)
         for frame, track, previous, doubtful in self._dots:
-            center = x[frame], self._y(track)
+            center = x(frame), self._y(track)
             cv2.circle(picture, center, 5 if previous is None else 2, _rgb(track), cv2.FILLED, cv2.LINE_AA)
             if doubtful:
                 cv2.circle(picture, center, 5, _DOUBT, 1, cv2.LINE_AA)
         for track, frame in self._last.items():
-            place = x[frame] + 7, self._y(track) + 4
+            place = x(frame) + 7, self._y(track) + 4
             cv2.putText(picture, str(track), place, cv2.FONT_HERSHEY_SIMPLEX, 0.38, _TEXT, 1, cv2.LINE_AA)
         return torch.from_numpy(picture.transpose(2, 0, 1).copy())
 
@@ -103,11 +104,6 @@ class GraphStrip:
         self._free = sorted([*self._free, self._lane.pop(track)])
         self._dots = deque(dot for dot in self._dots if dot[1] != track)
         self._rejected = deque(edge for edge in self._rejected if track not in (edge[0], edge[2]))
-
-    def _drawn_frames(self) -> set[int]:
-        previous = {frame for _, _, frame, _ in self._dots if frame is not None}
-        previous |= {frame for _, frame, _, _ in self._rejected}
-        return previous | {frame for frame, *_ in self._dots}
 
     def _x(self, frame: int, now: int) -> int:
         return round(self.size[1] - 34 - (now - frame) * (self.size[1] - 40) / self.frames)
