@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tltm_graph.io.text import one_line, read_exact_text, read_json, read_text, read_yaml, shown
+from tltm_graph.io.text import read_exact_text, read_json, read_text, read_yaml, shown
 from tltm_graph.limits import Limits, limits
+from tltm_graph.printable import one_line
 
 
 @pytest.mark.parametrize("text", ["", "\n", "größe ∞\nzwei", "a" * 70_000])

@@ -6,6 +6,7 @@ imports nothing heavy: its functions import what they need, so that ``--help`` i
 """
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
@@ -40,6 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0, 1 after an error, 128 + its number after a signal: 130 after Ctrl-C.
     """
+    words = sys.argv[1:] if arguments is None else arguments
+    return run_reporting_errors(lambda: _run(words), show_traceback="--traceback" in words)
+
+
+def _run(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="tltm-graph", description="Online video instance segmentation.")
     parser.add_argument("--version", action="version", version=f"tltm-graph {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -60,21 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         add_arguments(group, Limits)
         command.add_argument("--traceback", action="store_true", help="After an unexpected error, print its traceback.")
     options = vars(parser.parse_args(arguments))
-    return _run(options.pop("command"), options)
+    module = COMMANDS[options["command"]]
+    from tltm_graph.io.output import output_rules
 
-
-def _run(command: str, options: dict[str, Any]) -> int:
-    module = COMMANDS[command]
-
-    def work() -> int:
-        from tltm_graph.io.output import output_rules
-
-        with limits(call(Limits, options)), output_rules(options["overwrite"]):
-            result = call(_function(module), options)
-        status = getattr(module, "exit_status", None)
-        return 0 if status is None else status(result)
-
-    return run_reporting_errors(work, options["traceback"])
+    with limits(call(Limits, options)), output_rules(options["overwrite"]):
+        result = call(_function(module), options)
+    status = getattr(module, "exit_status", None)
+    return 0 if status is None else status(result)
 
 
 def _function(module: ModuleType) -> Callable[..., Any]:

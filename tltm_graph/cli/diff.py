@@ -3,9 +3,9 @@ from typing import TYPE_CHECKING, Any
 
 from tltm_graph.cli.arguments import File
 from tltm_graph.cli.checks import check_number
-from tltm_graph.cli.printable import printable
 from tltm_graph.cli.running import write_json
 from tltm_graph.cli.solve import Graph
+from tltm_graph.printable import one_line
 
 if TYPE_CHECKING:
     from tltm_graph.explanation.diff import Difference
@@ -61,7 +61,7 @@ def diff(first: Graph, second: Graph, *, output: File | None = None, limit: int 
             "not found" if side is None else f"object {side.row}: {side.text()} (margin {side.margin:.2f})"
             for side in (one.first, one.second)
         ]
-        name = printable(class_name(one.label, comparison.class_names))
+        name = one_line(class_name(one.label, comparison.class_names), 200)
         print(f"frame {one.frame}, {name}\n  < {sides[0]}\n  > {sides[1]}")
     if len(found) > limit:
         print(f"… and {len(found) - limit} more: --limit, or --output for all")

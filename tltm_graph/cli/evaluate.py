@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 from tltm_graph.cli.arguments import Data, Folder, Missing, Option
 from tltm_graph.cli.formats import FORMAT_TABLE, Format, ImageSet, Part
 from tltm_graph.cli.running import write_json
+from tltm_graph.printable import one_line
 
 EPILOG = FORMAT_TABLE
 
@@ -216,7 +217,7 @@ def markdown_report(report: Mapping[str, Any], max_rows: int | None = None) -> s
         f"{report['videos']} videos, classes: {classes}, on {settings['on']}, rules: {settings['rules']}. "
         "Shares in per cent.",
         "",
-        *(f"Note: {note}" for note in report["notes"]),
+        *(f"Note: {one_line(note)}" for note in report["notes"]),
         "",
     ]
     overall = report["scores"]["overall"]
@@ -249,7 +250,7 @@ def _score_table(first_column: str, rows: Mapping[str, _Scores], families: Itera
         name for family in families for name in [name for name in COLUMNS[family] if name in available][:4]
     )
     return _table(
-        [first_column, *names], [[key, *(_shown(row.get(name)) for name in names)] for key, row in rows.items()]
+        [first_column, *names], [[_cell(key), *(_shown(row.get(name)) for name in names)] for key, row in rows.items()]
     )
 
 
@@ -265,6 +266,11 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
+
+
+def _cell(name: str) -> str:
+    """A name from a file as a cell of a Markdown table."""
+    return one_line(name, 200).replace("|", "\\|")
 
 
 def _shown(value: float | None) -> str:

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from tltm_graph.cli.arguments import File, Option
 from tltm_graph.cli.checks import check_number
-from tltm_graph.cli.printable import printable
 from tltm_graph.cli.running import write_json
 from tltm_graph.cli.solve import DetectorName, Graph
+from tltm_graph.printable import one_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,7 +62,7 @@ def explain(
             raise ValueError("Expected --frame with --track, --object, --output or --picture, got no --frame")
         print("margin  frame  object  track  class")
         for doubt in doubts(explanation.SavedGraph(graph), limit):
-            print(f"{doubt.margin:6.3f} {doubt.frame:6d} {doubt.row:7d} {doubt.track:6d}  {printable(doubt.label)}")
+            print(f"{doubt.margin:6.3f} {doubt.frame:6d} {doubt.row:7d} {doubt.track:6d}  {one_line(doubt.label, 200)}")
         return None
     if (track is None) == (row is None):
         got = "neither" if track is None else "both"
@@ -76,7 +76,7 @@ def explain(
 
         tracks, objects = crops(run.graph, frame, run.pictures(source))
         draw_frame_pair(run.graph[frame], tracks, objects, run.graph.class_names, result.row).save(picture)
-    print(replace(result, label=printable(result.label)).text())
+    print(replace(result, label=one_line(result.label, 200)).text())
     written = [str(path) for path in (output, picture) if path is not None]
     if written:
         print("\n  ".join(["written:", *written]))

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from tltm_graph.cli.arguments import Data, File
 from tltm_graph.cli.checks import check_number
-from tltm_graph.cli.printable import printable
 from tltm_graph.cli.running import write_json
 from tltm_graph.cli.solve import Graph
+from tltm_graph.printable import one_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,7 +87,7 @@ def mistakes(
 
         draw_association_graph(association_graph(graph_of_run, mistakes=result.mistakes)).save(picture)
     for one, label in list(zip(result.mistakes, result.labels, strict=True))[:limit]:
-        name = printable(class_name(label, result.class_names))
+        name = one_line(class_name(label, result.class_names), 200)
         print(f"frame {one.frame}, object {one.row} ({name}): {one.text()} [{one.cause}]")
     if len(result.mistakes) > limit:
         print(f"… and {len(result.mistakes) - limit} more: --limit, or --output for all")

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import get_args
 
 from tltm_graph.cli.arguments import SolverName
-from tltm_graph.cli.printable import printable
 from tltm_graph.io.json_schema import Kind, choice, field, flag, integer, json_object, number, optional, text
 from tltm_graph.io.text import shown
 from tltm_graph.io.video import IMAGE_SUFFIXES
 from tltm_graph.models.pretrained import SHIPPED_WEIGHTS
 from tltm_graph.models.weights import files_of_model
+from tltm_graph.printable import one_line
 from tltm_graph.tracking import TrackManager
 
 SOLVERS: tuple[str, ...] = get_args(SolverName)
@@ -74,8 +74,8 @@ class RecordedModel:
 
     def _refusal(self, reason: str) -> str:
         return (
-            f"Expected the appearance model of '{self.graph}', which names '{printable(self.named)}': {reason}. If you "
-            "trust what it names, name it yourself: --weights DETECTOR, such as tltm:PATH"
+            f"Expected the appearance model of '{self.graph}', which names '{one_line(self.named, 200)}': {reason}. If "
+            "you trust what it names, name it yourself: --weights DETECTOR, such as tltm:PATH"
         )
 
 
@@ -130,8 +130,8 @@ class RecordedSource:
 
     def _refusal(self, reason: str) -> str:
         return (
-            f"Expected the video of '{self.graph}', which names '{printable(self.named)}': {reason}. Name the video "
-            "yourself with --source, or leave out the pictures"
+            f"Expected the video of '{self.graph}', which names '{one_line(self.named, 200)}': {reason}. Name the "
+            "video yourself with --source, or leave out the pictures"
         )
 
 

@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tltm_graph.printable import one_line
+
 _STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name))
 """Signals of Ctrl-C, of docker stop, of a closed terminal, and of SLURM before the time is up."""
 
@@ -85,6 +87,7 @@ def run_reporting_errors(work: Callable[[], int], show_traceback: bool) -> int:
                 return work()
         except KeyboardInterrupt as error:
             number = getattr(error, "number", signal.SIGINT)
+            sys.unraisablehook = lambda _: None  # half-made objects may complain when they are freed
         except Exception as error:
             if not received:
                 _print_error(error, show_traceback)
@@ -96,11 +99,11 @@ def run_reporting_errors(work: Callable[[], int], show_traceback: bool) -> int:
 
 def _print_error(error: Exception, show_traceback: bool) -> None:
     if isinstance(error, ValueError | OSError | ImportError):
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_lines(error)}", file=sys.stderr)
         return
     place = traceback.extract_tb(error.__traceback__)[-1]  # a detector of the user may raise anything
     print(
-        f"error: {type(error).__name__}: {error} (in {place.filename}, line {place.lineno}; "
+        f"error: {type(error).__name__}: {_lines(error)} (in {place.filename}, line {place.lineno}; "
         "--traceback prints the whole traceback)",
         file=sys.stderr,
     )
@@ -108,8 +111,13 @@ def _print_error(error: Exception, show_traceback: bool) -> None:
         traceback.print_exception(error)
 
 
+def _lines(text: object) -> str:
+    """The text without control characters, which a name from a file may hold; line breaks of our own stay."""
+    return "\n".join(one_line(line) for line in str(text).split("\n"))
+
+
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"\nwarning: {message}", file=sys.stderr)  # a progress bar may be on the current line
+    print(f"\nwarning: {_lines(message)}", file=sys.stderr)  # a progress bar may be on the current line
 
 
 class Interrupt:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from tltm_graph.association import Affinity, GreedySolver, HungarianSolver, LearnedAffinity
-from tltm_graph.cli.printable import printable
 from tltm_graph.cli.recorded import RENDERED as RENDERED
 from tltm_graph.cli.recorded import SOLVERS, RunSettings
 from tltm_graph.detectors import Detector, build_detector
@@ -17,6 +16,7 @@ from tltm_graph.formats import open_videos
 from tltm_graph.formats.mot import read_mot
 from tltm_graph.io import FrameReader, read_frames
 from tltm_graph.models import model_for_tracking
+from tltm_graph.printable import one_line
 from tltm_graph.published import published_tracker
 from tltm_graph.structures import Detections, Tracks
 from tltm_graph.synthetic import MovingShapes
@@ -135,7 +135,8 @@ class SavedRun:
             scene = self.pictures() if source.is_rendered else None
             if not isinstance(scene, MovingShapes):
                 raise ValueError(
-                    f"Expected the ground truth of '{printable(source.named)}', got none: name its file with --truth"
+                    f"Expected the ground truth of '{one_line(source.named, 200)}', got none: name its file with "
+                    "--truth"
                 )
             if length > len(scene):
                 raise ValueError(
@@ -147,7 +148,8 @@ class SavedRun:
         video = videos[0] if len(videos) == 1 else videos.named(source.name) or videos.named(source.named or "")
         if video is None:
             raise ValueError(
-                f"Expected a video '{printable(source.name)}' in '{path}', got {len(videos)} others: name a file of one"
+                f"Expected a video '{one_line(source.name, 200)}' in '{path}', got {len(videos)} others: name a file "
+                "of one"
             )
         truth = video.tracks()
         if truth.num_frames < length:

@@ -7,8 +7,8 @@ from tltm_graph.cli.arguments import Data, File
 from tltm_graph.cli.checks import check_number
 from tltm_graph.cli.explain import doubts
 from tltm_graph.cli.mistakes import find_mistakes
-from tltm_graph.cli.printable import printable
 from tltm_graph.cli.solve import DetectorName, Graph
+from tltm_graph.printable import one_line
 
 
 def view(
@@ -82,7 +82,7 @@ def view(
         saved.size,
         saved.class_names,
         settings.fps,
-        f"{printable(Path(settings.source.named or 'a video').name)}, {settings.solver}",
+        f"{one_line(Path(settings.source.named or 'a video').name, 200)}, {settings.solver}",
         width,
         ViewerNotes(
             explanations,

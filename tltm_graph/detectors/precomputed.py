@@ -7,10 +7,11 @@ import torch
 from tltm_graph.detectors.detector import Detector
 from tltm_graph.formats.annotations import MAX_COORDINATE
 from tltm_graph.formats.video import check_names
-from tltm_graph.io.text import one_line, parse_json, read_text, shown
+from tltm_graph.io.text import parse_json, read_text, shown
 from tltm_graph.limits import check_length, check_pixels, current_limits
 from tltm_graph.ops import decode_rle
 from tltm_graph.ops.rle import Rle, check_rles, is_size, rle_to_boxes
+from tltm_graph.printable import one_line
 from tltm_graph.structures import Detections, Frame
 
 

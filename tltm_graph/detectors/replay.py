@@ -26,9 +26,10 @@ from tltm_graph.io.tensor_schema import (
     check_tensors,
     packed_mask_fields,
 )
-from tltm_graph.io.text import check_file, one_line, parse_json
+from tltm_graph.io.text import check_file, parse_json
 from tltm_graph.limits import check_length, check_pixels
 from tltm_graph.ops.rle import Rle, check_rles, decode_rle, encode_rle, rles_from_tensors, rles_to_tensors
+from tltm_graph.printable import one_line
 from tltm_graph.structures import Detections, Frame
 
 _FIELDS = ("boxes", "scores", "labels", "embeddings")

@@ -28,8 +28,9 @@ from tltm_graph.explanation.saved_index import GraphHeader, GraphIndex, PartEntr
 from tltm_graph.explanation.saved_part import SavedPart, pack
 from tltm_graph.io.output import mark_input, write_atomically
 from tltm_graph.io.tensor_schema import load_tensors
-from tltm_graph.io.text import check_file, one_line, parse_json
+from tltm_graph.io.text import check_file, parse_json
 from tltm_graph.limits import check_size
+from tltm_graph.printable import one_line
 from tltm_graph.structures import Detections
 from tltm_graph.tracking import Tracker, TrackerState
 from tltm_graph.tracking.track_manager import TrackManagement

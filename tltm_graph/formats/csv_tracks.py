@@ -15,9 +15,10 @@ from tltm_graph.formats.annotations import MAX_COORDINATE, MAX_LABEL, check_mask
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.formats.writer import TracksWriter, exact_number, extent
 from tltm_graph.io.output import roll_back, write_atomically
-from tltm_graph.io.text import one_line, read_exact_text, shown
+from tltm_graph.io.text import read_exact_text, shown
 from tltm_graph.limits import check_length, check_pixels
 from tltm_graph.ops.rle import Rle
+from tltm_graph.printable import one_line
 from tltm_graph.structures import Observation, Tracks
 
 CSV_COLUMNS = (

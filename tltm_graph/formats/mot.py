@@ -17,9 +17,10 @@ from tltm_graph.formats.annotations import MAX_COORDINATE, inside
 from tltm_graph.formats.video import Video, VideoSet
 from tltm_graph.formats.writer import TextFilesWriter, exact_number, extent
 from tltm_graph.io.output import child, write_atomically
-from tltm_graph.io.text import one_line, read_text, shown
+from tltm_graph.io.text import read_text, shown
 from tltm_graph.io.video import natural_order
 from tltm_graph.limits import check_length, check_pixels, current_limits
+from tltm_graph.printable import one_line
 from tltm_graph.structures import Observation, Track, Tracks
 
 Number = TypeVar("Number", int, float)

@@ -13,8 +13,9 @@ from PIL import Image
 from tltm_graph.formats.annotations import inside
 from tltm_graph.formats.label_maps import read_image_size, read_label_map
 from tltm_graph.formats.video import Video, VideoSet
-from tltm_graph.io.text import check_file, one_line, shown
+from tltm_graph.io.text import check_file, shown
 from tltm_graph.ops import encode_rle
+from tltm_graph.printable import one_line
 from tltm_graph.structures import Observation, Tracks
 from tltm_graph.structures.tracks import Box
 

@@ -10,8 +10,9 @@ from typing import Literal, overload
 import numpy as np
 
 from tltm_graph.io import FrameReader, read_frames
-from tltm_graph.io.text import one_line, one_line_errors
+from tltm_graph.io.text import one_line_errors
 from tltm_graph.limits import check_length, check_pixels
+from tltm_graph.printable import one_line
 from tltm_graph.structures import Tracks
 
 

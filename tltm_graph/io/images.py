@@ -5,8 +5,9 @@ from threading import Lock
 
 from PIL import Image
 
-from tltm_graph.io.text import check_file, one_line
+from tltm_graph.io.text import check_file
 from tltm_graph.limits import check_pixels, current_limits
+from tltm_graph.printable import one_line
 
 _FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Formats that are opened whatever the suffix says. Others of Pillow call programs, or are too rare to be trusted."""

@@ -5,6 +5,7 @@ An output appears when it is complete. It replaces only what this package wrote 
 file ``.tltm_graph_files`` of its folder; files of a folder that was written as a whole, in that of the folder above.
 """
 
+import errno
 import json
 import os
 import re
@@ -408,7 +409,7 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
 
 def _set_default_mode(path: Path) -> None:
     """Give a file the permissions of new files: some writers create files that only their owner can read."""
-    probe = path.with_name(f"{path.name}.mode")
+    probe = temporary_path(path, ".mode")
     try:
         probe.touch()
         path.chmod(probe.stat().st_mode)
@@ -524,9 +525,8 @@ def output_folder(folder: Path) -> Iterator[Path]:
     created = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".{os.getpid()}.probe"
-        probe.touch()
-        probe.unlink()
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise OSError(f"Expected a folder to write to at '{folder}', got: {error.strerror or error}") from error
     try:

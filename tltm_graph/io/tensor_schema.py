@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
-from tltm_graph.io.text import one_line
+from tltm_graph.printable import one_line
 
 LARGEST_BOX = 1e7
 """Largest absolute value of a coordinate or a score, as in :class:`tltm_graph.structures.Detections`."""

@@ -15,6 +15,7 @@ import yaml
 
 from tltm_graph.io.output import mark_input
 from tltm_graph.limits import check_size, current_limits
+from tltm_graph.printable import one_line
 
 _CHUNK = 1 << 20  # bytes
 _DAMAGED = (OSError, EOFError, UnicodeDecodeError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
@@ -33,11 +34,6 @@ class _Bytes(Protocol):
 def shown(value: Any) -> str:
     """Describe a value of a file in one short line, for error messages. The work does not grow with the value."""
     return _SHOWN.repr(value)[:80]
-
-
-def one_line(text: str) -> str:
-    """Replace line breaks and other characters that cannot be printed by their escapes."""
-    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 @contextmanager

@@ -9,9 +9,10 @@ from torch.hub import load_state_dict_from_url
 from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.io import read_weights
 from tltm_graph.io.json_schema import field, flag
-from tltm_graph.io.text import one_line, read_json
+from tltm_graph.io.text import read_json
 from tltm_graph.models.checkpoint import CheckpointReport, has_stride_in_1x1, load_checkpoint, misfits
 from tltm_graph.models.tltm import TLTM
+from tltm_graph.printable import one_line
 
 KNOWN_WEIGHTS = {
     "imagenet-r50": "https://download.pytorch.org/models/resnet50-0676ba61.pth",
