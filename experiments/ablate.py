@@ -51,7 +51,8 @@ def ablate(plan: Plan, rows: Sequence[Row], seeds: Sequence[int], with_alive: bo
         )
     settings = plan.settings(seeds)
     lab = Lab(plan)
-    with output_rules(overwrite=True), output_folder(plan.output):  # the folder may have been copied
+    # The folder may have been copied, and its settings are read and written again.
+    with output_rules(overwrite=True, protect_inputs=False), output_folder(plan.output):
         check_settings(plan.output, settings)
         try:
             _compute_rows(lab, rows, seeds)

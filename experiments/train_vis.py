@@ -134,7 +134,11 @@ def train(
     started = load_start(start_from, module.model) if start_from and newest is None else None
     module.seed = options.seed
 
-    with output_rules(overwrite=options.resume), output_folder(output), _restored_signal_handlers() as signals:
+    with (
+        output_rules(options.resume, protect_inputs=not options.resume),
+        output_folder(output),
+        _restored_signal_handlers() as signals,
+    ):
         validate = _Validate(validation, videos, options.validate_every, output)
         trainer = Trainer(
             max_steps=steps,

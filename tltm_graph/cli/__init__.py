@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_reporting_errors(lambda: _run(words), show_traceback="--traceback" in words)
 
 
-def _run(arguments: Sequence[str]) -> int:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tltm-graph", description="Online video instance segmentation.")
     parser.add_argument("--version", action="version", version=f"tltm-graph {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -65,7 +65,11 @@ def _run(arguments: Sequence[str]) -> int:
         )
         add_arguments(group, Limits)
         command.add_argument("--traceback", action="store_true", help="After an unexpected error, print its traceback.")
-    options = vars(parser.parse_args(arguments))
+    return parser
+
+
+def _run(arguments: Sequence[str]) -> int:
+    options = vars(_parser().parse_args(arguments))
     module = COMMANDS[options["command"]]
     from tltm_graph.io.output import output_rules
 

@@ -68,7 +68,7 @@ class _Rules:
     overwrite: bool = False
     inputs: _Inputs | None = None
     cleaned: set[str] = field(default_factory=set)
-    temporary: set[Path] = field(default_factory=set)
+    temporary: set[Path] | None = None  # None outside of output_rules, which removes them
 
 
 _RULES: ContextVar[_Rules] = ContextVar("output_rules")
@@ -83,21 +83,22 @@ def _rules() -> _Rules:
 
 
 @contextmanager
-def output_rules(overwrite: bool = False) -> Iterator[None]:
+def output_rules(overwrite: bool = False, protect_inputs: bool = True) -> Iterator[None]:
     """Context in which inputs are protected, and outputs may replace any other file on request.
 
     At its end no temporary file is left, even if a signal came between the creation of one and its registration.
 
     Args:
-        overwrite: True to replace files that this package did not write. Inputs are never replaced.
+        overwrite: True to replace files that this package did not write.
+        protect_inputs: False for work that updates files of its own: it may replace what it reads.
     """
-    rules = _Rules(overwrite, _Inputs())
+    rules = _Rules(overwrite, _Inputs() if protect_inputs else None, temporary=set())
     token = _RULES.set(rules)
     try:
         yield
     finally:
         _RULES.reset(token)
-        for path in rules.temporary:
+        for path in rules.temporary or ():
             _remove(path)
 
 
@@ -221,7 +222,7 @@ def temporary_path(path: Path, suffix: str | None = None) -> Path:
     suffix = path.suffix if suffix is None else suffix
     temporary = path.with_name(f".{path.stem}.{_host()}-{os.getpid()}.partial{suffix}")
     rules = _rules()
-    if rules.inputs is not None:  # within output_rules, which ends
+    if rules.temporary is not None:
         rules.temporary.add(temporary)
     return temporary
 
