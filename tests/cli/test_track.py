@@ -558,5 +558,10 @@ def test_detections_too_weak_to_start_a_track(video, tmp_path, capsys):
     assert none.startswith("no object was detected: lower the detector's score_threshold")
 
 
-def test_a_negative_trail(video, tmp_path, capsys):
-    assert "Expected a trail of at least 0" in wrong(tmp_path, capsys, "--source", str(video), "--trail", "-1")
+@pytest.mark.parametrize(
+    ("option", "value"), [("trail", "-1"), ("seed", "-1"), ("seed", "9" * 30), ("seed", "9" * 400)]
+)
+def test_numbers_that_are_not_valid(video, tmp_path, capsys, option, value):
+    line = wrong(tmp_path, capsys, "--source", str(video), f"--{option}", value)
+    assert f"Expected a finite number {'of at least 0' if option == 'trail' else 'from 0 to 9.22337e+18'}" in line
+    assert f"for --{option}, got {value}" in line

@@ -94,3 +94,8 @@ def test_validate(sets, tmp_path, capsys):
     assert "… and 1 more\n1 error, 1 warning\n" in capsys.readouterr().out
     assert "found nothing at" in failed(capsys, "validate", tmp_path / "none.json")
     assert "which is read" in failed(capsys, "validate", tmp_path / "bad.json", "--output", tmp_path / "bad.json")
+
+
+def test_a_negative_number_of_problems(damaged):
+    with pytest.raises(ValueError, match="Expected a finite number of at least 0 for --most, got -1"):
+        module.validate(damaged, reading=ReadingOptions(), most=-1)

@@ -10,6 +10,7 @@ def check_number(name: str, value: float | None, low: float, high: float = math.
         low: Lowest valid number.
         high: Highest valid number.
     """
-    if value is not None and not (math.isfinite(value) and low <= value <= high):
+    finite = isinstance(value, int) or (value is not None and math.isfinite(value))
+    if value is not None and not (finite and low <= value <= high):
         bound = f"of at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
         raise ValueError(f"Expected a finite number {bound} for --{name}, got {value}")

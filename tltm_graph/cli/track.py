@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tltm_graph.cli.arguments import Backend, EncoderName, Folder, Option, SolverName
+from tltm_graph.cli.checks import check_number
 from tltm_graph.cli.running import Interrupt, interrupted_status, write_json
 
 if TYPE_CHECKING:
@@ -99,8 +100,8 @@ def track(
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
     if max_frames is not None and max_frames < 1:
         raise ValueError(f"Expected max_frames of at least 1, got {max_frames}")
-    if drawing.trail < 0:
-        raise ValueError(f"Expected a trail of at least 0 frames, got {drawing.trail}")
+    check_number("trail", drawing.trail, 0)
+    check_number("seed", seed, 0, 2**63 - 1)
     overlay = drawing.overlay and _can_draw("overlay.mp4", "draw")
     import torch
     from tqdm import tqdm

@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tltm_graph.cli.arguments import File, Option
+from tltm_graph.cli.checks import check_number
 from tltm_graph.cli.formats import FORMAT_TABLE, ReadingOptions, progress_bar
 from tltm_graph.cli.running import write_json
 
@@ -40,6 +41,7 @@ def validate(
     from tltm_graph.formats import validate as find_problems
     from tltm_graph.io.output import check_target
 
+    check_number("most", most, 0)
     videos = reading.open(source)
     if output is not None:
         check_target(output)
