@@ -137,14 +137,16 @@ class CrossStagePyramid(nn.Module):
 class ShuffleBackbone(nn.Module):
     """Enhanced ShuffleNet of PicoDet-S with its feature pyramid.
 
-    The map of stride 2, before the first pooling, comes first, for masks; it has ``fine_channels`` channels.
+    Two maps come before the levels: that of stride 2, before the first pooling, with ``fine_channels`` channels, for
+    masks; and that of the first stage, of stride 8, whose colours and textures tell objects of one class apart.
 
     Args:
         channels: Number of channels of the levels from stride 8 on.
 
     Shapes:
         - **input:** images (B, 3, H, W), BGR, H and W divisible by 32
-        - **output:** maps (B, 24, H/2, W/2) and (B, channels, ⌈H/s⌉, ⌈W/s⌉) for the strides s = 8, 16, 32, 64
+        - **output:** maps (B, 24, H/2, W/2) and (B, 96, H/8, W/8), and levels (B, channels, ⌈H/s⌉, ⌈W/s⌉) for the
+          strides s = 8, 16, 32, 64
     """
 
     strides = (8, 16, 32, 64)
@@ -172,7 +174,7 @@ class ShuffleBackbone(nn.Module):
         for stage in self.stages:
             x = stage(x)
             maps.append(x)
-        return [fine, *self.pyramid(maps)]
+        return [fine, maps[0], *self.pyramid(maps)]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(channels={self.channels})"

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tltm_graph.detectors.centermask.fcos import DenseOutput
 from tltm_graph.detectors.centermask.model import CenterMask, Pyramid
+from tltm_graph.detectors.centermask.pico_head import PicoHead
 from tltm_graph.extras import missing_extra
 
 # OpenVINO reports its use to its maker over the network, unless this package of it is missing.
@@ -60,7 +61,8 @@ class OpenVinoBackend:
         inputs = [images, *(previous or ())] if self._detector.fusers is not None else [images]
         outputs = self._run(self._dense, inputs, dynamic=False)
         num_levels = len(self._detector.backbone.strides)
-        num_maps = num_levels + (self._detector.mask_head.fine_channels > 0)
+        num_fields = 2 if isinstance(self._detector.head, PicoHead) else 3
+        num_maps = len(outputs) - num_fields * num_levels
         rest = outputs[num_maps:]
         parts = [rest[i::num_levels] for i in range(num_levels)]
         return outputs[:num_maps], [DenseOutput(*part) for part in parts]
