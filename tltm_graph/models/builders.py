@@ -6,12 +6,13 @@ from tltm_graph.detectors.centermask import CenterMask, Decoder, mobile_backbone
 from tltm_graph.detectors.centermask.backbone import PyramidBackbone
 from tltm_graph.detectors.centermask.esnet import ShuffleBackbone
 from tltm_graph.detectors.centermask.fcos import FCOSHead
+from tltm_graph.detectors.centermask.flow_alignment import FlowAlignment
 from tltm_graph.detectors.centermask.mask_head import MaskHead
 from tltm_graph.detectors.centermask.pico_head import PicoHead
 from tltm_graph.formats import COCO, YOUTUBE_VIS_2019
 from tltm_graph.models.pretrained import load_weights
 from tltm_graph.models.tltm import TLTM, Model, RelationModel
-from tltm_graph.nn import AppearanceEncoder, ResFuser, TransitionGNN
+from tltm_graph.nn import AppearanceEncoder, GatedFuser, ResFuser, TransitionGNN
 
 
 def tltm_r50(
@@ -82,7 +83,9 @@ def centermask_r101(
     return _finished(model, "centermask_r101", weights, stride_in_1x1=stride_in_1x1)
 
 
-def centermask_pico(class_names: Sequence[str] = COCO, weights: str | Path | None = None, **options: Any) -> CenterMask:
+def centermask_pico(
+    class_names: Sequence[str] = COCO, weights: str | Path | None = None, fused: bool = False, **options: Any
+) -> CenterMask:
     """Build a small CenterMask for CPUs: the detector of PicoDet-S (arXiv 2111.00902) with a mask head.
 
     It has 1.2 million parameters. Batch norm is folded into the convolutions, so backbone and head are frozen. The mask
@@ -93,6 +96,7 @@ def centermask_pico(class_names: Sequence[str] = COCO, weights: str | Path | Non
     Args:
         class_names: Names of the classes.
         weights: File or name of weights for :func:`load_weights`; None for random weights.
+        fused: True to fuse each frame with the previous one by :class:`tltm_graph.nn.GatedFuser`.
         **options: Keyword arguments of :class:`tltm_graph.detectors.centermask.CenterMask`.
     """
     backbone, num_classes = ShuffleBackbone(), len(class_names)
@@ -106,6 +110,9 @@ def centermask_pico(class_names: Sequence[str] = COCO, weights: str | Path | Non
         "masks_on_demand": False,
         "mask_threshold": 0.4,
     }
+    if fused:
+        defaults["fusers"] = [GatedFuser(backbone.channels, 96) for _ in backbone.strides]
+        defaults["alignment"], defaults["recurrent"] = FlowAlignment(), True
     model = CenterMask(
         backbone,
         PicoHead(num_classes, backbone.channels, len(backbone.strides)),
@@ -122,7 +129,7 @@ def centermask_pico(class_names: Sequence[str] = COCO, weights: str | Path | Non
     )
     for part in (model.backbone, model.head):
         part.requires_grad_(False)
-    return _finished(model, "centermask_pico", weights)
+    return _finished(model, "centermask_pico", weights, **({"fused": True} if fused else {}))
 
 
 def _center_mask(

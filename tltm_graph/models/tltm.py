@@ -11,7 +11,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from tltm_graph.association import LearnedAffinity
 from tltm_graph.detectors import Detector
 from tltm_graph.detectors.centermask import CenterMask
-from tltm_graph.detectors.centermask.model import Pyramid
+from tltm_graph.detectors.centermask.model import PreviousFrame
 from tltm_graph.graph import TRANSITION
 from tltm_graph.nn import FoldedTransitionGNN, InstanceEncoder, TransitionGNN
 from tltm_graph.nn.appearance_encoder import edge_cosine_similarity
@@ -141,7 +141,7 @@ class TLTM(nn.Module, Detector):
         """True, as a bool tensor, if the relation has trained weights."""
         return self.relation.is_trained
 
-    def detect(self, frame: Frame, context: Pyramid | None = None) -> tuple[Detections, Pyramid]:
+    def detect(self, frame: Frame, context: PreviousFrame | None = None) -> tuple[Detections, PreviousFrame]:
         """Detect the objects of a frame: :meth:`CenterMask.detect`."""
         return self.detector.detect(frame, context)
 

@@ -125,6 +125,7 @@ def _configured(config: Any, where: str) -> TLTM | CenterMask:
         "new_track_threshold": optional(number(0, 1)),
         "stride_in_1x1": flag(),
         "stretch": flag(),
+        "fused": flag(),
         "masks_on_demand": flag(),
     }
     required = ("min_size", "max_size")

@@ -2,12 +2,13 @@
 
 from tltm_graph.training.association_data import AssociationData
 from tltm_graph.training.detection_sources import DetectionFiles, ModelDetections, SimulatedDetections
+from tltm_graph.training.fusion_objective import FusionObjective
 from tltm_graph.training.memory_data import MemoryData
 from tltm_graph.training.objectives import DetectorObjective, MaskObjective, PairObjective
 from tltm_graph.training.optimization import CosineSchedule, StepSchedule
 from tltm_graph.training.regions import GroundTruthRegions, JitteredBoxes, ProposalRegions
 from tltm_graph.training.relation_objective import RelationObjective
-from tltm_graph.training.sources import FrameGaps, ImageFiles, RenderedVideos, VideoFiles
+from tltm_graph.training.sources import FrameGaps, ImageFiles, RenderedVideos, UnlabelledVideos, VideoFiles
 from tltm_graph.training.still_images_in_motion import StillImagesInMotion
 from tltm_graph.training.training_data import PairData
 from tltm_graph.training.validation import TrackingValidation
@@ -18,6 +19,7 @@ __all__ = [
     "DetectionFiles",
     "DetectorObjective",
     "FrameGaps",
+    "FusionObjective",
     "GroundTruthRegions",
     "ImageFiles",
     "JitteredBoxes",
@@ -33,5 +35,6 @@ __all__ = [
     "StepSchedule",
     "StillImagesInMotion",
     "TrackingValidation",
+    "UnlabelledVideos",
     "VideoFiles",
 ]

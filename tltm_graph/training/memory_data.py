@@ -11,7 +11,7 @@ from torch_geometric.data import HeteroData
 from tqdm import tqdm
 
 from tltm_graph.detectors.centermask import CenterMask
-from tltm_graph.detectors.centermask.model import Pyramid
+from tltm_graph.detectors.centermask.model import PreviousFrame
 from tltm_graph.frame_pairs.sampling import Permutation, seeded_generator
 from tltm_graph.graph import TRANSITION, frame_pair_graph
 from tltm_graph.metrics import match_to_ground_truth
@@ -51,7 +51,7 @@ def cache_frames(
         truth: True tracks of the video.
         chosen: Indices of the frames to cache.
     """
-    context: Pyramid | None = None
+    context: PreviousFrame | None = None
     detections: list[Detections] = []
     for frame in frames:
         if frame.index in chosen:

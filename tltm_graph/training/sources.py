@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
 
+from torchvision.transforms.v2.functional import resize
+
 from tltm_graph.formats import Video, VideoSet, local_split, map_classes, open_videos, read_class_map
 from tltm_graph.formats.class_maps import same_classes
 from tltm_graph.formats.video import Part
 from tltm_graph.frame_pairs import HallucinatedMotion, StillPairs, VideoPairs, annotated_videos
 from tltm_graph.frame_pairs.datasets import PairDataset
+from tltm_graph.io import read_frames
 from tltm_graph.structures import Detections, Frame, Tracks
 from tltm_graph.synthetic import MovingShapes, moving_shapes
 from tltm_graph.synthetic.difficulty import DIFFICULTIES
@@ -272,6 +275,55 @@ class ImageFiles(PairSource):
         images, skipped = _usable(_with_classes(self._open(), class_names, self.class_map), self.path)
         pairs = StillPairs(annotated_videos(images), self.motion)
         return OpenedPairs(self.path, pairs, f"{len(pairs)} images", skipped)
+
+
+class UnlabelledVideos(PairSource):
+    """Frame pairs of videos without annotations, for objectives that need none.
+
+    All frames are decoded once and kept in memory, reduced to ``max_side``.
+
+    Args:
+        paths: Videos, images or folders, as for :func:`tltm_graph.io.read_frames`.
+        max_side: Maximum length of the longer side in pixels.
+        gaps: Distances between the two frames of a pair.
+        repeat: Number of passes in an epoch.
+    """
+
+    def __init__(
+        self, paths: list[str], max_side: int = 480, gaps: FrameGaps = FrameGaps(), repeat: float = 1.0
+    ) -> None:
+        super().__init__(repeat)
+        if not paths or max_side < 1:
+            raise ValueError(
+                f"Expected at least one video and a max_side of at least 1 pixel, got {len(paths)} and {max_side}"
+            )
+        self.paths, self.max_side, self.gaps = paths, max_side, gaps
+
+    def open(self, class_names: tuple[str, ...]) -> OpenedPairs:
+        """Open the pairs, see :meth:`PairSource.open`."""
+        videos = [_UnlabelledVideo([self._reduced(frame) for frame in read_frames(path)]) for path in self.paths]
+        return OpenedPairs(", ".join(self.paths), VideoPairs(videos, **asdict(self.gaps)), f"{len(videos)} videos")
+
+    def _reduced(self, frame: Frame) -> Frame:
+        share = min(1.0, self.max_side / max(frame.size))
+        sides = [max(1, round(share * side)) for side in frame.size]
+        return Frame(resize(frame.image, sides, antialias=True), frame.index, frame.time)
+
+
+class _UnlabelledVideo:
+    """Frames as an annotated video without objects."""
+
+    def __init__(self, frames: list[Frame]) -> None:
+        self._frames = frames
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def frame(self, index: int) -> Frame:
+        return self._frames[index]
+
+    def truth(self, index: int) -> Detections:
+        return Detections.empty()
 
 
 def _with_classes(videos: VideoSet, class_names: tuple[str, ...], class_map: str | None) -> VideoSet:

@@ -7,9 +7,10 @@ from tltm_graph.detectors.centermask.esnet import CrossStagePyramid, ShuffleBack
 @pytest.mark.parametrize("size", [(32, 32), (64, 96), (96, 160)])
 def test_maps_of_all_strides(size):
     backbone = ShuffleBackbone()
-    fine, *levels = backbone(torch.zeros(2, 3, *size))
+    fine, stage, *levels = backbone(torch.zeros(2, 3, *size))
     assert repr(backbone) == "ShuffleBackbone(channels=96)"
     assert fine.shape == (2, 24, size[0] // 2, size[1] // 2)
+    assert stage.shape == (2, 96, size[0] // 8, size[1] // 8)
     assert [tuple(level.shape) for level in levels] == [
         (2, 96, -(-size[0] // stride), -(-size[1] // stride)) for stride in backbone.strides
     ]

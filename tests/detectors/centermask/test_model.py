@@ -58,8 +58,8 @@ def pico(**options):
 @pytest.mark.parametrize("size", [(1, 1), (16, 16), (300, 7), (64, 96)])
 def test_frames_are_stretched(size):
     model = pico()
-    found, pyramid = model.detect(frame(*size))
-    assert [tuple(level.shape[2:]) for level in pyramid] == [(32, 32), (8, 8), (4, 4), (2, 2), (1, 1)]
+    found, context = model.detect(frame(*size))
+    assert [tuple(level.shape[2:]) for level in context.pyramid] == [(8, 8), (4, 4), (2, 2), (1, 1)]
     assert found.features.shape == (len(found), 96 + 4 * 24, 14, 14)
     assert model.segment(found, size).masks.shape == (len(found), *size)
     assert model.network_size(size) == (64, 64)
@@ -80,7 +80,7 @@ def test_finer_features_follow_the_pooled_ones():
     pooled = model.pool(pyramid, [boxes], [(64, 64)], images)
     fine = roi_align(pyramid[0], [boxes], 28, 1 / 2, aligned=True)
     torch.testing.assert_close(F.pixel_shuffle(pooled[:, 96:], 2), fine)
-    without = ratio_roi_align(pyramid[1:4], (8, 16, 32), [boxes], [(64, 64)])
+    without = ratio_roi_align(pyramid[2:5], (8, 16, 32), [boxes], [(64, 64)])
     torch.testing.assert_close(pooled[:, :96], without)
 
 
@@ -95,12 +95,76 @@ def test_the_previous_frame_acts_only_through_the_fusers():
     model = detector(min_size=64, max_size=96)
     _, context = model.detect(frame(64, 96))
     alone, _ = model.detect(frame(64, 96, 1))
-    after, pyramid = model.detect(frame(64, 96, 1), context)
+    after, context_after = model.detect(frame(64, 96, 1), context)
     assert not torch.equal(alone.boxes, after.boxes)
-    assert all(torch.equal(a, b) for a, b in zip(pyramid, model.detect(frame(64, 96, 1))[1], strict=True))
+    _, context_alone = model.detect(frame(64, 96, 1))
+    assert all(torch.equal(a, b) for a, b in zip(context_after.pyramid, context_alone.pyramid, strict=True))
     plain = copy.deepcopy(model)
     plain.fusers = None
     assert torch.equal(plain.detect(frame(64, 96, 1), context)[0].boxes, plain.detect(frame(64, 96, 1))[0].boxes)
+
+
+def recurrent():
+    """A pico whose fusers replace much of the current frame."""
+    model = pico(fused=True)
+    for fuser in model.fusers:
+        torch.nn.init.normal_(fuser.expand.weight, std=0.1)
+        torch.nn.init.zeros_(fuser.expand.bias)
+    return model
+
+
+def scene(index, seed=0, shape=(64, 96)):
+    """Smooth random colours that move to the right by 2 pixels a frame."""
+    noise = torch.rand(1, 3, 8, 12, generator=torch.Generator().manual_seed(seed))
+    image = 255 * F.interpolate(noise, shape, mode="bicubic").clamp(0, 1)[0]
+    return Frame(torch.roll(image.to(torch.uint8), 2 * index, 2), index, index / 25)
+
+
+def equal(objects, others):
+    return torch.equal(objects.boxes, others.boxes) and torch.equal(objects.masks, others.masks)
+
+
+def test_the_fused_pyramid_goes_to_masks_and_to_the_next_frame():
+    model = recurrent()
+    _, context = model.detect(scene(0))
+    found, after = model.detect(scene(1), context)
+    alone, after_alone = model.detect(scene(1))
+    assert not equal(found, alone)
+    assert all(not torch.equal(a, b) for a, b in zip(after.pyramid, after_alone.pyramid, strict=True))
+    images = model.prepare([model.resize(scene(1).image)])
+    pyramid, _ = model.dense(images, model.align(context, after.grey))
+    torch.testing.assert_close(list(after.pyramid), list(pyramid[2:]))
+    maps = model.backbone(images)
+    assert torch.equal(pyramid[0], maps[0]), "finer maps are not fused"
+    assert torch.equal(pyramid[1], maps[1]), "finer maps are not fused"
+
+
+def test_after_a_cut_nothing_remains_of_the_old_shot():
+    model = recurrent()
+    _, context = model.detect(scene(0))
+    found, after = model.detect(scene(1, seed=1), context)
+    alone, after_alone = model.detect(scene(1, seed=1))
+    assert equal(found, alone)
+    assert all(torch.equal(a, b) for a, b in zip(after.pyramid, after_alone.pyramid, strict=True))
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_nothing_remains_of_or_after_a_frame_of_one_colour(value):
+    model = recurrent()
+    plain = Frame(torch.full((3, 64, 96), value, dtype=torch.uint8), 1, 0.04)
+    _, context = model.detect(scene(0))
+    found, after = model.detect(plain, context)
+    assert equal(found, model.detect(plain)[0])
+    assert equal(model.detect(scene(2), after)[0], model.detect(scene(2))[0])
+
+
+def test_a_frame_of_another_size_or_without_colour_is_fused_too():
+    model = recurrent()
+    _, context = model.detect(scene(0))
+    for other in (scene(0, shape=(128, 100)), Frame(scene(0).image[:1].expand(3, -1, -1), 0, 0.0)):
+        found, _ = model.detect(other, context)
+        assert found.masks.shape == (len(found), *other.size)
+        assert found.scores.isfinite().all()
 
 
 def test_first_frame_is_fused_with_itself():
@@ -136,7 +200,7 @@ def test_outputs_with_autocast_are_float32():
     model = detector(min_size=64, max_size=96, autocast=torch.bfloat16)
     found, context = model.detect(frame(64, 96))
     assert found.boxes.dtype == found.scores.dtype == found.features.dtype == torch.float32
-    assert context[0].dtype == torch.bfloat16
+    assert context.pyramid[0].dtype == torch.bfloat16
     assert model.segment(found, (64, 96)).masks.dtype == torch.bool
 
 

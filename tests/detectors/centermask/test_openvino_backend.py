@@ -29,6 +29,13 @@ def pico():
     return centermask_pico(("cat", "dog"), min_size=64, decoder=FEW)
 
 
+def gated():
+    model = centermask_pico(("cat", "dog"), min_size=64, decoder=FEW, fused=True)
+    for fuser in model.fusers:
+        torch.nn.init.normal_(fuser.expand.weight, std=0.1)
+    return model
+
+
 def fused():
     """A small model of the published kind: frozen norms in the backbone, group norm in the head, ResFuser."""
     backbone = resnet_backbone(50, channels=64)
@@ -39,7 +46,7 @@ def fused():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("build", [pico, fused], ids=["no fusers", "fusers"])
+@pytest.mark.parametrize("build", [pico, fused, gated], ids=["no fusers", "fusers", "gated fusers"])
 def test_boxes_and_masks_equal_those_of_torch(build):
     torch.manual_seed(0)
     plain = for_inference(build())
@@ -54,7 +61,7 @@ def test_boxes_and_masks_equal_those_of_torch(build):
         assert torch.equal(found.labels, expected.labels)
         masks, true = (model.segment(expected, size).masks for model in (fast, plain))
         assert (masks != true).float().mean() < 1e-3
-        for level, level_before in zip(previous, before, strict=True):
+        for level, level_before in zip(previous.pyramid, before.pyramid, strict=True):
             torch.testing.assert_close(level, level_before, atol=1e-2, rtol=1e-2)
 
 

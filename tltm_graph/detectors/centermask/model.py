@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import cv2
@@ -12,15 +13,29 @@ from torchvision.ops import clip_boxes_to_image, roi_align
 from tltm_graph.detectors.centermask.backbone import PyramidBackbone
 from tltm_graph.detectors.centermask.esnet import ShuffleBackbone
 from tltm_graph.detectors.centermask.fcos import Decoder, DenseOutput, FCOSHead
+from tltm_graph.detectors.centermask.flow_alignment import FlowAlignment, warp
 from tltm_graph.detectors.centermask.mask_head import MaskHead, fold_pixels
 from tltm_graph.detectors.centermask.pico_head import PicoHead
 from tltm_graph.detectors.detector import Detector
-from tltm_graph.nn import ResFuser
+from tltm_graph.nn import GatedFuser, ResFuser
 from tltm_graph.ops import paste_masks, ratio_roi_align
 from tltm_graph.structures import Detections, Frame
 
 Pyramid = Sequence[Tensor]
 """Feature maps (B, C, H, W) of the levels, finest first."""
+
+
+@dataclass(frozen=True, eq=False)
+class PreviousFrame:
+    """Previous frame of a video, as the fusion of the next frame needs it.
+
+    Args:
+        pyramid: Its levels, finest first: before fusion as published, fused if the detector is ``recurrent``.
+        grey: Its grey values, of :meth:`FlowAlignment.grey`; None if the detector does not align pyramids.
+    """
+
+    pyramid: Pyramid
+    grey: Tensor | None = None
 
 
 class Backend(Protocol):
@@ -38,9 +53,11 @@ class Backend(Protocol):
 class CenterMask(nn.Module, Detector):
     """Detector and segmenter of objects: FCOS on a feature pyramid and a mask head (CenterMask, arXiv 1911.06667).
 
-    With ``fusers``, the pyramid is fused with that of the previous frame (arXiv 2210.16795, equation 1). Only boxes are
-    computed from the fused pyramid. Features of objects are pooled from the pyramid before fusion, which is also the
-    context of the next frame.
+    With ``fusers``, the pyramid is fused with that of the previous frame (arXiv 2210.16795, equation 1). As published,
+    only boxes are computed from the fused pyramid; features of objects are pooled from the pyramid before fusion, which
+    is also passed on to the next frame. With ``recurrent``, the fused pyramid takes its place in both. With
+    ``alignment``, the previous pyramid is moved to where its contents are now; after a cut the frame is fused with
+    itself, like the first one.
 
     :meth:`detect` computes boxes, :meth:`segment` draws the masks of selected objects, or of all if
     ``masks_on_demand`` is False.
@@ -50,6 +67,8 @@ class CenterMask(nn.Module, Detector):
         head: Computes classes and boxes from the levels of a pyramid.
         mask_head: Computes masks from pooled features.
         fusers: One fuser for each level; None to process each frame alone.
+        alignment: Alignment of the previous pyramid; None to fuse equal positions.
+        recurrent: True to pool features of objects from the fused pyramid and pass that on.
         decoder: Selects detections from the output of the head; None for the default one.
         class_names: Names of the classes, None if unknown.
         min_size: Length of the shorter side of the input in pixels. Only :meth:`detect` resizes.
@@ -82,7 +101,7 @@ class CenterMask(nn.Module, Detector):
         backbone: PyramidBackbone | ShuffleBackbone,
         head: FCOSHead | PicoHead,
         mask_head: MaskHead,
-        fusers: Sequence[ResFuser] | None = None,
+        fusers: Sequence[ResFuser | GatedFuser] | None = None,
         decoder: Decoder | None = None,
         class_names: Sequence[str] | None = None,
         min_size: int = 800,
@@ -93,6 +112,8 @@ class CenterMask(nn.Module, Detector):
         new_track_threshold: float | None = None,
         masks_on_demand: bool = True,
         mask_threshold: float = 0.5,
+        alignment: FlowAlignment | None = None,
+        recurrent: bool = False,
     ) -> None:
         super().__init__()
         if fusers is not None and len(fusers) != len(backbone.strides):
@@ -116,6 +137,8 @@ class CenterMask(nn.Module, Detector):
             raise ValueError(f"Expected sizes of at least 1 pixel, got min_size={min_size} and max_size={max_size}")
         self.backbone = backbone
         self.fusers = None if fusers is None else nn.ModuleList(fusers)
+        self.alignment = alignment
+        self.recurrent = recurrent
         self.head = head
         self.mask_head = mask_head
         self.decoder = decoder or Decoder()
@@ -163,10 +186,12 @@ class CenterMask(nn.Module, Detector):
             previous: Pyramid of the previous frames; None to fuse the current one with itself.
 
         Returns:
-            The pyramid of the images before fusion, and the output of the head for each level.
+            The pyramid from which objects are pooled, which is fused only if the detector is ``recurrent``, and the
+            output of the head for each level.
         """
         pyramid = self.backbone(images)
-        return pyramid, self.head(self.fuse(previous or pyramid, pyramid))
+        fused = self.fuse(previous or pyramid, pyramid)
+        return fused if self.recurrent else pyramid, self.head(self.head_levels(fused))
 
     def resize(self, image: Tensor) -> Tensor:
         """Resize an RGB image (3, H, W), uint8, to the network's input size."""
@@ -174,14 +199,32 @@ class CenterMask(nn.Module, Detector):
         return (stretch_image if self.stretch else resize_image)(image, self.network_size((height, width)))
 
     def fuse(self, previous: Pyramid, current: Pyramid) -> Pyramid:
-        """Fuse each level of the current pyramid with the previous one. Without fusers, return the current pyramid."""
-        previous, current = self.head_levels(previous), self.head_levels(current)
+        """Fuse each level of the current pyramid with the previous one. Without fusers, return the current pyramid.
+
+        Finer maps before the levels are not fused.
+        """
         if self.fusers is None:
             return current
-        return [fuser(*levels) for fuser, *levels in zip(self.fusers, previous, current, strict=True)]
+        pairs = zip(self.fusers, self.head_levels(previous), self.head_levels(current), strict=True)
+        return [*current[: -len(self.fusers)], *(fuser(*levels) for fuser, *levels in pairs)]
+
+    def align(self, previous: PreviousFrame, grey: Tensor | None) -> Pyramid | None:
+        """Move the previous pyramid to where its contents are now.
+
+        Args:
+            previous: Previous frame.
+            grey: Grey values of the current frame; None if the detector does not align pyramids.
+
+        Returns:
+            The aligned pyramid; None if the frames belong to different shots.
+        """
+        if grey is None or previous.grey is None or self.alignment is None:
+            return previous.pyramid
+        flow = self.alignment.flow(previous.grey, grey)
+        return None if flow is None else [warp(level, flow) for level in previous.pyramid]
 
     def head_levels(self, pyramid: Pyramid) -> Pyramid:
-        """Select the levels that the head reads: all but the finer map of the backbone, if it has one."""
+        """Select the levels that the head reads: all but the finer maps of the backbone, if it has some."""
         return pyramid[-len(self.backbone.strides) :]
 
     def pool(
@@ -190,7 +233,7 @@ class CenterMask(nn.Module, Detector):
         """Pool the features of objects, for the encoder and the mask head.
 
         Args:
-            pyramid: Pyramid of the images before fusion.
+            pyramid: Pyramid of :meth:`dense`.
             boxes: Boxes xyxy of each image in its pixels, (N_b, 4).
             sizes: Height and width of each image without padding.
             images: Batch of images from :meth:`prepare`.
@@ -219,28 +262,48 @@ class CenterMask(nn.Module, Detector):
         return logits
 
     @torch.no_grad()
-    def detect(self, frame: Frame, context: Pyramid | None = None) -> tuple[Detections, Pyramid]:
+    def detect(self, frame: Frame, context: PreviousFrame | None = None) -> tuple[Detections, PreviousFrame]:
         """Detect the objects of a frame, without masks if they are drawn on demand.
 
         Args:
             frame: Frame to process.
-            context: Pyramid of the previous frame; None for the first frame, which is fused with itself.
+            context: Previous frame; None for the first frame, which is fused with itself.
 
         Returns:
-            The objects, highest score first, with features (N, C, 14, 14) in float32; and the pyramid of this
+            The objects, highest score first, with features (N, C, 14, 14) in float32; and the context of the next
             frame. Boxes are clipped to the frame only if masks are not drawn on demand.
         """
-        size = self.network_size(frame.size)
+        image = self.resize(frame.image)
+        grey = None if self.alignment is None else self.alignment.grey(image)
         with self.precision():
-            images = self.prepare([self.resize(frame.image)])
-            pyramid, outputs = (self.backend or self).dense(images, context)
-            (objects,) = self.decoder(outputs, self.backbone.strides)
-            if not self.masks_on_demand:
-                objects = objects.replace(boxes=clip_boxes_to_image(objects.boxes, size))
-            features = self.pool(pyramid, [objects.boxes], [size], images).float()
-        scale = objects.boxes.new_tensor([frame.size[1] / size[1], frame.size[0] / size[0]]).repeat(2)
-        objects = objects.replace(boxes=objects.boxes * scale, features=features)
-        return objects if self.masks_on_demand else self.segment(objects, frame.size), pyramid
+            images = self.prepare([image])
+            previous = None if context is None else self.align(context, grey)
+            pyramid, outputs = (self.backend or self).dense(images, previous)
+            objects = self.objects(pyramid, outputs, images, frame.size)
+        after = PreviousFrame(self.head_levels(pyramid), grey)
+        return objects if self.masks_on_demand else self.segment(objects, frame.size), after
+
+    def objects(
+        self, pyramid: Pyramid, outputs: Sequence[DenseOutput], images: Tensor, frame_size: tuple[int, int]
+    ) -> Detections:
+        """Decode the objects of one frame and pool their features.
+
+        Args:
+            pyramid: Pyramid of :meth:`dense` for one image.
+            outputs: Outputs of the head.
+            images: The image, from :meth:`prepare`.
+            frame_size: Height and width of the frame in pixels, which boxes are scaled to.
+
+        Returns:
+            The objects, highest score first, with features but without masks.
+        """
+        size = self.network_size(frame_size)
+        (objects,) = self.decoder(outputs, self.backbone.strides)
+        if not self.masks_on_demand:
+            objects = objects.replace(boxes=clip_boxes_to_image(objects.boxes, size))
+        features = self.pool(pyramid, [objects.boxes], [size], images).float()
+        scale = objects.boxes.new_tensor([frame_size[1] / size[1], frame_size[0] / size[0]]).repeat(2)
+        return objects.replace(boxes=objects.boxes * scale, features=features)
 
     @torch.no_grad()
     def segment(self, detections: Detections, size: tuple[int, int]) -> Detections:

@@ -1,0 +1,78 @@
+import pytest
+import torch
+import torchvision.transforms.v2.functional as F
+
+from tltm_graph.detectors.centermask.flow_alignment import FlowAlignment, warp
+
+
+def texture(seed=0, size=(120, 160)):
+    """Smooth random colours."""
+    noise = torch.rand(1, 3, size[0] // 8, size[1] // 8, generator=torch.Generator().manual_seed(seed))
+    return (255 * torch.nn.functional.interpolate(noise, size, mode="bicubic").clamp(0, 1))[0].to(torch.uint8)
+
+
+def shifted(image, x, y):
+    """Content moved right by x and down by y pixels."""
+    return torch.roll(image, (y, x), (1, 2))
+
+
+def bilinear(level, x, y):
+    """Value of a map (C, H, W) at a place, between the centres of pixels; the border is repeated."""
+    height, width = level.shape[1:]
+    x, y = min(max(x, 0), width - 1), min(max(y, 0), height - 1)
+    left, top = int(x), int(y)
+    right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
+    u, v = x - left, y - top
+    return (1 - v) * ((1 - u) * level[:, top, left] + u * level[:, top, right]) + v * (
+        (1 - u) * level[:, bottom, left] + u * level[:, bottom, right]
+    )
+
+
+def test_a_map_is_sampled_where_the_flow_points_to():
+    level = torch.randn(1, 2, 5, 7)
+    flow = torch.randn(2, 5, 7)
+    warped = warp(level, flow)
+    for y in range(5):
+        for x in range(7):
+            expected = bilinear(level[0], x + float(flow[0, y, x]), y + float(flow[1, y, x]))
+            torch.testing.assert_close(warped[0, :, y, x], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_map_of_half_the_size_moves_half_as_many_pixels():
+    level = torch.randn(1, 2, 6, 8)
+    flow = torch.tensor([4.0, -2.0])[:, None, None].expand(2, 12, 16)
+    expected = torch.roll(level, (1, -2), (2, 3))
+    torch.testing.assert_close(warp(level, flow)[..., 1:, :-2], expected[..., 1:, :-2], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("change", ["none", "dark", "bright"])
+def test_the_flow_points_back_to_the_previous_frame(change):
+    alignment = FlowAlignment(size=(120, 160))
+    before = texture()
+    now = {"none": lambda i: i, "dark": lambda i: F.adjust_brightness(i, 0.3), "bright": lambda i: F.adjust_gamma(i, 0.6)}[
+        change
+    ](shifted(before, 5, -3))
+    flow = alignment.flow(alignment.grey(before), alignment.grey(now))
+    inner = flow[:, 20:-20, 20:-20].flatten(1)
+    assert inner.median(dim=1).values.tolist() == pytest.approx([-5, 3], abs=0.3)
+
+
+def test_a_cut_has_no_flow():
+    alignment = FlowAlignment()
+    before, after = alignment.grey(texture(0)), alignment.grey(texture(1))
+    assert alignment.flow(before, before) is not None
+    assert alignment.flow(before, after) is None
+
+
+@pytest.mark.parametrize("colour", [0, 128, 255])
+def test_a_frame_of_one_colour_has_no_flow(colour):
+    alignment = FlowAlignment()
+    plain, other = alignment.grey(torch.full((3, 50, 60), colour, dtype=torch.uint8)), alignment.grey(texture())
+    for before, now in ((plain, other), (other, plain), (plain, plain)):
+        assert alignment.flow(before, now) is None
+
+
+def test_a_frozen_frame_does_not_move():
+    alignment = FlowAlignment(size=(120, 160))
+    grey = alignment.grey(texture())
+    assert float(alignment.flow(grey, grey).abs().max()) < 0.1

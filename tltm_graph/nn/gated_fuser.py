@@ -1,0 +1,56 @@
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class GatedFuser(nn.Module):
+    r"""Gated fusion of one pyramid level with that of the previous frame, aligned with the current one.
+
+    .. math:: p'_{t+1} = p_{t+1} + g \cdot (p_t - p_{t+1}) + f, \qquad (g, f) = h(p_t \Vert p_{t+1})
+
+    where :math:`g \in [0, 1]` selects, at each location and in each channel, how much of the previous level replaces
+    the current one, and :math:`f` corrects the result as in :class:`tltm_graph.nn.ResFuser`. :math:`h` is a 1×1
+    convolution, a depthwise 5×5 convolution to which its mean over the frame is added by a linear map, and a 1×1
+    convolution. The mean tells if the whole frame is degraded. Untrained, the fuser returns the mean of both levels:
+    :math:`f` is 0 and :math:`g` is 0.5.
+
+    Args:
+        channels (int): Number of channels of the level.
+        hidden_channels (int): Number of channels between the convolutions.
+
+    Shapes:
+        - **input:** aligned previous and current level, both :math:`(B, C, H, W)`
+        - **output:** fused current level :math:`(B, C, H, W)`
+    """
+
+    def __init__(self, channels: int = 96, hidden_channels: int = 96) -> None:
+        super().__init__()
+        self.channels = channels
+        self.reduce = nn.Conv2d(2 * channels, hidden_channels, 1)
+        self.depthwise = nn.Conv2d(hidden_channels, hidden_channels, 5, padding=2, groups=hidden_channels)
+        self.frame = nn.Linear(hidden_channels, hidden_channels)
+        self.expand = nn.Conv2d(hidden_channels, 2 * channels, 1)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Reinitialise all parameters."""
+        for module in (self.reduce, self.depthwise, self.frame):
+            module.reset_parameters()
+        nn.init.zeros_(self.expand.weight)
+        nn.init.zeros_(self.expand.bias)  # type: ignore[arg-type]  # not None: bias=True
+
+    def forward(self, previous: Tensor, current: Tensor) -> Tensor:
+        """Compute the fused current level (B, C, H, W)."""
+        if previous.shape != current.shape or current.shape[1] != self.channels:
+            raise ValueError(
+                f"Expected two levels of equal shape (B, {self.channels}, H, W), "
+                f"got {tuple(previous.shape)} and {tuple(current.shape)}"
+            )
+        x = F.hardswish(self.reduce(torch.cat([previous, current], dim=1)))
+        x = self.depthwise(x)
+        x = F.hardswish(x + self.frame(x.mean(dim=(2, 3)))[:, :, None, None])
+        gate, delta = self.expand(x).chunk(2, dim=1)
+        return current + gate.sigmoid() * (previous - current) + delta
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.channels})"
