@@ -21,7 +21,9 @@ def test_equals_the_formula(batch, size):
     fused = fuser(previous, current)
     for b in range(batch):
         both = torch.cat([previous[b], current[b]])  # (2C, H, W)
-        x = F.hardswish(torch.einsum("hc,cyx->hyx", fuser.reduce.weight[..., 0, 0], both) + fuser.reduce.bias[:, None, None])
+        x = F.hardswish(
+            torch.einsum("hc,cyx->hyx", fuser.reduce.weight[..., 0, 0], both) + fuser.reduce.bias[:, None, None]
+        )
         padded = F.pad(x, (2, 2, 2, 2))
         y = torch.zeros_like(x)
         for row in range(size[0]):

@@ -6,7 +6,8 @@ import torch
 from tests.training.datasets import SHARED, write_datasets, write_stills, write_videos
 from tltm_graph import MovingShapes
 from tltm_graph.formats import COCO, YOUTUBE_VIS_2019
-from tltm_graph.training import FrameGaps, ImageFiles, RenderedVideos, VideoFiles
+from tltm_graph.io import read_frames
+from tltm_graph.training import FrameGaps, ImageFiles, RenderedVideos, UnlabelledVideos, VideoFiles
 
 SHAPES = MovingShapes.class_names
 
@@ -108,3 +109,24 @@ def test_gaps_between_frames(tmp_path):
     files = VideoFiles(str(tmp_path / "train.json"), str(tmp_path / "frames"), gaps=gaps)
     for pairs in (rendered(gaps=gaps).open(SHAPES).pairs, files.open(("cat", "dog")).pairs):
         assert (pairs.max_gap, pairs.wide_gap, pairs.wide_probability) == (2, 7, 0.5)
+
+
+def test_videos_without_annotations(tmp_path):
+    write_videos(tmp_path / "train.json", tmp_path / "frames", ["one", "two"], ("cat", "dog"))
+    paths = [str(tmp_path / "frames" / name) for name in ("one", "two")]
+    opened = UnlabelledVideos(paths, max_side=16, gaps=FrameGaps(max_gap=2)).open(("cat",))
+    assert str(opened) == f"{paths[0]}, {paths[1]}: 2 videos, 8 pairs"
+    pair = opened.pairs[0]
+    assert len(pair.previous) == len(pair.current) == 0
+    assert max(pair.current_image.shape) == 16
+    large = UnlabelledVideos(paths).open(("cat",)).pairs[0]
+    assert large.current_image.shape[1:] == next(iter(read_frames(paths[0]))).size, "smaller pictures are not enlarged"
+
+
+def test_bad_videos_without_annotations(tmp_path):
+    with pytest.raises(
+        ValueError, match="Expected at least one video and a max_side of at least 1 pixel, got 0 and 480"
+    ):
+        UnlabelledVideos([])
+    with pytest.raises(FileNotFoundError):
+        UnlabelledVideos([str(tmp_path / "none.mp4")]).open(("cat",))

@@ -1,11 +1,13 @@
 """Degraded frames: blur, darkness, compression and occlusion, as they occur in videos."""
 
+import io
 from collections.abc import Callable
 
+import numpy as np
 import torch
 import torch.nn.functional as nnf
+from PIL import Image
 from torch import Tensor
-from torchvision.io import decode_jpeg, encode_jpeg
 
 from tltm_graph.frame_pairs.hallucinated_motion import motion_blur, motion_kernel
 from tltm_graph.frame_pairs.sampling import integer, uniform
@@ -37,7 +39,9 @@ def compress(image: Tensor, strength: float, generator: torch.Generator) -> Tens
     """Compress as JPEG of quality 15 to 3, at half the size and back."""
     half = [max(1, side // 2) for side in image.shape[1:]]
     small = nnf.interpolate(image[None].float(), half, mode="area")[0].round_().to(torch.uint8)
-    decoded = decode_jpeg(encode_jpeg(small, quality=round(15 - 12 * strength)))
+    file = io.BytesIO()
+    Image.fromarray(small.permute(1, 2, 0).numpy()).save(file, "JPEG", quality=round(15 - 12 * strength))
+    decoded = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)
     values = nnf.interpolate(decoded[None].float(), list(image.shape[1:]), mode="bilinear", align_corners=False)[0]
     return values.round_().clamp_(0, 255).to(torch.uint8)
 

@@ -49,9 +49,11 @@ def test_a_map_of_half_the_size_moves_half_as_many_pixels():
 def test_the_flow_points_back_to_the_previous_frame(change):
     alignment = FlowAlignment(size=(120, 160))
     before = texture()
-    now = {"none": lambda i: i, "dark": lambda i: F.adjust_brightness(i, 0.3), "bright": lambda i: F.adjust_gamma(i, 0.6)}[
-        change
-    ](shifted(before, 5, -3))
+    now = {
+        "none": lambda i: i,
+        "dark": lambda i: F.adjust_brightness(i, 0.3),
+        "bright": lambda i: F.adjust_gamma(i, 0.6),
+    }[change](shifted(before, 5, -3))
     flow = alignment.flow(alignment.grey(before), alignment.grey(now))
     inner = flow[:, 20:-20, 20:-20].flatten(1)
     assert inner.median(dim=1).values.tolist() == pytest.approx([-5, 3], abs=0.3)
