@@ -1,6 +1,6 @@
 """Fusion with the previous frame on real pixels: what the fusers of centermask_pico restore in degraded frames.
 
-    python benchmarks/fusion.py [--data ../shared/data] [--aligned FILE ...] [--unaligned FILE ...] [--residual FILE ...]
+    python benchmarks/fusion.py [--data FOLDER] [--aligned FILE ...] [--unaligned FILE ...] [--residual FILE ...]
 
 Each form of fusion runs over the same frames:
 
@@ -12,9 +12,9 @@ gated, aligned      gated fusers, previous pyramid moved by optical flow: the mo
 mean                untrained: mean of the aligned previous pyramid and the current one
 moved boxes         untrained: previous detections moved by the flow, with 0.9 of their score, merged by NMS
 
-Several files of one form are trainings with different seeds. Differences are to "alone", mean over videos and seeds ± the
-standard error over videos. The truth of a degraded frame is the detector's own output, of score 0.4 or more, on the clean
-frame.
+Several files of one form are trainings with different seeds. Differences are to "alone", mean over videos and seeds ±
+the standard error over videos. The truth of a degraded frame is the detector's own output, of score 0.4 or more, on the
+clean frame.
 """
 
 import argparse
@@ -40,7 +40,6 @@ from tqdm import tqdm
 from benchmarks.timing import machine
 from tltm_graph import Detections, Frame, read_frames
 from tltm_graph.detectors.centermask import CenterMask
-from tltm_graph.detectors.centermask.flow_alignment import warp
 from tltm_graph.detectors.centermask.model import PreviousFrame, Pyramid
 from tltm_graph.frame_pairs.degradation import DEGRADATIONS
 from tltm_graph.frame_pairs.sampling import seeded_generator
@@ -136,7 +135,8 @@ def _mean(detector: CenterMask, state: State | None, seen: Seen) -> Pyramid:
 def _with_moved(detector: CenterMask, state: State, seen: Seen, objects: Detections) -> Detections:
     """Add the previous detections, moved by the flow."""
     before = state.detections
-    assert detector.alignment is not None and state.previous.grey is not None
+    assert detector.alignment is not None
+    assert state.previous.grey is not None
     flow = detector.alignment.flow(seen.grey, state.previous.grey)  # of each previous pixel: where it is now
     if flow is None or not len(before):
         return objects
@@ -169,7 +169,7 @@ def degraded(frame: Frame, kind: str, strength: float, *seed: int) -> Frame:
 
 
 class Rows:
-    """Detections and true objects of many frames, for pycocotools. Classes of a frame are separate images of one class."""
+    """Detections and true objects of many frames. For pycocotools, each class of a frame is an image."""
 
     def __init__(self) -> None:
         self.truth: list[dict] = []

@@ -45,9 +45,7 @@ def test_a_frozen_clean_scene_that_is_not_changed_costs_nothing():
     assert float(losses["maps"].detach()) > 1e-5
 
 
-def test_a_cut_is_not_fused():
-    """Even open gates change nothing after a frame of another shot: the frame is fused with itself."""
-    model = pico()
+def test_a_cut_begins_with_a_frame_of_another_pair():
     pairs = [pair("one"), pair("two")]
     cut = FusionObjective(clean_share=1.0, cut_share=1.0)
     sequences = [cut._sequence(pairs, k, torch.Generator().manual_seed(0))[0] for k in range(2)]

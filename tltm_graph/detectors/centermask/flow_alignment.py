@@ -41,7 +41,8 @@ class FlowAlignment:
             frames belong to different shots, or one of them shows a single colour.
         """
         solver = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        flow = torch.from_numpy(solver.calc(current.numpy(), previous.numpy(), np.zeros((*current.shape, 2), np.float32))).permute(2, 0, 1)
+        empty = np.zeros((*current.shape, 2), np.float32)
+        flow = torch.from_numpy(solver.calc(current.numpy(), previous.numpy(), empty)).permute(2, 0, 1)
         aligned = warp(previous[None, None].float(), flow)
         both = F.avg_pool2d(torch.cat([aligned[0], current[None].float()]), 8).flatten(1).numpy()
         if both.std(axis=1).min() < 1:

@@ -38,6 +38,27 @@ class PreviousFrame:
     grey: Tensor | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class DetectedFrame:
+    """Objects of a frame, and what they were computed from.
+
+    Args:
+        objects: The objects, highest score first.
+        context: Context of the next frame.
+        image: Input of the network, RGB (3, H, W), uint8.
+        pyramid: Feature maps that the objects were pooled from.
+        boxes: Boxes in pixels of this input (N, 4).
+        shapes: Mask probabilities in the boxes (N, 28, 28); None if masks are drawn on demand.
+    """
+
+    objects: Detections
+    context: PreviousFrame
+    image: Tensor
+    pyramid: Pyramid
+    boxes: Tensor
+    shapes: Tensor | None
+
+
 class Backend(Protocol):
     """Implementation of the network of a :class:`CenterMask`, with the same methods."""
 
@@ -273,6 +294,12 @@ class CenterMask(nn.Module, Detector):
             The objects, highest score first, with features (N, C, 14, 14) in float32; and the context of the next
             frame. Boxes are clipped to the frame only if masks are not drawn on demand.
         """
+        detected = self.look(frame, context)
+        return detected.objects, detected.context
+
+    @torch.no_grad()
+    def look(self, frame: Frame, context: PreviousFrame | None = None) -> DetectedFrame:
+        """Detect the objects of a frame as :meth:`detect` does, and keep what they were computed from."""
         image = self.resize(frame.image)
         grey = None if self.alignment is None else self.alignment.grey(image)
         with self.precision():
@@ -280,8 +307,15 @@ class CenterMask(nn.Module, Detector):
             previous = None if context is None else self.align(context, grey)
             pyramid, outputs = (self.backend or self).dense(images, previous)
             objects = self.objects(pyramid, outputs, images, frame.size)
-        after = PreviousFrame(self.head_levels(pyramid), grey)
-        return objects if self.masks_on_demand else self.segment(objects, frame.size), after
+        shapes = None if self.masks_on_demand else self._shapes(objects)
+        return DetectedFrame(
+            objects if shapes is None else self._pasted(objects, shapes, frame.size),
+            PreviousFrame(self.head_levels(pyramid), grey),
+            image,
+            pyramid,
+            objects.boxes * _extent(objects.boxes, image.shape[1:]) / _extent(objects.boxes, frame.size),
+            shapes,
+        )
 
     def objects(
         self, pyramid: Pyramid, outputs: Sequence[DenseOutput], images: Tensor, frame_size: tuple[int, int]
@@ -302,7 +336,7 @@ class CenterMask(nn.Module, Detector):
         if not self.masks_on_demand:
             objects = objects.replace(boxes=clip_boxes_to_image(objects.boxes, size))
         features = self.pool(pyramid, [objects.boxes], [size], images).float()
-        scale = objects.boxes.new_tensor([frame_size[1] / size[1], frame_size[0] / size[0]]).repeat(2)
+        scale = _extent(objects.boxes, frame_size) / _extent(objects.boxes, size)
         return objects.replace(boxes=objects.boxes * scale, features=features)
 
     @torch.no_grad()
@@ -324,11 +358,18 @@ class CenterMask(nn.Module, Detector):
                 f"Expected objects with pooled features (N, C, 14, 14), got {detections!r}: segment those that "
                 "detect() returned"
             )
+        return self._pasted(detections, self._shapes(detections), size)
+
+    def _shapes(self, detections: Detections) -> Tensor:
+        """Compute the probabilities of the masks (N, 28, 28)."""
+        assert detections.features is not None
         with self.precision():
-            logits = (self.backend or self).mask_logits(detections.features, detections.labels)  # (N, 28, 28)
-        probability = logits.float().sigmoid()
+            logits = (self.backend or self).mask_logits(detections.features, detections.labels)
+        return logits.float().sigmoid()
+
+    def _pasted(self, detections: Detections, shapes: Tensor, size: tuple[int, int]) -> Detections:
         boxes = clip_boxes_to_image(detections.boxes, size)
-        return detections.replace(boxes=boxes, masks=paste_masks(probability, boxes, size, self.mask_threshold))
+        return detections.replace(boxes=boxes, masks=paste_masks(shapes, boxes, size, self.mask_threshold))
 
     def precision(self) -> AbstractContextManager[object]:
         """Return the context manager that computes in the data type of ``autocast``."""
@@ -338,6 +379,11 @@ class CenterMask(nn.Module, Detector):
     def __repr__(self) -> str:
         fused = "" if self.fusers is None else ", with ResFuser"
         return f"{type(self).__name__}({self.head.num_classes} classes, {self.backbone!r}{fused})"
+
+
+def _extent(boxes: Tensor, size: Sequence[int]) -> Tensor:
+    """Width, height, width and height of a picture of a size (H, W), to scale boxes (4,)."""
+    return boxes.new_tensor([size[1], size[0], size[1], size[0]])
 
 
 def network_size(size: tuple[int, int], min_size: int, max_size: int) -> tuple[int, int]:
