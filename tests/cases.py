@@ -4,7 +4,10 @@ from pathlib import Path
 
 import torch
 
+from tests.parity import seeded
 from tltm_graph import Detections, Detector, Frame
+from tltm_graph.association import AppearanceModel
+from tltm_graph.graph import TRANSITION
 from tltm_graph.io.output import LEDGER
 
 SIZE = (40, 200)
@@ -95,3 +98,24 @@ class FixedLogits:
 
     def score(self, graph) -> torch.Tensor:
         return self.logits
+
+
+def with_embeddings(frames: list[Detections]) -> list[Detections]:
+    """Objects with the same embedding in every frame, by id."""
+    return [f.replace(embeddings=torch.stack([seeded(f"look {i}", (8,)) for i in f.ids.tolist()])) for f in frames]
+
+
+class SameAppearance(AppearanceModel):
+    """An appearance model with confident logits from the similarity of embeddings."""
+
+    def encode(self, detections: Detections) -> torch.Tensor:
+        return detections.embeddings
+
+    def score(self, graph) -> torch.Tensor:
+        row, column = graph[TRANSITION].edge_index
+        similarity = torch.cosine_similarity(graph["previous"].x[row], graph["current"].x[column])
+        return 80 * (similarity - 0.9)
+
+    def evidence(self, graph) -> dict[str, torch.Tensor]:
+        logits = self.score(graph)
+        return {"colour": logits / 4, "texture": 3 * logits / 4}

@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from tests.cases import Script, blank, drawn
+from tests.cases import SameAppearance, Script, blank, drawn, with_embeddings
 from tests.explanation.saved_runs import oracle, related, saved, scene
 from tltm_graph import Tracker
-from tltm_graph.association import GeometricAffinity, HungarianSolver
+from tltm_graph.association import GeometricAffinity, HungarianSolver, LearnedAffinity
 from tltm_graph.explanation import explain
 
 
@@ -63,6 +63,39 @@ def test_a_relation_model_shows_as_appearance(tmp_path):
             row=row,
             make_tracker=lambda detector: Tracker(detector, GeometricAffinity(threshold=9)),
         )
+
+
+def by_appearance(detector):
+    return Tracker(detector, LearnedAffinity.from_file(appearance=SameAppearance()))
+
+
+def test_the_role_of_appearance(tmp_path):
+    """a and b swap places between two frames: motion alone swaps their ids."""
+    frames = with_embeddings(drawn("a........b\nb........a"))
+    graph, _ = saved(by_appearance(Script(frames)), map(blank, range(2)), tmp_path / "graph.zip")
+    told = explain(graph, 1, row=0, make_tracker=by_appearance)
+    assert told.continues == 1
+    assert told.appearance.continues == 2
+    assert told.appearance.score < told.score
+    colour, texture = told.appearance.evidence["colour"], told.appearance.evidence["texture"]
+    assert colour + texture == pytest.approx(80 * 0.1, abs=1e-3)
+    text = told.text()
+    assert "  log-odds of the appearance: +8.00 = colour +2.00, texture +6.00\n" in text
+    assert f"  without appearance the edge would score {told.appearance.score:+.2f}, and the object would" in text
+    assert "and the object would continue track 2\n" in text
+    same = explain(graph, 0, row=0, make_tracker=by_appearance)
+    assert same.appearance is None, "there is nothing to compare with in the first frame"
+
+
+def test_appearance_that_changes_nothing_and_none(tmp_path):
+    frames = with_embeddings(drawn("a..b\na..b"))
+    graph, _ = saved(by_appearance(Script(frames)), map(blank, range(2)), tmp_path / "graph.zip")
+    told = explain(graph, 1, row=0, make_tracker=by_appearance)
+    assert told.appearance.continues == told.continues == 1
+    assert "and the decision would be the same\n" in told.text()
+    assert json.loads(json.dumps(told.to_dict()))["appearance"]["continues"] == 1
+    graph, _ = saved(Tracker(Script(frames)), map(blank, range(2)), tmp_path / "plain.zip")
+    assert explain(graph, 1, row=0).appearance is None
 
 
 def test_text_and_data(tmp_path):

@@ -1,12 +1,11 @@
 import pytest
 import torch
 
-from tests.cases import CROSSING, EMPTY_FRAMES, LEAVING, Script, blank, drawn
-from tests.parity import seeded
+from tests.cases import CROSSING, EMPTY_FRAMES, LEAVING, SameAppearance, Script, blank, drawn, with_embeddings
 from tltm_graph import Detections, Frame, MovingShapes, Tracker, TransitionGNN
 from tltm_graph.association import GeometricAffinity, GreedySolver, LearnedAffinity
 from tltm_graph.detectors import OracleDetector
-from tltm_graph.graph import TRANSITION, PruneCandidates
+from tltm_graph.graph import PruneCandidates
 from tltm_graph.models import RelationModel
 from tltm_graph.nn import InstanceEncoder
 
@@ -64,23 +63,6 @@ def test_dropped_frames_are_gaps_in_the_index():
         shown.append(detections.ids.tolist())
     assert shown == [[1]] * 5, "the velocity carries it over three dropped frames"
     assert state.decision.time_since_update.round().tolist() == [3]
-
-
-def with_embeddings(frames: list[Detections]) -> list[Detections]:
-    """Objects with the same embedding in every frame, by id."""
-    return [f.replace(embeddings=torch.stack([seeded(f"look {i}", (8,)) for i in f.ids.tolist()])) for f in frames]
-
-
-class SameAppearance:
-    """An appearance model with confident logits from the similarity of embeddings."""
-
-    def encode(self, detections: Detections) -> torch.Tensor:
-        return detections.embeddings
-
-    def score(self, graph) -> torch.Tensor:
-        row, column = graph[TRANSITION].edge_index
-        similarity = torch.cosine_similarity(graph["previous"].x[row], graph["current"].x[column])
-        return 80 * (similarity - 0.9)
 
 
 def test_an_appearance_model_makes_matches_that_geometry_cannot():

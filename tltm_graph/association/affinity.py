@@ -65,13 +65,19 @@ class EdgeExplanation:
         return sum(self.terms.values()) + sum(message.value for message in self.messages)
 
 
+@runtime_checkable
 class AppearanceModel(Protocol):
-    """Learned comparison of appearance, a part of an affinity: :class:`tltm_graph.models.RelationModel` is one."""
+    """Learned comparison of appearance, a part of an affinity: :class:`tltm_graph.models.RelationModel` is one.
 
+    Inherit from it and implement :meth:`encode` and :meth:`score`.
+    """
+
+    @abstractmethod
     def encode(self, detections: Detections) -> Tensor:
         """Compute the appearance embeddings (N, F) of the objects of one frame."""
         ...
 
+    @abstractmethod
     def score(self, graph: HeteroData) -> Tensor:
         """Score the edges of a graph whose nodes have embeddings ``x``.
 
@@ -83,6 +89,10 @@ class AppearanceModel(Protocol):
             Edge logits (E,): log-odds that both ends are the same object.
         """
         ...
+
+    def evidence(self, graph: HeteroData) -> dict[str, Tensor]:
+        """Decompose the logits of :meth:`score` into named summands, each (E,); by default into one."""
+        return {"appearance": self.score(graph)}
 
 
 @runtime_checkable

@@ -31,7 +31,8 @@ from tltm_graph.structures import Detections
 SHIPPED = Path(str(files("tltm_graph"))) / "weights" / "association_head.safetensors"
 """Weights of the association head that comes with the package."""
 
-_GATED = -50.0  # score of an edge outside the gate
+GATED = -50.0
+"""Score of an edge outside the gate."""
 
 
 class LearnedAffinity(Affinity):
@@ -112,7 +113,7 @@ class LearnedAffinity(Affinity):
             values / self.temperature
             for values in self.head(features.previous, features.current, features.edge_index, features.edges)
         )
-        edges = logits.new_full((graph[TRANSITION].edge_index.shape[1],), _GATED)
+        edges = logits.new_full((graph[TRANSITION].edge_index.shape[1],), GATED)
         edges[features.kept] = logits
         return EdgeScores(edges, births, misses, {"motion": edges}, objects)
 
@@ -125,7 +126,7 @@ class LearnedAffinity(Affinity):
         features = self._features(graph)
         place = (features.kept == edge).nonzero().flatten()
         if len(place) == 0:
-            return EdgeExplanation({"too far": _GATED}, ())
+            return EdgeExplanation({"too far": GATED}, ())
         head = copy.deepcopy(self.head).double()
         average = tuple(part[0].mean for part in (head.previous, head.current, head.edge))
         explainer = Explainer(
@@ -147,6 +148,10 @@ class LearnedAffinity(Affinity):
             if (i == track) != (j == detection) and value != 0
         ]
         return EdgeExplanation(terms, tuple(sorted(messages, key=lambda message: -abs(message.value))))
+
+    def without_appearance(self) -> "LearnedAffinity":
+        """Return the affinity without its appearance model, which scores by motion alone."""
+        return LearnedAffinity(self.head, self.temperature)
 
     def _features(self, graph: HeteroData) -> MotionFeatures:
         return motion_features(graph, None if self.appearance is None else self.appearance.score(graph))

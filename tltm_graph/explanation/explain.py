@@ -5,8 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tltm_graph.association import Decision
+from tltm_graph.association import Decision, LearnedAffinity
 from tltm_graph.association.affinity import Message
+from tltm_graph.association.learned_affinity import GATED
 from tltm_graph.association.margin import Counterfactual, counterfactual, runner_up
 from tltm_graph.detectors import Detector
 from tltm_graph.explanation.replay import replay
@@ -52,6 +53,22 @@ class Change:
 
 
 @dataclass(frozen=True)
+class AppearanceRole:
+    """Role of the appearance model in a decision.
+
+    Args:
+        evidence: Named summands of its logit for the edge, in log-odds.
+        score: Score of the edge without the appearance model; None if motion alone rules it out.
+        continues: Track that the detection would continue without the appearance model; None for a birth or a rejected
+            detection.
+    """
+
+    evidence: dict[str, float]
+    score: float | None
+    continues: int | None
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Explanation of a tracker's decision on one detection, from :func:`explain`.
 
@@ -77,6 +94,7 @@ class Explanation:
         flip: Smallest change of one edge score that changes the decision, with tracks as ``previous`` and ``then``;
             None if no single change is enough.
         missed: Missed track that was asked for; the detection is then the one with the highest gain for it.
+        appearance: Role of the appearance model; None if there is none.
     """
 
     frame: int
@@ -96,6 +114,7 @@ class Explanation:
     runner_up: tuple[Change, ...]
     flip: Counterfactual | None
     missed: int | None = None
+    appearance: AppearanceRole | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain data, for JSON."""
@@ -120,6 +139,8 @@ class Explanation:
             rest = sum(message.value for message in self.messages[num_messages:])
             if len(self.messages) > num_messages:
                 lines.append(f"    {rest:+7.2f}  from {len(self.messages) - num_messages} others")
+        if self.appearance is not None:
+            lines += self._appearance_lines(self.appearance)
         for candidate in self.candidates[:num_candidates]:
             waited = round(candidate.time_since_update)
             ago = "1 frame" if waited == 1 else f"{waited} frames"
@@ -142,6 +163,21 @@ class Explanation:
                 f"{self.flip.previous} it would have been {outcome}"
             )
         return "\n".join(lines)
+
+    def _appearance_lines(self, appearance: AppearanceRole) -> list[str]:
+        parts = ", ".join(f"{name} {value:+.2f}" for name, value in appearance.evidence.items())
+        total = sum(appearance.evidence.values())
+        score = "be too far away" if appearance.score is None else f"score {appearance.score:+.2f}"
+        if appearance.continues == self.continues:
+            outcome = "the decision would be the same"
+        elif appearance.continues is None:
+            outcome = "the object would be unmatched"
+        else:
+            outcome = f"the object would continue track {appearance.continues}"
+        return [
+            f"  log-odds of the appearance: {total:+.2f} = {parts}",
+            f"  without appearance the edge would {score}, and {outcome}",
+        ]
 
     def _outcome(self) -> str:
         if self.continues is not None:
@@ -273,6 +309,25 @@ def _explain(
         if flip is None
         else Counterfactual(ids[flip.previous], flip.current, flip.change, ids[flip.then] if flip.then >= 0 else -1),
         missed=missed,
+        appearance=None if about is None else _appearance_role(decision, row, about, tracker),
+    )
+
+
+def _appearance_role(decision: Decision, row: int, edge: int, tracker: Tracker) -> AppearanceRole | None:
+    """Decide again without the appearance model."""
+    affinity, graph = tracker.affinity, decision.graph
+    if not isinstance(affinity, LearnedAffinity) or affinity.appearance is None or graph is None:
+        return None
+    scores = affinity.without_appearance().score(graph)
+    sizes = len(decision.previous), len(decision.current)
+    assignment = tracker.solver(decision.edge_index, scores.edges, sizes, scores.births, scores.misses)
+    continued = assignment.previous[assignment.current == row].tolist()
+    assert decision.previous.ids is not None
+    score = float(scores.edges[edge])
+    return AppearanceRole(
+        evidence={name: float(value[edge]) for name, value in affinity.appearance.evidence(graph).items()},
+        score=None if score <= GATED else score,
+        continues=int(decision.previous.ids[continued[0]]) if continued else None,
     )
 
 

@@ -8,7 +8,7 @@ from torch_geometric.data import HeteroData
 from torchvision.models.resnet import Bottleneck
 from torchvision.ops import FrozenBatchNorm2d
 
-from tltm_graph.association import LearnedAffinity
+from tltm_graph.association import AppearanceModel, LearnedAffinity
 from tltm_graph.detectors import Detector
 from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.detectors.centermask.model import PreviousFrame
@@ -18,7 +18,7 @@ from tltm_graph.nn.appearance_encoder import edge_cosine_similarity
 from tltm_graph.structures import Detections, Frame
 
 
-class RelationModel(nn.Module):
+class RelationModel(nn.Module, AppearanceModel):
     """Appearance model of an encoder and a GNN: from a detector's features to edge logits.
 
     Args:
@@ -97,7 +97,7 @@ class RelationModel(nn.Module):
         return torch.cat([4 * similarity, log_time], dim=1)  # (E, 2 groups + 1)
 
 
-class TLTM(nn.Module, Detector):
+class TLTM(nn.Module, Detector, AppearanceModel):
     """Two-level temporal relation model (arXiv 2210.16795), trained end to end.
 
     It has a CenterMask, whose pyramid is fused with that of the previous frame, and a GNN, which scores the edges
@@ -168,6 +168,10 @@ class TLTM(nn.Module, Detector):
     def score(self, graph: HeteroData) -> Tensor:
         """Compute edge logits (E,): :meth:`RelationModel.score`."""
         return self.relation.score(graph)
+
+    def evidence(self, graph: HeteroData) -> dict[str, Tensor]:
+        """Decompose the edge logits: :meth:`RelationModel.evidence`."""
+        return self.relation.evidence(graph)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.detector!r}, {self.relation.encoder!r}, {self.relation.gnn!r})"
