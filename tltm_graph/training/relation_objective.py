@@ -59,6 +59,22 @@ def relation_losses(relation: RelationModel, graph: HeteroData, transition_weigh
     return losses
 
 
+def encoded_batch(relation: RelationModel, graphs: Sequence[HeteroData]) -> HeteroData:
+    """Join graphs with pooled features to one graph with embeddings ``x`` and, if they have some, ``mean_x``.
+
+    Raises:
+        ValueError: If there is no graph.
+    """
+    if not graphs:
+        raise ValueError("Expected at least one graph to learn from, got none")
+    batch = Batch.from_data_list(list(graphs))
+    for side in ("previous", "current"):
+        batch[side].x = relation.encoder(batch[side].x.float())
+    if "earlier" in batch.node_types:
+        batch["previous"].mean_x = _mean_embeddings(relation, batch)
+    return batch
+
+
 class RelationObjective:
     """Losses of a relation model on graphs with pooled features: the same as in :class:`PairObjective`.
 
@@ -84,15 +100,8 @@ class RelationObjective:
         Raises:
             ValueError: If there is no graph, or the model cannot learn transitions.
         """
-        if not graphs:
-            raise ValueError("Expected at least one graph to learn from, got none")
         relation = model if isinstance(model, RelationModel) else model.relation
-        batch = Batch.from_data_list(list(graphs))
-        for side in ("previous", "current"):
-            batch[side].x = relation.encoder(batch[side].x.float())
-        if "earlier" in batch.node_types:
-            batch["previous"].mean_x = _mean_embeddings(relation, batch)
-        return relation_losses(relation, batch, self.transition_weight)
+        return relation_losses(relation, encoded_batch(relation, graphs), self.transition_weight)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(transition_weight={self.transition_weight})"
