@@ -20,8 +20,10 @@ clean frame.
 import argparse
 import contextlib
 import io
+import json
 import statistics
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +32,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -41,11 +44,14 @@ from benchmarks.timing import machine
 from tltm_graph import Detections, Frame, read_frames
 from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.detectors.centermask.model import PreviousFrame, Pyramid
+from tltm_graph.formats import COCO as COCO_NAMES
+from tltm_graph.frame_pairs import HallucinatedMotion
 from tltm_graph.frame_pairs.degradation import DEGRADATIONS
 from tltm_graph.frame_pairs.sampling import seeded_generator
 from tltm_graph.models import centermask_pico, for_inference, load_model
 from tltm_graph.models.pretrained import load_weights
 from tltm_graph.nn import ResFuser
+from tltm_graph.ops import mask_iou
 
 STRENGTHS = (0.15, 0.5)
 MODES = ("previous clean", "degraded otherwise", "degraded alike")
@@ -319,11 +325,11 @@ def compare_sequences(forms: Forms, videos: Mapping[str, Sequence[Frame]], lengt
     alone = forms["alone"][0]
     for number, (name, frames) in enumerate(tqdm(videos.items(), desc="sequences", unit=" videos", file=sys.stderr)):
         states: dict[tuple[str, int], State | None] = {}
-        stretches = _stretches(min(length, len(frames)), number)
+        kinds = stretches(min(length, len(frames)), number)
         for frame in frames[:length]:
             clean = look(alone.detector, frame)
             truth = _clean_objects(alone, clean)
-            stretch = stretches[frame.index]
+            stretch = kinds[frame.index]
             seen = clean if stretch is None else look(alone.detector, degraded(frame, *stretch, frame.index))
             condition = "clean frames" if stretch is None else "degraded frames"
             for form_name, trainings in forms.items():
@@ -333,7 +339,7 @@ def compare_sequences(forms: Forms, videos: Mapping[str, Sequence[Frame]], lengt
     return results
 
 
-def _stretches(length: int, seed: int) -> list[tuple[str, float, int] | None]:
+def stretches(length: int, seed: int) -> list[tuple[str, float, int] | None]:
     """Degradation of each frame of a video, None for a clean one."""
     random = np.random.default_rng(seed)
     kinds: list[tuple[str, float, int] | None] = []
@@ -342,6 +348,99 @@ def _stretches(length: int, seed: int) -> list[tuple[str, float, int] | None]:
         kind = str(random.choice(list(DEGRADATIONS)))
         kinds += [(kind, float(random.choice(STRENGTHS)), seed)] * int(random.integers(4, 11))
     return kinds[:length]
+
+
+def compare_stills(forms: Forms, data: Path, count: int) -> Results:
+    """Images of COCO val2017 with all objects labelled, degraded and clean; the previous frame is a moved copy."""
+    results: Results = defaultdict(Rows)
+    alone = forms["alone"][0]
+    folder = data / "coco_subset"
+    content = json.loads((folder / "instances.json").read_text(encoding="utf-8"))
+    chosen = {image["id"] for image in content["images"] if image["split"] == "val2017" and image["complete"]}
+    labels = {category["id"]: COCO_NAMES.index(category["name"]) for category in content["categories"]}
+    rows: dict[int, list[dict]] = defaultdict(list)
+    for row in content["annotations"]:
+        rows[row["image_id"]].append(row)
+    images = [image for image in content["images"] if image["id"] in chosen][:count]
+    motion = HallucinatedMotion(scale=(0.95, 1.1), translation=0.04, rotation=4, blur_probability=0, brightness=0)
+    for number, image in enumerate(tqdm(images, desc="stills", unit=" images", file=sys.stderr)):
+        frame = next(iter(read_frames(folder / "images" / image["file_name"])))
+        truth = _true_objects(rows[image["id"]], labels, frame.size)
+        moved, _ = motion(frame.image, Detections.empty(), seeded_generator(number))
+        states = _states(forms, look(alone.detector, replace(frame, image=moved)))
+        _collect(results, forms, states, look(alone.detector, frame), truth, "clean", f"fold {number % 10}", number)
+        kind = list(DEGRADATIONS)[number % len(DEGRADATIONS)]
+        seen = look(alone.detector, degraded(frame, kind, STRENGTHS[number // 5 % 2], number))
+        _collect(results, forms, states, seen, truth, "degraded", f"fold {number % 10}", number)
+    return results
+
+
+def _true_objects(rows: Sequence[dict], labels: Mapping[int, int], size: tuple[int, int]) -> Detections:
+    masks = [coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(r["segmentation"], *size))) for r in rows]
+    boxes = torch.tensor([row["bbox"] for row in rows]).reshape(-1, 4)
+    return Detections(
+        boxes=torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], dim=1),
+        scores=torch.ones(len(rows)),
+        labels=torch.tensor([labels[row["category_id"]] for row in rows], dtype=torch.int64),
+        masks=torch.from_numpy(np.stack(masks)).bool() if masks else torch.zeros(0, *size, dtype=torch.bool),
+    )
+
+
+FAST = ("bmx-trees", "breakdance", "dance-twirl", "dog", "goat", "horsejump-high", "libby", "parkour", "hockey")
+"""Sequences of DAVIS-2016 in which the object or the camera moves fast."""
+
+
+def compare_natural(forms: Forms, data: Path, videos: Mapping[str, Sequence[Frame]]) -> str:
+    """Table for footage as filmed: how well the annotated object of fast sequences is found, frame after frame.
+
+    An object is found where a detection of score 0.3 or more covers it, alone or with a second one (rider and horse),
+    with an IoU of at least 0.5.
+    """
+    shares: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    overlaps: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for name in [name for name in FAST if name in videos]:
+        states: dict[tuple[str, int], State | None] = {}
+        annotations = sorted((data / "davis2016" / "Annotations" / "480p" / name).iterdir())
+        for frame, path in zip(tqdm(videos[name], desc=name, file=sys.stderr), annotations, strict=True):
+            picture = Image.open(path).resize(frame.size[::-1], Image.Resampling.NEAREST)
+            true = torch.from_numpy(np.array(picture) > 0)[None]
+            seen = look(forms["alone"][0].detector, frame)
+            for form_name, trainings in forms.items():
+                for i, form in enumerate(trainings):
+                    states[form_name, i], found = form(states.get((form_name, i)), seen)
+                    best = _best_overlap(found[found.scores >= 0.3].masks, true)
+                    shares[form_name][name].append(100.0 * (best >= 0.5))
+                    overlaps[form_name][name].append(100 * best)
+    lines = ["| as filmed | objects found | mean IoU |", "|---|--:|--:|"]
+    for form_name in shares:
+        cells = []
+        for of in (shares, overlaps):
+            means = {video: statistics.fmean(values) for video, values in of[form_name].items()}
+            gains = [means[video] - statistics.fmean(of["alone"][video]) for video in means]
+            error = statistics.stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else float("nan")
+            gain = "" if form_name == "alone" else f" ({statistics.fmean(gains):+.1f} ± {error:.1f})"
+            cells.append(f"{statistics.fmean(means.values()):.1f}{gain}")
+        lines.append(f"| {form_name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _best_overlap(masks: Tensor | None, true: Tensor) -> float:
+    """Highest IoU with one mask or the union of two."""
+    if masks is None or not len(masks):
+        return 0.0
+    first = mask_iou(masks, true)[:, 0]
+    both = mask_iou(masks | masks[first.argmax()], true)[:, 0]
+    return float(torch.maximum(first.max(), both.max()))
+
+
+def time_of(form: Form, frames: Sequence[Frame]) -> float:
+    """Median milliseconds of a frame, from its pixels to masks."""
+    state, seconds = None, []
+    for frame in frames:
+        start = time.perf_counter()
+        state, _ = form(state, look(form.detector, frame))
+        seconds.append(time.perf_counter() - start)
+    return 1000 * statistics.median(seconds[3:])
 
 
 def table(results: Results, kind: str, score: int, conditions: Mapping[str, Callable[[str], bool]]) -> str:
@@ -400,7 +499,9 @@ def main() -> None:
     parser.add_argument("--videos", nargs="*", help="DAVIS-2016 sequences; default: all")
     parser.add_argument("--pairs", type=int, default=4, help="pairs of each video (default: %(default)s)")
     parser.add_argument("--length", type=int, default=40, help="frames of a sequence (default: %(default)s)")
-    parser.add_argument("--parts", nargs="+", default=["pairs", "sequences"], choices=("pairs", "sequences"))
+    parser.add_argument("--stills", type=int, default=176, help="images of COCO val2017 (default: %(default)s)")
+    parts = ("pairs", "sequences", "stills", "natural", "time")
+    parser.add_argument("--parts", nargs="+", default=parts, choices=parts)
     options = parser.parse_args()
     forms = build_forms(options.aligned, options.unaligned, options.residual)
     videos = davis_videos(options.data, options.videos)
@@ -420,6 +521,19 @@ def main() -> None:
         groups = {name: lambda c, name=name: c == name for name in ("degraded frames", "clean frames")}
         for kind in ("bbox", "segm"):
             print(table(results, kind, 1, groups) + "\n")
+    if "stills" in options.parts:
+        results = compare_stills(forms, options.data, options.stills)
+        groups = {name: lambda c, name=name: c == name for name in ("degraded", "clean")}
+        for kind in ("bbox", "segm"):
+            for score in (0, 1):
+                print(table(results, kind, score, groups) + "\n")
+    if "natural" in options.parts:
+        print(compare_natural(forms, options.data, videos) + "\n")
+    if "time" in options.parts:
+        frames = next(iter(videos.values()))[:33]
+        times = {name: time_of(trainings[0], frames) for name, trainings in forms.items()}
+        for name, value in times.items():
+            print(f"{name}: {value:.1f} ms a frame, {value / times['alone']:.2f} × alone")
 
 
 if __name__ == "__main__":

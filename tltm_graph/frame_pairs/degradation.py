@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-import torch.nn.functional as nnf
 from PIL import Image
 from torch import Tensor
 
@@ -20,8 +19,8 @@ def blur_by_motion(image: Tensor, strength: float, generator: torch.Generator) -
 
 
 def defocus(image: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Blur with a disc whose radius is 0.5 % to 2 % of the shorter side."""
-    radius = max(1.0, (0.005 + 0.015 * strength) * _side(image))
+    """Blur with a disc whose radius is 0.8 % to 3 % of the shorter side."""
+    radius = max(1.0, (0.008 + 0.022 * strength) * _side(image))
     reach = int(radius) + 1
     axis = torch.arange(-reach, reach + 1)
     kernel = (radius + 0.5 - (axis[:, None] ** 2 + axis[None] ** 2).sqrt()).clamp(0, 1)
@@ -36,14 +35,10 @@ def darken(image: Tensor, strength: float, generator: torch.Generator) -> Tensor
 
 
 def compress(image: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Compress as JPEG of quality 15 to 3, at half the size and back."""
-    half = [max(1, side // 2) for side in image.shape[1:]]
-    small = nnf.interpolate(image[None].float(), half, mode="area")[0].round_().to(torch.uint8)
+    """Compress as JPEG of quality 16 to 2."""
     file = io.BytesIO()
-    Image.fromarray(small.permute(1, 2, 0).numpy()).save(file, "JPEG", quality=round(15 - 12 * strength))
-    decoded = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)
-    values = nnf.interpolate(decoded[None].float(), list(image.shape[1:]), mode="bilinear", align_corners=False)[0]
-    return values.round_().clamp_(0, 255).to(torch.uint8)
+    Image.fromarray(image.permute(1, 2, 0).numpy()).save(file, "JPEG", quality=round(16 - 14 * strength))
+    return torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)
 
 
 def occlude(image: Tensor, strength: float, generator: torch.Generator) -> Tensor:
