@@ -62,8 +62,8 @@ def pool_levels(levels: Sequence[Tensor], strides: Sequence[int], boxes: Tensor,
 class EvidenceEncoder(nn.Module):
     """Encoder of the pooled evidence of objects: it embeds pooled maps and keeps the histograms beside them.
 
-    The maps are standardised by running statistics, multiplied by the mask, which is also a channel of its own, and
-    reduced by convolutions. A linear map of all positions gives a unit vector.
+    The maps are standardised by running statistics. Convolutions reduce them, with the mask as one more channel. A
+    linear map of all positions gives a unit vector.
 
     Args:
         map_channels: Number of channels of the pooled maps.

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ import torch
 import torch.nn.functional as F
 from scipy.optimize import minimize
 from torch import Tensor
+from torch.optim import Optimizer
 from torch_geometric.data import HeteroData
 
 from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.graph import TRANSITION, frame_pair_graph
 from tltm_graph.io import read_frames
 from tltm_graph.io.output import write_atomically
+from tltm_graph.models import TLTM, load_model
 from tltm_graph.models.appearance import AppearanceEvidence
 from tltm_graph.models.tltm import detector_of
 from tltm_graph.structures import Detections
@@ -33,15 +35,29 @@ class AppearanceTraining(TrainingModule):
     """A model with :class:`AppearanceEvidence` that learns from stills and is calibrated on videos.
 
     Args:
-        *args: Arguments of :class:`TrainingModule`.
+        model: Model whose ``relation`` is the appearance model.
+        objective: Function of the losses, as for :class:`TrainingModule`.
+        optimizer: Function that makes the optimiser.
+        schedule: Function of the learning rate's factor.
+        clip_norm: Maximum norm of the gradient.
+        ema_decay: Decay of the average.
         clips: Videos without labels, to calibrate on; none leaves the model as it is.
         detector: Weights of the model that detects the objects of the clips, see
             :func:`tltm_graph.models.load_model`.
-        **kwargs: Arguments of :class:`TrainingModule`.
     """
 
-    def __init__(self, *args: Any, clips: Sequence[str] = (), detector: str = "centermask-pico", **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        model: TLTM,
+        objective: Callable[[Any, Any], dict[str, Tensor]],
+        optimizer: Callable[[Iterable[Any]], Optimizer] = torch.optim.AdamW,
+        schedule: Callable[[int, int], float] | None = None,
+        clip_norm: float = 5.0,
+        ema_decay: float = 0.99,
+        clips: Sequence[str] = (),
+        detector: str = "centermask-pico",
+    ) -> None:
+        super().__init__(model, objective, optimizer, schedule, clip_norm, ema_decay)
         self.clips, self.detector = tuple(clips), detector
 
     def export(self, folder: Path) -> None:

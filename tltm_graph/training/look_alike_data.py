@@ -16,7 +16,7 @@ from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.frame_pairs.annotated_video import AnnotatedVideo, visible_objects
 from tltm_graph.frame_pairs.datasets import StillPairs
 from tltm_graph.frame_pairs.hallucinated_views import HallucinatedView
-from tltm_graph.frame_pairs.sampling import Permutation, chance, integer, seeded_generator
+from tltm_graph.frame_pairs.sampling import Permutation, chance, integer, seeded_generator, uniform
 from tltm_graph.graph import TRANSITION, frame_pair_graph
 from tltm_graph.models import load_model
 from tltm_graph.models.appearance import pool_evidence
@@ -84,8 +84,8 @@ def look_alike_graph(
     anchor: int,
     kinds: Sequence[ViewKind],
     generator: torch.Generator,
-    max_objects: int = 10,
-    missing: float = 0.15,
+    max_objects: int = 12,
+    missing: float = 0.5,
 ) -> HeteroData:
     """Sample a graph between look-alikes in two frames.
 
@@ -100,7 +100,7 @@ def look_alike_graph(
         kinds: Kinds of the views.
         generator: Source of all random numbers.
         max_objects: Maximum number of objects.
-        missing: Probability that an object is missing in a frame, in [0, 1).
+        missing: Maximum probability that an object is missing in a frame, in [0, 1). Each frame has its own.
 
     Returns:
         A graph whose nodes have pooled evidence ``x``, and whose edges have ``y (E,)``, 1 where both ends are the same
@@ -115,6 +115,7 @@ def look_alike_graph(
         plain = [k for k in range(len(kinds)) if k != current_view]
     order = [plain[k] for k in torch.randperm(len(plain), generator=generator).tolist()]
     num_earlier = integer(generator, 1, 3) if chance(generator, 0.5) else 0
+    left_out = [uniform(generator, 0.0, missing) for _ in range(2)]
     previous: list[tuple[int, int, Tensor]] = []
     current: list[tuple[int, int, Tensor]] = []
     earlier, of = [], []
@@ -122,14 +123,14 @@ def look_alike_graph(
         label = int(images[image].labels[row])
         rows = [(view, _find(images[image].views[view], row)) for view in order]
         rows = [(view, place) for view, place in rows if place is not None]
-        if rows and not chance(generator, missing):
+        if rows and not chance(generator, left_out[0]):
             view, place = rows[0]
             for other, other_place in rows[1 : 1 + num_earlier]:
                 earlier.append(images[image].views[other].x[other_place])
                 of.append(len(previous))
             previous.append((identity, label, images[image].views[view].x[place]))
         place = _find(images[image].views[current_view], row)
-        if place is not None and not chance(generator, missing):
+        if place is not None and not chance(generator, left_out[1]):
             current.append((identity, label, images[image].views[current_view].x[place]))
     size = images[anchor].views[0].x.shape[1]
     graph = frame_pair_graph(_nodes(previous), _nodes(current))
@@ -218,7 +219,7 @@ class LookAlikeData(TrainingData):
         detector: str,
         view: HallucinatedView | None = None,
         box_noise: float = 0.04,
-        max_objects: int = 10,
+        max_objects: int = 12,
         batch_size: int = 12,
         num_workers: int = 1,
     ) -> None:
@@ -278,7 +279,7 @@ class _Views(Dataset[bytes]):
 
     def __getitem__(self, index: int) -> bytes:
         generator = seeded_generator(self.seed, index)
-        image, objects = _stretched(self.detector, self.images[index])
+        image, objects = stretched_image(self.detector, self.images[index])
         other = self.images[integer(generator, 0, len(self.images) - 1)]
         background = self.detector.resize(other.frame(0).image)
         views = []
@@ -293,8 +294,8 @@ class _Views(Dataset[bytes]):
         return pickle.dumps(CachedImage(objects.labels, tuple(views)))
 
 
-def _stretched(detector: CenterMask, still: AnnotatedVideo) -> tuple[Tensor, Detections]:
-    """Image at the network's size, and its objects with their rows as ids."""
+def stretched_image(detector: CenterMask, still: AnnotatedVideo) -> tuple[Tensor, Detections]:
+    """Resize a still image to the network's size, and its objects, whose ids become their rows."""
     frame, truth = still.frame(0), still.truth(0)
     image = detector.resize(frame.image)
     if truth.masks is None:
