@@ -57,10 +57,14 @@ STRENGTHS = (0.15, 0.5)
 MODES = ("previous clean", "degraded otherwise", "degraded alike")
 
 
-def residual_pico(class_names: Sequence[str] | None = None) -> CenterMask:
-    """Build centermask_pico with the published fusers, for training and for this benchmark."""
-    options = {} if class_names is None else {"class_names": tuple(class_names)}
-    return centermask_pico(fusers=[ResFuser(96, 96) for _ in range(4)], **options)
+def residual_pico() -> CenterMask:
+    """Build centermask_pico with the published fusers."""
+    return centermask_pico(fusers=[ResFuser(96, 96) for _ in range(4)])
+
+
+def unaligned_pico() -> CenterMask:
+    """Build centermask_pico with gated fusers of equal positions."""
+    return centermask_pico(fused=True, alignment=None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
     python benchmarks/real_tracking.py [--data FOLDER] [--weights NAME] [--length 60]
 
-As in table 3 of the paper (arXiv 2210.16795), parts are added one by one to the detector and a tracker by IoU. There are
+As in table 3 of arXiv 2210.16795, parts are added one by one to the detector and a tracker by IoU. There are
 three kinds of truth:
 
 instances   objects of two DAVIS-2016 sequences (davis2016_instances), whose boundary is the annotated one

@@ -11,6 +11,7 @@ from tltm_graph.printable import one_line
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from tltm_graph.cli.saved_run import SavedRun
     from tltm_graph.explanation import Explanation, SavedGraph
     from tltm_graph.structures import Frame
 
@@ -26,12 +27,14 @@ def explain(
     picture: File | None = None,
     source: str | None = None,
     weights: DetectorName | None = None,
+    alone: bool = False,
 ) -> "Explanation | None":
     """Explain the decision on an object of a saved run.
 
     Printed are the summands of the score of the object's edge, the other tracks it was compared with, the margin to the
-    next best assignment of the frame, and the smallest change of a score that changes the decision. Without --frame,
-    the decisions of the video with the smallest margins are listed.
+    next best assignment of the frame, and the smallest change of a score that changes the decision; also what the
+    appearance model contributed, if the run had one. Without --frame, the decisions of the video with the smallest
+    margins are listed.
 
     Args:
         graph: graph.zip of tltm-graph track --save-graph, or its folder.
@@ -41,9 +44,10 @@ def explain(
         limit: Number of decisions to list without --frame.
         output: JSON file for the explanation.
         picture: Picture of the object and the tracks it was compared with: .png, .svg or .pdf.
-        source: Video for the picture. Default: the source of the run.
+        source: Video for --picture and --alone. Default: the source of the run.
         weights: Detector with the appearance model, as tltm:FILE. Default: that of the run, if it is part of the
             package or a file beside the graph.
+        alone: Detect the frame again without the previous ones, to show what their fusion changed.
 
     Returns:
         Explanation; None without a frame.
@@ -58,8 +62,8 @@ def explain(
     for name, value in (("frame", frame), ("track", track), ("object", row), ("limit", limit)):
         check_number(name, value, 0)
     if frame is None:
-        if any(value is not None for value in (track, row, output, picture)):
-            raise ValueError("Expected --frame with --track, --object, --output or --picture, got no --frame")
+        if alone or any(value is not None for value in (track, row, output, picture)):
+            raise ValueError("Expected --frame with --track, --object, --output, --picture or --alone, got no --frame")
         print("margin  frame  object  track  class")
         for doubt in doubts(explanation.SavedGraph(graph), limit):
             print(f"{doubt.margin:6.3f} {doubt.frame:6d} {doubt.row:7d} {doubt.track:6d}  {one_line(doubt.label, 200)}")
@@ -76,11 +80,61 @@ def explain(
 
         tracks, objects = crops(run.graph, frame, run.pictures(source))
         draw_frame_pair(run.graph[frame], tracks, objects, run.graph.class_names, result.row).save(picture)
+    score = score_alone(run, frame, result.row, source, weights) if alone else None
     print(replace(result, label=one_line(result.label, 200)).text())
+    if score is not None:
+        print(f"  without the previous frames its confidence would be {score:.2f}, not {result.confidence:.2f}")
+    elif alone:
+        print("  without the previous frames it would not be detected")
     written = [str(path) for path in (output, picture) if path is not None]
     if written:
         print("\n  ".join(["written:", *written]))
     return result
+
+
+def score_alone(
+    run: "SavedRun", frame: int, row: int, source: str | None = None, weights: str | None = None
+) -> float | None:
+    """Detect a frame without fusion with the previous ones.
+
+    Args:
+        run: A saved run.
+        frame: Index of the frame.
+        row: Object of the frame.
+        source: Video, in the words of the user; None for that of the run.
+        weights: Detector, in the words of the user; None for that of the run.
+
+    Returns:
+        Score of the best detection of the object's class that overlaps it with an IoU of at least 0.5, None if there is
+        none of score 0.01 or more.
+
+    Raises:
+        ValueError: If the detector is no model of this package, or the video is another one.
+    """
+    from torchvision.ops import box_iou
+
+    from tltm_graph.cli.saved_run import expand_detector_name
+    from tltm_graph.detectors import build_detector
+    from tltm_graph.detectors.centermask import CenterMask
+    from tltm_graph.models import TLTM
+    from tltm_graph.models.tltm import detector_of
+
+    named = expand_detector_name(f"tltm:{run.settings.detector.weights()}" if weights is None else weights)
+    model = build_detector(named, device="cpu", class_names=run.graph.class_names)
+    if not isinstance(model, TLTM | CenterMask):
+        raise ValueError(f"Expected a model of this package for --alone, got {model!r}: leave out --alone")
+    detector = detector_of(model)
+    detector.fusers = detector.alignment = None
+    detector.decoder = replace(detector.decoder, score_threshold=0.01)
+    decision = run.graph[frame]
+    for picture in run.pictures(source):
+        if picture.index == frame:
+            _check_size(picture, run.graph)
+            found, _ = detector.detect(picture)
+            same = found.labels == decision.current.labels[row]
+            overlap = box_iou(decision.current.boxes[row : row + 1], found.boxes)[0] >= 0.5
+            return float(found.scores[same & overlap].max()) if (same & overlap).any() else None
+    raise _ended(frame)
 
 
 @dataclass(frozen=True)
@@ -150,15 +204,23 @@ def crops(
             rows.setdefault(last[track][0], []).append((track, last[track][1]))
     tracks: dict[int, Tensor] = {}
     for picture in pictures:
-        if picture.size != graph.size:
-            raise ValueError(
-                f"Expected pictures of {graph.size} pixels (H, W), got {picture.size}: the video is another one"
-            )
+        _check_size(picture, graph)
         for track, row in rows.get(picture.index, ()):
             tracks[track] = _crop(picture, graph[picture.index].current.boxes[row])
         if picture.index >= frame:
             return tracks, {row: _crop(picture, box) for row, box in enumerate(current.current.boxes)}
-    raise ValueError(f"Expected a video with frame {frame}, got one that ends before it: the video is another one")
+    raise _ended(frame)
+
+
+def _check_size(picture: "Frame", graph: "SavedGraph") -> None:
+    if picture.size != graph.size:
+        raise ValueError(
+            f"Expected pictures of {graph.size} pixels (H, W), got {picture.size}: the video is another one"
+        )
+
+
+def _ended(frame: int) -> ValueError:
+    return ValueError(f"Expected a video with frame {frame}, got one that ends before it: the video is another one")
 
 
 def _crop(picture: "Frame", box: "Tensor") -> "Tensor":

@@ -54,6 +54,8 @@ def track(
     seed: int = 0,
     classes: Annotated[Sequence[str], Option(metavar="NAME")] = (),
     backend: Backend = "torch",
+    fusion: bool = True,
+    appearance: bool = True,
     save_graph: bool = False,
     drawing: OverlayOptions = OverlayOptions(),
 ) -> dict[str, Any]:
@@ -78,7 +80,7 @@ def track(
         detector: torchvision:MODEL, transformers:MODEL, tltm:WEIGHTS, precomputed:FILE, oracle[:TRACKS], or the dotted
             path of your own class. Options are keyword arguments of the detector, as in
             'torchvision:maskrcnn_resnet50_fpn_v2?score_threshold=0.5'. Default:
-            tltm:centermask-pico, the model in the package; of a rendered scene, oracle.
+            tltm:tltm-pico, the model in the package; of a rendered scene, oracle.
         solver: Choice of edges: optimal assignment, best edge first, or the rule of the published code.
         output: Folder to write to.
         max_frames: Number of frames after which to stop. Default: all.
@@ -86,6 +88,8 @@ def track(
         seed: Seed of the rendered scene, the oracle and random weights.
         classes: Classes to track, such as person dog. Default: all.
         backend: Implementation of the network of a tltm model; openvino is faster on a CPU and needs its extra.
+        fusion: Fuse each frame with the previous one, if a tltm model can.
+        appearance: Compare the appearance of objects, if a tltm model can.
         save_graph: Also write graph.zip and graph.png.
         drawing: Options of the overlay.
 
@@ -124,7 +128,7 @@ def track(
             mark_input(name)
     check_members(output, names)
     name = detector if detector is not None else "oracle" if source == RENDERED else DEFAULT_DETECTOR
-    description = _with_backend(expand_detector_name(name), backend)
+    description = _with_options(expand_detector_name(name), backend, fusion, appearance)
     device = "cpu" if device == "auto" and "backend=openvino" in description else _available_device(device)
     torch.manual_seed(seed)
 
@@ -237,15 +241,19 @@ def _can_draw(name: str, module: str) -> bool:
     return True
 
 
-def _with_backend(description: str, backend: str) -> str:
-    """Add the name of a backend to the options of a model of this package."""
-    if backend == "torch":
-        return description
-    if "backend=" in description:
-        raise ValueError(f"Expected one backend, got '{backend}' and another one in '{description}': leave one out")
-    if not description.startswith("tltm_graph.models.model_for_tracking"):
-        raise ValueError(f"Expected a detector tltm:WEIGHTS for the backend '{backend}', got '{description}'")
-    return f"{description}{'&' if '?' in description else '?'}backend={backend}"
+def _with_options(description: str, backend: str, fusion: bool, appearance: bool) -> str:
+    """Add the options of the command line that differ from the defaults to those of a model of this package."""
+    given = {"backend": backend, "fusion": fusion, "appearance": appearance}
+    flags = {"backend": f"--backend {backend}", "fusion": "--no-fusion", "appearance": "--no-appearance"}
+    for name, value in given.items():
+        if value is True or value == "torch":
+            continue
+        if f"{name}=" in description:
+            raise ValueError(f"Expected one {name}, got {flags[name]} and another in '{description}': leave one out")
+        if not description.startswith("tltm_graph.models.model_for_tracking"):
+            raise ValueError(f"Expected a detector tltm:WEIGHTS for {flags[name]}, got '{description}'")
+        description = f"{description}{'&' if '?' in description else '?'}{name}={value}"
+    return description
 
 
 class _NothingFound:

@@ -1,9 +1,11 @@
 """Models that can be trained, their weights and checkpoints."""
 
+from tltm_graph.models.appearance import AppearanceEvidence
 from tltm_graph.models.builders import (
     centermask_pico,
     centermask_r50,
     centermask_r101,
+    tltm_pico,
     tltm_r50,
     tltm_r101,
     tltm_tiny,
@@ -13,6 +15,7 @@ from tltm_graph.models.weights import load_model, load_reference_checkpoint, mod
 
 __all__ = [
     "TLTM",
+    "AppearanceEvidence",
     "RelationModel",
     "centermask_pico",
     "centermask_r50",
@@ -22,6 +25,7 @@ __all__ = [
     "load_reference_checkpoint",
     "model_for_tracking",
     "save_model",
+    "tltm_pico",
     "tltm_r50",
     "tltm_r101",
     "tltm_tiny",

@@ -10,6 +10,7 @@ from tltm_graph.detectors.centermask.flow_alignment import FlowAlignment
 from tltm_graph.detectors.centermask.mask_head import MaskHead
 from tltm_graph.detectors.centermask.pico_head import PicoHead
 from tltm_graph.formats import COCO, YOUTUBE_VIS_2019
+from tltm_graph.models.appearance import AppearanceEvidence
 from tltm_graph.models.pretrained import load_weights
 from tltm_graph.models.tltm import TLTM, Model, RelationModel
 from tltm_graph.nn import AppearanceEncoder, GatedFuser, ResFuser, TransitionGNN
@@ -130,6 +131,20 @@ def centermask_pico(
     for part in (model.backbone, model.head):
         part.requires_grad_(False)
     return _finished(model, "centermask_pico", weights, **({"fused": True} if fused else {}))
+
+
+def tltm_pico(class_names: Sequence[str] = COCO, weights: str | Path | None = None, **options: Any) -> TLTM:
+    """Build the small model for CPUs: :func:`centermask_pico` with gated fusers and an appearance model.
+
+    The appearance model reads pixels: :class:`tltm_graph.models.AppearanceEvidence`.
+
+    Args:
+        class_names: Names of the classes.
+        weights: File or name of weights for :func:`load_weights`; None for random weights.
+        **options: Keyword arguments of :class:`tltm_graph.detectors.centermask.CenterMask`.
+    """
+    model = TLTM(centermask_pico(class_names, fused=True, **options), AppearanceEvidence())
+    return _finished(model, "tltm_pico", weights)
 
 
 def _center_mask(

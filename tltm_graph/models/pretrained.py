@@ -22,6 +22,7 @@ KNOWN_WEIGHTS = {
 
 SHIPPED_WEIGHTS = {
     "centermask-pico": Path(str(files("tltm_graph"))) / "weights" / "centermask_pico.safetensors",
+    "tltm-pico": Path(str(files("tltm_graph"))) / "weights" / "tltm_pico.safetensors",
 }
 """Models that are part of the package, written by :func:`tltm_graph.models.save_model`."""
 
@@ -54,7 +55,7 @@ def load_weights(weights: str | Path, model: TLTM | CenterMask) -> CheckpointRep
             - a checkpoint of detectron2, CenterMask2 or the released TLTM code
               (:func:`tltm_graph.models.load_reference_checkpoint`);
             - a ResNet of torchvision;
-            - the name of a shipped model, ``"centermask-pico"``;
+            - the name of a shipped model, ``"tltm-pico"`` or ``"centermask-pico"``, its detector alone;
             - ``"imagenet-r50"`` or ``"imagenet-r101"``: the file is downloaded once, its hash is checked, and torch
               keeps it with its other downloads.
         model: Model to load into, in place. It does not change if an error is raised.

@@ -11,7 +11,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from tltm_graph.association import AppearanceModel, LearnedAffinity
 from tltm_graph.detectors import Detector
 from tltm_graph.detectors.centermask import CenterMask
-from tltm_graph.detectors.centermask.model import PreviousFrame
+from tltm_graph.detectors.centermask.model import PreviousFrame, Pyramid
 from tltm_graph.graph import TRANSITION
 from tltm_graph.nn import FoldedTransitionGNN, InstanceEncoder, TransitionGNN
 from tltm_graph.nn.appearance_encoder import edge_cosine_similarity
@@ -65,6 +65,17 @@ class RelationModel(nn.Module, AppearanceModel):
                 f"Expected detections with features, got {detections!r}: this detector cannot feed a relation model"
             )
         return self.encoder(detections.features)
+
+    def embed(self, pyramid: Pyramid, image: Tensor, boxes: Tensor, shapes: Tensor) -> Tensor | None:
+        """Compute the embeddings (N, F) when the objects are detected; None if :meth:`encode` reads their features.
+
+        Args:
+            pyramid: Feature maps of the frame.
+            image: Input of the network, RGB (3, H, W), uint8.
+            boxes: Boxes xyxy in pixels of the image (N, 4).
+            shapes: Mask probabilities in the boxes (N, 28, 28).
+        """
+        return None
 
     def score(self, graph: HeteroData) -> Tensor:
         """Compute the edge logits (E,) of a graph whose nodes have ``x``; :meth:`edge_features` reads more fields."""
@@ -142,8 +153,17 @@ class TLTM(nn.Module, Detector, AppearanceModel):
         return self.relation.is_trained
 
     def detect(self, frame: Frame, context: PreviousFrame | None = None) -> tuple[Detections, PreviousFrame]:
-        """Detect the objects of a frame: :meth:`CenterMask.detect`."""
-        return self.detector.detect(frame, context)
+        """Detect the objects of a frame: :meth:`CenterMask.detect`.
+
+        If the relation is trained and reads pixels, the objects have its embeddings.
+        """
+        detected = self.detector.look(frame, context)
+        objects = detected.objects
+        if self.is_trained and detected.shapes is not None:
+            with torch.no_grad():
+                embeddings = self.relation.embed(detected.pyramid, detected.image, detected.boxes, detected.shapes)
+            objects = objects.replace(embeddings=embeddings)
+        return objects, detected.context
 
     def segment(self, detections: Detections, size: tuple[int, int]) -> Detections:
         """Draw masks: :meth:`CenterMask.segment`."""

@@ -18,6 +18,7 @@ from tltm_graph.models.builders import (
     centermask_pico,
     centermask_r50,
     centermask_r101,
+    tltm_pico,
     tltm_r50,
     tltm_r101,
     tltm_tiny,
@@ -28,7 +29,15 @@ from tltm_graph.models.tltm import TLTM, detector_of, for_inference
 
 _BUILDERS = {
     build.__name__: build
-    for build in (tltm_r50, tltm_r101, tltm_tiny, centermask_r50, centermask_r101, centermask_pico)
+    for build in (
+        tltm_r50,
+        tltm_r101,
+        tltm_tiny,
+        tltm_pico,
+        centermask_r50,
+        centermask_r101,
+        centermask_pico,
+    )
 }
 _SIDE = integer(1, 16384)  # pixels
 _MAX_CLASSES = 20_000  # the largest data set with masks has 1,203
@@ -84,7 +93,7 @@ def load_model(path: str | Path) -> TLTM | CenterMask:
     """Load a model that :func:`save_model` wrote, with its association head if it has its own.
 
     Args:
-        path: Path of the weights, or the name of the shipped model, ``"centermask-pico"``.
+        path: Path of the weights, or the name of a shipped model, ``"tltm-pico"`` or ``"centermask-pico"``.
 
     Raises:
         FileNotFoundError: If the weights or the configuration are missing.
@@ -182,6 +191,8 @@ def model_for_tracking(
     max_size: int | None = None,
     precision: str = "float32",
     backend: str = "torch",
+    fusion: bool = True,
+    appearance: bool = True,
 ) -> TLTM | CenterMask:
     """Load a model for tracking: optimised for inference, on a device, with settings other than those of the file.
 
@@ -196,6 +207,8 @@ def model_for_tracking(
         max_size: Maximum length of the longer side in pixels; None for the model's own.
         precision: ``"float32"``, ``"bfloat16"`` or ``"float16"``.
         backend: ``"torch"`` or ``"openvino"``, which runs the network faster on a CPU and needs the extra of its name.
+        fusion: False to process each frame alone.
+        appearance: False to track without the model's own appearance model.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -221,6 +234,10 @@ def model_for_tracking(
     model = for_inference(load_model(weights) if is_own else load_reference_checkpoint(weights)[0])
     detector = detector_of(model)
     detector.autocast = _PRECISIONS[precision]
+    if not fusion:
+        detector.fusers = detector.alignment = None
+    if not appearance and isinstance(model, TLTM):
+        model.relation.is_trained.fill_(False)  # an appearance model that is not trained is not used
     if min_size is not None:
         detector.min_size = min_size
     if max_size is not None:

@@ -2,12 +2,12 @@ import pytest
 import torch
 import torchvision.transforms.v2.functional as F
 
-from tltm_graph.detectors.centermask.flow_alignment import FlowAlignment, warp
+from tltm_graph.detectors.centermask.flow_alignment import FlowAlignment, correlation, warp
 
 
 def texture(seed=0, size=(120, 160)):
-    """Smooth random colours."""
-    noise = torch.rand(1, 3, size[0] // 8, size[1] // 8, generator=torch.Generator().manual_seed(seed))
+    """Random colours."""
+    noise = torch.rand(1, 3, size[0] // 4, size[1] // 4, generator=torch.Generator().manual_seed(seed))
     return (255 * torch.nn.functional.interpolate(noise, size, mode="bicubic").clamp(0, 1))[0].to(torch.uint8)
 
 
@@ -78,3 +78,22 @@ def test_a_frozen_frame_does_not_move():
     alignment = FlowAlignment(size=(120, 160))
     grey = alignment.grey(texture())
     assert float(alignment.flow(grey, grey).abs().max()) < 0.1
+
+
+def test_correlation_equals_that_of_each_window():
+    first, second = torch.rand(2, 60, 84, generator=torch.Generator().manual_seed(0)) * 255
+    half = [image.reshape(30, 2, 42, 2).mean(dim=(1, 3)) for image in (first, second)]
+    found = []
+    for top in range(0, 30 - 12, 6):
+        for left in range(0, 42 - 12, 6):
+            x, y = (image[top : top + 13, left : left + 13].flatten() for image in half)
+            covariance = ((x - x.mean()) * (y - y.mean())).mean()
+            found.append(covariance / ((x.var(correction=0) + 4) * (y.var(correction=0) + 4)).sqrt())
+    assert correlation(first, second) == pytest.approx(float(torch.stack(found).median()), abs=1e-4)
+
+
+def test_a_covered_part_is_no_cut():
+    alignment = FlowAlignment()
+    before, now = texture(), texture()
+    now[:, 30:90, 40:110] = torch.tensor([250, 10, 90])[:, None, None]
+    assert alignment.flow(alignment.grey(before), alignment.grey(now)) is not None

@@ -114,8 +114,8 @@ def recurrent():
 
 
 def scene(index, seed=0, shape=(64, 96)):
-    """Smooth random colours that move to the right by 2 pixels a frame."""
-    noise = torch.rand(1, 3, 8, 12, generator=torch.Generator().manual_seed(seed))
+    """Random colours that move to the right by 2 pixels a frame."""
+    noise = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(seed))
     image = 255 * F.interpolate(noise, shape, mode="bicubic").clamp(0, 1)[0]
     return Frame(torch.roll(image.to(torch.uint8), 2 * index, 2), index, index / 25)
 

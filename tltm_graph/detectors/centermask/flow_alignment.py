@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+_WINDOW = 13  # pixels at half the size
+
 
 @dataclass(frozen=True)
 class FlowAlignment:
@@ -16,12 +18,12 @@ class FlowAlignment:
 
     Args:
         size: Height and width in pixels at which the flow is computed.
-        min_correlation: Minimum correlation, in [-1, 1], of the aligned previous frame and the current one, at an
-            eighth of this size. Below it the frames belong to different shots.
+        min_correlation: Minimum :func:`correlation`, in [-1, 1], of the aligned previous frame and the current one.
+            Below it the frames belong to different shots, or the flow is wrong.
     """
 
     size: tuple[int, int] = (208, 208)
-    min_correlation: float = 0.5
+    min_correlation: float = 0.35
 
     def grey(self, image: Tensor) -> Tensor:
         """Reduce an RGB image (3, H, W), uint8, to grey values with an equalised histogram, uint8 (h, w)."""
@@ -43,11 +45,33 @@ class FlowAlignment:
         solver = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         empty = np.zeros((*current.shape, 2), np.float32)
         flow = torch.from_numpy(solver.calc(current.numpy(), previous.numpy(), empty)).permute(2, 0, 1)
-        aligned = warp(previous[None, None].float(), flow)
-        both = F.avg_pool2d(torch.cat([aligned[0], current[None].float()]), 8).flatten(1).numpy()
-        if both.std(axis=1).min() < 1:
-            return None
-        return flow if np.corrcoef(both)[0, 1] >= self.min_correlation else None
+        aligned = warp(previous[None, None].float(), flow)[0, 0]
+        return flow if correlation(aligned, current.float()) >= self.min_correlation else None
+
+
+def correlation(image: Tensor, other: Tensor) -> float:
+    """Compute the median correlation of two images in overlapping windows of 26×26 pixels with texture.
+
+    So an occluded part or other light does not matter, but almost all windows differ after a cut.
+
+    Args:
+        image: Grey values in [0, 255] (h, w).
+        other: Grey values of the other image (h, w).
+
+    Returns:
+        Median in [-1, 1]; 0 without texture.
+    """
+    first, second = (F.avg_pool2d(grey[None, None], 2) for grey in (image, other))
+
+    def mean(values: Tensor) -> Tensor:
+        return F.avg_pool2d(values, _WINDOW, _WINDOW // 2)
+
+    variance, other_variance = (mean(x * x) - mean(x).square() for x in (first, second))
+    noise = 4.0  # variance that is no texture
+    covariance = mean(first * second) - mean(first) * mean(second)
+    normalised = covariance / ((variance.clamp(min=0) + noise) * (other_variance.clamp(min=0) + noise)).sqrt()
+    textured = normalised[variance > 4 * noise]
+    return float(textured.median()) if len(textured) else 0.0
 
 
 def warp(level: Tensor, flow: Tensor) -> Tensor:
