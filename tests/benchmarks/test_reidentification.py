@@ -19,9 +19,7 @@ def group(previous, current, unknown=()):
 def test_area_under_curve_equals_the_loop():
     torch.manual_seed(0)
     scores, truth = torch.randint(0, 5, (40,)).double(), torch.rand(40) > 0.6
-    pairs = [
-        1.0 if a > b else 0.5 if a == b else 0.0 for a in scores[truth].tolist() for b in scores[~truth].tolist()
-    ]
+    pairs = [1.0 if a > b else 0.5 if a == b else 0.0 for a in scores[truth].tolist() for b in scores[~truth].tolist()]
     assert area_under_curve(scores, truth) == pytest.approx(sum(pairs) / len(pairs))
     assert math.isnan(area_under_curve(scores[truth], truth[truth]))
 

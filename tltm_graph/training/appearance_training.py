@@ -19,6 +19,7 @@ from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.graph import TRANSITION, frame_pair_graph
 from tltm_graph.io import read_frames
 from tltm_graph.io.output import write_atomically
+from tltm_graph.io.video import Source
 from tltm_graph.models import TLTM, load_model
 from tltm_graph.models.appearance import AppearanceEvidence
 from tltm_graph.models.tltm import detector_of
@@ -74,12 +75,12 @@ class AppearanceTraining(TrainingModule):
 
 
 @torch.no_grad()
-def identity_graphs(detector: CenterMask, video: str | Path, score_threshold: float = 0.25) -> list[HeteroData]:
+def identity_graphs(detector: CenterMask, video: Source, score_threshold: float = 0.25) -> list[HeteroData]:
     """Make graphs between frames of a video whose identities are those of :func:`unambiguous_chains`.
 
     Args:
         detector: Detector of the objects.
-        video: Path of the video.
+        video: Video, as for :func:`tltm_graph.io.read_frames`.
         score_threshold: Minimum score of an object.
 
     Returns:
