@@ -43,6 +43,7 @@ from tqdm import tqdm
 from benchmarks.timing import machine
 from tltm_graph import Detections, Frame, read_frames
 from tltm_graph.detectors.centermask import CenterMask
+from tltm_graph.detectors.centermask.flow_alignment import correlation, warp
 from tltm_graph.detectors.centermask.model import PreviousFrame, Pyramid
 from tltm_graph.formats import COCO as COCO_NAMES
 from tltm_graph.frame_pairs import HallucinatedMotion
@@ -138,7 +139,7 @@ def _mean(detector: CenterMask, state: State | None, seen: Seen) -> Pyramid:
     previous = None if state is None else detector.align(state.previous, seen.grey)
     if previous is None:
         return seen.maps
-    levels = [(p + c) / 2 for p, c in zip(previous, detector.head_levels(seen.maps), strict=True)]
+    levels = [(p[:, : c.shape[1]] + c) / 2 for p, c in zip(previous, detector.head_levels(seen.maps), strict=True)]
     return [*seen.maps[: -len(levels)], *levels]
 
 
@@ -148,7 +149,8 @@ def _with_moved(detector: CenterMask, state: State, seen: Seen, objects: Detecti
     assert detector.alignment is not None
     assert state.previous.grey is not None
     flow = detector.alignment.flow(seen.grey, state.previous.grey)  # of each previous pixel: where it is now
-    if flow is None or not len(before):
+    aligned = warp(seen.grey[None, None].float(), flow)[0, 0]
+    if not len(before) or correlation(aligned, state.previous.grey.float()) < detector.alignment.min_correlation:
         return objects
     height, width = seen.frame.size
     scale = torch.tensor([flow.shape[2] / width, flow.shape[1] / height])

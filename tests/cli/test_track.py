@@ -159,7 +159,7 @@ def test_bad_detections(video, tmp_path, capsys):
 def test_bad_names_and_folders(video, tmp_path, capsys):
     assert "got 'magic'" in wrong(tmp_path, capsys, "--source", str(video), "--detector", "magic")
     unknown = wrong(tmp_path, capsys, "--source", str(video), "--detector", "tltm:magic")
-    assert "one of ['centermask-pico'], found no file 'magic'" in unknown
+    assert "one of ['centermask-pico', 'tltm-pico'], found no file 'magic'" in unknown
     assert "got 'tpu'" in wrong(tmp_path, capsys, "--device", "tpu")
     with pytest.raises(SystemExit) as stop:
         main(["track", "--source", "shapes", "--solver", "magic"])
@@ -480,7 +480,7 @@ def real(tmp_path_factory) -> Path:
 @pytest.mark.slow
 def test_a_real_video_is_tracked_by_default(real):
     run = json.loads((real / "run.json").read_text())
-    assert run["settings"]["detector"] == "tltm:centermask-pico"
+    assert run["settings"]["detector"] == "tltm:tltm-pico"
     assert files(real) == {"tracks.json", "overlay.mp4", "run.json"}
     tracks = read_tracks(real / "tracks.json")
     whole = {COCO[track.label]: track for track in tracks.values() if len(track) > 9}
@@ -514,10 +514,30 @@ def test_openvino_gives_the_same_tracks(real, tmp_path, video, capsys):
         assert track.frames == theirs[track_id].frames
         assert np.abs(np.array(track.boxes) - np.array(theirs[track_id].boxes)).max() < 1e-2
     line = wrong(tmp_path, capsys, "--source", str(video), "--detector", "oracle", "--backend", "openvino")
-    assert "Expected a detector tltm:WEIGHTS for the backend 'openvino', got 'oracle'" in line
+    assert "Expected a detector tltm:WEIGHTS for --backend openvino, got 'oracle'" in line
     twice = "tltm:centermask-pico?backend=torch"
     line = wrong(tmp_path, capsys, "--source", str(video), "--detector", twice, "--backend", "openvino")
-    assert "Expected one backend, got 'openvino' and another one" in line
+    assert "Expected one backend, got --backend openvino and another in" in line
+
+
+@pytest.mark.slow
+def test_fusion_and_appearance_can_be_switched_off(real, tmp_path):
+    arguments = ["track", "--source", str(CLIP), "--max-frames", "4", "--no-overlay", "--output"]
+    for option in ("fusion", "appearance"):
+        assert main([*arguments, str(tmp_path / option), f"--no-{option}"]) == 0
+        run = json.loads((tmp_path / option / "run.json").read_text())
+        assert run["settings"][option] is False
+        assert ("with ResFuser" in run["tracker"]) == (option != "fusion")
+        assert ("appearance=None" in run["tracker"]) == (option == "appearance")
+    with_both = json.loads((real / "run.json").read_text())["tracker"]
+    assert "with ResFuser" in with_both
+    assert "appearance=TLTM" in with_both
+
+
+def test_nothing_to_switch_off(video, tmp_path, capsys):
+    for option in ("fusion", "appearance"):
+        line = wrong(tmp_path, capsys, "--source", str(video), "--detector", "oracle", f"--no-{option}")
+        assert f"Expected a detector tltm:WEIGHTS for --no-{option}, got 'oracle'" in line
 
 
 @pytest.mark.slow

@@ -94,6 +94,20 @@ def test_shipped_weights():
         tltm_tiny(("cat", "dog"), weights=name)
 
 
+def test_the_shipped_model_is_the_detector_with_fusers_and_an_appearance_model():
+    model, detector = load_model("tltm-pico"), load_model("centermask-pico").state_dict()
+    assert model.is_trained
+    state = model.detector.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in detector.items())
+    assert model.detector.recurrent
+    assert model.detector.alignment is not None
+    plain = model_for_tracking("tltm-pico", fusion=False, appearance=False)
+    assert plain.detector.fusers is None
+    assert plain.detector.alignment is None
+    assert plain.affinity() is None
+    assert model_for_tracking("tltm-pico").affinity() is not None
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [

@@ -6,7 +6,7 @@ from tltm_graph.detectors.centermask import CenterMask, Decoder, mobile_backbone
 from tltm_graph.detectors.centermask.backbone import PyramidBackbone
 from tltm_graph.detectors.centermask.esnet import ShuffleBackbone
 from tltm_graph.detectors.centermask.fcos import FCOSHead
-from tltm_graph.detectors.centermask.flow_alignment import FlowAlignment
+from tltm_graph.detectors.centermask.flow_alignment import NUM_CUES, FlowAlignment
 from tltm_graph.detectors.centermask.mask_head import MaskHead
 from tltm_graph.detectors.centermask.pico_head import PicoHead
 from tltm_graph.formats import COCO, YOUTUBE_VIS_2019
@@ -112,7 +112,7 @@ def centermask_pico(
         "mask_threshold": 0.4,
     }
     if fused:
-        defaults["fusers"] = [GatedFuser(backbone.channels, 96) for _ in backbone.strides]
+        defaults["fusers"] = [GatedFuser(backbone.channels, 96, NUM_CUES) for _ in backbone.strides]
         defaults["alignment"], defaults["recurrent"] = FlowAlignment(), True
     model = CenterMask(
         backbone,

@@ -162,7 +162,8 @@ class TLTM(nn.Module, Detector, AppearanceModel):
         if self.is_trained and detected.shapes is not None:
             with torch.no_grad():
                 embeddings = self.relation.embed(detected.pyramid, detected.image, detected.boxes, detected.shapes)
-            objects = objects.replace(embeddings=embeddings)
+            # Rounded, because saved graphs contain them and compress well then.
+            objects = objects.replace(embeddings=None if embeddings is None else embeddings.half().float())
         return objects, detected.context
 
     def segment(self, detections: Detections, size: tuple[int, int]) -> Detections:

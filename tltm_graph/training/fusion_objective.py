@@ -9,6 +9,7 @@ from torchvision.transforms.v2.functional import resized_crop
 
 from tltm_graph.detectors.centermask import CenterMask
 from tltm_graph.detectors.centermask.fcos import DenseOutput
+from tltm_graph.detectors.centermask.flow_alignment import NUM_CUES
 from tltm_graph.detectors.centermask.model import PreviousFrame, Pyramid
 from tltm_graph.frame_pairs.degradation import degrade
 from tltm_graph.frame_pairs.sampling import chance, integer, uniform
@@ -119,10 +120,10 @@ def _aligned(
     rows = []
     for k, (image, next_image) in enumerate(zip(images, next_images, strict=True)):
         own = PreviousFrame([level[k : k + 1] for level in previous], detector.alignment.grey(image))
-        rows.append(
-            detector.align(own, detector.alignment.grey(next_image))
-            or [x[k : k + 1] for x in detector.head_levels(current)]
-        )
+        aligned = detector.align(own, detector.alignment.grey(next_image))
+        if aligned is None:  # fused with itself, without cues
+            aligned = [F.pad(x[k : k + 1], (0, 0, 0, 0, 0, NUM_CUES)) for x in detector.head_levels(current)]
+        rows.append(aligned)
     return [torch.cat(levels) for levels in zip(*rows, strict=True)]
 
 
@@ -143,7 +144,7 @@ def _distances(
         total = total + confidence.sum()
     total = total.clamp(min=1)
     return {
-        "maps": 3 * torch.stack(maps).sum(),
-        "classes": 0.2 * torch.stack(classes).sum() / total,
+        "maps": 2 * torch.stack(maps).sum(),
+        "classes": 0.5 * torch.stack(classes).sum() / total,
         "boxes": 0.2 * torch.stack(boxes).sum() / total,
     }

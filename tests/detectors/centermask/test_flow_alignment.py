@@ -2,7 +2,7 @@ import pytest
 import torch
 import torchvision.transforms.v2.functional as F
 
-from tltm_graph.detectors.centermask.flow_alignment import FlowAlignment, correlation, warp
+from tltm_graph.detectors.centermask.flow_alignment import NUM_CUES, FlowAlignment, correlation, cues, warp
 
 
 def texture(seed=0, size=(120, 160)):
@@ -59,19 +59,70 @@ def test_the_flow_points_back_to_the_previous_frame(change):
     assert inner.median(dim=1).values.tolist() == pytest.approx([-5, 3], abs=0.3)
 
 
-def test_a_cut_has_no_flow():
+LEVELS = [torch.randn(1, 3, 26, 26), torch.randn(1, 3, 13, 13)]
+
+
+def test_maps_are_aligned_with_their_cues():
+    alignment = FlowAlignment()
+    before, now = alignment.grey(texture()), alignment.grey(shifted(texture(), 4, 0))
+    aligned = alignment.align(LEVELS, before, now)
+    flow = alignment.flow(before, now)
+    for level, original in zip(aligned, LEVELS, strict=True):
+        assert level.shape == (1, 3 + NUM_CUES, *original.shape[2:])
+        assert torch.equal(level[:, :3], warp(original, flow))
+        assert (level[:, -1, 2:-2, 2:-2] > 0.8).all(), "both frames agree"
+
+
+def test_a_cut_is_not_aligned():
     alignment = FlowAlignment()
     before, after = alignment.grey(texture(0)), alignment.grey(texture(1))
-    assert alignment.flow(before, before) is not None
-    assert alignment.flow(before, after) is None
+    assert alignment.align(LEVELS, before, before) is not None
+    assert alignment.align(LEVELS, before, after) is None
 
 
 @pytest.mark.parametrize("colour", [0, 128, 255])
-def test_a_frame_of_one_colour_has_no_flow(colour):
+def test_a_frame_of_one_colour_is_not_aligned(colour):
     alignment = FlowAlignment()
     plain, other = alignment.grey(torch.full((3, 50, 60), colour, dtype=torch.uint8)), alignment.grey(texture())
     for before, now in ((plain, other), (other, plain), (plain, plain)):
-        assert alignment.flow(before, now) is None
+        assert alignment.align(LEVELS, before, now) is None
+
+
+def window(image, y, x, reach):
+    return image[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1].flatten()
+
+
+def test_cues_equal_their_formula():
+    both = torch.rand(2, 16, 20, generator=torch.Generator().manual_seed(0)) * 255
+    found = cues(*both[:, None, None])[0]
+    assert found.shape == (NUM_CUES, 4, 5)
+    smooth, smoother = torch.zeros(2, 16, 20), torch.zeros(2, 16, 20)
+    for k in range(2):
+        for y in range(16):
+            for x in range(20):
+                smooth[k, y, x], smoother[k, y, x] = window(both[k], y, x, 1).mean(), window(both[k], y, x, 4).mean()
+    cells = both.reshape(2, 4, 4, 5, 4).mean(dim=(2, 4))
+    for y in range(4):
+        for x in range(5):
+            cell = slice(4 * y, 4 * y + 4), slice(4 * x, 4 * x + 4)
+            parts = [(both - smooth).abs()[k][cell] for k in range(2)]
+            parts += [(smooth - smoother).abs()[k][cell] for k in range(2)]
+            parts.append((smooth[0] - smooth[1]).abs()[cell])
+            expected = [(1 + part.mean()).log() / 4 for part in parts]
+            torch.testing.assert_close(found[:5, y, x], torch.stack(expected), atol=1e-4, rtol=1e-4)
+            a, b = (window(cells[k], y, x, 2) for k in range(2))
+            covariance = ((a - a.mean()) * (b - b.mean())).mean()
+            correlated = covariance / ((a.var(correction=0) + 4) * (b.var(correction=0) + 4)).sqrt()
+            torch.testing.assert_close(found[5, y, x], correlated, atol=1e-3, rtol=1e-3)
+
+
+def test_cues_of_the_same_frame():
+    grey = FlowAlignment().grey(texture())[None, None].float()
+    first, second = cues(grey, grey)[0, :2]
+    assert torch.equal(first, second)
+    blurred = torch.nn.functional.avg_pool2d(grey, 5, 1, 2)
+    assert (cues(grey, blurred)[0, 1] < first).float().mean() > 0.8, "a blurred frame has less contrast"
+    assert not cues(torch.zeros_like(grey), torch.zeros_like(grey)).any()
 
 
 def test_a_frozen_frame_does_not_move():
@@ -96,4 +147,4 @@ def test_a_covered_part_is_no_cut():
     alignment = FlowAlignment()
     before, now = texture(), texture()
     now[:, 30:90, 40:110] = torch.tensor([250, 10, 90])[:, None, None]
-    assert alignment.flow(alignment.grey(before), alignment.grey(now)) is not None
+    assert alignment.align(LEVELS, alignment.grey(before), alignment.grey(now)) is not None

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -5,6 +6,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+NUM_CUES = 6
+"""Number of channels of :func:`cues`."""
 
 _WINDOW = 13  # pixels at half the size
 
@@ -31,7 +35,7 @@ class FlowAlignment:
         grey = cv2.cvtColor(cv2.resize(pixels, self.size[::-1], interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
         return torch.from_numpy(cv2.equalizeHist(grey))
 
-    def flow(self, previous: Tensor, current: Tensor) -> Tensor | None:
+    def flow(self, previous: Tensor, current: Tensor) -> Tensor:
         """Compute the optical flow from the current frame back to the previous one.
 
         Args:
@@ -39,14 +43,55 @@ class FlowAlignment:
             current: Grey values of the current frame.
 
         Returns:
-            For each pixel (x, y), the place in the previous frame minus (x, y), in pixels, (2, h, w); None if the
-            frames belong to different shots, or one of them shows a single colour.
+            For each pixel (x, y), the place in the previous frame minus (x, y), in pixels, (2, h, w).
         """
         solver = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         empty = np.zeros((*current.shape, 2), np.float32)
-        flow = torch.from_numpy(solver.calc(current.numpy(), previous.numpy(), empty)).permute(2, 0, 1)
-        aligned = warp(previous[None, None].float(), flow)[0, 0]
-        return flow if correlation(aligned, current.float()) >= self.min_correlation else None
+        return torch.from_numpy(solver.calc(current.numpy(), previous.numpy(), empty)).permute(2, 0, 1)
+
+    def align(self, levels: Sequence[Tensor], previous: Tensor, current: Tensor) -> list[Tensor] | None:
+        """Move the maps of the previous frame to where their contents are now.
+
+        Args:
+            levels: Maps of the previous frame (1, C, H, W).
+            previous: Grey values of the previous frame, of :meth:`grey`.
+            current: Grey values of the current frame.
+
+        Returns:
+            Aligned maps (1, C + NUM_CUES, H, W), each with the :func:`cues` of its size; None if the frames belong to
+            different shots, or one of them shows a single colour.
+        """
+        flow = self.flow(previous, current)
+        aligned = warp(previous[None, None].float(), flow)
+        if correlation(aligned[0, 0], current.float()) < self.min_correlation:
+            return None
+        added = cues(aligned, current[None, None].float())
+        return [torch.cat([warp(x, flow), F.adaptive_avg_pool2d(added, x.shape[2:])], dim=1) for x in levels]
+
+
+def cues(aligned: Tensor, current: Tensor) -> Tensor:
+    """Compute how sharp two frames are, and how well they agree, in cells of 4×4 pixels.
+
+    Args:
+        aligned: Grey values of the aligned previous frame in [0, 255], (1, 1, h, w).
+        current: Grey values of the current frame (1, 1, h, w).
+
+    Returns:
+        Logarithms of the mean contrast of fine structures of both frames and of coarser ones of both, and of the mean
+        difference of the frames, each in about [0, 1]; and their correlation in [-1, 1], (1, NUM_CUES, h / 4, w / 4).
+    """
+    both = torch.cat([aligned, current])  # (2, 1, h, w)
+    smooth, smoother = (F.avg_pool2d(both, size, 1, size // 2, count_include_pad=False) for size in (3, 9))
+    contrast = [(both - smooth).abs(), (smooth - smoother).abs(), (smooth[:1] - smooth[1:]).abs()]
+    logs = [(1 + F.avg_pool2d(values, 4)).log() / 4 for values in contrast]
+    cells = F.avg_pool2d(both, 4)
+    mean, square, product = (
+        F.avg_pool2d(values, 5, 1, 2, count_include_pad=False)
+        for values in (cells, cells * cells, cells[:1] * cells[1:])
+    )
+    deviation = ((square - mean * mean).clamp(min=0) + 4).sqrt()
+    normalised = (product - mean[:1] * mean[1:]) / (deviation[:1] * deviation[1:])
+    return torch.cat([values.flatten(0, 1) for values in (*logs, normalised)])[None]
 
 
 def correlation(image: Tensor, other: Tensor) -> float:

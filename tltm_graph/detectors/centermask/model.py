@@ -13,7 +13,7 @@ from torchvision.ops import clip_boxes_to_image, roi_align
 from tltm_graph.detectors.centermask.backbone import PyramidBackbone
 from tltm_graph.detectors.centermask.esnet import ShuffleBackbone
 from tltm_graph.detectors.centermask.fcos import Decoder, DenseOutput, FCOSHead
-from tltm_graph.detectors.centermask.flow_alignment import FlowAlignment, warp
+from tltm_graph.detectors.centermask.flow_alignment import FlowAlignment
 from tltm_graph.detectors.centermask.mask_head import MaskHead, fold_pixels
 from tltm_graph.detectors.centermask.pico_head import PicoHead
 from tltm_graph.detectors.detector import Detector
@@ -230,7 +230,7 @@ class CenterMask(nn.Module, Detector):
         return [*current[: -len(self.fusers)], *(fuser(*levels) for fuser, *levels in pairs)]
 
     def align(self, previous: PreviousFrame, grey: Tensor | None) -> Pyramid | None:
-        """Move the previous pyramid to where its contents are now.
+        """Move the previous pyramid to where its contents are now: :meth:`FlowAlignment.align`.
 
         Args:
             previous: Previous frame.
@@ -241,8 +241,7 @@ class CenterMask(nn.Module, Detector):
         """
         if grey is None or previous.grey is None or self.alignment is None:
             return previous.pyramid
-        flow = self.alignment.flow(previous.grey, grey)
-        return None if flow is None else [warp(level, flow) for level in previous.pyramid]
+        return self.alignment.align(previous.pyramid, previous.grey, grey)
 
     def head_levels(self, pyramid: Pyramid) -> Pyramid:
         """Select the levels that the head reads: all but the finer maps of the backbone, if it has some."""
