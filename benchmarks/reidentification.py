@@ -158,7 +158,7 @@ def _video_groups(detector: CenterMask, video: Path, number: int) -> Iterator[tu
         images.append(image)
         frames.append(objects)
     chains = unambiguous_chains(frames, max_rival_iou=0.5, max_gap=10, min_length=20)
-    different = known_pairs(chains)
+    different = known_pairs(frames, chains, 0.5)
     filmed: dict[int, tuple[Seen, Tensor]] = {}
     relit: dict[int, Seen] = {}
     for index in range(0, len(images), _EVERY):
@@ -230,7 +230,7 @@ def _cosine(name: str, groups: Sequence[Group]) -> list[Tensor]:
 
 @torch.no_grad()
 def _model_scores(model: AppearanceEvidence, groups: Sequence[Group]) -> dict[str, list[Tensor]]:
-    rows: dict[str, list[Tensor]] = {"embedding": [], "sum": [], "whole": []}
+    rows: dict[str, list[Tensor]] = {"embedding alone": [], "sum of evidence": [], "whole model": []}
     for group in groups:
         sides = []
         for seen in (group.previous, group.current):
@@ -241,8 +241,8 @@ def _model_scores(model: AppearanceEvidence, groups: Sequence[Group]) -> dict[st
             )
         terms = model.evidence(frame_pair_graph(*sides))
         whole = torch.stack(list(terms.values())).sum(dim=0)
-        for name, scores in (("embedding", terms["embedding"]), ("sum", whole - terms["rivals"]), ("whole", whole)):
-            rows[name].append(scores.reshape(group.same.shape))
+        for scores, values in zip(rows.values(), (terms["embedding"], whole - terms["rivals"], whole), strict=True):
+            scores.append(values.reshape(group.same.shape))
     return rows
 
 
@@ -299,9 +299,9 @@ def table(groups: dict[str, list[Group]], models: Sequence[AppearanceEvidence]) 
             del cues["IoU with the last box"]
         for name, scores in cues.items():
             rows.setdefault(name, {})[column] = [measure(of, scores)]
-        for name, key in (("embedding alone", "embedding"), ("sum of evidence", "sum"), ("whole model", "whole")):
-            if models:
-                rows.setdefault(name, {})[column] = [measure(of, _model_scores(model, of)[key]) for model in models]
+        scored = [_model_scores(model, of) for model in models]
+        for name in scored[0] if scored else ():
+            rows.setdefault(name, {})[column] = [measure(of, scores[name]) for scores in scored]
     columns = [column for column in groups if groups[column]]
     one = rows["mean-pooled neck"]
     print("\n| top-1 in %, AUC | " + " | ".join(columns) + " |\n|---|" + "--:|" * len(columns))

@@ -47,10 +47,19 @@ def test_short_chains_are_left_out():
 @pytest.mark.parametrize("frames", [(), ("",), ("A",), ("A   B", "A")])
 def test_known_pairs(frames):
     ids = unambiguous_chains(video(*frames), min_length=1)
-    assert known_pairs(ids) == ({(0, 1), (1, 0)} if "A   B" in frames else set())
+    assert known_pairs(video(*frames), ids) == ({(0, 1), (1, 0)} if "A   B" in frames else set())
 
 
 def test_chains_that_never_meet_may_be_one_object():
-    ids = unambiguous_chains(video("A   B", "A   B", "A", "A", "A", "A   B"), max_gap=2, min_length=1)
+    frames = video("A   B", "A   B", "A", "A", "A", "A   B")
+    ids = unambiguous_chains(frames, max_gap=2, min_length=1)
     assert [one.tolist() for one in ids][-1] == [0, 2]
-    assert known_pairs(ids) == {(0, 1), (1, 0), (0, 2), (2, 0)}, "1 and 2 are the same place again"
+    assert known_pairs(frames, ids) == {(0, 1), (1, 0), (0, 2), (2, 0)}, "1 and 2 are the same place again"
+
+
+def test_duplicates_are_no_other_objects():
+    frames = video("Ab ", "A b")
+    ids = [torch.tensor([0, 1]), torch.tensor([0, 1])]
+    assert known_pairs(frames, ids) == set()
+    assert known_pairs(frames, ids, max_iou=0.5) == {(0, 1), (1, 0)}
+    assert known_pairs(frames[1:], ids[1:]) == {(0, 1), (1, 0)}

@@ -99,7 +99,7 @@ def identity_graphs(detector: CenterMask, video: Source, score_threshold: float 
             images[frame.index] = detector.resize(frame.image).clone()
     detector.decoder = decoder
     chains = unambiguous_chains(frames, min_length=_EVERY + 1)
-    different = known_pairs(chains)
+    different = known_pairs(frames, chains)
     seen, evidence = {}, {}
     for index, image in images.items():
         rows = (chains[index] >= 0).nonzero().flatten()

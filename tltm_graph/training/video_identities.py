@@ -1,6 +1,5 @@
 """Identities in unlabelled videos, from detections that overlap from frame to frame without a rival."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -21,7 +20,7 @@ def unambiguous_chains(
 
     A detection continues a chain if their IoU is above ``min_iou``, and neither overlaps another one of the class by
     more than ``max_rival_iou``. An object that is hidden longer gets a new chain when it returns, so two chains are
-    certainly different objects only if they have a frame in common: :func:`known_pairs`.
+    not always different objects: see :func:`known_pairs`.
 
     Args:
         frames: Detections of each frame of a video.
@@ -66,17 +65,28 @@ def unambiguous_chains(
     return [torch.tensor([k if long[k] else -1 for k in own], dtype=torch.int64) for own in ids]
 
 
-def known_pairs(ids: Sequence[Tensor]) -> set[tuple[int, int]]:
-    """Select the pairs of chains that are certainly different objects: those with a frame in common.
+def known_pairs(frames: Sequence[Detections], ids: Sequence[Tensor], max_iou: float = 0.3) -> set[tuple[int, int]]:
+    """Select the pairs of chains that are certainly different objects.
+
+    They have a frame in common and never overlap by more than ``max_iou``: a duplicate of another class is no other
+    object.
 
     Args:
-        ids: Chains of :func:`unambiguous_chains`.
+        frames: Detections of each frame of a video.
+        ids: Their chains, of :func:`unambiguous_chains`.
+        max_iou: Largest IoU of two objects.
 
     Returns:
         Pairs of different chains, in both orders.
     """
-    pairs: Counter[tuple[int, int]] = Counter()
-    for present in ids:
-        known = present[present >= 0].tolist()
-        pairs.update((a, b) for a in known for b in known if a != b)
-    return set(pairs)
+    together: set[tuple[int, int]] = set()
+    duplicates: set[tuple[int, int]] = set()
+    for detections, chains in zip(frames, ids, strict=True):
+        known = chains >= 0
+        present = chains[known].tolist()
+        overlap = box_iou(detections.boxes[known], detections.boxes[known]) > max_iou
+        for row, chain in enumerate(present):
+            for column, other in enumerate(present):
+                if row != column:
+                    (duplicates if overlap[row, column] else together).add((chain, other))
+    return together - duplicates
