@@ -30,6 +30,7 @@ from tltm_graph.training.module import EXPORTS, TrainingModule
 from tltm_graph.training.video_identities import known_pairs, unambiguous_chains
 
 _EVERY, _GAPS = 5, (5, 10, 20, 30, 45, 60)  # frames
+_SHRINKAGE = 0.003  # weight of the squares
 
 
 class AppearanceTraining(TrainingModule):
@@ -123,7 +124,9 @@ def identity_graphs(detector: CenterMask, video: Source, score_threshold: float 
 def calibrate_evidence(relation: AppearanceEvidence, graphs: Sequence[HeteroData]) -> dict[str, float]:
     """Set the temperature and the bias of an appearance model (Platt scaling), with the smallest cross-entropy.
 
-    Edges of unknown truth are left out.
+    Edges of unknown truth and between objects of different classes, which are easy to tell, are left out. Log
+    temperature and bias are shrunk to 0: a few clips have thousands of edges but few identities, which a good model
+    separates, and then the best temperature would be 0.
 
     Args:
         relation: The model, changed in place.
@@ -147,8 +150,7 @@ def calibrate_evidence(relation: AppearanceEvidence, graphs: Sequence[HeteroData
 
     def loss(values: np.ndarray) -> float:
         logits = evidence / math.exp(values[0]) + values[1] + prior
-        # A weak prior keeps the temperature finite if matches and others are separable.
-        return float(F.binary_cross_entropy_with_logits(logits, truth)) + 1e-4 * float((values**2).sum())
+        return float(F.binary_cross_entropy_with_logits(logits, truth)) + _SHRINKAGE * float((values**2).sum())
 
     before = calibration_error(evidence + prior, truth)
     best = minimize(loss, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-7}).x
@@ -166,11 +168,13 @@ def calibrate_evidence(relation: AppearanceEvidence, graphs: Sequence[HeteroData
 
 
 def _evidence(relation: AppearanceEvidence, graph: HeteroData) -> tuple[Tensor, Tensor, Tensor]:
-    """Evidence without temperature, prior without bias, and truth of the known edges."""
+    """Evidence without temperature, prior without bias, and truth of the known edges between objects of one class."""
     graph = graph.clone()
     for side in ("previous", "current"):
         graph[side].x = relation.encoder(graph[side].x.float())
-    terms, known = relation.evidence(graph), graph[TRANSITION].known
+    terms = relation.evidence(graph)
+    row, column = graph[TRANSITION].edge_index
+    known = graph[TRANSITION].known & (graph["previous"].labels[row] == graph["current"].labels[column])
     prior = terms.pop("prior")
     evidence = torch.stack(list(terms.values())).sum(dim=0) * relation.temperature
     return evidence[known].double(), (prior - relation.bias)[known].double(), graph[TRANSITION].y[known].double()
