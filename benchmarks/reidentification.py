@@ -9,7 +9,7 @@ Video: identities are chains of the detector's own boxes without a rival, which 
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -86,10 +86,9 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, nargs="+", default=[], help="models with AppearanceEvidence, by seed")
     parser.add_argument("--detector", default="centermask-pico", help="weights or name of the model with the detector")
     parser.add_argument("--max-images", type=int, help="use the first images only")
-    parser.add_argument("--cache", type=Path, help="file that keeps the pooled objects from one run to the next")
     arguments = parser.parse_args()
     torch.manual_seed(0)
-    groups = _cached(arguments.cache, lambda: collect(arguments.data, arguments.detector, arguments.max_images))
+    groups = collect(arguments.data, arguments.detector, arguments.max_images)
     models = [read_evidence(path) for path in arguments.weights]
     table(groups, models)
 
@@ -103,16 +102,6 @@ def collect(data: Path, detector_name: str, max_images: int | None = None) -> di
     for number, video in enumerate(tqdm(VIDEOS, desc="videos")):
         for column, group in _video_groups(detector, data / video, number):
             groups[column].append(group)
-    return groups
-
-
-def _cached(path: Path | None, collected: Callable[[], dict[str, list[Group]]]) -> dict[str, list[Group]]:
-    if path is not None and path.is_file():
-        groups: dict[str, list[Group]] = torch.load(path, weights_only=False)  # of our own
-        return groups
-    groups = collected()
-    if path is not None:
-        torch.save(groups, path)
     return groups
 
 
@@ -158,7 +147,7 @@ def _video_groups(detector: CenterMask, video: Path, number: int) -> Iterator[tu
         images.append(image)
         frames.append(objects)
     chains = unambiguous_chains(frames, max_rival_iou=0.5, max_gap=10, min_length=20)
-    different = known_pairs(frames, chains, 0.5)
+    different = known_pairs(frames, chains, 1.0)
     filmed: dict[int, tuple[Seen, Tensor]] = {}
     relit: dict[int, Seen] = {}
     for index in range(0, len(images), _EVERY):
