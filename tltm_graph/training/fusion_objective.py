@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.func import functional_call
 from torchvision.transforms.v2.functional import resized_crop
 
 from tltm_graph.detectors.centermask import CenterMask
@@ -135,7 +136,9 @@ def _distances(
         for level, true in zip(detector.head_levels(fused), detector.head_levels(truth), strict=True)
     ]
     classes, boxes, total = [], [], fused[-1].new_zeros(())
-    for output, true in zip(detector.head(detector.head_levels(fused)), outputs, strict=True):
+    frozen = {name: value.detach() for name, value in detector.head.named_parameters()}
+    found = functional_call(detector.head, frozen, (detector.head_levels(fused),))
+    for output, true in zip(found, outputs, strict=True):
         probability = true.logits.sigmoid()
         error = (output.logits.sigmoid() - probability).abs().detach()
         classes.append((error * F.binary_cross_entropy_with_logits(output.logits, probability, reduction="none")).sum())
