@@ -9,7 +9,7 @@ from tltm_graph.graph import TRANSITION, frame_pair_graph
 from tltm_graph.io import read_frames
 from tltm_graph.models import load_model
 from tltm_graph.models.appearance import AppearanceEvidence
-from tltm_graph.training.appearance_training import calibrate_evidence, identity_graphs
+from tltm_graph.training.appearance_training import _SHRINKAGE, calibrate_evidence, identity_graphs
 from tltm_graph.training.calibration import calibration_error
 
 
@@ -47,14 +47,18 @@ def test_calibration_is_the_best_of_a_grid():
     assert report["matches"] == 48
     assert report["edges"] == 192
     assert report["error_after"] == pytest.approx(calibration_error(logits(model, made), truth), abs=1e-5)
-    found = float(torch.nn.functional.binary_cross_entropy_with_logits(logits(model, made), truth))
+
+    def loss():
+        error = torch.nn.functional.binary_cross_entropy_with_logits(logits(model, made), truth)
+        return float(error + _SHRINKAGE * (model.temperature.log() ** 2 + model.bias**2))
+
+    found = loss()
     temperature, bias = model.temperature.item(), model.bias.item()
     for factor in (0.8, 1.0, 1.25):
         for shift in (-0.3, 0.0, 0.3):
             model.temperature.fill_(temperature * factor)
             model.bias.fill_(bias + shift)
-            other = float(torch.nn.functional.binary_cross_entropy_with_logits(logits(model, made), truth))
-            assert found <= other + 1e-3
+            assert found <= loss() + 1e-5
     again = calibrate_evidence(model, made)
     assert again["temperature"] == pytest.approx(report["temperature"], rel=0.02), "it starts from no calibration"
 
