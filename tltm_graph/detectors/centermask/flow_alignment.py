@@ -66,7 +66,7 @@ class FlowAlignment:
         if correlation(aligned[0, 0], current.float()) < self.min_correlation:
             return None
         added = cues(aligned, current[None, None].float())
-        return [torch.cat([warp(x, flow), F.adaptive_avg_pool2d(added, x.shape[2:])], dim=1) for x in levels]
+        return [torch.cat([warp(x, flow), F.adaptive_avg_pool2d(added, (x.shape[2], x.shape[3]))], dim=1) for x in levels]
 
 
 def cues(aligned: Tensor, current: Tensor) -> Tensor:
