@@ -46,6 +46,12 @@ def test_score_is_the_mean_and_label_the_majority():
     assert track.label == 1, "the smallest of equally frequent labels"
 
 
+def test_whole_numbers_become_floats():
+    """Annotations may have whole numbers, which JSON reads as int."""
+    objects = Tracks({1: Track((0,), ((1, 2, 30, 40),), (1,), (0,))}, SIZE, 1).at(0)
+    assert objects.boxes.dtype == objects.scores.dtype == torch.float32
+
+
 def test_bad_tracks():
     box = (0.0, 0.0, 1.0, 1.0)
     with pytest.raises(ValueError, match="equal lengths in a track"):

@@ -191,8 +191,8 @@ class Tracks(Mapping[int, Track]):
                 rows.append((track, i))
         masks = [track.masks[i] for track, i in rows if track.masks is not None]
         return Detections(
-            boxes=torch.tensor([track.boxes[i] for track, i in rows]).reshape(-1, 4),
-            scores=torch.tensor([track.scores[i] for track, i in rows]),
+            boxes=torch.tensor([track.boxes[i] for track, i in rows], dtype=torch.float32).reshape(-1, 4),
+            scores=torch.tensor([track.scores[i] for track, i in rows], dtype=torch.float32),
             labels=torch.tensor([track.labels[i] for track, i in rows], dtype=torch.int64),
             masks=decode_rle(masks, (masks[0]["size"][0], masks[0]["size"][1])) if masks else None,
             ids=torch.tensor(ids, dtype=torch.int64),
