@@ -6,7 +6,7 @@ DATA   ?= ../shared/data
 SECONDS ?= 600
 EXTRAS := viz transformers onnx openvino train docs dev
 
-.PHONY: setup demo docs quick test check fuzz benchmarks benchmarks-association benchmarks-images lock clean
+.PHONY: setup demo docs quick test check fuzz benchmarks benchmarks-association benchmarks-images benchmarks-video lock clean
 
 setup: $(READY)  ## make .venv with the package, its extras and the tools of the tests
 
@@ -70,6 +70,11 @@ benchmarks-association: $(READY)  ## compare the association with other trackers
 
 benchmarks-images: $(READY)  ## score the model in the package on the images in DATA
 	$(BIN)/python benchmarks/still_images.py --images $(DATA)/coco_subset
+
+benchmarks-video: $(READY)  ## measure fusion, re-identification and tracks of the model in the package on the videos in DATA
+	$(BIN)/python -m benchmarks.fusion --data $(DATA)
+	$(BIN)/python -m benchmarks.reidentification --data $(DATA)
+	$(BIN)/python -m benchmarks.real_tracking --data $(DATA)
 
 lock:  ## update requirements.lock: exact versions of all packages, with the hashes of their files
 	$(BIN)/python -m pip install --quiet uv

@@ -51,6 +51,7 @@ from tltm_graph.frame_pairs.degradation import DEGRADATIONS
 from tltm_graph.frame_pairs.sampling import seeded_generator
 from tltm_graph.models import centermask_pico, for_inference, load_model
 from tltm_graph.models.pretrained import load_weights
+from tltm_graph.models.tltm import detector_of
 from tltm_graph.nn import ResFuser
 from tltm_graph.ops import mask_iou
 
@@ -250,7 +251,7 @@ def build_forms(aligned: Sequence[str], unaligned: Sequence[str], residual: Sequ
 
     def loaded(path: str, model: CenterMask | None = None, **changes: Any) -> CenterMask:
         if model is None:
-            detector = load_model(path)
+            detector = detector_of(load_model(path))
         else:
             load_weights(path, detector := model)
         detector.decoder = replace(detector.decoder, score_threshold=0.05, max_objects=30)
@@ -499,7 +500,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--aligned", nargs="+", default=["centermask-pico"], help="weights, one file for each seed")
+    parser.add_argument("--aligned", nargs="+", default=["tltm-pico"], help="weights, one file for each seed")
     parser.add_argument("--unaligned", nargs="*", default=[])
     parser.add_argument("--residual", nargs="*", default=[])
     parser.add_argument("--videos", nargs="*", help="DAVIS-2016 sequences; default: all")

@@ -12,6 +12,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn, maskrcnn_resnet50_fpn
@@ -21,9 +22,9 @@ from tltm_graph import Tracker, read_frames
 from tltm_graph.models import model_for_tracking
 
 
-def tracked(source: str, **options: str) -> Iterator[str]:
+def tracked(source: str, **options: Any) -> Iterator[str]:
     """Yield after each step of the tracker, with the numbers of detections and tracks."""
-    tracker = Tracker(model_for_tracking("centermask-pico", **options))
+    tracker = Tracker(model_for_tracking("tltm-pico", **options))
     for _, detections in tracker.track(read_frames(source)):
         yield f"{len(detections)} detections, {int((detections.ids >= 0).sum())} shown"
 
@@ -52,12 +53,15 @@ def main() -> None:
             source, maskrcnn_resnet50_fpn, box_score_thresh=0.0, box_detections_per_img=5
         ),
         "Faster R-CNN, MobileNetV3, at 320, boxes only": detected(source, fasterrcnn_mobilenet_v3_large_320_fpn),
-        "centermask-pico, ids and masks": tracked(source),
+        "tltm-pico, ids and masks": tracked(source),
+        "the same, without fusion": tracked(source, fusion=False),
+        "the same, without appearance": tracked(source, appearance=False),
+        "the same, without both": tracked(source, fusion=False, appearance=False),
     }
     if find_spec("openvino"):
-        systems["the same, OpenVINO"] = tracked(source, backend="openvino")
+        systems["tltm-pico, OpenVINO"] = tracked(source, backend="openvino")
         if torch.cpu.get_capabilities().get("amx_bf16") or torch.cpu.get_capabilities().get("avx512_bf16"):
-            systems["the same, OpenVINO, bfloat16"] = tracked(source, backend="openvino", precision="bfloat16")
+            systems["tltm-pico, OpenVINO, bfloat16"] = tracked(source, backend="openvino", precision="bfloat16")
     seconds: dict[str, list[float]] = {name: [] for name in systems}
     found = {}
     length = read_frames(source).num_frames

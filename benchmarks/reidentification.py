@@ -30,6 +30,7 @@ from tltm_graph.graph import frame_pair_graph
 from tltm_graph.io import read_frames, read_weights
 from tltm_graph.models import load_model
 from tltm_graph.models.appearance import AppearanceEvidence, equalize
+from tltm_graph.models.pretrained import weights_file
 from tltm_graph.models.tltm import detector_of
 from tltm_graph.training import ImageFiles
 from tltm_graph.training.calibration import calibration_error
@@ -83,7 +84,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--weights", type=Path, nargs="+", default=[], help="models with AppearanceEvidence, by seed")
+    parser.add_argument("--weights", nargs="+", default=["tltm-pico"], help="models with AppearanceEvidence, by seed")
     parser.add_argument("--detector", default="centermask-pico", help="weights or name of the model with the detector")
     parser.add_argument("--max-images", type=int, help="use the first images only")
     arguments = parser.parse_args()
@@ -198,10 +199,10 @@ def _histogram(pixels: Tensor, bins: int = 8) -> Tensor:
     return (counts / index.shape[1]).sqrt()
 
 
-def read_evidence(path: Path) -> AppearanceEvidence:
-    """Read the appearance model of a file of weights."""
-    model = AppearanceEvidence()
-    state = {name.removeprefix("relation."): value for name, value in read_weights(path).items() if "relation." in name}
+def read_evidence(weights: str) -> AppearanceEvidence:
+    """Read the appearance model of a file of weights, or of the model in the package."""
+    model, read = AppearanceEvidence(), read_weights(weights_file(weights))
+    state = {name.removeprefix("relation."): value for name, value in read.items() if "relation." in name}
     model.load_state_dict({name: value.to(model.state_dict()[name].dtype) for name, value in state.items()})
     return model.eval()
 

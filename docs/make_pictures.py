@@ -40,7 +40,7 @@ def draw_world() -> torch.Tensor:
 
 def draw_clip() -> torch.Tensor:
     """Draw three frames of the clip of ``make demo`` with the tracks of the model in the package."""
-    model = model_for_tracking("centermask-pico")
+    model = model_for_tracking("tltm-pico")
     overlay, pictures = Overlay(model.class_names), []
     for frame, detections in Tracker(model).track(read_frames(Path(__file__).parent / "clips" / "dog_person.mp4")):
         size, scale = [360, 640], 640 / frame.size[1]

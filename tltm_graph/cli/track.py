@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tltm_graph.synthetic import MovingShapes
     from tltm_graph.tracking import Tracker
 
-DEFAULT_DETECTOR = "tltm:centermask-pico"
+DEFAULT_DETECTOR = "tltm:tltm-pico"
 
 
 @dataclass(frozen=True, kw_only=True)
