@@ -44,6 +44,6 @@ def test_known_names(monkeypatch, tmp_path):
 def test_unknown_names(load):
     with pytest.raises(
         FileNotFoundError,
-        match=r"one of \['centermask-pico', 'tltm-pico'\], found no file 'tltm-huge'; .*'imagenet-r101', 'imagenet-r50'",
+        match=r"one of \['centermask-pico', 'tltm-pico'\], found no file 'tltm-huge'; .*'imagenet-r101', 'imagenet-r5",
     ):
         load("tltm-huge")

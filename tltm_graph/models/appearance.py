@@ -37,7 +37,7 @@ class AppearanceEvidence(RelationModel):
     r"""Appearance model that adds several kinds of evidence in log-odds, and lets a GNN compare rivals.
 
     .. math::
-        s_{ij} = \frac{1}{T} \Big( \sum_k f_k(d_{ijk}, \bar d_{ijk}) + g_{ij} \Big) + b - \log \max(M, N), \qquad
+        s_{ij} = \frac{1}{T} \left( \sum_k f_k(d_{ijk}, \bar d_{ijk}) + g_{ij} \right) + b - \log \max(M, N), \qquad
         d = \sqrt{1 - \cos}
 
     Kinds k are a colour histogram within the mask, the same of the equalised frame, which other light changes less,

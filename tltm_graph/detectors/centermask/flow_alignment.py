@@ -66,7 +66,9 @@ class FlowAlignment:
         if correlation(aligned[0, 0], current.float()) < self.min_correlation:
             return None
         added = cues(aligned, current[None, None].float())
-        return [torch.cat([warp(x, flow), F.adaptive_avg_pool2d(added, (x.shape[2], x.shape[3]))], dim=1) for x in levels]
+        sizes = [(x.shape[2], x.shape[3]) for x in levels]
+        pooled = [F.adaptive_avg_pool2d(added, size) for size in sizes]
+        return [torch.cat([warp(x, flow), of_size], dim=1) for x, of_size in zip(levels, pooled, strict=True)]
 
 
 def cues(aligned: Tensor, current: Tensor) -> Tensor:
