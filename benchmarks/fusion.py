@@ -1,6 +1,6 @@
 """Fusion with the previous frame on real pixels: what the fusers of centermask_pico restore in degraded frames.
 
-    python benchmarks/fusion.py [--data FOLDER] [--aligned FILE ...] [--unaligned FILE ...] [--residual FILE ...]
+    python -m benchmarks.fusion [--data FOLDER] [--short FILE ...] [--unaligned FILE ...] [--residual FILE ...]
 
 Each form of fusion runs over the same frames:
 
@@ -246,7 +246,9 @@ Results = dict[tuple[str, int, str, str], Rows]
 """Rows by form, seed, condition and video."""
 
 
-def build_forms(aligned: Sequence[str], unaligned: Sequence[str], residual: Sequence[str]) -> Forms:
+def build_forms(
+    aligned: Sequence[str], short: Sequence[str] = (), unaligned: Sequence[str] = (), residual: Sequence[str] = ()
+) -> Forms:
     """Build all forms; those without weights are left out."""
 
     def loaded(path: str, model: CenterMask | None = None, **changes: Any) -> CenterMask:
@@ -265,6 +267,7 @@ def build_forms(aligned: Sequence[str], unaligned: Sequence[str], residual: Sequ
         "itself": [Form(detector, _itself) for detector in gated],
         "residual": [Form(loaded(path, residual_pico()), _unaligned, pools_fused=False) for path in residual],
         "gated": [Form(loaded(path), _unaligned) for path in unaligned],
+        "gated, aligned, short": [Form(loaded(path), _fused) for path in short],
         "gated, aligned": [Form(detector, _fused) for detector in gated],
         "mean": [Form(gated[0], _mean)],
         "moved boxes": [Form(gated[0], _alone, moves_boxes=True)],
@@ -501,6 +504,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--aligned", nargs="+", default=["tltm-pico"], help="weights, one file for each seed")
+    parser.add_argument("--short", nargs="*", default=[], help="the same, trained for as long as the following")
     parser.add_argument("--unaligned", nargs="*", default=[])
     parser.add_argument("--residual", nargs="*", default=[])
     parser.add_argument("--videos", nargs="*", help="DAVIS-2016 sequences; default: all")
@@ -510,7 +514,7 @@ def main() -> None:
     parts = ("pairs", "sequences", "stills", "natural", "time")
     parser.add_argument("--parts", nargs="+", default=parts, choices=parts)
     options = parser.parse_args()
-    forms = build_forms(options.aligned, options.unaligned, options.residual)
+    forms = build_forms(options.aligned, options.short, options.unaligned, options.residual)
     videos = davis_videos(options.data, options.videos)
     print(f"{machine()}, {len(videos)} sequences of DAVIS-2016 at 240p\n")
     if "pairs" in options.parts:
