@@ -15,6 +15,7 @@ import argparse
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -126,11 +127,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--weights", default="tltm-pico", help="name or file of a model (default: %(default)s)")
     parser.add_argument("--length", type=int, default=60, help="frames of a DAVIS sequence (default: %(default)s)")
+    parser.add_argument("--clip-length", type=int, default=200, help="frames of a clip (default: %(default)s)")
     options = parser.parse_args()
     build, weights = trackers(options.weights), options.weights
     load_model(weights)  # an error comes before the videos are read
     videos = {name: frames[: options.length] for name, frames in davis_videos(options.data).items()}
-    clips = {name: list(read_frames(options.data / "clips" / f"{name}.mp4")) for name in CLIPS}
+    clips = {
+        name: list(islice(read_frames(options.data / "clips" / f"{name}.mp4"), options.clip_length)) for name in CLIPS
+    }
 
     print(f"{machine()}\n")
     truth = {name: instances_of(options.data / "davis2016_instances" / name, videos[name]) for name in INSTANCES}

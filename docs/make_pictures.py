@@ -20,6 +20,8 @@ from tltm_graph.cli.track import OverlayOptions, track
 from tltm_graph.cli.view import view
 from tltm_graph.detectors import OracleDetector
 from tltm_graph.explanation import association_graph
+from tltm_graph.frame_pairs.degradation import DEGRADATIONS
+from tltm_graph.frame_pairs.sampling import seeded_generator
 from tltm_graph.models import model_for_tracking
 from tltm_graph.synthetic import EASY, HARD, STANDARD, VAL, moving_shapes
 from tltm_graph.visualization import Overlay, draw_association_graph
@@ -50,6 +52,30 @@ def draw_clip() -> torch.Tensor:
         if frame.index in SHOWN:
             pictures.append(picture)
     return torch.cat(pictures, dim=2)
+
+
+DEGRADED = {"motion blur": range(20, 25), "dark": range(40, 45), "occluded": range(130, 135)}
+
+
+def draw_fusion() -> torch.Tensor:
+    """Draw the last frames of three degraded stretches of the clip, without fusion above and with fusion below."""
+    rows = []
+    for fusion in (False, True):
+        model = model_for_tracking("tltm-pico", fusion=fusion)
+        overlay, pictures = Overlay(model.class_names), []
+        state = Tracker(model).start()
+        for frame in read_frames(Path(__file__).parent / "clips" / "dog_person.mp4"):
+            for kind, stretch in DEGRADED.items():
+                if frame.index in stretch:
+                    image = DEGRADATIONS[kind](frame.image, 0.7, seeded_generator(frame.index))
+                    frame = replace(frame, image=image)
+            state, detections = Tracker(model).step(state, frame)
+            if any(frame.index == stretch[-1] for stretch in DEGRADED.values()):
+                pictures.append(resize(overlay.draw(frame, detections), [270, 480], antialias=True))
+            if len(pictures) == len(DEGRADED):
+                break
+        rows.append(torch.cat(pictures, dim=2))
+    return torch.cat(rows, dim=1)
 
 
 VALUES = {  # position of each value in the picture
@@ -123,6 +149,7 @@ def draw_saved_run() -> None:
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     write_jpeg(draw_clip(), str(FOLDER / "dog_person.jpg"), quality=88)
+    write_jpeg(draw_fusion(), str(FOLDER / "fusion.jpg"), quality=85)
     draw_flow().save(FOLDER / "flow.png")
     draw_saved_run()
     write_jpeg(draw_world(), str(FOLDER / "moving_shapes.jpg"), quality=90)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.association.test_motion_features import pair
-from tests.cases import CROSSING, Script, blank, drawn
+from tests.cases import CROSSING, SameAppearance, Script, blank, drawn, with_embeddings
 from tltm_graph import Tracker
 from tltm_graph.association import LearnedAffinity, save_head
 from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS, motion_features
@@ -96,3 +96,30 @@ def test_invalid_files(head, tmp_path):
 def test_bad_temperature(head):
     with pytest.raises(ValueError, match="temperature above 0"):
         LearnedAffinity(head, 0.0)
+
+
+class Calibrated(SameAppearance):
+    """Log-odds of at most 4."""
+
+    def score(self, graph):
+        return super().score(graph).clamp(-4, 4)
+
+
+def ids_of(frames, appearance=None):
+    tracker = Tracker(Script(frames), LearnedAffinity.from_file(appearance=appearance))
+    return [d.ids.tolist() for _, d in tracker.track(map(blank, range(len(frames))))]
+
+
+def test_appearance_does_not_overrule_certain_geometry():
+    """b has left, and a stays where it was but looks like b now."""
+    frames = with_embeddings(drawn("a......b\n" * 8 + "a.......\n" * 4))
+    looks_of_b = frames[0].embeddings[1:]
+    frames[8:] = [frame.replace(embeddings=looks_of_b) for frame in frames[8:]]
+    assert ids_of(frames, Calibrated())[7:] == [[1, 2], [1], [1], [1], [1]]
+
+
+def test_what_comes_back_elsewhere_is_known_by_appearance():
+    """a and c leave, and c comes back where a was."""
+    frames = with_embeddings(drawn("b....c....a\n" * 8 + "b..........\n" * 6 + "b.........c\n" * 3))
+    assert ids_of(frames, Calibrated())[-1] == [2, 3], "rows are in the order of the letters: b, c"
+    assert ids_of(frames)[-1] == [2, 1], "motion alone takes it for a"
