@@ -128,8 +128,7 @@ def _itself(detector: CenterMask, state: State | None, seen: Seen) -> Pyramid:
 
 
 def _fused(detector: CenterMask, state: State | None, seen: Seen) -> Pyramid:
-    previous = None if state is None else detector.align(state.previous, seen.grey)
-    return detector.fuse(previous or seen.maps, seen.maps)
+    return detector.restore(None if state is None else detector.align(state.previous, seen.grey), seen.maps)
 
 
 def _unaligned(detector: CenterMask, state: State | None, seen: Seen) -> Pyramid:

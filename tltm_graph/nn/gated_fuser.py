@@ -44,6 +44,11 @@ class GatedFuser(nn.Module):
 
     def forward(self, previous: Tensor, current: Tensor) -> Tensor:
         """Compute the fused current level (B, C, H, W)."""
+        _, change = self.gate(previous, current)
+        return current + change
+
+    def gate(self, previous: Tensor, current: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the gate g and the change g · (previous - current) + f, both (B, C, H, W)."""
         if previous.shape == current.shape:
             previous = F.pad(previous, (0, 0, 0, 0, 0, self.num_cues))
         expected = (current.shape[0], self.channels + self.num_cues, *current.shape[2:])
@@ -57,7 +62,8 @@ class GatedFuser(nn.Module):
         x = self.depthwise(x)
         x = F.hardswish(x + self.frame(x.mean(dim=(2, 3)))[:, :, None, None])
         gate, delta = self.expand(x).chunk(2, dim=1)
-        return current + gate.sigmoid() * (previous - current) + delta
+        gate = gate.sigmoid()
+        return gate, gate * (previous - current) + delta
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.channels})"

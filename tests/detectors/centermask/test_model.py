@@ -1,4 +1,5 @@
 import copy
+import math
 
 import cv2
 import numpy as np
@@ -137,6 +138,26 @@ def test_the_fused_pyramid_goes_to_masks_and_to_the_next_frame():
     maps = model.backbone(images)
     assert torch.equal(pyramid[0], maps[0]), "finer maps are not fused"
     assert torch.equal(pyramid[1], maps[1]), "finer maps are not fused"
+
+
+@pytest.mark.parametrize(("gate", "share"), [(0.05, 0), (0.1, 0), (0.125, 0.5), (0.15, 1), (0.6, 1)])
+def test_clean_frames_pass_unchanged(gate, share):
+    model = pico(fused=True)
+    for fuser in model.fusers:
+        torch.nn.init.constant_(fuser.expand.bias[: fuser.channels], math.log(gate / (1 - gate)))
+    current = model.backbone(model.prepare([frame(64, 64).image]))
+    previous = [torch.randn_like(level) for level in current[2:]]
+    restored = model.restore(previous, current)
+    assert torch.equal(restored[0], current[0])
+    for level, before, now in zip(restored[2:], previous, current[2:], strict=True):
+        torch.testing.assert_close(level, now + share * gate * (before - now), atol=1e-5, rtol=1e-4)
+    assert model.restore(None, current) is current, "the first frame"
+
+
+def test_only_gated_fusers_are_recurrent():
+    good = detector()
+    with pytest.raises(ValueError, match="Expected gated fusers for a recurrent detector, got"):
+        CenterMask(good.backbone, good.head, good.mask_head, fusers=list(good.fusers), recurrent=True)
 
 
 def test_after_a_cut_nothing_remains_of_the_old_shot():

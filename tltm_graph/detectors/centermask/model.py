@@ -59,6 +59,10 @@ class DetectedFrame:
     shapes: Tensor | None
 
 
+CLEAN_GATE = 0.1
+"""Largest mean gate of a clean frame, for :meth:`CenterMask.restore`; chosen on three clips."""
+
+
 class Backend(Protocol):
     """Implementation of the network of a :class:`CenterMask`, with the same methods."""
 
@@ -77,8 +81,8 @@ class CenterMask(nn.Module, Detector):
     With ``fusers``, the pyramid is fused with that of the previous frame (arXiv 2210.16795, equation 1). As published,
     only boxes are computed from the fused pyramid; features of objects are pooled from the pyramid before fusion, which
     is also passed on to the next frame. With ``recurrent``, the fused pyramid takes its place in both. With
-    ``alignment``, the previous pyramid is moved to where its contents are now; after a cut the frame is fused with
-    itself, like the first one.
+    ``alignment``, the previous pyramid is moved to where its contents are now; after a cut there is no previous frame.
+    :meth:`restore` tells what becomes of the first frame, and of clean ones.
 
     :meth:`detect` computes boxes, :meth:`segment` draws the masks of selected objects, or of all if
     ``masks_on_demand`` is False.
@@ -157,6 +161,8 @@ class CenterMask(nn.Module, Detector):
         if min_size < 1 or max_size < 1:
             raise ValueError(f"Expected sizes of at least 1 pixel, got min_size={min_size} and max_size={max_size}")
         self.backbone = backbone
+        if recurrent and not all(isinstance(fuser, GatedFuser) for fuser in fusers or ()):
+            raise ValueError(f"Expected gated fusers for a recurrent detector, got {fusers}")
         self.fusers = None if fusers is None else nn.ModuleList(fusers)
         self.alignment = alignment
         self.recurrent = recurrent
@@ -204,14 +210,14 @@ class CenterMask(nn.Module, Detector):
 
         Args:
             images: Batch of images from :meth:`prepare`.
-            previous: Pyramid of the previous frames; None to fuse the current one with itself.
+            previous: Pyramid of the previous frames; None if there is none.
 
         Returns:
             The pyramid from which objects are pooled, which is fused only if the detector is ``recurrent``, and the
             output of the head for each level.
         """
         pyramid = self.backbone(images)
-        fused = self.fuse(previous or pyramid, pyramid)
+        fused = self.restore(previous, pyramid)
         return fused if self.recurrent else pyramid, self.head(self.head_levels(fused))
 
     def resize(self, image: Tensor) -> Tensor:
@@ -228,6 +234,24 @@ class CenterMask(nn.Module, Detector):
             return current
         pairs = zip(self.fusers, self.head_levels(previous), self.head_levels(current), strict=True)
         return [*current[: -len(self.fusers)], *(fuser(*levels) for fuser, *levels in pairs)]
+
+    def restore(self, previous: Pyramid | None, current: Pyramid) -> Pyramid:
+        """Fuse a frame as :meth:`dense` does it.
+
+        If the detector is ``recurrent``, a clean frame passes unchanged, and so does one without a previous frame. A
+        frame is clean if the gates of the finest level open by at most ``CLEAN_GATE`` on average; up to one and a half
+        times that, the fusion fades in. Other detectors fuse every frame, one without a previous frame with itself.
+        """
+        if not self.recurrent:
+            return self.fuse(previous or current, current)
+        if previous is None or self.fusers is None:
+            return current
+        pairs = zip(self.fusers, self.head_levels(previous), self.head_levels(current), strict=True)
+        gates, changes = zip(*[fuser.gate(*levels) for fuser, *levels in pairs], strict=True)  # type: ignore[operator]
+        opening: Tensor = gates[0].mean(dim=(1, 2, 3), keepdim=True)  # (B, 1, 1, 1)
+        share = (2 * (opening / CLEAN_GATE - 1)).clamp(0, 1)
+        levels = zip(self.head_levels(current), changes, strict=True)
+        return [*current[: -len(self.fusers)], *(level + share * change for level, change in levels)]
 
     def align(self, previous: PreviousFrame, grey: Tensor | None) -> Pyramid | None:
         """Move the previous pyramid to where its contents are now: :meth:`FlowAlignment.align`.
@@ -287,7 +311,7 @@ class CenterMask(nn.Module, Detector):
 
         Args:
             frame: Frame to process.
-            context: Previous frame; None for the first frame, which is fused with itself.
+            context: Previous frame; None for the first frame.
 
         Returns:
             The objects, highest score first, with features (N, C, 14, 14) in float32; and the context of the next
