@@ -136,13 +136,15 @@ def centermask_pico(
 def tltm_pico(class_names: Sequence[str] = COCO, weights: str | Path | None = None, **options: Any) -> TLTM:
     """Build the small model for CPUs: :func:`centermask_pico` with gated fusers and an appearance model.
 
-    The appearance model reads pixels: :class:`tltm_graph.models.AppearanceEvidence`.
+    The appearance model reads pixels: :class:`tltm_graph.models.AppearanceEvidence`. A part of an object looks like the
+    object, so the association more often takes it for one; hence a track needs a score of 0.55 to start.
 
     Args:
         class_names: Names of the classes.
         weights: File or name of weights for :func:`load_weights`; None for random weights.
         **options: Keyword arguments of :class:`tltm_graph.detectors.centermask.CenterMask`.
     """
+    options = {"new_track_threshold": 0.55} | options
     model = TLTM(centermask_pico(class_names, fused=True, **options), AppearanceEvidence())
     return _finished(model, "tltm_pico", weights)
 
