@@ -69,7 +69,7 @@ def instances_of(folder: Path, frames: Sequence[Frame]) -> Tracks:
     """Tracks of annotated instances, at the size of the frames."""
 
     def stream() -> Iterator[tuple[int, Detections]]:
-        for frame, path in zip(frames, sorted(folder.glob("*.png")), strict=True):
+        for frame, path in zip(frames, sorted(folder.glob("*.png"))[: len(frames)], strict=True):
             ids = np.array(Image.open(path).resize(frame.size[::-1], Image.Resampling.NEAREST))
             present = torch.from_numpy(np.unique(ids[ids > 0])).long()
             masks = torch.from_numpy(ids)[None] == present[:, None, None]
