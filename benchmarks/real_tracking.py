@@ -59,7 +59,7 @@ def chains_of(weights: str, frames: Sequence[Frame]) -> Tracks | None:
     """Tracks of a video from unambiguous overlaps in clean frames, None if there are none."""
     detector = model_for_tracking(weights, fusion=False, appearance=False)
     detections = [detector.detect(frame)[0].replace(features=None) for frame in frames]
-    ids = unambiguous_chains(detections)
+    ids = unambiguous_chains(detections, min_length=min(30, len(frames) // 2))
     stream = ((i, d.replace(ids=chain)[chain >= 0]) for i, (d, chain) in enumerate(zip(detections, ids, strict=True)))
     tracks = Tracks.from_stream(stream, frames[0].size, len(frames))
     return tracks if len(tracks) else None
