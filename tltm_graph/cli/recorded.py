@@ -204,7 +204,7 @@ def _name(about: Mapping[str, object], name: str, where: str) -> str:
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a text is the name of a file in a folder, not a path."""
+    """Tell if a text is the name of a file in a folder, not a path."""
     return name.isprintable() and 0 < len(name) <= 255 and name == Path(name).name and not re.search(r"[\\/:]", name)
 
 

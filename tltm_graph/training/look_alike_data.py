@@ -18,11 +18,9 @@ from tltm_graph.frame_pairs.datasets import StillPairs
 from tltm_graph.frame_pairs.hallucinated_views import HallucinatedView
 from tltm_graph.frame_pairs.sampling import Permutation, chance, integer, seeded_generator, uniform
 from tltm_graph.graph import TRANSITION, frame_pair_graph
-from tltm_graph.models import load_model
 from tltm_graph.models.appearance import pool_evidence
-from tltm_graph.models.tltm import detector_of
 from tltm_graph.structures import Detections
-from tltm_graph.training.memory_data import SAME
+from tltm_graph.training.memory_data import SAME, load_detector
 from tltm_graph.training.sources import PairSource
 from tltm_graph.training.training_data import TrainingData, TrainingStream
 
@@ -236,12 +234,7 @@ class LookAlikeData(TrainingData):
             FileNotFoundError: If there are no weights.
             ValueError: If there is nothing to learn from, or the weights are of other classes.
         """
-        detector = detector_of(load_model(self.detector)).eval()
-        if detector.class_names != tuple(class_names):
-            raise ValueError(
-                f"Expected a detector of the classes {list(class_names)} in '{self.detector}', got one of "
-                f"{list(detector.class_names or ())}"
-            )
+        detector = load_detector(self.detector, class_names)
         opened = [source.open(tuple(class_names)) for source in self.images]
         stills: list[AnnotatedVideo] = []
         for source in opened:

@@ -112,6 +112,26 @@ def memory_graph(video: Sequence[CachedFrame], now: int, first: int = 0) -> Hete
     return graph
 
 
+def load_detector(weights: str, class_names: Sequence[str]) -> CenterMask:
+    """Load the frozen detector of a model.
+
+    Args:
+        weights: Weights, see :func:`tltm_graph.models.load_model`.
+        class_names: Classes that it must have.
+
+    Raises:
+        FileNotFoundError: If there are no weights.
+        ValueError: If the weights are of other classes.
+    """
+    detector = detector_of(load_model(weights)).eval()
+    if detector.class_names != tuple(class_names):
+        raise ValueError(
+            f"Expected a detector of the classes {list(class_names)} in '{weights}', got one of "
+            f"{list(detector.class_names or ())}"
+        )
+    return detector
+
+
 class MemoryData(TrainingData):
     """Memory graphs of videos whose detections are cached once, with a finished detector.
 
@@ -151,12 +171,7 @@ class MemoryData(TrainingData):
             FileNotFoundError: If there are no weights.
             ValueError: If there is nothing to learn from, or the weights are of other classes.
         """
-        detector = detector_of(load_model(self.detector)).eval()
-        if detector.class_names != tuple(class_names):
-            raise ValueError(
-                f"Expected a detector of the classes {list(class_names)} in '{self.detector}', got one of "
-                f"{list(detector.class_names or ())}"
-            )
+        detector = load_detector(self.detector, class_names)
         if self.score_threshold is not None:
             detector.decoder = replace(detector.decoder, score_threshold=self.score_threshold)
         cached = _CachedVideos(detector, self.videos.videos(tuple(class_names)), self.runs, self.run_length, seed)

@@ -67,7 +67,7 @@ class FlowAlignment:
             return None
         added = cues(aligned, current[None, None].float())
         sizes = [(x.shape[2], x.shape[3]) for x in levels]
-        pooled = [F.adaptive_avg_pool2d(added, size) for size in sizes]
+        pooled = [F.adaptive_avg_pool2d(added, size).to(levels[0].device) for size in sizes]
         return [torch.cat([warp(x, flow), of_size], dim=1) for x, of_size in zip(levels, pooled, strict=True)]
 
 
