@@ -18,7 +18,7 @@ from benchmarks.association_groups import Sequence
 from tltm_graph import Detections, Frame, Tracker
 from tltm_graph.detectors import Detector
 from tltm_graph.metrics.matching import match_overlap
-from tltm_graph.metrics.overlap import pairwise_box_iou
+from tltm_graph.ops.boxes import pairwise_box_iou
 
 
 class Associator(Protocol):

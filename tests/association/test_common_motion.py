@@ -20,7 +20,9 @@ def moved(places: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
 
 def found(places, velocities, current, observations=10.0, gap=1.0):
     m = len(places)
-    return common_motion(places, velocities, torch.full((m,), observations), torch.full((m,), gap), current)
+    arrays = (x.double().numpy() for x in (places, velocities, torch.full((m,), observations), torch.full((m,), gap)))
+    shift = common_motion(*arrays, current.double().numpy())
+    return torch.zeros(m, 2) if shift is None else torch.from_numpy(shift.copy()).float()
 
 
 def slowly(places, velocities, current):

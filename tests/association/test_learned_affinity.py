@@ -2,6 +2,7 @@ import json
 
 import pytest
 import torch
+from torch_geometric.data import Batch
 
 from tests.association.test_motion_features import pair
 from tests.cases import CROSSING, SameAppearance, Script, blank, drawn, with_embeddings
@@ -123,3 +124,17 @@ def test_what_comes_back_elsewhere_is_known_by_appearance():
     frames = with_embeddings(drawn("b....c....a\n" * 8 + "b..........\n" * 6 + "b.........c\n" * 3))
     assert ids_of(frames, Calibrated())[-1] == [2, 3], "rows are in the order of the letters: b, c"
     assert ids_of(frames)[-1] == [2, 1], "motion alone takes it for a"
+
+
+@pytest.mark.parametrize("appearance", [None, SameAppearance()])
+def test_a_batch_is_scored_as_its_graphs_are(appearance):
+    affinity = LearnedAffinity.from_file(appearance=appearance)
+    graphs = [pair(m, n, seed) for seed, (m, n) in enumerate([(4, 5), (0, 3), (3, 0), (20, 22), (1, 1)] * 3)]
+    for graph in graphs:
+        for side in ("previous", "current"):
+            graph[side].x = torch.randn((graph[side].num_nodes, 4), generator=torch.Generator().manual_seed(1))
+    together = affinity.score(Batch.from_data_list(graphs))
+    alone = [affinity.score(graph) for graph in graphs]
+    for name in ("edges", "births", "misses", "objects"):
+        expected = torch.cat([getattr(scores, name) for scores in alone])
+        torch.testing.assert_close(getattr(together, name), expected, atol=1e-5, rtol=1e-5)

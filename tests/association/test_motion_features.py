@@ -1,7 +1,9 @@
 import math
 
+import numpy as np
 import pytest
 import torch
+from torch_geometric.data import Batch
 
 from tests.cases import CROSSING, Script, blank, drawn
 from tltm_graph import Detections, Tracker
@@ -9,6 +11,7 @@ from tltm_graph.association import Affinity, Assignment, EdgeScores
 from tltm_graph.association.common_motion import common_motion
 from tltm_graph.association.motion_features import NUM_CURRENT, NUM_EDGE, NUM_PREVIOUS, motion_features
 from tltm_graph.graph import TRANSITION, frame_pair_graph
+from tltm_graph.structures.motion import Motion
 from tltm_graph.tracking import Memory, TrackManager
 
 SIDES = ("current", "previous")
@@ -36,7 +39,8 @@ def pair(m: int, n: int, seed: int = 0):
     rows = torch.arange(len(memory))
     for t in range(1, 4):
         noise = 3 * torch.randn((len(memory), 2), generator=random).repeat(1, 2)
-        again = memory.detections.replace(boxes=memory.detections.boxes + noise)
+        tracks = memory.detections()
+        again = tracks.replace(boxes=tracks.boxes + noise, ids=None)
         memory, _, _ = life.update(memory, again, Assignment(rows, rows, none, none), float(t))
     current = some(n)
     graph = frame_pair_graph(life.predict(memory, 6.0).replace(ids=None), current)
@@ -49,16 +53,17 @@ def pair(m: int, n: int, seed: int = 0):
 def slow_edges(graph, features, logits=None):
     """Edge features one by one, in plain arithmetic."""
     previous, current = graph["previous"], graph["current"]
-    places = previous.places.clone()
+    motion, places = Motion(previous.motion.numpy()), previous.places.clone()
     places[..., 2:] = places[..., 2:].clamp(min=1)
     seen = [((a + c) / 2, (b + d) / 2, c - a, d - b) for a, b, c, d in current.boxes.tolist()]
     shift = common_motion(
-        places[:, 1],
-        previous.velocities[:, 1],
-        previous.observations[:, 1],
-        previous.time_since_update,
-        torch.tensor(seen),
+        places[:, 1].numpy(),
+        motion.velocities[:, 1],
+        motion.observations[:, 1],
+        previous.time_since_update.numpy(),
+        np.array(seen),
     )
+    shift = np.zeros((len(places), 2)) if shift is None else shift
 
     def iou(p, q):
         (x, y, w, h), (u, v, a, b) = p, q
@@ -74,14 +79,14 @@ def slow_edges(graph, features, logits=None):
     rows = []
     for kept, (i, j) in zip(features.kept.tolist(), features.edge_index.T.tolist(), strict=True):
         quick, middle, patient = places[i].tolist()
-        last = previous.last[i].tolist()
+        last = motion.last[i].tolist()
         shifted = [middle[0] + float(shift[i, 0]), middle[1] + float(shift[i, 1]), *middle[2:]]
         u, v, a, b = seen[j]
         w, h = math.sqrt(middle[2] * a), math.sqrt(middle[3] * b)
         row = []
         for place in (middle, quick, last, patient, shifted):
             row += [math.asinh((u - place[0]) / w / 0.1), math.asinh((v - place[1]) / h / 0.1)]
-        gap, jitter = float(previous.time_since_update[i]), previous.noise[i].tolist()
+        gap, jitter = float(previous.time_since_update[i]), motion.noise[i].tolist()
         spread = jitter[0] * math.sqrt(1 + 0.3 * gap)
         row += [math.asinh((u - middle[0]) / w / spread), math.asinh((v - middle[1]) / h / spread)]
         for place in (middle, last, patient):
@@ -128,7 +133,13 @@ def test_features_do_not_depend_on_the_resolution():
     for nodes in (large["previous"], large["current"]):
         nodes.boxes = 4 * nodes.boxes
     tracks = large["previous"]
-    tracks.places, tracks.velocities, tracks.last = 4 * tracks.places, 4 * tracks.velocities, 4 * tracks.last
+    tracks.places, motion = 4 * tracks.places, Motion(tracks.motion.numpy())
+    tracks.motion = torch.from_numpy(
+        Motion.of(
+            **motion.columns()
+            | {"places": 4 * motion.places, "velocities": 4 * motion.velocities, "last": 4 * motion.last}
+        ).table
+    )
     large.scene = torch.tensor([[960.0, 1280.0, 0.04]])
     small, big = motion_features(graph), motion_features(large)
     for name in ("previous", "current", "edges"):
@@ -164,6 +175,35 @@ def test_a_tracker_provides_all_fields():
         pass
     assert len(seen) == len(frames)
     assert all(torch.isfinite(f.previous).all() and torch.isfinite(f.edges).all() for f in seen)
+
+
+SIZES = [(4, 5), (0, 3), (12, 14), (3, 0), (1, 1), (0, 0), (30, 2), (7, 40)]
+
+
+def moving(m: int, n: int, seed: int):
+    """A pair in which most detections are tracks that moved by one shift, so that there is common motion."""
+    graph, count = pair(m, n, seed), min(m, n)
+    shift = torch.tensor([60.0, 10.0, 60.0, 10.0])
+    graph["current"].boxes = torch.cat([graph["previous"].boxes[:count] + shift, graph["current"].boxes[count:]])
+    return graph
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_batch_has_the_features_of_its_graphs(told):
+    graphs = [make(m, n, seed) for make in (pair, moving) for seed, (m, n) in enumerate(SIZES)]
+    random = torch.Generator().manual_seed(5)
+    logits = [torch.randn(graph[TRANSITION].num_edges, generator=random) if told else None for graph in graphs]
+    alone = [motion_features(graph, of) for graph, of in zip(graphs, logits, strict=True)]
+    batch = Batch.from_data_list(graphs)
+    together = motion_features(batch, torch.cat(logits) if told else None)
+    for name in ("previous", "current", "edges"):
+        expected = torch.cat([getattr(features, name) for features in alone])
+        assert torch.allclose(getattr(together, name), expected, atol=1e-6), name
+    steps = torch.tensor([[len(g["previous"].boxes), len(g["current"].boxes)] for g in graphs]).cumsum(dim=0)
+    starts = torch.cat([torch.zeros(1, 2, dtype=torch.int64), steps[:-1]])
+    index = [features.edge_index + start[:, None] for features, start in zip(alone, starts, strict=True)]
+    assert together.edge_index.equal(torch.cat(index, dim=1))
+    assert batch[TRANSITION].edge_index[:, together.kept].equal(together.edge_index)
 
 
 def test_a_pruned_graph_gives_the_same_features():

@@ -5,7 +5,7 @@ from scipy.optimize import linear_sum_assignment
 from benchmarks.association_trackers import PACKAGE, PEERS, IouHungarian, associate, follow
 from tests.benchmarks.cases import box, sequence
 from tltm_graph import Tracker
-from tltm_graph.metrics.overlap import pairwise_box_iou
+from tltm_graph.ops.boxes import pairwise_box_iou
 from tltm_graph.structures import Observation
 
 

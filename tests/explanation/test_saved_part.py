@@ -122,7 +122,7 @@ def test_a_wrong_tensor_is_named(path, tmp_path, field, apply):
         (False, "memory.ids", setting("memory.ids", 0, 2**40)),
         (False, "memory.ids", lambda tensors: second(tensors["memory.ids"])),
         (False, "memory.mean_embeddings", replaced("memory.mean_embeddings", lambda value: value[:, :5])),
-        (False, "memory.boxes", setting("memory.boxes", (0, 0), 1e6)),
+        (True, "memory.boxes", setting("memory.boxes", (0, 0), 1e6)),
         (True, "memory.updated", setting("memory.updated", 0, 100.0)),
         (True, "memory.hits", replaced("memory.hits", lambda value: value.float())),
         (True, "memory.embeddings", setting("memory.embeddings", (0, 0), INF)),

@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 import torch
 
 from tests.cases import Script, blank, drawn
-from tltm_graph import Detections, Tracker
+from tltm_graph import Tracker
+from tltm_graph.structures.motion import Motion
 from tltm_graph.tracking import Memory
 
 
@@ -45,12 +47,12 @@ def test_tensors_restore_it(picture, embeddings):
     assert (memory.mean_embeddings is not None) == embeddings
 
 
-def test_rows_are_selected_and_joined():
+def test_rows_are_selected():
     memory = remember("ab.c\nab.c", embeddings=True)
-    parts = [memory[torch.tensor([row])] for row in range(3)]
-    assert same(memory, Memory.join(parts, memory.next_id))
-    assert same(memory, Memory.join([Memory.empty(), memory], memory.next_id)), "an empty part has no embeddings"
-    assert memory[torch.tensor([2, 0])].ids.tolist() == [3, 1]
+    chosen = memory[np.array([2, 0])]
+    assert chosen.ids.tolist() == [3, 1]
+    assert chosen.embeddings.equal(memory.embeddings[[2, 0]])
+    assert same(memory, memory[np.arange(3)])
 
 
 def test_it_keeps_no_pixels():
@@ -58,18 +60,19 @@ def test_it_keeps_no_pixels():
     frame = drawn("a")[0].replace(masks=masks, features=torch.randn(1, 4, 8, 8))
     tracker = Tracker(Script([frame]))
     state, _ = tracker.step(tracker.start(), blank(0))
-    assert state.memory.detections.masks is None
-    assert state.memory.detections.features is None
+    assert state.memory.detections().masks is None
+    assert state.memory.detections().features is None
 
 
 def test_bad_input():
     memory = remember("ab")
     fields = vars(memory)
-    for name in ("ids", "confirmed", "motion"):
+    for name in ("ids", "confirmed", "scores", "labels"):
         with pytest.raises(ValueError, match=f"Expected '{name}' of 2 tracks, got 1"):
-            Memory(**{**fields, name: fields[name][torch.tensor([0])]})
+            Memory(**{**fields, name: fields[name][np.array([0])]})
     with pytest.raises(ValueError, match=r"Expected unique ids, got \[3, 3\]"):
-        Memory(**{**fields, "ids": torch.tensor([3, 3])})
+        Memory(**{**fields, "ids": np.array([3, 3])})
     with pytest.raises(ValueError, match="Expected 'mean_embeddings' of 2 tracks, got 3"):
         Memory(**fields | {"mean_embeddings": torch.zeros(3, 4)})
-    assert isinstance(memory.detections, Detections)
+    with pytest.raises(ValueError, match=r"Expected a table of shape \(M, 31\) and type float64, got \(2, 30\)"):
+        Motion(np.zeros((2, 30)))

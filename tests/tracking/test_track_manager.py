@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -129,7 +130,7 @@ def test_embeddings_are_averaged_over_observations():
     for t in range(1, 30):
         memory = step(life, memory, t, embedded(values[t]), pairs=[(0, 0)])
         torch.testing.assert_close(memory.mean_embeddings, values[: t + 1].mean().expand(1, 2))
-        assert memory.detections.embeddings.tolist() == [[t, t]], "the last observation as it was"
+        assert memory.embeddings.tolist() == [[t, t]], "the last observation as it was"
     before = memory.mean_embeddings
     memory = step(life, memory, 30, drawn(".")[0].replace(ids=None, embeddings=torch.zeros(0, 2)), misses=[0])
     assert memory.mean_embeddings.equal(before), "nothing is learned where nothing is seen"
@@ -137,8 +138,10 @@ def test_embeddings_are_averaged_over_observations():
     torch.testing.assert_close(memory.mean_embeddings, before + (99 - before) / 30, msg="old ones fade")
     plain = step(life, Memory.empty(), 0, drawn("ab")[0].replace(ids=None), births=[0, 1])
     assert plain.mean_embeddings is None
-    with pytest.raises(ValueError, match="Expected 'embeddings' for all objects or for none"):
-        Memory.join([memory, plain], next_id=9)
+    with pytest.raises(ValueError, match="Expected detections without embeddings, as the tracks have none"):
+        step(life, plain, 1, embedded(3), misses=[0, 1])
+    with pytest.raises(ValueError, match="Expected embeddings of the detections, as those of the tracks, got none"):
+        step(life, memory, 32, drawn("a")[0].replace(ids=None), misses=[0])
 
 
 def test_bad_settings():
@@ -148,6 +151,6 @@ def test_bad_settings():
         TrackManager(max_tentative_time=-1)
     with pytest.raises(ValueError, match="Expected unique ids"):
         one = step(TrackManager(), Memory.empty(), 0, drawn("ab")[0].replace(ids=None), births=[0, 1])
-        Memory(**{**vars(one), "ids": index([3, 3])})
+        Memory(**{**vars(one), "ids": np.array([3, 3])})
     with pytest.raises(ValueError, match="Expected 'mean_embeddings' of 2 tracks, got 3"):
         Memory(**{**vars(one), "mean_embeddings": torch.zeros(3, 8)})

@@ -1,3 +1,4 @@
+import copy
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
@@ -5,6 +6,7 @@ from typing import Literal, Protocol, runtime_checkable
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
+from tltm_graph.graph import TRANSITION
 from tltm_graph.structures import Detections
 
 
@@ -82,8 +84,9 @@ class AppearanceModel(Protocol):
         """Score the edges of a graph whose nodes have embeddings ``x``.
 
         Args:
-            graph: Frame-pair graph. Its previous nodes may also have ``mean_x (M, F)``, the mean embedding over all
-                observations of each track, and ``time_since_update (M,)`` in frames.
+            graph: Frame-pair graph, on the device of its embeddings. Its previous nodes may also have
+                ``mean_x (M, F)``, the mean embedding over all observations of each track, and
+                ``time_since_update (M,)`` in frames.
 
         Returns:
             Edge logits (E,): log-odds that both ends are the same object.
@@ -93,6 +96,16 @@ class AppearanceModel(Protocol):
     def evidence(self, graph: HeteroData) -> dict[str, Tensor]:
         """Decompose the logits of :meth:`score` into named summands, each (E,); by default into one."""
         return {"appearance": self.score(graph)}
+
+
+def on_device_of_embeddings(graph: HeteroData) -> HeteroData:
+    """Return the graph with all fields on the device of its embeddings, where an appearance model scores it.
+
+    The graph of a tracker is on the CPU, but embeddings stay on the device of the detector.
+    """
+    x = graph["current"].get("x")
+    on_device = x is None or graph[TRANSITION].edge_index.device == x.device
+    return graph if on_device else copy.copy(graph).to(x.device)
 
 
 @runtime_checkable
@@ -113,7 +126,8 @@ class Affinity(Protocol):
         Args:
             graph: Frame-pair graph of a tracker: :func:`tltm_graph.graph.frame_pair_graph`, with
                 ``graph["previous"].time_since_update (M,)`` in frames, ``graph.scene (1, 3)`` (height and width of the
-                frame in pixels, seconds between frames) and the motion fields of the track manager.
+                frame in pixels, seconds between frames) and the motion fields of the track manager. It is on the CPU,
+                except for the embeddings ``x`` and ``mean_x``, which stay on the device of the detector.
         """
         ...
 

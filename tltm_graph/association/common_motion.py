@@ -1,13 +1,17 @@
-import torch
-from torch import Tensor
+import numpy as np
 
 _HIT_DISTANCE = 0.15  # distance at which a prediction counts as a hit, in units of the box
 _MIN_OBSERVATIONS = 3  # observations before a track counts as a witness
 
 
 def common_motion(
-    places: Tensor, velocities: Tensor, observations: Tensor, gap: Tensor, current: Tensor, max_witnesses: int = 30
-) -> Tensor:
+    places: np.ndarray,
+    velocities: np.ndarray,
+    observations: np.ndarray,
+    gap: np.ndarray,
+    current: np.ndarray,
+    max_witnesses: int = 30,
+) -> np.ndarray | None:
     r"""Estimate a shift that all tracks share beyond their predicted motion: camera motion or missing frames.
 
     Hypotheses are scored by the witnesses, recently and often observed tracks. The null hypothesis is no common shift.
@@ -29,41 +33,52 @@ def common_motion(
         max_witnesses: Maximum number of witnesses; those observed most often are used.
 
     Returns:
-        Shift of each track in pixels (M, 2); 0 if the null hypothesis holds.
+        Shift of each track in pixels (M, 2); None if the null hypothesis holds.
     """
-    no_shift = torch.zeros_like(velocities)
-    witnesses = ((observations >= _MIN_OBSERVATIONS) & (gap < 3)).nonzero().flatten()
+    witnesses = np.flatnonzero((observations >= _MIN_OBSERVATIONS) & (gap < 3))
     if len(witnesses) < 2 or len(current) < 2:
-        return no_shift
-    order = observations[witnesses].argsort(descending=True, stable=True)[:max_witnesses]
-    witnesses = witnesses[order]
+        return None
+    witnesses = witnesses[np.argsort(-observations[witnesses], kind="stable")[:max_witnesses]]
     place, velocity = places[witnesses], velocities[witnesses]
-    size = place[:, 2:].prod(dim=1).sqrt()  # (W,)
-    residual = current[None, :, :2] - place[:, None, :2]  # (W, N, 2)
-    similar = (current[None, :, 2:] / place[:, None, 2:]).log().abs().amax(dim=2) < 0.5  # (W, N)
-    if not similar.any():
-        return no_shift
-    distance = torch.where(similar, residual.square().sum(dim=2) / size[:, None] ** 2, torch.inf).flatten()
-    nearest = distance.argsort(stable=True)[: min(120, int(similar.sum()))]
-    shifts = residual.flatten(0, 1)[nearest]  # (P, 2)
-    shifts = shifts[(shifts.abs() < 4 * _median(size)).all(dim=1)]
-    missing = torch.arange(1, 4, device=places.device)[:, None, None] * velocity[None]  # (3, W, 2)
-    hypotheses = torch.cat([torch.zeros_like(velocity)[None], missing, shifts[:, None].expand(-1, len(place), 2)])
-    error = (residual[None] - hypotheses[:, :, None]).square().sum(dim=3) / (_HIT_DISTANCE * size[None, :, None]) ** 2
-    error = torch.where(similar[None], error, torch.inf).amin(dim=2)  # (P, W)
-    score = (-0.5 * error).exp().sum(dim=1)  # (P,)
+    extent = np.log(place[:, 2:])
+    size = np.exp(extent.sum(axis=1) / 2)  # (W,)
+    similar = (np.abs(np.log(current[:, 2:]) - extent[:, None]) < 0.5).all(axis=2)  # (W, N)
+    track, detection = similar.nonzero()  # (S,)
+    if len(track) == 0:
+        return None
+    residual = current[detection, :2] - place[track, :2]  # (S, 2)
+    square = np.square(residual).sum(axis=1)
+    unit = size[track]
+    starts = np.flatnonzero(np.diff(track, prepend=-1))  # first pair of each witness with pairs
+    nearest = np.minimum.reduceat(square, starts)
+    null = np.exp(-0.5 * nearest / np.square(_HIT_DISTANCE * unit[starts])).sum()
+    needed = null + 0.5 + 0.1 * len(witnesses)
+    if needed >= len(starts):  # more than any hypothesis can score
+        return None
+    order = np.argsort(square / np.square(unit), kind="stable")[:120]
+    shifts = residual[order]
+    shifts = shifts[(np.abs(shifts) < 4 * np.median(size)).all(axis=1)]  # (P, 2)
+    # |r - h|² = |r|² - 2 r·h + |h|² for a shift h of all witnesses.
+    error = np.square(shifts).sum(axis=1)[:, None] - 2 * (shifts @ residual.T) + square  # (P, S)
+    missing = np.arange(1, 4)[:, None, None] * velocity[track]  # (3, S, 2)
+    error = np.concatenate([np.square(residual - missing).sum(axis=2), error])
+    error = np.minimum.reduceat(error, starts, axis=1) / np.square(_HIT_DISTANCE * unit[starts])  # (3 + P, W')
+    score = np.exp(-0.5 * np.maximum(error, 0)).sum(axis=1)
     best = int(score.argmax())
-    if score[best] <= score[0] + 0.5 + 0.1 * len(witnesses):
-        return no_shift
-    if best <= 3:
-        return best * velocities
-    distance = torch.where(similar, (residual - hypotheses[best][:, None]).square().sum(dim=2), torch.inf)  # (W, N)
-    value, nearest = distance.min(dim=1)
-    weight = (-0.5 * value / (_HIT_DISTANCE * size) ** 2).exp()
-    agreed = residual[torch.arange(len(nearest)), nearest]  # (W, 2)
-    return no_shift + (agreed * weight[:, None]).sum(dim=0) / weight.sum().clamp(min=1e-6)
+    if score[best] <= needed:
+        return None
+    if best < 3:
+        return (best + 1) * velocities
+    distance = np.square(residual - shifts[best - 3]).sum(axis=1)
+    value = np.minimum.reduceat(distance, starts)
+    agreed = residual[_first_of_each(distance, track, starts, value)]  # (W', 2)
+    weight = np.exp(-0.5 * value / np.square(_HIT_DISTANCE * unit[starts]))
+    return np.broadcast_to((agreed * weight[:, None]).sum(axis=0) / max(weight.sum(), 1e-6), velocities.shape)
 
 
-def _median(values: Tensor) -> Tensor:
-    """Median, the mean of the two middle values for an even count."""
-    return values.quantile(0.5)
+def _first_of_each(values: np.ndarray, group: np.ndarray, starts: np.ndarray, minimum: np.ndarray) -> np.ndarray:
+    """Index of the first value of each group that equals the group's minimum; groups are contiguous."""
+    ranks = np.zeros(group.max() + 1, dtype=np.int64)
+    ranks[group[starts]] = np.arange(len(starts))
+    hits = np.flatnonzero(values == minimum[ranks[group]])
+    return hits[np.flatnonzero(np.diff(group[hits], prepend=-1))]

@@ -2,7 +2,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from tltm_graph.association.affinity import Affinity, AppearanceModel, EdgeScores
+from tltm_graph.association.affinity import Affinity, AppearanceModel, EdgeScores, on_device_of_embeddings
 from tltm_graph.graph import TRANSITION
 from tltm_graph.structures import Detections
 
@@ -75,7 +75,8 @@ class GeometricAffinity(Affinity):
             "age": -self.age * waited[row],
         }
         if self.appearance is not None:
-            terms["relation"] = self.relation * (2 * self.appearance.score(graph).sigmoid() - 1)
+            logits = self.appearance.score(on_device_of_embeddings(graph)).to(terms["iou"])
+            terms["relation"] = self.relation * (2 * logits.sigmoid() - 1)
         return EdgeScores(
             edges=torch.stack(list(terms.values())).sum(dim=0),  # (E,)
             births=previous.boxes.new_full((len(current.boxes),), self.threshold),

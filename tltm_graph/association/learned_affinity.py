@@ -10,7 +10,14 @@ from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 from torch_geometric.explain import Explainer
 
-from tltm_graph.association.affinity import Affinity, AppearanceModel, EdgeExplanation, EdgeScores, Message
+from tltm_graph.association.affinity import (
+    Affinity,
+    AppearanceModel,
+    EdgeExplanation,
+    EdgeScores,
+    Message,
+    on_device_of_embeddings,
+)
 from tltm_graph.association.motion_features import (
     FEATURE_GROUPS,
     NUM_CURRENT,
@@ -25,7 +32,7 @@ from tltm_graph.io import read_weights
 from tltm_graph.io.json_schema import choice, field, integer, json_object, number
 from tltm_graph.io.output import write_atomically
 from tltm_graph.io.text import read_json
-from tltm_graph.nn import TransitionHead
+from tltm_graph.nn import FoldedTransitionHead, TransitionHead
 from tltm_graph.structures import Detections
 
 SHIPPED = Path(str(files("tltm_graph"))) / "weights" / "association_head.safetensors"
@@ -43,7 +50,7 @@ class LearnedAffinity(Affinity):
     each detection is compared with being a birth, each track with being a miss. Edges outside the gate score -50.
 
     Args:
-        head: Trained association head.
+        head: Trained association head. Later changes to its weights do not change the scores.
         temperature: Divisor of its logits, above 0.
         appearance: Appearance model; None to score by motion alone.
 
@@ -57,6 +64,7 @@ class LearnedAffinity(Affinity):
         if not temperature > 0:
             raise ValueError(f"Expected a temperature above 0, got {temperature}: 1.0 leaves the logits unchanged")
         self.head = head.eval()
+        self._folded = FoldedTransitionHead(head) if head.config["aggr"] in ("sum", "add") else head
         self.temperature = temperature
         self.appearance = appearance
 
@@ -111,7 +119,7 @@ class LearnedAffinity(Affinity):
         features = self._features(graph)
         logits, births, misses, objects = (
             values / self.temperature
-            for values in self.head(features.previous, features.current, features.edge_index, features.edges)
+            for values in self._folded(features.previous, features.current, features.edge_index, features.edges)
         )
         edges = logits.new_full((graph[TRANSITION].edge_index.shape[1],), GATED)
         edges[features.kept] = logits
@@ -154,7 +162,9 @@ class LearnedAffinity(Affinity):
         return LearnedAffinity(self.head, self.temperature)
 
     def _features(self, graph: HeteroData) -> MotionFeatures:
-        return motion_features(graph, None if self.appearance is None else self.appearance.score(graph))
+        if self.appearance is None:
+            return motion_features(graph)
+        return motion_features(graph, self.appearance.score(on_device_of_embeddings(graph)))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.head!r}, temperature={self.temperature}, appearance={self.appearance!r})"

@@ -37,11 +37,12 @@ class Assignment:
             ("previous objects", (self.previous, self.misses)),
             ("current objects", (self.current, self.births)),
         ):
-            used = torch.cat(parts)
-            if used.dtype != torch.int64:
-                raise ValueError(f"Expected {name} as int64 indices, got {used.dtype}: convert them with .long()")
-            if used.unique().numel() != used.numel():
-                raise ValueError(f"Expected each index of the {name} at most once, got {used.tolist()}")
+            for part in parts:
+                if part.dtype != torch.int64:
+                    raise ValueError(f"Expected {name} as int64 indices, got {part.dtype}: convert them with .long()")
+            used = [index for part in parts for index in part.tolist()]
+            if len(set(used)) != len(used):
+                raise ValueError(f"Expected each index of the {name} at most once, got {used}")
 
     def __len__(self) -> int:
         return len(self.previous)
@@ -125,16 +126,12 @@ class GreedySolver:
         return f"{type(self).__name__}()"
 
 
-def check_finite(score: Tensor, births: Tensor, misses: Tensor) -> None:
-    """Raise ValueError for scores of edges, births or misses that are not finite."""
-    for name, values in (("edge scores", score), ("birth scores", births), ("miss scores", misses)):
-        if not torch.isfinite(values).all():
-            count = int((~torch.isfinite(values)).sum())
-            raise ValueError(f"Expected finite {name}, got {count} that are not: check the affinity")
-
-
 def gains(edge_index: Tensor, score: Tensor, sizes: tuple[int, int], births: Tensor, misses: Tensor) -> np.ndarray:
-    """Gain of each match over leaving both ends unmatched (M, N); -inf where there is no edge."""
+    """Gain of each match over leaving both ends unmatched (M, N); -inf where there is no edge.
+
+    Raises:
+        ValueError: If the lengths differ from the number of edges and objects, or a score is not finite.
+    """
     expected = {"score": edge_index.shape[-1:], "births": sizes[1:], "misses": sizes[:1]}
     for (name, shape), given in zip(expected.items(), (score, births, misses), strict=True):
         if tuple(given.shape) != tuple(shape):
@@ -143,18 +140,30 @@ def gains(edge_index: Tensor, score: Tensor, sizes: tuple[int, int], births: Ten
                 f"previous and {sizes[1]} current objects, got {tuple(given.shape)}"
             )
     row, column = edge_index.cpu().numpy()
-    check_finite(score, births, misses)
-    values = score.detach().cpu().double().numpy()
+    values, of_births, of_misses = finite(score, births, misses)
     gain = np.full(sizes, -np.inf)
-    gain[row, column] = values - births.cpu().double().numpy()[column] - misses.cpu().double().numpy()[row]
+    gain[row, column] = values - of_births[column] - of_misses[row]
     return gain
+
+
+def finite(score: Tensor, births: Tensor, misses: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores of edges, births and misses in double precision.
+
+    Raises:
+        ValueError: If one is not finite.
+    """
+    edges, born, missed = (x.detach().cpu().double().numpy() for x in (score, births, misses))
+    for name, values in (("edge scores", edges), ("birth scores", born), ("miss scores", missed)):
+        if not np.isfinite(values).all():
+            count = int((~np.isfinite(values)).sum())
+            raise ValueError(f"Expected finite {name}, got {count} that are not: check the affinity")
+    return edges, born, missed
 
 
 def _assignment(rows: np.ndarray, columns: np.ndarray, sizes: tuple[int, int]) -> Assignment:
     order = np.argsort(columns)
-    return Assignment(
-        previous=torch.from_numpy(rows[order].astype(np.int64)),
-        current=torch.from_numpy(columns[order].astype(np.int64)),
-        births=torch.from_numpy(np.setdiff1d(np.arange(sizes[1]), columns)),
-        misses=torch.from_numpy(np.setdiff1d(np.arange(sizes[0]), rows)),
-    )
+    missed, born = np.ones(sizes[0], dtype=bool), np.ones(sizes[1], dtype=bool)
+    missed[rows], born[columns] = False, False
+    parts = rows[order], columns[order], np.flatnonzero(born), np.flatnonzero(missed)
+    previous, current, births, misses = (torch.from_numpy(part.astype(np.int64, copy=False)) for part in parts)
+    return Assignment(previous, current, births, misses)

@@ -65,7 +65,7 @@ _DECISIONS = {
     **packed_mask_fields("objects"),
 }
 _KEPT = {  # tracks of both kinds of memory
-    "memory.boxes": boxes_field("rows"),
+    "memory.boxes": boxes_field("rows", optional=True),  # of the published one, and of older files
     "memory.scores": TensorField("float", ("rows",), -LARGEST_BOX, LARGEST_BOX),
     "memory.labels": TensorField("int", ("rows",), 0, _MAX_LABEL),
     "memory.embeddings": TensorField("float", ("rows", "channels"), optional=True),

@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from tltm_graph.ops.boxes import box_intersections, pairwise_box_iou
 from tltm_graph.ops.rle import to_coco
 from tltm_graph.structures import Observation, Tracks
 
@@ -103,21 +104,6 @@ def pairwise_iou(rows: list[Observation], others: list[Observation], on: On) -> 
     if on == "masks":
         return _pairwise_masks(rows, others, crowd=False)
     return pairwise_box_iou(_boxes_of(rows), _boxes_of(others))
-
-
-def pairwise_box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Compute the IoU of boxes (x0, y0, x1, y1), (N, 4) with (M, 4), float64 (N, M). Widths are x1 - x0."""
-    intersection = box_intersections(boxes, others)
-    area, other_area = ((b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1]) for b in (boxes, others))
-    union = area[:, None] + other_area[None] - intersection
-    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
-
-
-def box_intersections(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Compute the shared area of boxes (x0, y0, x1, y1), (N, 4) with (M, 4), in square pixels (N, M)."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    return np.maximum(high - low, 0).prod(axis=2)
 
 
 def share_within(rows: list[Observation], regions: list[Observation], on: On) -> np.ndarray:

@@ -3,7 +3,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from tltm_graph.metrics.overlap import On, box_intersections
+from tltm_graph.metrics.overlap import On
+from tltm_graph.ops.boxes import box_intersections
 from tltm_graph.ops.rle import to_coco
 from tltm_graph.structures import Track
 

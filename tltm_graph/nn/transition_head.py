@@ -113,8 +113,12 @@ class Standardize(nn.Module):
             self.seen += 1
             self.mean.lerp_(features.detach().mean(dim=0), 1 / float(self.seen))
             self.square.lerp_(features.detach().square().mean(dim=0), 1 / float(self.seen))
-        deviation = (self.square - self.mean.square()).clamp(min=1e-6).sqrt()
-        return ((features - self.mean) / deviation).clamp(-8, 8)
+        return ((features - self.mean) / self.deviation).clamp(-8, 8)
+
+    @property
+    def deviation(self) -> Tensor:
+        """Standard deviation of each feature (F,)."""
+        return (self.square - self.mean.square()).clamp(min=1e-6).sqrt()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.mean)})"

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from tltm_graph.association import Affinity, AppearanceModel, EdgeScores
+from tltm_graph.association.affinity import on_device_of_embeddings
 from tltm_graph.graph import TRANSITION
 from tltm_graph.structures import Detections
 
@@ -68,7 +69,7 @@ class PublishedAffinity(Affinity):
             raise ValueError(f"Expected detection scores above 0, got {current.scores.min()}: their logarithm is taken")
         probability = current.boxes.new_zeros(sizes)
         if self.appearance is not None:
-            probability[row, column] = self.appearance.score(graph).sigmoid().to(probability)
+            probability[row, column] = self.appearance.score(on_device_of_embeddings(graph)).sigmoid().to(probability)
         with_new = torch.cat([probability.new_zeros((1, sizes[1])), probability])  # (M + 1, N)
         log_match = with_new.log_softmax(dim=0)
 

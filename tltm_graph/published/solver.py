@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tltm_graph.association.solvers import Assignment, check_finite
+from tltm_graph.association.solvers import Assignment, finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class ArgmaxSolver:
         self, edge_index: Tensor, score: Tensor, sizes: tuple[int, int], births: Tensor, misses: Tensor
     ) -> ArgmaxAssignment:
         """Solve one frame pair; see :class:`tltm_graph.association.Solver`."""
-        check_finite(score, births, misses)
+        finite(score, births, misses)
         row, column = edge_index.cpu().numpy()
         table = np.full((sizes[1], sizes[0] + 1), -np.inf, dtype=np.float32)
         table[:, 0] = births.detach().cpu().numpy()

@@ -49,9 +49,9 @@ class PublishedMemory:
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], next_id: int) -> Self:
         """Restore a memory from :meth:`tensors`."""
+        hits, updated = tensors["hits"], tensors["updated"]
         boxes, scores, labels = tensors["boxes"], tensors["scores"], tensors["labels"]
-        detections = Detections(boxes, scores, labels, embeddings=tensors.get("embeddings"))
-        return cls(tensors["hits"], tensors["updated"], detections, next_id)
+        return cls(hits, updated, Detections(boxes, scores, labels, embeddings=tensors.get("embeddings")), next_id)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)} tracks, {self.next_id - 1} started)"
@@ -71,11 +71,9 @@ class PublishedTrackManager:
     def __init__(self, misses_to_forget: int | None = None) -> None:
         self.misses_to_forget = misses_to_forget
 
-    def start(self, device: torch.device | str = "cpu", next_id: int = 1) -> PublishedMemory:
+    def start(self, next_id: int = 1) -> PublishedMemory:
         """Create a memory without tracks."""
-        return PublishedMemory(
-            torch.zeros(0, dtype=torch.int64), torch.zeros(0, device=device), Detections.empty(device), next_id
-        )
+        return PublishedMemory(torch.zeros(0, dtype=torch.int64), torch.zeros(0), Detections.empty(), next_id)
 
     def restore(self, tensors: Mapping[str, Tensor], next_id: int) -> PublishedMemory:
         """Restore a memory from :meth:`PublishedMemory.tensors`."""
@@ -83,7 +81,7 @@ class PublishedTrackManager:
 
     def predict(self, memory: PublishedMemory, time: float) -> Detections:
         """Return the last detection of each track; tracks do not move."""
-        return memory.detections.replace(ids=memory.ids.to(memory.detections.boxes.device))
+        return memory.detections.replace(ids=memory.ids)
 
     def add_motion(self, graph: HeteroData, memory: PublishedMemory, time: float) -> None:
         """Add nothing: the released code does not estimate motion."""
@@ -112,13 +110,12 @@ class PublishedTrackManager:
         hits[assignment.previous] += claims
         source = torch.full((m,), -1)
         source[assignment.previous] = assignment.current
-        observed = (source >= 0).to(memory.updated.device)
-        updated = torch.where(observed, torch.full_like(memory.updated, time), memory.updated)
+        updated = torch.where(source >= 0, torch.full_like(memory.updated, time), memory.updated)
         updated = torch.cat([updated, updated.new_full((len(births),), time)])
         kept = _overwrite(memory.detections, detections, source, births)
         if self.misses_to_forget is not None:
             rows = (hits > -self.misses_to_forget).nonzero().flatten()
-            hits, updated, kept = hits[rows], updated[rows.to(updated.device)], kept[rows]
+            hits, updated, kept = hits[rows], updated[rows], kept[rows]
         return PublishedMemory(hits, updated, kept, memory.next_id + len(births)), tracks, shown
 
     def __repr__(self) -> str:
@@ -132,5 +129,5 @@ def _overwrite(memory: Detections, detections: Detections, source: Tensor, birth
     rows = torch.cat([torch.arange(len(memory)), len(memory) + births])
     rows[matched] = len(memory) + source[matched]
     after = both[rows]
-    labels = torch.cat([memory.labels, detections.labels[births.to(detections.labels.device)]])
+    labels = torch.cat([memory.labels, detections.labels[births]])
     return after.replace(labels=labels)

@@ -94,8 +94,8 @@ class Detections:
         boxes, scores, labels = (value.detach().numpy() for value in (self.boxes, self.scores, self.labels))
         ids = [] if self.ids is None else [i for i in self.ids.tolist() if i >= 0]
         return bool(
-            (abs(boxes) < _LARGEST).all()
-            and (abs(scores) < _LARGEST).all()
+            max(boxes.max(), -boxes.min()) < _LARGEST  # NaN is not
+            and max(scores.max(), -scores.min()) < _LARGEST
             and (boxes[:, 2:] >= boxes[:, :2]).all()
             and labels.min() >= 0
             and len(set(ids)) == len(ids)

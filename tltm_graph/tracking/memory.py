@@ -1,24 +1,32 @@
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from tltm_graph.ops.boxes import to_corners
 from tltm_graph.structures import Detections
-from tltm_graph.tracking.motion import Motion, MotionFilters
+from tltm_graph.structures.motion import Motion
+
+_EMBEDDINGS = ("embeddings", "mean_embeddings")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Memory:
     """Bounded memory of a video's tracks, one row each. Rows move when other tracks are removed; ids do not change.
 
+    All fields are on the CPU, except for the embeddings, which stay on the device of the detections.
+
     Args:
-        ids: Identity of each track (M,), unique, never reused.
-        confirmed: Whether the id of each track is shown (M,), bool.
+        ids: Identity of each track, int64 (M,), unique, never reused.
+        confirmed: Whether the id of each track is shown, bool (M,).
         motion: Motion state of each track (M rows). It also holds the one clock and the one count of observations.
-        detections: Each track at its last update (M rows): filtered boxes, scores, labels and embeddings, no masks.
+        scores: Detection score of the last observation of each track (M,).
+        labels: Class of the last observation of each track, int64 (M,).
         next_id: Id of the next new track.
+        embeddings: Embedding of the last observation of each track (M, F), None without embeddings.
         mean_embeddings: Mean embedding of each track over its observations (M, F), None without embeddings. The
             embedding of the last observation alone may show only a part of a leaving or occluded object.
 
@@ -26,84 +34,93 @@ class Memory:
         ValueError: If the lengths differ or an id occurs twice.
     """
 
-    ids: Tensor
-    confirmed: Tensor
+    ids: np.ndarray
+    confirmed: np.ndarray
     motion: Motion
-    detections: Detections
+    scores: np.ndarray
+    labels: np.ndarray
     next_id: int
+    embeddings: Tensor | None = None
     mean_embeddings: Tensor | None = None
 
     def __post_init__(self) -> None:
-        m = len(self.detections)
-        for name in ("ids", "confirmed", "motion", "mean_embeddings"):
+        m = len(self.motion)
+        for name in ("ids", "confirmed", "scores", "labels", "embeddings", "mean_embeddings"):
             value = getattr(self, name)
             if value is not None and len(value) != m:
                 raise ValueError(f"Expected '{name}' of {m} tracks, got {len(value)}")
-        if self.ids.unique().numel() != m:
+        if len(set(self.ids.tolist())) != m:
             raise ValueError(f"Expected unique ids, got {self.ids.tolist()}")
 
     @classmethod
-    def empty(cls, device: torch.device | str = "cpu", next_id: int = 1) -> Self:
-        """Memory without tracks. Bookkeeping is on the CPU, everything the graph reads on ``device``."""
-        none, detections = torch.zeros(0, dtype=torch.int64), Detections.empty(device)
-        motion = MotionFilters().start(detections.boxes, detections.scores, 0.0)
-        return cls(none, none.bool(), motion, detections, next_id)
+    def empty(cls, next_id: int = 1) -> Self:
+        """Memory without tracks."""
+        none = np.zeros(0, dtype=np.int64)
+        return cls(none, none.astype(bool), Motion.empty(), np.zeros(0, dtype=np.float32), none, next_id)
 
     @property
-    def hits(self) -> Tensor:
-        """Number of observations of each track (M,), int64, on the CPU."""
-        return self.motion.observations[:, 1].long().cpu()
+    def hits(self) -> np.ndarray:
+        """Number of observations of each track, int64 (M,)."""
+        return self.motion.observations[:, 1].astype(np.int64)
 
     def time_since_update(self, now: float) -> Tensor:
         """Frames of the video's pace since the last observation of each track (M,), at time ``now``."""
-        return now - self.motion.time
+        return torch.from_numpy((now - self.motion.time).astype(np.float32))
+
+    def detections(self, places: np.ndarray | None = None) -> Detections:
+        """Tracks as detections on the CPU, with ids and embeddings.
+
+        Args:
+            places: Centre x, y, width and height of each box in pixels (M, 4); None for those at the last update.
+        """
+        boxes = to_corners(self.motion.places[:, 1] if places is None else places)
+        return Detections(
+            boxes=torch.from_numpy(boxes.astype(np.float32)),
+            scores=torch.from_numpy(self.scores),
+            labels=torch.from_numpy(self.labels),
+            ids=torch.from_numpy(self.ids),
+            embeddings=self.embeddings,
+        )
 
     def __len__(self) -> int:
-        return len(self.detections)
+        return len(self.motion)
 
-    def __getitem__(self, rows: Tensor) -> Self:
-        mean = self.mean_embeddings
+    def __getitem__(self, rows: np.ndarray) -> Self:
+        embeddings = (
+            None if values is None else values[torch.from_numpy(rows).to(values.device)]
+            for values in (self.embeddings, self.mean_embeddings)
+        )
         return type(self)(
             self.ids[rows],
             self.confirmed[rows],
             self.motion[rows],
-            self.detections[rows],
+            self.scores[rows],
+            self.labels[rows],
             self.next_id,
-            None if mean is None else mean[rows.to(mean.device)],
-        )
-
-    @classmethod
-    def join(cls, parts: Sequence[Self], next_id: int) -> Self:
-        """Concatenate the rows of several memories."""
-        # A part without tracks may not know whether there are embeddings.
-        means = [part.mean_embeddings for part in parts if part.mean_embeddings is not None]
-        return cls(
-            ids=torch.cat([part.ids for part in parts]),
-            confirmed=torch.cat([part.confirmed for part in parts]),
-            motion=Motion.join([part.motion for part in parts]),
-            detections=Detections.cat([part.detections for part in parts]),
-            next_id=next_id,
-            mean_embeddings=torch.cat(means) if means else None,
+            *embeddings,
         )
 
     def tensors(self) -> dict[str, Tensor]:
         """Name all tensors, for a file; :meth:`from_tensors` is the inverse."""
-        detections = self.detections
-        named = {"ids": self.ids, "confirmed": self.confirmed, "mean_embeddings": self.mean_embeddings}
-        named |= {f"motion.{field.name}": getattr(self.motion, field.name) for field in fields(Motion)}
-        named |= {name: getattr(detections, name) for name in ("boxes", "scores", "labels", "embeddings")}
-        return {name: value for name, value in named.items() if value is not None}
+        named = {name: torch.from_numpy(getattr(self, name)) for name in ("ids", "confirmed", "scores", "labels")}
+        columns = {name: np.ascontiguousarray(values) for name, values in self.motion.columns().items()}
+        named |= {f"motion.{name}": torch.from_numpy(values) for name, values in columns.items()}
+        embeddings = {name: getattr(self, name) for name in _EMBEDDINGS}
+        return named | {name: values for name, values in embeddings.items() if values is not None}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], next_id: int) -> Self:
         """Restore a memory from :meth:`tensors`."""
+        prefix = "motion."
+        columns = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         return cls(
-            tensors["ids"],
-            tensors["confirmed"],
-            Motion(*(tensors[f"motion.{field.name}"] for field in fields(Motion))),
-            Detections(tensors["boxes"], tensors["scores"], tensors["labels"], embeddings=tensors.get("embeddings")),
+            tensors["ids"].numpy(),
+            tensors["confirmed"].numpy(),
+            Motion.of(**{name: value.double().numpy() for name, value in columns.items()}),
+            tensors["scores"].numpy(),
+            tensors["labels"].numpy(),
             next_id,
-            tensors.get("mean_embeddings"),
+            *(tensors.get(name) for name in _EMBEDDINGS),
         )
 
     def __repr__(self) -> str:

@@ -1,51 +1,7 @@
-from dataclasses import dataclass, fields, replace
-from typing import Self
+import numpy as np
 
-import torch
-from torch import Tensor
-from torchvision.ops import box_convert, box_iou
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Motion:
-    """Motion state of M tracks in K filters of different window. Times count frames of the video's pace.
-
-    Args:
-        places: Filtered box at the last update: centre x, y, width, height in pixels (M, K, 4).
-        velocities: Velocity of the centre in pixels a frame (M, K, 2).
-        growths: Growth of log width and log height a frame, from the quick filter (M, 2).
-        observations: Number of observations in each filter (M, K); one of belief 0.5 counts 0.5.
-        noise: Root mean square residual of the middle filter for one frame: of the centre in units of the box, and of
-            log width and log height (M, 2).
-        last: Last observed box, unfiltered: centre x, y, width, height in pixels (M, 4).
-        score: Mean detection score (M,).
-        time: Time of the last observation (M,).
-    """
-
-    places: Tensor
-    velocities: Tensor
-    growths: Tensor
-    observations: Tensor
-    noise: Tensor
-    last: Tensor
-    score: Tensor
-    time: Tensor
-
-    def __len__(self) -> int:
-        return self.places.shape[0]
-
-    def __getitem__(self, rows: Tensor) -> Self:
-        rows = rows.to(self.places.device)
-        return type(self)(*(getattr(self, field.name)[rows] for field in fields(self)))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({len(self)} tracks)"
-
-    @classmethod
-    def join(cls, parts: list[Self]) -> Self:
-        """Concatenate the rows of several states."""
-        return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
-
+from tltm_graph.ops.boxes import pairwise_box_iou, to_centres, to_corners
+from tltm_graph.structures.motion import Motion
 
 _MAX_GROWTH = 0.7  # log of the size: a predicted box changes its size by at most a factor of two
 
@@ -92,7 +48,7 @@ class MotionFilters:
         self.windows = windows
         self.dampings = dampings
 
-    def start(self, boxes: Tensor, scores: Tensor, time: float, others: Motion | None = None) -> Motion:
+    def start(self, boxes: np.ndarray, scores: np.ndarray, time: float, others: Motion | None = None) -> Motion:
         """Start the state of new tracks.
 
         Args:
@@ -101,77 +57,90 @@ class MotionFilters:
             time: Time of the frame.
             others: Existing tracks, from which the initial velocity is estimated.
         """
-        n, k = len(boxes), len(self.windows)
-        observation = box_convert(boxes, "xyxy", "cxcywh")
+        n = len(boxes)
+        if n == 0:
+            return Motion.empty()
+        observation = to_centres(boxes)
         velocity, growth = _initial_motion(observation, others, time)
-        return Motion(
-            places=observation[:, None].expand(n, k, 4).clone(),
-            velocities=velocity[:, None].expand(n, k, 2).clone(),
-            growths=growth,
-            observations=boxes.new_ones((n, k)),
-            noise=boxes.new_tensor([0.08, 0.06]).expand(n, 2).clone(),
-            last=observation,
-            score=scores.to(boxes.dtype),
-            time=boxes.new_full((n,), time),
-        )
+        state = Motion(np.empty((n, Motion.WIDTH)))
+        state.places[:] = observation[:, None]
+        state.velocities[:] = velocity[:, None]
+        state.growths[:] = growth
+        state.observations[:] = 1
+        state.noise[:] = 0.08, 0.06
+        state.last[:] = observation
+        state.score[:] = scores
+        state.time[:] = time
+        return state
 
-    def predict(self, motion: Motion, time: float) -> Tensor:
+    def predict(self, motion: Motion, time: float) -> np.ndarray:
         """Predict the box of each track at ``time`` with each filter: centre x, y, width, height (M, K, 4)."""
-        damping = motion.places.new_tensor(self.dampings)
+        damping = np.array(self.dampings)
         gap = (time - motion.time)[:, None]  # (M, 1)
-        steps = ((1 - damping**gap) / (1 - damping))[..., None]  # (M, K, 1)
-        shift, acceleration = motion.velocities * steps, _acceleration(motion)  # (M, K, 2), (M, 1)
-        growth = (motion.growths * steps[:, 0]).clamp(-_MAX_GROWTH, _MAX_GROWTH).exp()
-        moved = motion.places + torch.nn.functional.pad(shift, (0, 2))
-        centre, size = moved[:, 0].split(2, dim=1)
-        quick = torch.cat([centre + (acceleration - 1) * shift[:, 0], size * growth], dim=1)
-        return torch.cat([quick[:, None], moved[:, 1:]], dim=1)
+        steps = (1 - damping**gap) / (1 - damping)  # (M, K)
+        shift = motion.velocities * steps[:, :, None]  # (M, K, 2)
+        shift[:, 0] *= _acceleration(motion)
+        moved = motion.places.copy()
+        moved[:, :, :2] += shift
+        moved[:, 0, 2:] *= np.exp(_clamp_growth(motion.growths * steps[:, :1]))
+        return moved
 
-    def update(self, motion: Motion, boxes: Tensor, scores: Tensor, time: float, clear: Tensor) -> Motion:
+    def update(
+        self,
+        motion: Motion,
+        predicted: np.ndarray,
+        boxes: np.ndarray,
+        scores: np.ndarray,
+        time: float,
+        clear: np.ndarray,
+    ) -> Motion:
         """Update each track with an observation.
 
         Args:
             motion: State of the matched tracks (M rows).
+            predicted: Their boxes at ``time``: :meth:`predict`.
             boxes: Observed boxes, xyxy in pixels (M, 4), row by row.
             scores: Detection scores (M,).
             time: Time of the frame.
             clear: Belief of the patient filter in each observation (M,), in [0, 1]: see :meth:`clearness`.
         """
-        predicted = self.predict(motion, time)
-        observation = box_convert(boxes, "xyxy", "cxcywh")
+        if len(motion) == 0:
+            return motion
+        observation = to_centres(boxes)
         residual = observation[:, None] - predicted  # (M, K, 4)
-        gap = (time - motion.time)[:, None].clamp(min=1e-3)  # (M, 1)
-        belief = torch.stack([torch.ones_like(clear), torch.ones_like(clear), clear], dim=1)  # (M, K)
+        gap = np.maximum(time - motion.time, 1e-3)[:, None]  # (M, 1)
+        belief = np.ones((len(motion), Motion.NUM_FILTERS))
+        belief[:, 2] = clear
         seen = motion.observations + belief
-        window = predicted.new_tensor(self.windows)
-        n = torch.minimum(seen, window).clamp(min=1)
-        place_gain = (2 * (2 * n - 1) / (n * (n + 1))).clamp(max=1) * belief
-        velocity_gain = torch.where(n > 1.01, (6 / (n * (n + 1))).clamp(max=1), 0.0) * belief
-        places = predicted + place_gain[..., None] * residual
-        size = predicted[..., 2:].clamp(min=1)
-        log_growth = (observation[:, None, 2:].clamp(min=1) / size).log()  # (M, K, 2)
-        error = torch.stack(
-            [(residual[:, 1, :2] / size[:, 1]).square().mean(dim=1), log_growth[:, 1].square().mean(dim=1)], dim=1
-        )
-        slower = torch.where(n > 1.01, 6 / ((n + 1) * (n + 2)), 0.0)[:, :1] / gap  # (M, 1)
-        velocities = torch.cat(
-            [motion.velocities[:, :1] * _acceleration(motion)[:, None], motion.velocities[:, 1:]], dim=1
-        )
-        weight = 1 / (seen[:, 1:2] + 1).clamp(max=12)
-        noise = (1 - weight) * motion.noise.square() + weight * (error / gap.clamp(min=1)).clamp(max=0.25)
-        share = (1 / seen[:, 1]).clamp(min=0.1)
-        return Motion(
-            places=torch.cat([places[..., :2], places[..., 2:].clamp(min=0)], dim=-1),
-            velocities=velocities + velocity_gain[..., None] * residual[..., :2] / gap[..., None],
-            growths=(motion.growths + slower * log_growth[:, 0]).clamp(-_MAX_GROWTH, _MAX_GROWTH),
-            observations=seen,
-            noise=noise.clamp(min=1e-4).sqrt(),
-            last=observation,
-            score=motion.score + (scores.to(motion.score) - motion.score) * share,
-            time=torch.full_like(motion.time, time),
-        )
+        n = np.maximum(np.minimum(seen, self.windows), 1)
+        place_gain = np.minimum(2 * (2 * n - 1) / (n * (n + 1)), 1) * belief
+        velocity_gain = np.where(n > 1.01, np.minimum(6 / (n * (n + 1)), 1), 0) * belief / gap
+        size = np.maximum(predicted[:, :2, 2:], 1)  # of the quick and the middle filter
+        log_growth = np.log(np.maximum(observation[:, None, 2:], 1) / size)  # (M, 2, 2)
+        error = np.stack([residual[:, 1, :2] / size[:, 1], log_growth[:, 1]], axis=1)  # (M, 2, 2)
+        error = np.square(error).sum(axis=2) / 2
+        slower = np.where(n[:, :1] > 1.01, 6 / ((n[:, :1] + 1) * (n[:, :1] + 2)), 0) / gap  # (M, 1)
+        weight = 1 / np.minimum(seen[:, 1:2] + 1, 12)
+        noise = (1 - weight) * np.square(motion.noise) + weight * np.minimum(error / np.maximum(gap, 1), 0.25)
+        share = np.maximum(1 / seen[:, 1], 0.1)
 
-    def compensate_camera(self, motion: Motion, matched: Motion, boxes: Tensor, time: float) -> Motion:
+        state = Motion(motion.table.copy())
+        places, velocities = state.places, state.velocities
+        np.add(predicted, place_gain[:, :, None] * residual, out=places)
+        np.maximum(places[:, :, 2:], 0, out=places[:, :, 2:])
+        velocities[:, 0] *= _acceleration(motion)
+        velocities += velocity_gain[:, :, None] * residual[:, :, :2]
+        state.growths[:] = _clamp_growth(motion.growths + slower * log_growth[:, 0])
+        state.observations[:] = seen
+        state.noise[:] = np.sqrt(np.maximum(noise, 1e-4))
+        state.last[:] = observation
+        state.score[:] += (scores - motion.score) * share
+        state.time[:] = time
+        return state
+
+    def compensate_camera(
+        self, motion: Motion, matched: Motion, predicted: np.ndarray, boxes: np.ndarray, time: float
+    ) -> Motion:
         """Compensate camera motion: shift lost tracks by the common residual of the matched ones.
 
         The median residual is weighted by how clearly it exceeds the spread of the residuals.
@@ -179,68 +148,81 @@ class MotionFilters:
         Args:
             motion: State of the tracks without an observation.
             matched: State of the matched tracks before their update (S rows).
+            predicted: Their boxes at ``time``: :meth:`predict`.
             boxes: Observed boxes of the matched tracks, xyxy in pixels (S, 4).
             time: Time of the frame.
         """
         if len(motion) == 0 or len(matched) < 2:
             return motion
         fresh = (time - matched.time < 2.5) & (matched.observations[:, 1] >= 3)  # (S,)
-        count = fresh.sum()
-        observed = box_convert(boxes, "xyxy", "cxcywh")
-        residual = (observed - self.predict(matched, time)[:, 1])[:, :2]
-        residual = torch.where(fresh[:, None], residual, torch.nan)
-        shared = residual.nanmedian(dim=0).values  # (2,)
-        size = torch.where(fresh[:, None], observed[:, 2:], torch.nan).nanmedian(dim=0).values
-        spread = 1.5 * (residual - shared).abs().nanmedian(dim=0).values + 0.02 * size
-        trust = shared.square() / (shared.square() + 4 * spread.square() / count).clamp(min=1e-9) * (1 - 1 / count)
-        shift = torch.where(count >= 2, trust * shared, 0.0).nan_to_num(0.0)  # (2,)
-        moved = torch.nn.functional.pad(shift, (0, 2))
-        return replace(motion, places=motion.places + moved, last=motion.last + moved)
+        count = int(fresh.sum())
+        if count < 2:
+            return motion
+        observed = to_centres(boxes[fresh])
+        residual = (observed - predicted[fresh, 1])[:, :2]
+        shared, size = _lower_median(residual), _lower_median(observed[:, 2:])  # (2,)
+        spread = 1.5 * _lower_median(np.abs(residual - shared)) + 0.02 * size
+        square = np.square(shared)
+        trust = square / np.maximum(square + 4 * np.square(spread) / count, 1e-9) * (1 - 1 / count)
+        state = Motion(motion.table.copy())
+        state.places[:, :, :2] += trust * shared
+        state.last[:, :2] += trust * shared
+        return state
 
-    def clearness(self, boxes: Tensor, matched: Tensor, motion: Motion, rows: Tensor, time: float) -> Tensor:
+    def clearness(self, boxes: np.ndarray, matched: np.ndarray, predicted: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Rate how clearly each observation is separated from other detections and tracks.
 
         Args:
             boxes: All boxes of the frame, xyxy in pixels (N, 4).
             matched: Rows of the matched boxes (S,).
-            motion: State of all tracks before the update.
+            predicted: Boxes of all tracks at the time of the frame: :meth:`predict`.
             rows: Row of the track of each matched box (S,).
-            time: Time of the frame.
 
         Returns:
             1 without overlap, down to 0.1 for an IoU of 0.6 or more (S,).
         """
-        observed = boxes[matched]
-        predicted = box_convert(self.predict(motion, time)[:, 1], "cxcywh", "xyxy")
-        detections, tracks = (box_iou(observed, others).nan_to_num(0.0) for others in (boxes, predicted))
-        detections[torch.arange(len(observed)), matched] = 0
-        tracks[torch.arange(len(observed)), rows] = 0
-        most = torch.cat([detections, tracks], dim=1).amax(dim=1) if len(observed) else observed.new_zeros(0)
-        return 1 - (2 * most - 0.3).clamp(0, 0.9)
+        if len(matched) == 0:
+            return np.zeros(0)
+        others = np.concatenate([boxes, to_corners(predicted[:, 1])])
+        overlap = pairwise_box_iou(boxes[matched], others)  # (S, N + M)
+        each = np.arange(len(matched))
+        overlap[each, matched] = 0
+        overlap[each, len(boxes) + rows] = 0
+        return 1 - np.minimum(np.maximum(2 * overlap.max(axis=1) - 0.3, 0), 0.9)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(windows={self.windows}, dampings={self.dampings})"
 
 
-def _acceleration(motion: Motion) -> Tensor:
+def _clamp_growth(growth: np.ndarray) -> np.ndarray:
+    return np.minimum(np.maximum(growth, -_MAX_GROWTH), _MAX_GROWTH)
+
+
+def _acceleration(motion: Motion) -> np.ndarray:
     """Factor of the quick filter's velocity from one frame to the next (M, 1)."""
-    return (2 * motion.growths.mean(dim=1, keepdim=True)).clamp(-_MAX_GROWTH, _MAX_GROWTH).exp()
+    return np.exp(_clamp_growth(motion.growths.sum(axis=1, keepdims=True)))  # twice the mean of both sides
 
 
-def _initial_motion(places: Tensor, others: Motion | None, time: float) -> tuple[Tensor, Tensor]:
+def _lower_median(values: np.ndarray) -> np.ndarray:
+    """Median of each column; the lower one of the two middle values for an even count."""
+    return np.sort(values, axis=0)[(len(values) - 1) // 2]
+
+
+def _initial_motion(places: np.ndarray, others: Motion | None, time: float) -> tuple[np.ndarray, np.ndarray]:
     """Velocity and growth (N, 2) at ``places``, estimated from nearby tracks of similar size as far as they agree."""
-    velocity, growth = torch.zeros_like(places[:, :2]), torch.zeros_like(places[:, :2])
-    if others is None or len(others) == 0:
-        return velocity, growth
-    place, usable = others.places[:, 1], ((others.observations[:, 1] >= 3) & (time - others.time < 2.5)).to(places)
-    size, other_size = (x[:, 2:].clamp(min=1).prod(dim=1).sqrt() for x in (places, place))  # (N,), (M,)
-    distance = (places[:, None, :2] - place[None, :, :2]).square().sum(dim=2) / (size[:, None] * other_size[None] * 9)
-    difference = (size[:, None] / other_size[None]).log().square() / 0.25
-    weight = (-0.5 * (distance + difference)).exp() * usable  # (N, M)
-    flow = torch.cat([others.velocities[:, 1] / other_size[:, None], others.growths], dim=1)  # (M, 4), in boxes
-    total = weight.sum(dim=1, keepdim=True)
+    others = others or Motion.empty()
+    others = others[(others.observations[:, 1] >= 3) & (time - others.time < 2.5)]
+    if len(others) == 0:
+        return np.zeros((len(places), 2)), np.zeros((len(places), 2))
+    place = others.places[:, 1]
+    size, other_size = (np.sqrt(np.maximum(x[:, 2:], 1).prod(axis=1)) for x in (places, place))  # (N,), (M,)
+    distance = np.square(places[:, None, :2] - place[None, :, :2]).sum(axis=2) / (size[:, None] * other_size * 9)
+    difference = np.square(np.log(size[:, None] / other_size)) / 0.25
+    weight = np.exp(-0.5 * (distance + difference))  # (N, M)
+    flow = np.concatenate([others.velocities[:, 1] / other_size[:, None], others.growths], axis=1)  # (M, 4), in boxes
+    total = weight.sum(axis=1, keepdims=True)
     mean = weight @ flow / (total + 0.3)
-    spread = (weight[..., None] * (flow[None] - mean[:, None]).square()).sum(dim=1) / total.clamp(min=1e-6)  # (N, 4)
-    strength, variance = (x.unflatten(1, (2, 2)).sum(dim=2) for x in (mean.square(), spread))  # (N, 2): motion, growth
+    spread = (weight[..., None] * np.square(flow[None] - mean[:, None])).sum(axis=1) / np.maximum(total, 1e-6)  # (N, 4)
+    strength, variance = (x.reshape(-1, 2, 2).sum(axis=2) for x in (np.square(mean), spread))  # (N, 2): motion, growth
     trust = strength / (strength + variance + 0.02**2)
     return trust[:, :1] * mean[:, :2] * size[:, None], trust[:, 1:] * mean[:, 2:]

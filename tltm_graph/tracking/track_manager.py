@@ -1,15 +1,16 @@
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Protocol, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
-from torchvision.ops import box_convert, box_iou
+from torchvision.ops import box_iou
 
 from tltm_graph.association import Assignment
 from tltm_graph.detectors import Detector
 from tltm_graph.structures import Detections
+from tltm_graph.structures.motion import Motion
 from tltm_graph.tracking.memory import Memory
 from tltm_graph.tracking.motion import MotionFilters
 
@@ -23,7 +24,7 @@ class TrackManagement(Protocol):
     :class:`TrackManager` is the default, :class:`tltm_graph.published.PublishedTrackManager` the released code's.
     """
 
-    def start(self, device: torch.device | str, next_id: int = 1) -> Any:
+    def start(self, next_id: int = 1) -> Any:
         """Create a memory without tracks."""
         ...
 
@@ -115,9 +116,9 @@ class TrackManager:
             options = {"new_track_threshold": detector.new_track_threshold} | options
         return cls(**options)
 
-    def start(self, device: torch.device | str = "cpu", next_id: int = 1) -> Memory:
+    def start(self, next_id: int = 1) -> Memory:
         """Create a memory without tracks."""
-        return Memory.empty(device, next_id)
+        return Memory.empty(next_id)
 
     def restore(self, tensors: Mapping[str, Tensor], next_id: int) -> Memory:
         """Restore a memory from :meth:`Memory.tensors`."""
@@ -125,16 +126,13 @@ class TrackManager:
 
     def predict(self, memory: Memory, time: float) -> Detections:
         """Predict the tracks at ``time``: their last state with the predicted box."""
-        boxes = _middle_boxes(self.motion.predict(memory.motion, time))
-        return memory.detections.replace(boxes=boxes, ids=memory.ids.to(boxes.device))
+        return memory.detections(self.motion.predict(memory.motion, time)[:, 1])
 
     def add_motion(self, graph: HeteroData, memory: Memory, time: float) -> None:
         """Add the motion state and the mean embedding of the tracks to the previous nodes of a graph."""
-        motion, nodes = memory.motion, graph["previous"]
-        nodes.places, nodes.velocities = self.motion.predict(motion, time), motion.velocities
-        nodes.growths = motion.growths
-        nodes.observations, nodes.noise, nodes.last = motion.observations, motion.noise, motion.last
-        nodes.mean_scores = motion.score
+        nodes = graph["previous"]
+        nodes.places = torch.from_numpy(self.motion.predict(memory.motion, time))
+        nodes.motion = torch.from_numpy(memory.motion.table)
         if memory.mean_embeddings is not None:
             nodes.mean_x = memory.mean_embeddings
 
@@ -150,7 +148,8 @@ class TrackManager:
 
         Args:
             memory: Tracks before the frame.
-            detections: Detections of the frame (N rows), with embeddings if the affinity has some.
+            detections: Detections of the frame (N rows), with embeddings if the affinity has some. Boxes, scores and
+                labels are on the CPU.
             assignment: Matches, births and misses.
             time: Time of the frame, in frames of the video's pace.
             objects: Log-odds that each detection shows an object (N,), None if the affinity does not estimate it.
@@ -159,87 +158,77 @@ class TrackManager:
             The tracks after the frame; the track of each detection (N,), -1 for none; and the id to show for each
             detection (N,), the same but -1 for tentative tracks.
         """
+        previous, current, misses = (x.numpy() for x in (assignment.previous, assignment.current, assignment.misses))
         births = self._births(detections, assignment)
-        detections = detections.replace(features=None)
-        plain = detections.replace(masks=None)  # masks are large, and later frames do not read them
-        clear = self.motion.clearness(plain.boxes, assignment.current, memory.motion, assignment.previous, time)
-        before, observed = memory[assignment.previous], plain[assignment.current]
-        matched = self._update_matched(before, observed, time, clear)
-        born = self._start_tracks(plain[births], memory, time)
-        lost = self._update_lost(memory[assignment.misses], before, observed, time)
-
-        joined = Memory.join([matched, born, lost], next_id=memory.next_id + len(born))
-        confirmed = joined.confirmed | self._confirm(joined, assignment.current, births, objects)
-        joined = replace(joined, confirmed=confirmed)
+        lost = misses[self._survives(memory, time)[misses]]
+        observed = np.concatenate([current, births])
+        motion = self._moved(memory.motion, detections, (previous, current, births, lost), time)
+        next_id = memory.next_id + len(births)
+        joined = Memory(
+            ids=np.concatenate([memory.ids[previous], np.arange(memory.next_id, next_id), memory.ids[lost]]),
+            confirmed=np.concatenate([memory.confirmed[previous], np.zeros(len(births), bool), memory.confirmed[lost]]),
+            motion=motion,
+            scores=np.concatenate([detections.scores.numpy()[observed], memory.scores[lost]]),
+            labels=np.concatenate([detections.labels.numpy()[observed], memory.labels[lost]]),
+            next_id=next_id,
+            **_embeddings(memory, detections.embeddings, previous, observed, lost),
+        )
+        count = len(observed)
+        joined.confirmed[:count] |= self._confirms(joined, observed, objects)
         kept = self._select(joined, time)
-        after = joined[kept]
+        in_memory = np.full(count, True) if kept is None else np.isin(np.arange(count), kept)
+        tracks, shown = np.full(len(detections), -1), np.full(len(detections), -1)
+        tracks[observed] = np.where(in_memory, joined.ids[:count], -1)
+        shown[observed] = np.where(joined.confirmed[:count], tracks[observed], -1)
+        return joined if kept is None else joined[kept], torch.from_numpy(tracks), torch.from_numpy(shown)
 
-        tracks = torch.full((len(detections),), -1)
-        rows = torch.cat([assignment.current, births])  # their tracks are the first rows of `joined`
-        in_memory = torch.isin(torch.arange(len(rows)), kept)
-        tracks[rows[in_memory]] = joined.ids[: len(rows)][in_memory]
-        shown = torch.where(torch.isin(tracks, after.ids[after.confirmed]), tracks, -1)
-        return after, tracks, shown
+    def _moved(self, motion: Motion, detections: Detections, rows: tuple[np.ndarray, ...], time: float) -> Motion:
+        """Motion of the matched, the new and the lost tracks after the frame, in this order."""
+        previous, current, births, lost = rows
+        boxes, scores = detections.boxes.double().numpy(), detections.scores.numpy()
+        predicted = self.motion.predict(motion, time)
+        clear = self.motion.clearness(boxes, current, predicted, previous)
+        before, expected, observed = motion[previous], predicted[previous], boxes[current]
+        matched = self.motion.update(before, expected, observed, scores[current], time, clear)
+        born = self.motion.start(boxes[births], scores[births], time, motion)
+        missed = self.motion.compensate_camera(motion[lost], before, expected, observed, time)
+        return Motion.join([matched, born, missed])
 
-    def _confirm(self, memory: Memory, current: Tensor, births: Tensor, objects: Tensor | None) -> Tensor:
-        """Tracks to confirm (M,), bool. The first rows of ``memory`` are the detections ``current`` and ``births``."""
+    def _confirms(self, memory: Memory, observed: np.ndarray, objects: Tensor | None) -> np.ndarray:
+        """Whether the frame confirms each observed track, the first rows of ``memory``; bool."""
         if objects is None:
-            return (memory.detections.scores >= self.confirm_threshold).cpu() | (memory.hits >= self.min_hits)
-        observed = torch.cat([objects.cpu()[current], objects.cpu()[births]]) > 0
-        return torch.cat([observed, torch.zeros(len(memory) - len(observed), dtype=torch.bool)])
+            rows = slice(len(observed))
+            return (memory.scores[rows] >= self.confirm_threshold) | (memory.hits[rows] >= self.min_hits)
+        return objects.numpy()[observed] > 0
 
-    def _births(self, detections: Detections, assignment: Assignment) -> Tensor:
-        births = assignment.births.to(detections.scores.device)
-        accepted = detections.scores[births] >= self.new_track_threshold
-        if self.duplicate_threshold < 1 and accepted.any():
+    def _births(self, detections: Detections, assignment: Assignment) -> np.ndarray:
+        births = assignment.births.numpy()
+        births = births[detections.scores.numpy()[births] >= self.new_track_threshold]
+        if self.duplicate_threshold < 1 and len(births):
             # Duplicates may still continue a track: where a detector alternates between an object and a part of it, the
             # part is often the only detection.
-            candidates = detections[births]
-            matched = detections[assignment.current]
+            candidates, matched = detections[torch.from_numpy(births)], detections[assignment.current]
             covered, covering = _mask_coverage(candidates, matched)  # (births, matched) each
             stronger = candidates.scores[:, None] > matched.scores[None]
             continued = (covering > self.duplicate_threshold) & (covered > _HALF) & stronger
             earlier = (_mask_coverage(candidates, candidates)[0] > self.duplicate_threshold).tril(diagonal=-1)
-            accepted &= ~(covered > self.duplicate_threshold).any(dim=1)
-            accepted &= ~continued.any(dim=1) & ~(earlier & accepted).any(dim=1)
-        return assignment.births[accepted.cpu()]
+            accepted = ~(covered > self.duplicate_threshold).any(dim=1)
+            births = births[(accepted & ~continued.any(dim=1) & ~(earlier & accepted).any(dim=1)).numpy()]
+        return births
 
-    def _update_matched(self, tracks: Memory, observed: Detections, time: float, clear: Tensor) -> Memory:
-        motion = self.motion.update(tracks.motion, observed.boxes, observed.scores, time, clear)
-        return replace(
-            tracks,
-            motion=motion,
-            detections=observed.replace(boxes=_middle_boxes(motion.places)),
-            mean_embeddings=_mean_embeddings(observed.embeddings, tracks),
-        )
-
-    def _start_tracks(self, detections: Detections, memory: Memory, time: float) -> Memory:
-        n, next_id = len(detections), memory.next_id
-        return Memory(
-            ids=torch.arange(next_id, next_id + n),
-            confirmed=torch.zeros(n, dtype=torch.bool),
-            motion=self.motion.start(detections.boxes, detections.scores, time, memory.motion),
-            detections=detections,
-            next_id=next_id + n,
-            mean_embeddings=_mean_embeddings(detections.embeddings),
-        )
-
-    def _update_lost(self, memory: Memory, matched: Memory, observed: Detections, time: float) -> Memory:
-        waited = memory.time_since_update(time).round().cpu()
+    def _survives(self, memory: Memory, time: float) -> np.ndarray:
+        """Whether each track stays in memory if it has no observation (M,), bool."""
+        waited = np.rint(time - memory.motion.time)
         tentative = waited <= self.max_tentative_time * memory.hits
-        rows = ((waited <= self.max_time_since_update) & (memory.confirmed | tentative)).nonzero().flatten()
-        kept = memory[rows]
-        motion = self.motion.compensate_camera(kept.motion, matched.motion, observed.boxes, time)
-        return replace(kept, motion=motion, detections=kept.detections.replace(boxes=_middle_boxes(motion.places)))
+        return (waited <= self.max_time_since_update) & (memory.confirmed | tentative)
 
-    def _select(self, memory: Memory, time: float) -> Tensor:
+    def _select(self, memory: Memory, time: float) -> np.ndarray | None:
+        """Rows of the tracks that stay if there are more than ``max_tracks``, else None."""
         if len(memory) <= self.max_tracks:
-            return torch.arange(len(memory))
-        # By time since update, then hits, then score; stable sorts, the least important first.
-        order = memory.detections.scores.cpu().argsort(descending=True, stable=True)
-        order = order[memory.hits[order].argsort(descending=True, stable=True)]
-        order = order[memory.time_since_update(time).round().cpu()[order].argsort(stable=True)]
-        return order[: self.max_tracks].sort().values
+            return None
+        # The least important first: by time since update, then hits, then score.
+        order = np.lexsort((-memory.scores, -memory.hits, np.rint(time - memory.motion.time)))
+        return np.sort(order[: self.max_tracks])
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value}" for name, value in vars(self).items())
@@ -260,8 +249,8 @@ def _mask_coverage(objects: Detections, others: Detections) -> tuple[Tensor, Ten
     # For large masks every fourth pixel both ways is enough, at a sixteenth of the cost.
     stride = 4 if float(extent.min()) >= 32 else 1
     masks, other_masks = (m[:, ::stride, ::stride].flatten(1).float() for m in (objects.masks, others.masks))
-    intersection = masks @ other_masks.T
-    area, other_area = masks.sum(dim=1)[:, None], other_masks.sum(dim=1)[None, :]
+    intersection = (masks @ other_masks.T).cpu()
+    area, other_area = masks.sum(dim=1).cpu()[:, None], other_masks.sum(dim=1).cpu()[None, :]
     union = area + other_area - intersection
     covered, covering = (
         intersection / torch.where(same_class, denominator, union).clamp(min=1) for denominator in (area, other_area)
@@ -269,15 +258,33 @@ def _mask_coverage(objects: Detections, others: Detections) -> tuple[Tensor, Ten
     return covered, covering
 
 
-def _mean_embeddings(embeddings: Tensor | None, tracks: Memory | None = None) -> Tensor | None:
-    """Running mean of the embeddings of each track with one more observation (M, F); old observations fade."""
-    if embeddings is None or tracks is None or tracks.mean_embeddings is None:
-        return embeddings
-    mean = tracks.mean_embeddings
-    share = 1 / (tracks.hits + 1).clamp(max=_EMBEDDING_WINDOW).to(embeddings)
-    return mean + share[:, None] * (embeddings - mean)
+def _embeddings(
+    memory: Memory, observed: Tensor | None, previous: np.ndarray, rows: np.ndarray, lost: np.ndarray
+) -> dict[str, Tensor | None]:
+    """Last and mean embedding of the tracks ``previous``, the new ones and the ``lost`` ones; old observations fade.
 
-
-def _middle_boxes(places: Tensor) -> Tensor:
-    """Boxes of the middle filter, xyxy (M, 4)."""
-    return box_convert(places[:, 1], "cxcywh", "xyxy")
+    Args:
+        memory: Tracks before the frame.
+        observed: Embeddings of the detections (N, F).
+        previous: Rows of the matched tracks.
+        rows: Rows of their detections, then of the births.
+        lost: Rows of the tracks without an observation.
+    """
+    if observed is None:
+        if len(lost) and memory.embeddings is not None:
+            raise ValueError("Expected embeddings of the detections, as those of the tracks, got none")
+        return {"embeddings": None, "mean_embeddings": None}
+    if len(memory) and memory.embeddings is None:
+        raise ValueError("Expected detections without embeddings, as the tracks have none")
+    device, index = observed.device, torch.from_numpy
+    last = observed[index(rows).to(device)]
+    if memory.embeddings is None or memory.mean_embeddings is None:
+        return {"embeddings": last, "mean_embeddings": last}
+    mean = memory.mean_embeddings[index(previous).to(device)]
+    share = 1 / index(np.minimum(memory.hits[previous] + 1, _EMBEDDING_WINDOW)).to(last)
+    means = mean + share[:, None] * (last[: len(previous)] - mean), last[len(previous) :]
+    missed = index(lost).to(device)
+    return {
+        "embeddings": torch.cat([last, memory.embeddings[missed]]),
+        "mean_embeddings": torch.cat([*means, memory.mean_embeddings[missed]]),
+    }

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch_geometric.transforms import BaseTransform
-from torchvision.ops import clip_boxes_to_image
 
 from tltm_graph.association import Affinity, Decision, HungarianSolver, LearnedAffinity, Solver
 from tltm_graph.detectors import Detector
@@ -103,7 +102,7 @@ class Tracker:
 
     def start(self) -> TrackerState:
         """Create the state before the first frame of a video."""
-        return TrackerState(self.track_manager.start("cpu"))
+        return TrackerState(self.track_manager.start())
 
     @torch.no_grad()
     def step(self, state: TrackerState, frame: Frame) -> tuple[TrackerState, Detections]:
@@ -127,16 +126,15 @@ class Tracker:
         detections, context = self._detect(frame, state.context)
         clock.lap("detect")
 
-        device = detections.boxes.device
-        memory = state.memory if len(state.memory) else self.track_manager.start(device, state.memory.next_id)
-        current = detections.replace(ids=None)
+        memory = state.memory if len(state.memory) else self.track_manager.start(state.memory.next_id)
+        current = _on_cpu(detections)
         if current.embeddings is None:
             current = current.replace(embeddings=self.affinity.encode(detections))
         now, pace = _advance(state, frame)
         previous = self.track_manager.predict(memory, now)
         graph = frame_pair_graph(previous.replace(ids=None), current)
-        graph["previous"].time_since_update = memory.time_since_update(now).to(device)
-        graph.scene = current.boxes.new_tensor([[*frame.size, pace or _DEFAULT_PACE]])
+        graph["previous"].time_since_update = waited = memory.time_since_update(now)
+        graph.scene = torch.tensor([[*frame.size, pace or _DEFAULT_PACE]])
         self.track_manager.add_motion(graph, memory, now)
         if self.transform is not None:
             graph = self.transform(graph)
@@ -153,18 +151,18 @@ class Tracker:
         after, tracks, ids = self.track_manager.update(memory, current, assignment, now, scores.objects)
         clock.lap("update")
 
-        output = self._shown(detections, ids.to(device), frame.size)
+        shown = self._shown(current, ids, frame.size)
+        output = detections.replace(ids=shown.to(detections.boxes.device))
         # Last, so that masks are drawn for shown objects alone: the published system shows 15 of up to 50 detections.
         if self.detector.masks_on_demand:
             output = self._segmented(output, frame.size)
         clock.lap("segment")
 
-        waited = graph["previous"].time_since_update
         decision = Decision(
             frame=frame.index,
             time=frame.time,
             previous=previous,
-            current=current.replace(ids=output.ids),
+            current=current.replace(ids=shown),
             time_since_update=waited,
             edge_index=edge_index,
             scores=scores,
@@ -199,14 +197,15 @@ class Tracker:
             )
         return detections, context
 
-    def _shown(self, detections: Detections, ids: Tensor, size: tuple[int, int]) -> Detections:
-        clipped = clip_boxes_to_image(detections.boxes, size)
-        visible = (clipped[:, 2:] > clipped[:, :2]).all(dim=1)
-        ids = torch.where(visible, ids, -1)
+    def _shown(self, current: Detections, ids: Tensor, size: tuple[int, int]) -> Tensor:
+        """Ids to show (N,): -1 for objects outside of the frame or beyond ``max_shown``."""
+        x0, y0, x1, y1 = current.boxes.numpy().T
+        within = (x1 > 0) & (y1 > 0) & (x0 < size[1]) & (y0 < size[0]) & (x1 > x0) & (y1 > y0)
+        ids = torch.where(torch.from_numpy(within), ids, -1)
         if self.max_shown is not None:
-            order = torch.where(ids >= 0, detections.scores, -torch.inf).argsort(descending=True, stable=True)
+            order = torch.where(ids >= 0, current.scores, -torch.inf).argsort(descending=True, stable=True)
             ids = ids.index_fill(0, order[self.max_shown :], -1)
-        return detections.replace(ids=ids)
+        return ids
 
     def _segmented(self, detections: Detections, size: tuple[int, int]) -> Detections:
         assert detections.ids is not None
@@ -239,6 +238,13 @@ def _check_frame(state: TrackerState, frame: Frame) -> None:
             f"Expected frames of {state.size[0]}×{state.size[1]} pixels (H×W) as before, got "
             f"{frame.size[0]}×{frame.size[1]} in frame {frame.index}: start() a state for each video"
         )
+
+
+def _on_cpu(detections: Detections) -> Detections:
+    """Detections with all that the graph reads on the CPU; embeddings, features and masks stay where they are."""
+    return detections.replace(
+        boxes=detections.boxes.cpu(), scores=detections.scores.cpu(), labels=detections.labels.cpu(), ids=None
+    )
 
 
 def _advance(state: TrackerState, frame: Frame) -> tuple[float, float | None]:
