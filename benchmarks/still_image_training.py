@@ -69,7 +69,11 @@ def contenders(heads: Mapping[str, LearnedAffinity]) -> dict[str, Ids]:
         "by hand": partial(Tracker, affinity=GeometricAffinity()),
     }
     rows |= {name: partial(Tracker, affinity=head) for name, head in heads.items()}
-    return {name: partial(follow, make=make) for name, make in rows.items()} | {"oracle": true_objects}
+    return {name: partial(_ids, make=make) for name, make in rows.items()} | {"oracle": true_objects}
+
+
+def _ids(sequence: Sequence, make: Callable[[Detector], Tracker]) -> list[list[int]]:
+    return follow(sequence, make).ids
 
 
 def davis(folder: Path, detections: Path, name: str) -> Group:

@@ -48,7 +48,7 @@ def test_scores_are_those_of_the_official_code(row):
         pytest.importorskip(PACKAGE[tracker[0]])
     follow = contenders()[tuple(tracker)]
     group = loaded(group)
-    scores = score_group(group, {one.name: one.tracks(follow(one)) for one in group.sequences})
+    scores = score_group(group, {one.name: one.tracks(follow(one).ids) for one in group.sequences})
     assert [round(value, 1) for value in scores.values()] == ROWS[row]
 
 
@@ -60,8 +60,8 @@ def test_other_heads_are_rows_of_their_own(tmp_path):
     save_head(TransitionHead(NUM_PREVIOUS, NUM_CURRENT, NUM_EDGE), blind)
     video = sequence([[]] * 6, [[0, 100]] * 6)
     rows = contenders([head, blind])
-    assert rows["ours", head](video) == rows["ours", "default"](video) == [[1, 2]] * 6
-    assert rows["ours", blind](video) != [[1, 2]] * 6
+    assert rows["ours", head](video).ids == rows["ours", "default"](video).ids == [[1, 2]] * 6
+    assert rows["ours", blind](video).ids != [[1, 2]] * 6
     assert len(rows) == len(contenders()) + 2
     same, other = (run(video, ("ours", given), [head, blind]).metrics for given in (head, blind))
     assert same != other
@@ -79,7 +79,12 @@ def test_a_missing_head_fails_before_any_run(monkeypatch, capsys):
 
 
 def scores(hota: float) -> dict[str, float]:
-    return {"HOTA": hota, "AssA": 2 * hota, "DetA": 30.0, "IDF1": 40.0, "MOTA": 50.0, "IDSW": 6}
+    return {"HOTA": hota, "AssA": 2 * hota, "DetA": 30.0, "IDF1": 40.0, "MOTA": 50.0, "IDSW": 6} | {
+        "tracks": 9,
+        "false": 3,
+        "one frame": 1,
+        "ms": 1.25,
+    }
 
 
 def test_tables_mark_the_best_other_tracker_and_show_the_difference():
@@ -92,12 +97,13 @@ def test_tables_mark_the_best_other_tracker_and_show_the_difference():
     }
     assert best_peer(rows) == ("SORT", "tuned")
     table = score_table(groups, rows).splitlines()
-    assert table[0] == "*toy: sequences: 1, frames: 1, detections: 2, mean of 2 seeds ± standard error*"
-    assert "| SORT | default | 15.0 ± 5.0 | 30.0 ± 10.0 | 30.0 ± 0.0 | 40.0 ± 0.0 | 50.0 ± 0.0 | 6 ± 0 |" in table
+    assert table[0] == "*toy: sequences: 1, frames: 1, detections: 2, mean of 2 draws ± standard deviation*"
+    scored = "| SORT | default | 15.0 ± 7.1 | 30.0 ± 14.1 | 30.0 ± 0.0 | 40.0 ± 0.0 | 50.0 ± 0.0 | 6 ± 0 |"
+    assert f"{scored} 9 ± 0 | 3 ± 0 | 1 ± 0 | 1.25 ± 0.00 |" in table
     (best,) = (line for line in table if "**" in line)
-    assert best.startswith("| SORT | tuned | **16.0 ± 2.0** | **32.0 ± 4.0** | **30.0 ± 0.0** |")
+    assert best.startswith("| SORT | tuned | **16.0 ± 2.8** | **32.0 ± 5.7** | **30.0 ± 0.0** |")
     difference = (
-        "| toy | default | SORT, tuned | +4.0 ± 3.0 | +8.0 ± 6.0 | +0.0 ± 0.0 | +0.0 ± 0.0 | +0.0 ± 0.0 | +0 ± 0 |"
+        "| toy | default | SORT, tuned | +4.0 ± 4.2 | +8.0 ± 8.5 | +0.0 ± 0.0 | +0.0 ± 0.0 | +0.0 ± 0.0 | +0 ± 0 |"
     )
     assert summary({"toy": rows}).splitlines()[-1] == difference
     assert len(summary({"toy": {row: rows[row] for row in rows if row[0] != "ours"}}).splitlines()) == 2

@@ -63,9 +63,9 @@ def test_against_a_list_of_tracks():
 def test_each_class_is_tracked_separately():
     detected = tuple((Observation(0, box(0), label=2), Observation(1, box(4), label=label)) for label in (0, 0, 2, 0))
     mixed = sequence([[]] * 4, [[]] * 4, detected=detected)
-    first, *_, last = associate(mixed, IouHungarian)
+    first, *_, last = associate(mixed, IouHungarian).ids
     assert last == first
-    apart = associate(sequence([[]] * 4, [[]] * 4, detected=detected, by_class=True), IouHungarian)
+    apart = associate(sequence([[]] * 4, [[]] * 4, detected=detected, by_class=True), IouHungarian).ids
     assert apart[0] == apart[1]
     assert apart[3][0] == apart[0][0]
     assert apart[3][1] != apart[0][1], "the other class had no detection in the frame between"
@@ -74,15 +74,15 @@ def test_each_class_is_tracked_separately():
 
 def test_our_tracker_gets_the_same_detections():
     one = sequence([[]] * 4, [[0, 100], [2, 102], [], [6, 106]])
-    ids = follow(one, Tracker)
+    ids = follow(one, Tracker).ids
     assert ids[0] == ids[1] == ids[3]
     assert ids[2] == []
     assert len(set(ids[0])) == 2
 
 
 def test_no_frames():
-    assert associate(sequence([], []), IouHungarian) == []
-    assert follow(sequence([], []), Tracker) == []
+    assert associate(sequence([], []), IouHungarian).ids == []
+    assert follow(sequence([], []), Tracker).ids == []
 
 
 @pytest.mark.parametrize("name", PACKAGE)
@@ -93,7 +93,7 @@ def test_other_trackers_follow_two_boxes(name):
     one = sequence([[]] * 20, places)
     make, settings = PEERS[name]
     for values in settings.values():
-        ids = associate(one, lambda make=make, values=values: make(**values))
+        ids = associate(one, lambda make=make, values=values: make(**values)).ids
         assert [len(row) for row in ids] == [len(row) for row in places]
         left, right = ({row[i if x % 2 else 1 - i] for x, row in enumerate(ids) if x > 12} for i in (0, 1))
         assert len(left) == len(right) == 1
