@@ -27,7 +27,7 @@ def data(tmp_path):
     write(folder, "gt.txt.gz", boxes + distractor)
     for file in ("det", "det_yolox"):
         found = [(frame, -1, 10 * frame, 10, 20, 40, 0.5) for frame in range(1, 5)]
-        write(folder, f"{file}.txt.gz", found + [(3, -1, 150, 10, 20, 40, -1.5)])
+        write(folder, f"{file}.txt.gz", [*found, (3, -1, 150, 10, 20, 40, -1.5)])
     return tmp_path
 
 
