@@ -187,7 +187,8 @@ class Norfair:
         """Process the next frame, see :class:`Associator`."""
         import norfair
 
-        strong = np.flatnonzero(scores >= self.det_min).tolist()
+        usable = (boxes[:, :2] < boxes[:, 2:]).all(axis=1)  # it refuses boxes of zero area
+        strong = np.flatnonzero(usable & (scores >= self.det_min)).tolist()
         found = [norfair.Detection(points=boxes[row].reshape(2, 2), data=row) for row in strong]
         active = self._tracker.update(found)
         ids = np.full(len(boxes), -1)

@@ -32,7 +32,7 @@ def test_two_children_on_a_bed():
     girl, *boy = children
     assert len(girl) == 200, "one id for the girl, who is always seen"
     assert len(boy) == 2, "the boy is hidden for 79 frames: one id before, one after"
-    assert sorted((t.frames[0], t.frames[-1]) for t in boy) == [(0, 29), (110, 199)]
+    assert sorted((t.frames[0], t.frames[-1]) for t in boy) == [(0, 29), (111, 199)], "shown from his second frame on"
 
 
 def long_ones(**parts) -> list[tuple[str, int, int]]:

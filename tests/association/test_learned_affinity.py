@@ -47,15 +47,16 @@ def test_it_works_in_a_tracker(head):
     assert len(list(tracker.track(blank(t) for t in range(len(frames))))) == len(frames)
 
 
-def test_a_false_positive_is_not_confirmed(head):
+def test_the_verdict_of_the_head_decides_where_the_score_does_not(head):
     with torch.no_grad():
         head.object[-1].weight.zero_()
         for bias, shown in ((-3.0, False), (3.0, True)):
             head.object[-1].bias.fill_(bias)
-            frames = drawn("a\na\na")
-            tracker = Tracker(Script(frames), affinity=LearnedAffinity(head))
-            seen = [bool((d.ids >= 0).any()) for _, d in tracker.track(blank(t) for t in range(3))]
-            assert seen[1:] == [shown] * 2
+            for score, expected in ((0.45, shown), (0.9, True)):
+                found = drawn("a")[0].replace(scores=torch.tensor([score]))
+                tracker = Tracker(Script([found]), affinity=LearnedAffinity(head))
+                _, output = tracker.step(tracker.start(), blank(0))
+                assert (output.ids.tolist() == [1]) == expected
 
 
 def test_files_restore_it(head, tmp_path):

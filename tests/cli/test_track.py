@@ -567,8 +567,10 @@ def test_a_video_of_nothing_known(tmp_path, capsys):
 
 
 def test_detections_too_weak_to_start_a_track(video, tmp_path, capsys):
-    entry = {"height": 96, "width": 128, "m": [{"category": "shape", "score": 0.12, "bbox": [10, 10, 30, 30]}]}
-    for name, entries in (("weak", [entry] * 12), ("none", [entry | {"m": []}] * 12)):
+    image = {"height": 96, "width": 128}
+    found = [[{"category": "shape", "score": 0.12 - 0.01 * (i % 2), "bbox": [10, 10, 30, 30]}] for i in range(12)]
+    for name, objects in (("weak", found), ("none", [[]] * 12)):
+        entries = [image | {"m": rows} for rows in objects]
         (tmp_path / f"{name}.json").write_text(json.dumps(entries))
         detector = f"precomputed:{tmp_path}/{name}.json"
         arguments = ["track", "--source", str(video), "--detector", detector, "--output", str(tmp_path / name)]

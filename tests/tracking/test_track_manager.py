@@ -4,12 +4,13 @@ import torch
 
 from tests.cases import CROSSING, LEAVING, Script, blank, drawn
 from tltm_graph import Detections, Tracker, TrackManager
-from tltm_graph.association import Assignment, GeometricAffinity
+from tltm_graph.association import Assignment, GeometricAffinity, LearnedAffinity
 from tltm_graph.tracking import Memory, MotionFilters
 
 
 def ids(frames: list[Detections], **life) -> list[list[int]]:
-    tracker = Tracker(Script(frames), affinity=GeometricAffinity(), track_manager=TrackManager(**life))
+    manager = TrackManager(**{"min_hits": 1} | life)
+    tracker = Tracker(Script(frames), affinity=GeometricAffinity(), track_manager=manager)
     return [d.ids.tolist() for _, d in tracker.track(blank(t) for t in range(len(frames)))]
 
 
@@ -49,15 +50,41 @@ def test_an_observation_resets_the_time_since_update():
 
 def test_ids_wait_for_confirmation_and_tentative_tracks_are_removed_sooner():
     frames = drawn("a..\na..\na.b\na..\na.b\na.b")
-    assert ids(frames, confirm_threshold=1.0, max_tentative_time=0) == [[-1], [1], [1, -1], [1], [1, -1], [1, 3]]
-    assert ids(frames, confirm_threshold=1.0, max_tentative_time=1) == [[-1], [1], [1, -1], [1], [1, 2], [1, 2]]
-    assert ids(frames, confirm_threshold=1.0, min_hits=1) == [[1], [1], [1, 2], [1], [1, 2], [1, 2]]
-    assert ids(frames, confirm_threshold=0.9) == [[1], [1], [1, 2], [1], [1, 2], [1, 2]]
+    late = {"min_hits": 2, "confirm_threshold": 1.0}
+    assert ids(frames, **late, max_tentative_time=0) == [[1], [1], [1, -1], [1], [1, -1], [1, 3]]
+    assert ids(frames, **late, max_tentative_time=1) == [[1], [1], [1, -1], [1], [1, 2], [1, 2]]
+    assert ids(frames, confirm_threshold=1.0) == [[1], [1], [1, 2], [1], [1, 2], [1, 2]]
+    assert ids(frames, min_hits=2, confirm_threshold=0.6) == [[1], [1], [1, 2], [1], [1, 2], [1, 2]]
 
 
 def test_weak_detections_continue_but_do_not_start():
     strong, weak = drawn("a")[0], drawn("a")[0].replace(scores=torch.tensor([0.2]))
     assert ids([weak, strong, weak], new_track_threshold=0.5) == [[-1], [1], [1]]
+
+
+@pytest.mark.parametrize("affinity", [GeometricAffinity(), LearnedAffinity.from_file()], ids=["by hand", "learned"])
+def test_settings_of_confirmation_act_with_every_affinity(affinity):
+    frames = drawn("a...\na...\na..b\na..b\na..b")
+
+    def later(**life):
+        """Ids of the second object, which appears beside a confirmed one."""
+        tracker = Tracker(Script(frames), affinity, track_manager=TrackManager(**life))
+        shown = [d.ids.tolist() for _, d in tracker.track(blank(t) for t in range(5))]
+        assert [row[0] for row in shown] == [1] * 5, "who is alone is shown at once"
+        return [row[1] for row in shown[2:]]
+
+    assert later(min_hits=1) == [2, 2, 2]
+    assert later(min_hits=2, confirm_threshold=1.0) == [-1, 2, 2]
+    assert later(min_hits=3, confirm_threshold=1.0) == [-1, -1, 2]
+    assert later(min_hits=3, confirm_threshold=0.5) == [2, 2, 2]
+
+
+def test_the_certainty_of_a_track_is_kept():
+    frames = drawn("a\na")
+    tracker = Tracker(Script(frames), affinity=GeometricAffinity(), track_manager=TrackManager(object_threshold=1.0))
+    state, shown = tracker.step(tracker.start(), blank(0))
+    assert shown.ids.tolist() == [-1]
+    assert 0.8 < float(state.memory.certainty[0]) < 1
 
 
 def masked(detections: Detections, areas: list[tuple[slice, slice]]) -> Detections:

@@ -78,11 +78,13 @@ def load_tensors(content: bytes, where: str) -> dict[str, Tensor]:
 
 def canonical(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Convert checked tensors to the types that this package computes with: numbers in single precision, but times and
-    the motion of tracks in double precision, and integers of 64 bits."""
+    the motion and evidence of tracks in double precision, and integers of 64 bits."""
     converted = {}
     for name, value in tensors.items():
         if value.is_floating_point():
-            double = name in ("time", "times") or name.startswith("memory.motion.")
+            double = name in ("time", "times") or name.startswith(
+                ("memory.motion.", "memory.evidence", "memory.certainty", "memory.curve.")
+            )
             converted[name] = value.double() if double else value.float()
         else:
             converted[name] = value if value.dtype in (torch.bool, torch.uint8) else value.long()

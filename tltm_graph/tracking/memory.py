@@ -9,7 +9,10 @@ from torch import Tensor
 from tltm_graph.ops.boxes import to_corners
 from tltm_graph.structures import Detections
 from tltm_graph.structures.motion import Motion
+from tltm_graph.tracking.score_curve import ScoreCurve
 
+_FLOATS = ("evidence", "certainty")
+_ARRAYS = ("ids", "confirmed", "scores", "labels", *_FLOATS)
 _EMBEDDINGS = ("embeddings", "mean_embeddings")
 
 
@@ -26,6 +29,9 @@ class Memory:
         scores: Detection score of the last observation of each track (M,).
         labels: Class of the last observation of each track, int64 (M,).
         next_id: Id of the next new track.
+        evidence: Mean log-odds that the observations of each track show an object (M,).
+        certainty: Probability that each track is an object, at its last observation (M,).
+        curve: Calibration of the detection scores.
         embeddings: Embedding of the last observation of each track (M, F), None without embeddings.
         mean_embeddings: Mean embedding of each track over its observations (M, F), None without embeddings. The
             embedding of the last observation alone may show only a part of a leaving or occluded object.
@@ -40,12 +46,15 @@ class Memory:
     scores: np.ndarray
     labels: np.ndarray
     next_id: int
+    evidence: np.ndarray
+    certainty: np.ndarray
+    curve: ScoreCurve
     embeddings: Tensor | None = None
     mean_embeddings: Tensor | None = None
 
     def __post_init__(self) -> None:
         m = len(self.motion)
-        for name in ("ids", "confirmed", "scores", "labels", "embeddings", "mean_embeddings"):
+        for name in (*_ARRAYS, *_EMBEDDINGS):
             value = getattr(self, name)
             if value is not None and len(value) != m:
                 raise ValueError(f"Expected '{name}' of {m} tracks, got {len(value)}")
@@ -56,7 +65,8 @@ class Memory:
     def empty(cls, next_id: int = 1) -> Self:
         """Memory without tracks."""
         none = np.zeros(0, dtype=np.int64)
-        return cls(none, none.astype(bool), Motion.empty(), np.zeros(0, dtype=np.float32), none, next_id)
+        scores, floats, curve = np.zeros(0, dtype=np.float32), np.zeros(0), ScoreCurve.empty()
+        return cls(none, none.astype(bool), Motion.empty(), scores, none, next_id, floats, floats, curve)
 
     @property
     def hits(self) -> np.ndarray:
@@ -97,29 +107,40 @@ class Memory:
             self.scores[rows],
             self.labels[rows],
             self.next_id,
+            self.evidence[rows],
+            self.certainty[rows],
+            self.curve,
             *embeddings,
         )
 
     def tensors(self) -> dict[str, Tensor]:
         """Name all tensors, for a file; :meth:`from_tensors` is the inverse."""
-        named = {name: torch.from_numpy(getattr(self, name)) for name in ("ids", "confirmed", "scores", "labels")}
+        named = {name: torch.from_numpy(getattr(self, name)) for name in _ARRAYS}
         columns = {name: np.ascontiguousarray(values) for name, values in self.motion.columns().items()}
         named |= {f"motion.{name}": torch.from_numpy(values) for name, values in columns.items()}
+        named |= {f"curve.{name}": values for name, values in self.curve.tensors().items()}
         embeddings = {name: getattr(self, name) for name in _EMBEDDINGS}
         return named | {name: values for name, values in embeddings.items() if values is not None}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], next_id: int) -> Self:
         """Restore a memory from :meth:`tensors`."""
-        prefix = "motion."
-        columns = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        motion, curve = (
+            {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+            for prefix in ("motion.", "curve.")
+        )
+        # Older files have no evidence.
+        evidence, certainty = (tensors.get(name, torch.zeros(len(tensors["ids"]))).double().numpy() for name in _FLOATS)
         return cls(
             tensors["ids"].numpy(),
             tensors["confirmed"].numpy(),
-            Motion.of(**{name: value.double().numpy() for name, value in columns.items()}),
+            Motion.of(**{name: value.double().numpy() for name, value in motion.items()}),
             tensors["scores"].numpy(),
             tensors["labels"].numpy(),
             next_id,
+            evidence,
+            certainty,
+            ScoreCurve.from_tensors(curve),
             *(tensors.get(name) for name in _EMBEDDINGS),
         )
 

@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from tltm_graph.tracking.memory import Memory
 from tltm_graph.tracking.motion import MotionFilters
 
 _EMBEDDING_WINDOW = 30  # observations that the mean embedding averages over
+_EVIDENCE_WINDOW = 30  # observations that the evidence of a track averages over
 _HALF = 0.5  # share of a mask that a weaker duplicate must cover to suppress a birth
 
 
@@ -30,6 +32,10 @@ class TrackManagement(Protocol):
 
     def restore(self, tensors: Mapping[str, Tensor], next_id: int) -> Any:
         """Restore a memory from its ``tensors()``."""
+        ...
+
+    def calibrate(self, memory: Any, scores: Tensor) -> tuple[Any, Tensor]:
+        """Learn from the scores (N,) of a frame; return them as probabilities of showing an object, for the graph."""
         ...
 
     def predict(self, memory: Any, time: float) -> Detections:
@@ -61,9 +67,16 @@ class TrackManager:
     than half of the mask already continues one. Without masks, boxes of different classes with an IoU above 0.9 are
     duplicates; boxes of the same class are not, since people stand in front of each other.
 
-    *Confirmation.* A track is confirmed, and its id shown, once the affinity considers it an object rather than a false
-    positive. If the affinity does not estimate that, it is confirmed after ``min_hits`` observations or one of score
-    ``confirm_threshold``.
+    *Confirmation.* The probability :math:`p` that a track is an object, rather than a false positive, is
+
+    .. math:: logit\ p = 0.6\, \bar e + 0.4\, e + 0.15\, o
+
+    with :math:`e` the log-odds of its detection by the :class:`~tltm_graph.tracking.score_curve.ScoreCurve`, which the
+    stream itself teaches, :math:`\bar e` their mean over the last 30 observations, and :math:`o` the log-odds of the
+    affinity within [-1, 5], 0 if it does not estimate them. A track is confirmed once :math:`p \ge`
+    ``object_threshold`` at an observation from the ``min_hits``-th on, or at any one if :math:`p \ge`
+    ``confirm_threshold`` or there is no confirmed track. The id of a confirmed track is shown as long as :math:`p \ge`
+    ``shown_threshold``: a weak detection may keep a track alive without being shown.
 
     *Removal.* A confirmed track is removed after more than ``max_time_since_update`` frames without an observation, a
     tentative one after more than ``max_tentative_time`` frames for each observation. Beyond ``max_tracks``, the tracks
@@ -71,9 +84,12 @@ class TrackManager:
 
     Args:
         max_time_since_update: Maximum time since update of a confirmed track, in frames of the video's pace.
-        min_hits: Number of observations that confirms a track, at least 1; 1 shows every id at once.
-        confirm_threshold: Detection score, in [0, 1], that confirms a track at once.
-        new_track_threshold: Minimum detection score, in [0, 1], that starts a track.
+        min_hits: Number of observations before a track is confirmed, at least 1; 1 confirms by the probability alone.
+        object_threshold: Minimum probability, in [0, 1], that a track is an object, to confirm it.
+        confirm_threshold: Probability, in [0, 1], that confirms a track before ``min_hits``.
+        shown_threshold: Minimum probability, in [0, 1], to show the id of a confirmed track.
+        new_track_threshold: Minimum detection score, in [0, 1], that starts a track; see
+            :meth:`~tltm_graph.tracking.score_curve.ScoreCurve.nominal` for scores of another scale.
         duplicate_threshold: Share of a mask within another, in [0, 1], above which it is a duplicate; 1 turns duplicate
             suppression off.
         max_tracks: Maximum number of tracks in memory, at least 1.
@@ -88,7 +104,9 @@ class TrackManager:
         self,
         max_time_since_update: int = 60,
         min_hits: int = 2,
-        confirm_threshold: float = 0.6,
+        object_threshold: float = 0.5,
+        confirm_threshold: float = 0.9,
+        shown_threshold: float = 0.4,
         new_track_threshold: float = 0.3,
         duplicate_threshold: float = 0.7,
         max_tracks: int = 256,
@@ -102,7 +120,9 @@ class TrackManager:
             )
         self.max_time_since_update = max_time_since_update
         self.min_hits = min_hits
+        self.object_threshold = object_threshold
         self.confirm_threshold = confirm_threshold
+        self.shown_threshold = shown_threshold
         self.new_track_threshold = new_track_threshold
         self.duplicate_threshold = duplicate_threshold
         self.max_tracks = max_tracks
@@ -123,6 +143,11 @@ class TrackManager:
     def restore(self, tensors: Mapping[str, Tensor], next_id: int) -> Memory:
         """Restore a memory from :meth:`Memory.tensors`."""
         return Memory.from_tensors(tensors, next_id)
+
+    def calibrate(self, memory: Memory, scores: Tensor) -> tuple[Memory, Tensor]:
+        """Add the scores of a frame to the curve of the memory; return its probabilities for them."""
+        curve = memory.curve.observe(scores.numpy())
+        return replace(memory, curve=curve), torch.from_numpy(_sigmoid(curve.log_odds(scores.numpy())))
 
     def predict(self, memory: Memory, time: float) -> Detections:
         """Predict the tracks at ``time``: their last state with the predicted box."""
@@ -159,27 +184,40 @@ class TrackManager:
             detection (N,), the same but -1 for tentative tracks.
         """
         previous, current, misses = (x.numpy() for x in (assignment.previous, assignment.current, assignment.misses))
-        births = self._births(detections, assignment)
+        scores = detections.scores.numpy()
+        log_odds = memory.curve.log_odds(scores)
+        births = self._births(detections.replace(scores=torch.from_numpy(memory.curve.nominal(scores))), assignment)
+        detections = detections.replace(scores=torch.from_numpy(_sigmoid(log_odds)))
         lost = misses[self._survives(memory, time)[misses]]
         observed = np.concatenate([current, births])
         motion = self._moved(memory.motion, detections, (previous, current, births, lost), time)
         next_id = memory.next_id + len(births)
+        ids = np.concatenate([memory.ids[previous], np.arange(memory.next_id, next_id), memory.ids[lost]])
+        now, count = log_odds[observed], len(observed)
+        evidence = np.concatenate([memory.evidence[previous], now[len(previous) :]])
+        evidence[: len(previous)] += (now - evidence)[: len(previous)] / np.minimum(
+            memory.hits[previous] + 1, _EVIDENCE_WINDOW
+        )
+        certainty = _certainty(now, evidence, None if objects is None else objects.numpy()[observed])
         joined = Memory(
-            ids=np.concatenate([memory.ids[previous], np.arange(memory.next_id, next_id), memory.ids[lost]]),
+            ids=ids,
             confirmed=np.concatenate([memory.confirmed[previous], np.zeros(len(births), bool), memory.confirmed[lost]]),
             motion=motion,
             scores=np.concatenate([detections.scores.numpy()[observed], memory.scores[lost]]),
             labels=np.concatenate([detections.labels.numpy()[observed], memory.labels[lost]]),
             next_id=next_id,
+            evidence=np.concatenate([evidence, memory.evidence[lost]]),
+            certainty=np.concatenate([certainty, memory.certainty[lost]]),
+            curve=memory.curve.follow(time, ids[:count], ids[len(previous) : count], scores[births]),
             **_embeddings(memory, detections.embeddings, previous, observed, lost),
         )
-        count = len(observed)
-        joined.confirmed[:count] |= self._confirms(joined, observed, objects)
+        joined.confirmed[:count] |= self._confirms(joined, certainty, not memory.confirmed.any())
         kept = self._select(joined, time)
         in_memory = np.full(count, True) if kept is None else np.isin(np.arange(count), kept)
         tracks, shown = np.full(len(detections), -1), np.full(len(detections), -1)
         tracks[observed] = np.where(in_memory, joined.ids[:count], -1)
-        shown[observed] = np.where(joined.confirmed[:count], tracks[observed], -1)
+        visible = joined.confirmed[:count] & (certainty >= self.shown_threshold)
+        shown[observed] = np.where(visible, tracks[observed], -1)
         return joined if kept is None else joined[kept], torch.from_numpy(tracks), torch.from_numpy(shown)
 
     def _moved(self, motion: Motion, detections: Detections, rows: tuple[np.ndarray, ...], time: float) -> Motion:
@@ -194,12 +232,10 @@ class TrackManager:
         missed = self.motion.compensate_camera(motion[lost], before, expected, observed, time)
         return Motion.join([matched, born, missed])
 
-    def _confirms(self, memory: Memory, observed: np.ndarray, objects: Tensor | None) -> np.ndarray:
+    def _confirms(self, memory: Memory, certainty: np.ndarray, at_once: bool) -> np.ndarray:
         """Whether the frame confirms each observed track, the first rows of ``memory``; bool."""
-        if objects is None:
-            rows = slice(len(observed))
-            return (memory.scores[rows] >= self.confirm_threshold) | (memory.hits[rows] >= self.min_hits)
-        return objects.numpy()[observed] > 0
+        enough = (memory.hits[: len(certainty)] >= self.min_hits) | (certainty >= self.confirm_threshold) | at_once
+        return (certainty >= self.object_threshold) & enough
 
     def _births(self, detections: Detections, assignment: Assignment) -> np.ndarray:
         births = assignment.births.numpy()
@@ -233,6 +269,23 @@ class TrackManager:
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value}" for name, value in vars(self).items())
         return f"{type(self).__name__}({settings})"
+
+
+def _certainty(now: np.ndarray, mean: np.ndarray, objects: np.ndarray | None) -> np.ndarray:
+    """Probability that observed tracks are objects (K,).
+
+    Args:
+        now: Evidence of the observation (K,).
+        mean: Mean evidence of the observations (K,).
+        objects: Log-odds of the affinity (K,), None if it does not estimate them.
+    """
+    log_odds = 0.6 * mean + 0.4 * now
+    # Heads learn from simulated detections: their verdict on those of a real detector weighs little.
+    return _sigmoid(log_odds if objects is None else log_odds + 0.15 * objects.clip(-1, 5))
+
+
+def _sigmoid(log_odds: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-log_odds))
 
 
 def _mask_coverage(objects: Detections, others: Detections) -> tuple[Tensor, Tensor]:

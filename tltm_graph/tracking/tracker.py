@@ -126,13 +126,13 @@ class Tracker:
         detections, context = self._detect(frame, state.context)
         clock.lap("detect")
 
-        memory = state.memory if len(state.memory) else self.track_manager.start(state.memory.next_id)
         current = _on_cpu(detections)
         if current.embeddings is None:
             current = current.replace(embeddings=self.affinity.encode(detections))
         now, pace = _advance(state, frame)
+        memory, probabilities = self.track_manager.calibrate(state.memory, current.scores)
         previous = self.track_manager.predict(memory, now)
-        graph = frame_pair_graph(previous.replace(ids=None), current)
+        graph = frame_pair_graph(previous.replace(ids=None), current.replace(scores=probabilities))
         graph["previous"].time_since_update = waited = memory.time_since_update(now)
         graph.scene = torch.tensor([[*frame.size, pace or _DEFAULT_PACE]])
         self.track_manager.add_motion(graph, memory, now)
