@@ -218,3 +218,30 @@ def test_an_affinity_is_checked():
     for wrong in (Script([]), GeometricAffinity):
         with pytest.raises(ValueError, match=r"inherits from tltm_graph\.association\.Affinity"):
             Tracker(Script([]), wrong)
+
+
+@pytest.mark.parametrize(
+    ("times", "kept"),
+    [
+        ([0.0, 0.1, 0.2, 0.1, 0.0, 0.3], True),
+        ([0.0] * 6, True),
+        ([7200.0, 7200.1, 7200.2, 0.1, 0.2, 0.3], True),
+        ([0.0, 0.1, 0.2, 7200.0, 7200.1, 7200.2], False),
+    ],
+    ids=["backward", "still", "back by hours", "forward by hours"],
+)
+def test_odd_clocks(times, kept):
+    found = objects([[10.0, 10.0, 50.0, 30.0], [100.0, 5.0, 140.0, 30.0]], [0.9, 0.8])
+    tracker = Tracker(Script([found] * 6))
+    frames = (Frame(blank(0).image, index, time) for index, time in enumerate(times))
+    ids = [d.ids.tolist() for _, d in tracker.track(frames)]
+    assert ids[:3] == [[1, 2]] * 3
+    assert ids[4:] == ([[1, 2]] if kept else [[3, 4]]) * 2
+
+
+def test_boxes_without_area_and_far_outside():
+    usual = objects([[10.0, 10.0, 50.0, 30.0], [100.0, 5.0, 140.0, 30.0]], [0.9, 0.8])
+    odd = objects([[10.0, 10.0, 10.0, 30.0], [1e6, 1e6, 2e6, 2e6]], [0.9, 0.8])
+    tracker = Tracker(Script([usual, odd] * 4))
+    ids = [d.ids.tolist() for _, d in tracker.track(map(blank, range(8)))]
+    assert ids == [[1, 2], [-1, -1]] * 4
