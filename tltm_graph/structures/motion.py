@@ -91,7 +91,7 @@ class Motion:
         return cls(np.zeros((0, cls.WIDTH)))
 
     def columns(self) -> dict[str, np.ndarray]:
-        """All properties by name; :meth:`of` is the inverse."""
+        """Name all properties; :meth:`of` is the inverse."""
         return {name: getattr(self, name) for name in _WIDTHS}
 
     def __len__(self) -> int:

@@ -26,7 +26,7 @@ class Memory:
         ids: Identity of each track, int64 (M,), unique, never reused.
         confirmed: Whether the id of each track is shown, bool (M,).
         motion: Motion state of each track (M rows). It also holds the one clock and the one count of observations.
-        scores: Detection score of the last observation of each track (M,).
+        scores: Probability that the last observation of each track shows an object, by its detection score (M,).
         labels: Class of the last observation of each track, int64 (M,).
         next_id: Id of the next new track.
         evidence: Mean log-odds that the observations of each track show an object (M,).

@@ -7,6 +7,7 @@ from typing import Self
 
 import numpy as np
 from scipy.optimize import isotonic_regression
+from scipy.special import logit
 from torch import Tensor, from_numpy
 
 UNKNOWN = -1.0
@@ -96,12 +97,11 @@ class ScoreCurve:
 
         The curve takes what is detected persistently but is no object for one; the detector's own word corrects it.
         """
-        nominal = self.nominal(scores)
-        values = (_log_odds(self.probability(scores)) + _log_odds(nominal)) / 2
-        return values.astype(scores.dtype)
+        words = np.stack([self.probability(scores), self.nominal(scores)])
+        return logit(words.clip(0.01, 0.99)).mean(axis=0).astype(scores.dtype)
 
     def _silent(self, scores: np.ndarray) -> np.ndarray:
-        """Whether scores say nothing: unknown ones, and all of a detector that always gives the same (N,), bool."""
+        """Find the scores that say nothing (N,), bool: unknown ones, and all if the detector always gives the same."""
         low, high = self._span
         return (scores == UNKNOWN) | (low == high and len(self.seen) > 1)
 
@@ -135,8 +135,3 @@ class ScoreCurve:
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
         """Restore a curve from :meth:`tensors`; without any, an empty one."""
         return replace(cls.empty(), **{name: value.double().numpy() for name, value in tensors.items()})
-
-
-def _log_odds(probability: np.ndarray) -> np.ndarray:
-    bounded = probability.clip(0.01, 0.99)
-    return np.log(bounded / (1 - bounded))

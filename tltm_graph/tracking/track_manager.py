@@ -4,6 +4,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
+from scipy.special import expit
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torchvision.ops import box_iou
@@ -147,7 +148,7 @@ class TrackManager:
     def calibrate(self, memory: Memory, scores: Tensor) -> tuple[Memory, Tensor]:
         """Add the scores of a frame to the curve of the memory; return its probabilities for them."""
         curve = memory.curve.observe(scores.numpy())
-        return replace(memory, curve=curve), torch.from_numpy(_sigmoid(curve.log_odds(scores.numpy())))
+        return replace(memory, curve=curve), torch.from_numpy(expit(curve.log_odds(scores.numpy())))
 
     def predict(self, memory: Memory, time: float) -> Detections:
         """Predict the tracks at ``time``: their last state with the predicted box."""
@@ -187,7 +188,7 @@ class TrackManager:
         scores = detections.scores.numpy()
         log_odds = memory.curve.log_odds(scores)
         births = self._births(detections.replace(scores=torch.from_numpy(memory.curve.nominal(scores))), assignment)
-        detections = detections.replace(scores=torch.from_numpy(_sigmoid(log_odds)))
+        detections = detections.replace(scores=torch.from_numpy(expit(log_odds)))
         lost = misses[self._survives(memory, time)[misses]]
         observed = np.concatenate([current, births])
         motion = self._moved(memory.motion, detections, (previous, current, births, lost), time)
@@ -233,7 +234,7 @@ class TrackManager:
         return Motion.join([matched, born, missed])
 
     def _confirms(self, memory: Memory, certainty: np.ndarray, at_once: bool) -> np.ndarray:
-        """Whether the frame confirms each observed track, the first rows of ``memory``; bool."""
+        """Decide which observed tracks, the first rows of ``memory``, the frame confirms (K,), bool."""
         enough = (memory.hits[: len(certainty)] >= self.min_hits) | (certainty >= self.confirm_threshold) | at_once
         return (certainty >= self.object_threshold) & enough
 
@@ -253,7 +254,7 @@ class TrackManager:
         return births
 
     def _survives(self, memory: Memory, time: float) -> np.ndarray:
-        """Whether each track stays in memory if it has no observation (M,), bool."""
+        """Decide which tracks stay in memory if they have no observation (M,), bool."""
         waited = np.rint(time - memory.motion.time)
         tentative = waited <= self.max_tentative_time * memory.hits
         return (waited <= self.max_time_since_update) & (memory.confirmed | tentative)
@@ -281,11 +282,7 @@ def _certainty(now: np.ndarray, mean: np.ndarray, objects: np.ndarray | None) ->
     """
     log_odds = 0.6 * mean + 0.4 * now
     # Heads learn from simulated detections: their verdict on those of a real detector weighs little.
-    return _sigmoid(log_odds if objects is None else log_odds + 0.15 * objects.clip(-1, 5))
-
-
-def _sigmoid(log_odds: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-log_odds))
+    return expit(log_odds if objects is None else log_odds + 0.15 * objects.clip(-1, 5))
 
 
 def _mask_coverage(objects: Detections, others: Detections) -> tuple[Tensor, Tensor]:
