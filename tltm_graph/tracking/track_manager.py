@@ -72,7 +72,7 @@ class TrackManager:
 
     .. math:: logit\ p = 0.6\, \bar e + 0.4\, e + 0.15\, o
 
-    with :math:`e` the log-odds of its detection by the :class:`~tltm_graph.tracking.score_curve.ScoreCurve`, which the
+    with :math:`e` the log-odds of its detection by the :class:`~tltm_graph.tracking.ScoreCurve`, which the
     stream itself teaches, :math:`\bar e` their mean over the last 30 observations, and :math:`o` the log-odds of the
     affinity within [-1, 5], 0 if it does not estimate them. A track is confirmed once :math:`p \ge`
     ``object_threshold`` at an observation from the ``min_hits``-th on, or at any one if :math:`p \ge`
@@ -90,7 +90,7 @@ class TrackManager:
         confirm_threshold: Probability, in [0, 1], that confirms a track before ``min_hits``.
         shown_threshold: Minimum probability, in [0, 1], to show the id of a confirmed track.
         new_track_threshold: Minimum detection score, in [0, 1], that starts a track; see
-            :meth:`~tltm_graph.tracking.score_curve.ScoreCurve.nominal` for scores of another scale.
+            :meth:`~tltm_graph.tracking.ScoreCurve.nominal` for scores of another scale.
         duplicate_threshold: Share of a mask within another, in [0, 1], above which it is a duplicate; 1 turns duplicate
             suppression off.
         max_tracks: Maximum number of tracks in memory, at least 1.
